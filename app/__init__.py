@@ -1,0 +1,3 @@
+"""Incident Management System."""
+
+__version__ = "0.1.0"

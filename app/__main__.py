@@ -1,0 +1,105 @@
+"""The operator's commands: `python -m app serve | migrate | create-admin`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.config import Settings, get_settings
+from app.core.errors import ConfigurationError, DomainError
+from app.core.logging import configure_logging
+
+BAD_CONFIGURATION = 2
+
+
+def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
+    """Serve the API, with the worker in the same process."""
+    import uvicorn
+
+    print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
+    uvicorn.run(
+        "app.main:app",
+        host=settings.host,
+        port=settings.port,
+        workers=settings.web_concurrency,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+    )
+    return 0
+
+
+def migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
+    """Bring the database's schema up to date."""
+    from app.db import migrations
+    from app.utils.service_locator import database_of
+
+    with database_of(settings) as database:
+        migrations.upgrade(database)
+    return 0
+
+
+def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Make an administrator, or promote a user to one."""
+    from app.core.security import Passwords
+    from app.db import migrations
+    from app.schemas.types import Email, Password
+    from app.utils.service_locator import database_of
+    from app.utils.startup import make_admin, show_once
+
+    email = TypeAdapter(Email).validate_python(arguments.email)
+    given = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else None
+    password = TypeAdapter(Password).validate_python(given) if given is not None else None
+    with database_of(settings) as database:
+        if settings.migrate_on_start:
+            migrations.upgrade(database)
+        with database.transaction() as session:
+            user, made_up = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
+    print(f"{user.email} is an administrator.", file=sys.stderr)
+    if made_up is not None:
+        show_once(user.email, made_up)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Incident Management System")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add(commands, "serve", serve)
+    _add(commands, "migrate", migrate)
+    admin = _add(commands, "create-admin", create_admin)
+    admin.add_argument("email", metavar="EMAIL")
+    admin.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace, Settings], int],
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+    command.set_defaults(run=run)
+    return command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code; what an operator can mend is told in a sentence, not a traceback."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        settings = get_settings()
+        configure_logging(settings)
+        code: int = parsed.run(parsed, settings)
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()} {e['msg']}".strip() for e in error.errors())
+        print(f"error: {where}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    except (ConfigurationError, DomainError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

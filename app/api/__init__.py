@@ -1,0 +1,1 @@
+"""HTTP: what comes in, who may, what goes out."""

@@ -1,0 +1,137 @@
+"""What a handler asks for: a session, the user, a permission, a page, an id."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query, Request, Response, Security
+from fastapi.security import OAuth2PasswordBearer
+from sqlalchemy.orm import Session
+
+from app.api.routing import Deferred
+from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
+from app.core.security import MAX_ID, Claims
+from app.crud.base import Page
+from app.db.session import Database
+from app.models import User
+from app.services import auth_service
+from app.services.auth_service import Auth
+from app.services.ports import Paging
+from app.utils.service_locator import Services
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 500
+MAX_SKIP = 10_000
+
+bearer = OAuth2PasswordBearer(
+    tokenUrl="/v1/auth/login/access-token", refreshUrl="/v1/auth/login/refresh-token", auto_error=False
+)
+
+
+async def get_services(request: Request) -> Services:
+    """The parts, for the dependencies that hand out one of them."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+async def get_session(services: ServicesDep) -> Session:
+    """A session without a connection yet; the route opens the transaction and closes it."""
+    return services.database.session()
+
+
+async def get_database(services: ServicesDep) -> Database:
+    return services.database
+
+
+async def get_auth(services: ServicesDep) -> Auth:
+    return services.auth
+
+
+async def get_paging(services: ServicesDep) -> Paging:
+    return services.paging
+
+
+SessionDep = Annotated[Session, Depends(get_session)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+AuthDep = Annotated[Auth, Depends(get_auth)]
+PagingDep = Annotated[Paging, Depends(get_paging)]
+
+
+async def get_claims(auth: AuthDep, token: Annotated[str | None, Security(bearer)]) -> Claims:
+    """Raises NotAuthenticated without a valid token."""
+    if not token:
+        raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
+    return auth.tokens.read(token)
+
+
+async def get_current_user(request: Request, claims: Annotated[Claims, Depends(get_claims)]) -> Deferred:
+    """The active user of the token."""
+    return _deferred(request, partial(_authenticate, claims))
+
+
+async def get_admin(request: Request, claims: Annotated[Claims, Depends(get_claims)]) -> Deferred:
+    """The active user of the token, who must be an administrator."""
+    return _deferred(request, partial(_authenticate_admin, claims))
+
+
+def _deferred(request: Request, resolve: Any) -> Deferred:
+    deferred = Deferred(resolve)
+    request.state.deferred = [deferred]
+    return deferred
+
+
+def _authenticate(claims: Claims, session: Session) -> User:
+    return auth_service.authenticate(session, claims)
+
+
+def _authenticate_admin(claims: Claims, session: Session) -> User:
+    user = auth_service.authenticate(session, claims)
+    if not user.is_superuser:
+        raise PermissionDenied("Only administrators may do this.")
+    return user
+
+
+# To FastAPI these are Deferred; the route resolves them, so that handlers get the user.
+CurrentUser = Annotated[User, Depends(get_current_user)]
+AdminUser = Annotated[User, Depends(get_admin)]
+
+
+class Paginated:
+    """Which page the client wants, and the way to tell it of the next one (RFC 8288)."""
+
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        skip: Annotated[int, Query(ge=0, description="How many to leave out. Beyond 10,000: use the cursor")] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to answer")] = DEFAULT_LIMIT,
+        cursor: Annotated[
+            int | None,
+            Query(ge=0, le=MAX_ID, description="Where the page before ended, from its Link header"),
+        ] = None,
+    ) -> None:
+        if skip > MAX_SKIP:
+            raise InvalidInput(
+                f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip"
+            )
+        self.page = Page(limit=limit, skip=skip, after=cursor)
+        self._request = request
+        self._response = response
+
+    def link_next(self, items: Any) -> None:
+        """Name the next page in the Link header, if this one is full."""
+        if len(items) == self.page.limit:
+            url = self._request.url.remove_query_params("skip").include_query_params(cursor=items[-1].id)
+            self._response.headers["Link"] = f'<{url}>; rel="next"'
+
+
+async def get_paginated(paginated: Annotated[Paginated, Depends()]) -> Paginated:
+    return paginated
+
+
+PaginatedDep = Annotated[Paginated, Depends(get_paginated)]
+
+IncidentId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
+UserId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
+PolicyId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]

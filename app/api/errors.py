@@ -1,0 +1,168 @@
+"""The one table from what goes wrong to RFC 9457 problems."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app.core import errors
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+UNPROCESSABLE = 422
+RETRY_AFTER_SECONDS = "5"
+UNSENDABLE = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
+
+STATUSES: dict[type[errors.DomainError], int] = {
+    errors.MalformedBody: 400,
+    errors.InvalidResetToken: 400,
+    errors.NotAuthenticated: 401,
+    errors.PermissionDenied: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidInput: 422,
+    errors.TooManyRequests: 429,
+}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+DESCRIPTIONS = {
+    400: "The body is not what it says, or a token does not count",
+    401: "No valid token",
+    403: "The token's user may not do this",
+    404: "It does not exist",
+    409: "It contradicts what is stored",
+    413: "The body is over the limit",
+    415: "The body has the wrong content type",
+    422: "The input does not validate",
+    429: "Too many requests",
+    503: "A dependency is down: try again",
+}
+
+
+def problem(
+    request: Request, status: int, detail: str, *, code: str, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
+    """An answer in problem form."""
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "code": code,
+        "message": detail,
+        "request_id": request.scope.get("request_id", ""),
+        **extra,
+    }
+    return JSONResponse(_sendable(content), status, headers, media_type=MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route, for OpenAPI."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {s: {"description": DESCRIPTIONS[s], "content": {MEDIA_TYPE: schema}} for s in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error in problem form."""
+    app.add_exception_handler(errors.DomainError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(DataError, _data_error)
+    app.add_exception_handler(OperationalError, _database_down)
+    app.add_exception_handler(InterfaceError, _database_down)
+    app.add_exception_handler(PoolTimeout, _database_down)
+    app.add_exception_handler(DBAPIError, _database_error)
+
+
+def _domain_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.DomainError)
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    extra = dict(error.extra)
+    if isinstance(error, errors.InvalidInput):
+        extra["errors"] = [{"pointer": error.pointer, "message": str(error)}]
+    return problem(request, status, str(error), code=error.code, headers=headers, **extra)
+
+
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Built from place, message and kind alone: the input may hold a password, or what JSON cannot."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["loc"][0] == "path" for item in found):
+        return problem(request, HTTPStatus.NOT_FOUND, "There is nothing under this address.", code="not_found")
+    listed = list({(_pointer(item["loc"], error.body), _message(item)): None for item in found})
+    where = [{"pointer": pointer, "message": message} for pointer, message in listed]
+    detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])
+    return problem(request, UNPROCESSABLE, detail, code="validation_error", errors=where)
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _pointer(loc: Iterable[Any], body: Any) -> str:
+    """A JSON pointer into the body, or the parameter's name. Names of union members are not part of the way."""
+    place, *way = loc
+    if place != "body":
+        return str(way[0]) if way else str(place)
+    steps: list[str] = []
+    here = body
+    for index, step in enumerate(way):
+        is_there = (isinstance(here, dict) and step in here) or (
+            isinstance(here, list) and isinstance(step, int) and step < len(here)
+        )
+        if is_there:
+            here = here[step]
+        if is_there or (index == len(way) - 1 and isinstance(here, dict) and isinstance(step, str)):
+            steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)
+
+
+def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "http_error")
+    return problem(request, error.status_code, str(error.detail), code=code, headers=error.headers)
+
+
+def _data_error(request: Request, error: Exception) -> JSONResponse:
+    log.warning("unstorable_input", error=type(error).__name__)
+    detail = "A value cannot be stored."
+    return problem(request, UNPROCESSABLE, detail, code="unstorable_value")
+
+
+def _database_down(request: Request, error: Exception) -> JSONResponse:
+    log.error("database_unavailable", error=str(error.__cause__ or error))
+    detail = "The database is not available at the moment: try again."
+    headers = {"Retry-After": RETRY_AFTER_SECONDS}
+    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, code="database_unavailable", headers=headers)
+
+
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """A lost connection can look like any error of the driver; whatever else it is, is a defect."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return _database_down(request, error)
+    raise error
+
+
+def _sendable(value: Any) -> Any:
+    """Names that the client made up may hold lone surrogates, which UTF-8 cannot."""
+    if isinstance(value, str):
+        return value.translate(UNSENDABLE)
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(item) for key, item in value.items()}
+    return value

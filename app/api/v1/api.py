@@ -1,0 +1,22 @@
+"""All routers of version 1."""
+
+from fastapi import APIRouter
+
+from app.api.v1.endpoints import (
+    auth,
+    elastic_webhook,
+    escalation,
+    incidents,
+    notification_preferences,
+    notifications,
+    users,
+)
+
+api_router = APIRouter()
+api_router.include_router(auth.router)
+api_router.include_router(users.router)
+api_router.include_router(incidents.router)
+api_router.include_router(escalation.router)
+api_router.include_router(notification_preferences.router)
+api_router.include_router(notifications.router)
+api_router.include_router(elastic_webhook.router)

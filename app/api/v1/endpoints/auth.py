@@ -1,0 +1,85 @@
+"""Signing up, logging in and out, recovering a password."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from app.api.deps import AuthDep, CurrentUser, DatabaseDep, ServicesDep, SessionDep
+from app.api.errors import problems
+from app.api.routing import TransactionalRoute
+from app.schemas.base import Message
+from app.schemas.types import Email
+from app.schemas.user import (
+    EXAMPLE_EMAIL,
+    LoginBody,
+    PasswordReset,
+    RefreshRequest,
+    Signup,
+    TokenPair,
+    UserRead,
+)
+from app.services import auth_service, user_service
+
+router = APIRouter(
+    prefix="/auth", tags=["auth"], route_class=TransactionalRoute, responses=problems(413, 415, 422, 503)
+)
+
+LOGIN_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media_type: {"schema": {"$ref": "#/components/schemas/Credentials"}}
+            for media_type in ("application/json", "application/x-www-form-urlencoded")
+        },
+    }
+}
+
+
+@router.post("/signup", status_code=201, responses=problems(403, 409))
+def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep) -> UserRead:
+    """Make an account for oneself. It never grants rights."""
+    is_open = bool(services.settings.open_signup)
+    return UserRead.model_validate(user_service.sign_up(session, body, auth.passwords, is_open=is_open))
+
+
+@router.post("/login/access-token", responses=problems(401), openapi_extra=LOGIN_BODY)
+def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep) -> TokenPair:
+    """Log in with JSON or with the OAuth2 password form."""
+    return auth_service.log_in(database, auth, username=body.username, password=body.password)
+
+
+@router.post("/login/refresh-token", responses=problems(401))
+def refresh(body: RefreshRequest, auth: AuthDep, database: DatabaseDep) -> TokenPair:
+    """Spend a refresh token for a new pair. Spending one twice ends its whole session."""
+    return auth_service.refresh(database, auth, body.refresh_token)
+
+
+@router.post("/logout", responses=problems(401))
+def log_out(body: RefreshRequest, session: SessionDep) -> Message:
+    """End the session that a refresh token belongs to, its access tokens included."""
+    auth_service.log_out(session, body.refresh_token)
+    return Message(msg="Logged out.")
+
+
+@router.post("/login/test-token", responses=problems(401))
+def test_token(user: CurrentUser, session: SessionDep) -> UserRead:
+    """Whose token this is."""
+    return UserRead.model_validate(user)
+
+
+@router.post("/password-recovery/{email}", responses=problems(404))
+def recover_password(
+    email: Annotated[Email, Path(examples=[EXAMPLE_EMAIL])], auth: AuthDep, session: SessionDep
+) -> Message:
+    """Mail a single-use token for a new password. The answer does not tell whether the address is known."""
+    auth_service.request_password_reset(session, auth, email)
+    return Message(msg="If the address is known, a mail is on its way.")
+
+
+@router.post("/reset-password", responses=problems(400))
+def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep) -> Message:
+    """Set a new password with the token from the mail. Every session of the user ends."""
+    auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
+    return Message(msg="The password is set: log in again.")
+
+

@@ -1,0 +1,188 @@
+"""The lifecycle and the record of incidents."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query
+
+from app.api.deps import CurrentUser, IncidentId, PaginatedDep, SessionDep, UserId
+from app.api.errors import problems
+from app.api.routing import TransactionalRoute, idempotent
+from app.api.v1.endpoints import escalation
+from app.core.security import MAX_ID
+from app.core.vocabulary import IncidentStatus, Severity
+from app.crud.base import Page
+from app.crud.crud_incident import IncidentFilter
+from app.schemas.incident import (
+    AssignmentCreate,
+    AssignmentRead,
+    CommentCreate,
+    CommentRead,
+    IncidentCreate,
+    IncidentDetail,
+    IncidentRead,
+    IncidentUpdate,
+    Snooze,
+    TimelineEventRead,
+)
+from app.schemas.types import Storable, Time
+from app.services import collaboration_service, incident_service
+
+router = APIRouter(
+    prefix="/incidents",
+    tags=["incidents"],
+    route_class=TransactionalRoute,
+    responses=problems(401, 413, 415, 422, 503),
+)
+
+Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
+Name = Annotated[str, Storable]
+FilterId = Annotated[int, Query(ge=1, le=MAX_ID)]
+WHOLE_RECORD = Page(limit=500)
+
+
+async def get_filter(
+    status: Annotated[list[IncidentStatus], Query()] = [],  # noqa: B006 - FastAPI copies it
+    severity: Annotated[list[Severity], Query()] = [],  # noqa: B006
+    service: Annotated[list[Name], Query()] = [],  # noqa: B006
+    source: Annotated[list[Name], Query()] = [],  # noqa: B006
+    assigned_to: Annotated[list[FilterId], Query()] = [],  # noqa: B006
+    created_by: Annotated[list[FilterId], Query()] = [],  # noqa: B006
+    created_after: Annotated[Time | None, Query(description="Opened at this time or later")] = None,
+    created_before: Annotated[Time | None, Query(description="Opened before this time")] = None,
+    q: Words = "",
+) -> IncidentFilter:
+    """Each filter may be repeated: its values are alternatives."""
+    return IncidentFilter(
+        status=status,
+        severity=severity,
+        service=service,
+        source=source,
+        assigned_to=assigned_to,
+        created_by=created_by,
+        created_after=created_after,
+        created_before=created_before,
+        words=q.split(),
+    )
+
+
+@router.get("")
+def list_incidents(
+    wanted: Annotated[IncidentFilter, Depends(get_filter)],
+    user: CurrentUser,
+    session: SessionDep,
+    paginated: PaginatedDep,
+) -> list[IncidentRead]:
+    """Incidents, newest first."""
+    incidents = incident_service.search(session, wanted, paginated.page)
+    paginated.link_next(incidents)
+    return [IncidentRead.model_validate(incident) for incident in incidents]
+
+
+@router.post("", status_code=201)
+@idempotent
+def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep) -> IncidentRead:
+    """Open an incident. The escalation of every policy that matches begins."""
+    return IncidentRead.model_validate(incident_service.open(session, body, by=user))
+
+
+@router.get("/{incident_id}", responses=problems(404))
+def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
+    """One incident with its record: up to 500 comments and the newest 500 entries of the timeline."""
+    incident = incident_service.get(session, incident_id)
+    record: dict[str, Any] = {
+        "assignments": collaboration_service.assignments(session, incident_id),
+        "comments": collaboration_service.comments(session, incident_id, WHOLE_RECORD),
+        "timeline_events": collaboration_service.timeline(session, incident_id, WHOLE_RECORD),
+    }
+    read = IncidentRead.model_validate(incident).model_dump(by_alias=False)
+    return IncidentDetail.model_validate({**read, **record})
+
+
+@router.put("/{incident_id}", responses=problems(404, 409))
+def update_incident(
+    incident_id: IncidentId, body: IncidentUpdate, user: CurrentUser, session: SessionDep
+) -> IncidentRead:
+    """Change what is named and leave the rest. A status goes through the same transitions as the actions do."""
+    return IncidentRead.model_validate(incident_service.update(session, incident_id, body, by=user))
+
+
+router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch_incident")(update_incident)
+
+
+@router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
+def acknowledge_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+    """Stop paging: somebody is on it. Acknowledging again changes nothing."""
+    return IncidentRead.model_validate(incident_service.acknowledge(session, incident_id, by=user))
+
+
+@router.post("/{incident_id}/resolve", responses=problems(404, 409))
+def resolve_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+    """It is over. Resolving again changes nothing."""
+    return IncidentRead.model_validate(incident_service.resolve(session, incident_id, by=user))
+
+
+@router.post("/{incident_id}/reopen", responses=problems(404, 409))
+def reopen_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+    """It is not over: paging begins anew. Reopening an open incident changes nothing."""
+    return IncidentRead.model_validate(incident_service.reopen(session, incident_id, by=user))
+
+
+@router.post("/{incident_id}/snooze", responses=problems(404, 409))
+def snooze_incident(
+    incident_id: IncidentId,
+    user: CurrentUser,
+    session: SessionDep,
+    hours: Annotated[float | None, Query(gt=0, le=720, allow_inf_nan=False, examples=[2])] = None,
+    body: Annotated[Snooze | None, Body()] = None,
+) -> IncidentRead:
+    """Be quiet for a while, given as `?hours=2` or in the body; then the incident opens again by itself."""
+    wanted = incident_service.snooze_of(hours, body)
+    return IncidentRead.model_validate(incident_service.snooze(session, incident_id, wanted, by=user))
+
+
+@router.post("/{incident_id}/assign", responses=problems(404))
+def assign_incident(
+    incident_id: IncidentId, body: AssignmentCreate, user: CurrentUser, session: SessionDep
+) -> AssignmentRead:
+    """Assign a user. The first assignee owns the incident. The same again changes nothing."""
+    return AssignmentRead.model_validate(collaboration_service.assign(session, incident_id, body, by=user))
+
+
+@router.delete("/{incident_id}/assign/{user_id}", responses=problems(404))
+def unassign_incident(
+    incident_id: IncidentId, user_id: UserId, user: CurrentUser, session: SessionDep
+) -> AssignmentRead:
+    """End an assignment."""
+    return AssignmentRead.model_validate(collaboration_service.unassign(session, incident_id, user_id, by=user))
+
+
+@router.get("/{incident_id}/comments", responses=problems(404))
+def list_comments(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+) -> list[CommentRead]:
+    """Comments, oldest first."""
+    comments = collaboration_service.comments(session, incident_id, paginated.page)
+    paginated.link_next(comments)
+    return [CommentRead.model_validate(comment) for comment in comments]
+
+
+@router.post("/{incident_id}/comments", responses=problems(404, 409))
+@idempotent
+def add_comment(
+    incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep
+) -> CommentRead:
+    """Write about the incident."""
+    return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
+
+
+@router.get("/{incident_id}/timeline", responses=problems(404))
+def list_timeline(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+) -> list[TimelineEventRead]:
+    """Every change of the incident, newest first."""
+    events = collaboration_service.timeline(session, incident_id, paginated.page)
+    paginated.link_next(events)
+    return [TimelineEventRead.model_validate(event) for event in events]
+
+
+router.include_router(escalation.incident_router)

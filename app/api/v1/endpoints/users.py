@@ -1,0 +1,60 @@
+"""Accounts: one's own, and for administrators everybody's."""
+
+from fastapi import APIRouter
+
+from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
+from app.api.errors import problems
+from app.api.routing import TransactionalRoute, idempotent
+from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
+from app.services import user_service
+
+router = APIRouter(
+    prefix="/users", tags=["users"], route_class=TransactionalRoute, responses=problems(401, 413, 415, 422, 503)
+)
+
+
+@router.get("/me")
+def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
+    """One's own account."""
+    return UserRead.model_validate(user)
+
+
+@router.put("/me", responses=problems(409))
+def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: SessionDep) -> UserRead:
+    """Change one's own account. A new password ends every session, this one too."""
+    return UserRead.model_validate(user_service.update(session, user.id, body, auth.passwords))
+
+
+@router.get("", responses=problems(403))
+def list_users(user: AdminUser, session: SessionDep, paginated: PaginatedDep) -> list[UserRead]:
+    """All accounts, oldest first."""
+    users = user_service.page(session, paginated.page)
+    paginated.link_next(users)
+    return [UserRead.model_validate(user) for user in users]
+
+
+@router.post("", status_code=201, responses=problems(403, 409))
+@idempotent
+def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
+    """Make an account."""
+    return UserRead.model_validate(user_service.create(session, body, auth.passwords))
+
+
+@router.get("/{user_id}", responses=problems(403, 404))
+def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead:
+    """One account."""
+    return UserRead.model_validate(user_service.get(session, user_id))
+
+
+@router.put("/{user_id}", responses=problems(403, 404, 409))
+def update_user(
+    user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, session: SessionDep
+) -> UserRead:
+    """Change an account. Deactivating it or setting its password ends its sessions at once."""
+    return UserRead.model_validate(user_service.update(session, user_id, body, auth.passwords))
+
+
+@router.delete("/{user_id}", responses=problems(403, 404, 409))
+def delete_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead:
+    """Delete an account: hidden from now on, its address free, its authorship kept."""
+    return UserRead.model_validate(user_service.delete(session, user_id))

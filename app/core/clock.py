@@ -1,0 +1,8 @@
+"""The process's clock. Timers use the database's (`app.crud.base.now`); only tokens and logs use this one."""
+
+from datetime import UTC, datetime
+
+
+def utcnow() -> datetime:
+    """The time of this process, aware and in UTC."""
+    return datetime.now(UTC)

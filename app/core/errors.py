@@ -1,0 +1,115 @@
+"""What can go wrong in the domain. Nothing here knows HTTP: `app.api.errors` maps each class once."""
+
+from typing import Any
+
+
+class DomainError(Exception):
+    """A fact that refuses a request. `code` is stable for programs, `str(error)` is for people."""
+
+    code = "error"
+
+    def __init__(self, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.extra = extra
+
+
+class NotFound(DomainError):
+    """The thing does not exist, or not for this user."""
+
+    code = "not_found"
+
+
+class Conflict(DomainError):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class DuplicateEmail(Conflict):
+    code = "email_taken"
+
+
+class DuplicatePolicyName(Conflict):
+    code = "policy_name_taken"
+
+
+class InvalidTransition(Conflict):
+    """The incident cannot make this move from where it is."""
+
+    code = "invalid_transition"
+
+
+class AlertOpenElsewhere(Conflict):
+    """Another unresolved incident stands for the same alert."""
+
+    code = "alert_open_elsewhere"
+
+
+class LastAdmin(Conflict):
+    """The last active administrator cannot be deleted, deactivated or demoted."""
+
+    code = "last_admin"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The key came before with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class NotAuthenticated(DomainError):
+    """No token, or one that is forged, expired or revoked."""
+
+    code = "not_authenticated"
+
+
+class WrongCredentials(NotAuthenticated):
+    code = "wrong_credentials"
+
+
+class PermissionDenied(DomainError):
+    code = "permission_denied"
+
+
+class SignupClosed(PermissionDenied):
+    code = "signup_closed"
+
+
+class InvalidResetToken(DomainError):
+    """The password reset token is unknown, spent or expired."""
+
+    code = "invalid_reset_token"
+
+
+class MalformedBody(DomainError):
+    """The body is not JSON."""
+
+    code = "malformed_body"
+
+
+class UnsupportedMediaType(DomainError):
+    code = "unsupported_media_type"
+
+
+class TooManyRequests(DomainError):
+    """Slow down; `retry_after_seconds` says for how long."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidInput(DomainError):
+    """A value that only the database can judge is wrong. `pointer` is the JSON pointer to it."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, pointer: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be started with. The message names each setting and its cure."""

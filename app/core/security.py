@@ -1,0 +1,92 @@
+"""Passwords (bcrypt), access tokens (JWT) and opaque single-use tokens."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from uuid import UUID
+
+from jose import JWTError, jwt
+from passlib.context import CryptContext
+
+from app.core.clock import utcnow
+from app.core.config import Settings
+from app.core.errors import NotAuthenticated
+
+OPAQUE_TOKEN_BYTES = 32
+MAX_ID = 2**31 - 1  # PostgreSQL's integer
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an access token says: who, and in which login session."""
+
+    user_id: int
+    session_id: UUID
+
+
+class Passwords:
+    """Hashes and verifies passwords of any length with bcrypt over SHA-256."""
+
+    def __init__(self, rounds: int) -> None:
+        self._context = CryptContext(schemes=["bcrypt_sha256"], bcrypt_sha256__rounds=rounds)
+
+    def hash(self, password: str) -> str:
+        return self._context.hash(password)
+
+    def verify(self, password: str, hashed: str | None) -> bool:
+        """True if the password is the hashed one. Without a hash it takes as long, and is False."""
+        matches = self._context.verify(password, hashed or self._nobodys_hash)
+        return matches and hashed is not None
+
+    @cached_property
+    def _nobodys_hash(self) -> str:
+        return self._context.hash(secrets.token_hex())
+
+
+class Tokens:
+    """Signs and reads access tokens. One algorithm, and `exp` and `sub` are required."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.signing_key()
+        self._algorithm = settings.algorithm
+        self.lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+
+    def issue(self, claims: Claims) -> str:
+        now = utcnow()
+        payload = {
+            "sub": str(claims.user_id),
+            "sid": str(claims.session_id),
+            "iat": now,
+            "exp": now + self.lifetime,
+            "jti": secrets.token_hex(8),
+        }
+        return jwt.encode(payload, self._key, algorithm=self._algorithm)
+
+    def read(self, token: str) -> Claims:
+        """The claims of a valid token. Raises NotAuthenticated for any other string."""
+        required = {"require_exp": True, "require_sub": True}
+        try:
+            payload = jwt.decode(token, self._key, algorithms=[self._algorithm], options=required)
+            claims = Claims(int(payload["sub"]), UUID(payload["sid"]))
+        except (JWTError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise NotAuthenticated("The access token is invalid or has expired.") from error
+        if not 0 < claims.user_id <= MAX_ID:
+            raise NotAuthenticated("The access token is invalid or has expired.")
+        return claims
+
+
+def new_opaque_token() -> str:
+    """A random token to hand out; only its `fingerprint` is stored."""
+    return secrets.token_urlsafe(OPAQUE_TOKEN_BYTES)
+
+
+def fingerprint(token: str) -> str:
+    """SHA-256 in hex. Enough for a token of 256 random bits: there is nothing to guess."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def same_secret(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return secrets.compare_digest(given.encode("utf-8", "replace"), expected.encode())

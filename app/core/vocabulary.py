@@ -1,0 +1,122 @@
+"""The closed sets of words that the API, the database and the services share."""
+
+from enum import StrEnum
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Severity(StrEnum):
+    """Most urgent first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    def outranks(self, other: "Severity") -> bool:
+        """True if this one is more urgent than the other."""
+        order = list(Severity)
+        return order.index(self) < order.index(other)
+
+
+class IncidentStatus(StrEnum):
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+
+
+class EscalationState(StrEnum):
+    """Where the escalation of one incident by one policy stands."""
+
+    RUNNING = "running"  # a step is due at next_run_at
+    FINISHED = "finished"  # every step of every loop has fired
+    STOPPED = "stopped"  # the incident was acknowledged, snoozed or resolved
+    ENDED = "ended"  # the policy was switched off, deleted, or matches no longer
+
+
+class EventStatus(StrEnum):
+    """The result of a step that fired; `pending` and `in_progress` are reserved."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class DeliveryStatus(StrEnum):
+    """One message's way through the outbox."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt to send ended."""
+
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+class NotificationKind(StrEnum):
+    """Why a message is sent. Only pages are cancelled when somebody acknowledges."""
+
+    PAGE = "page"
+    MANUAL_PAGE = "manual_page"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
+
+
+class Channel(StrEnum):
+    """The channels a person can set preferences for. Which of them can send is the registry's to say."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+    TEAMS = "teams"
+
+
+class TimelineEventType(StrEnum):
+    """What can happen to an incident."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    SNOOZED = "snoozed"
+    SNOOZE_ENDED = "snooze_ended"
+    REOPENED = "reopened"
+    SEVERITY_RAISED = "severity_raised"
+    ALERT_REPEATED = "alert_repeated"
+    ASSIGNED = "assigned"
+    UNASSIGNED = "unassigned"
+    COMMENTED = "commented"
+    ESCALATION_STARTED = "escalation_started"
+    ESCALATION_STEP = "escalation_step"
+    ESCALATION_ENDED = "escalation_ended"
+    ESCALATION_QUARANTINED = "escalation_quarantined"
+    ESCALATED_MANUALLY = "escalated_manually"
+    NOTIFICATION_SENT = "notification_sent"
+    NOTIFICATION_FAILED = "notification_failed"
+    NOBODY_REACHABLE = "nobody_reachable"
+
+
+class AlertStatus(StrEnum):
+    """What an alert did."""
+
+    INCIDENT_CREATED = "incident_created"
+    INCIDENT_UPDATED = "incident_updated"
+    INCIDENT_RESOLVED = "incident_resolved"
+    NO_MATCHING_ACTIVE_INCIDENT = "no_matching_active_incident"
+    NO_CHANGES = "no_changes"

@@ -1,0 +1,80 @@
+"""What every repository does: get, add, apply changes, read a page. And what time it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Result, Select, text
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.db.base_class import Base
+
+Model = TypeVar("Model", bound=Base)
+
+# Tests and rehearsals move the service's time with `SET incidents.clock_offset = '5 minutes'`.
+NOW = text("SELECT now() + coalesce(nullif(current_setting('incidents.clock_offset', true), ''), '0')::interval")
+
+
+def now(session: Session) -> datetime:
+    """The time of this transaction, from the database's clock: the same for every process."""
+    moment: datetime = session.execute(NOW).scalar_one()
+    return moment
+
+
+def affected(result: Result[*tuple[Any, ...]]) -> int:
+    """How many rows an UPDATE or DELETE touched."""
+    return cast("CursorResult[*tuple[Any, ...]]", result).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list. `after` is the last id that the client has seen."""
+
+    limit: int = 100
+    skip: int = 0
+    after: int | None = None
+
+    def of(self, query: Select[Model], key: InstrumentedAttribute[int], *, newest_first: bool) -> Select[Model]:
+        """The query, ordered by its key and cut to this page."""
+        if self.after is not None:
+            beyond: ColumnElement[bool] = key < self.after if newest_first else key > self.after
+            query = query.where(beyond)
+        order = key.desc() if newest_first else key.asc()
+        return query.order_by(order).offset(self.skip).limit(self.limit)
+
+
+class CRUDBase(Generic[Model]):
+    """Generic statements on one table. Nothing here commits."""
+
+    def __init__(self, model: type[Model]) -> None:
+        self.model = model
+
+    def get(self, session: Session, id_: int) -> Model | None:
+        return session.get(self.model, id_)
+
+    def add(self, session: Session, obj: Model) -> Model:
+        """Insert at once, so that constraints speak here."""
+        session.add(obj)
+        session.flush()
+        return obj
+
+    def stage(self, session: Session, obj: Model) -> Model:
+        """Insert with the next flush, together with whatever else waits."""
+        session.add(obj)
+        return obj
+
+    def add_all(self, session: Session, objs: Sequence[Model]) -> None:
+        """Insert many with one statement for each batch."""
+        session.add_all(objs)
+        session.flush()
+
+    def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
+        """Set the given attributes. Returns what really changed, as attribute -> old value."""
+        old = {name: getattr(obj, name) for name, value in changes.items() if getattr(obj, name) != value}
+        for name in old:
+            setattr(obj, name, changes[name])
+        if old:
+            obj.updated_at = at  # type: ignore[attr-defined]  # every table that is updated has Timestamps
+        session.flush()
+        return old

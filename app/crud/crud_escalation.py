@@ -1,0 +1,121 @@
+"""Policies, escalations and their events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from app.crud.base import CRUDBase, Page
+from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
+
+KEPT = EscalationPolicy.deleted_at.is_(None)
+
+
+class CRUDPolicy(CRUDBase[EscalationPolicy]):
+    """Deleted policies are in no answer here."""
+
+    def get(self, session: Session, id_: int) -> EscalationPolicy | None:
+        return session.scalar(select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT))
+
+    def get_for_update(self, session: Session, id_: int) -> EscalationPolicy | None:
+        return session.scalar(
+            select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT).with_for_update(key_share=True)
+        )
+
+    def page(self, session: Session, page: Page) -> Sequence[EscalationPolicy]:
+        query = select(EscalationPolicy).where(KEPT)
+        return session.scalars(page.of(query, EscalationPolicy.id, newest_first=False)).all()
+
+    def active_versions(self, session: Session) -> Sequence[EscalationPolicyVersion]:
+        """The current version of every active policy, with its policy."""
+        query = (
+            select(EscalationPolicyVersion)
+            .join(
+                EscalationPolicy,
+                (EscalationPolicy.id == EscalationPolicyVersion.policy_id)
+                & (EscalationPolicy.version == EscalationPolicyVersion.version),
+            )
+            .where(EscalationPolicy.is_active, KEPT)
+            .order_by(EscalationPolicy.id)
+            .options(joinedload(EscalationPolicyVersion.policy))
+        )
+        return session.scalars(query).all()
+
+    def current_version(self, session: Session, policy: EscalationPolicy) -> EscalationPolicyVersion:
+        query = select(EscalationPolicyVersion).where(
+            EscalationPolicyVersion.policy_id == policy.id, EscalationPolicyVersion.version == policy.version
+        )
+        return session.scalars(query.options(joinedload(EscalationPolicyVersion.policy))).one()
+
+    def claim_spreading(self, session: Session) -> EscalationPolicy | None:
+        """A policy, perhaps deleted, whose change has not come to every open incident yet."""
+        return session.scalar(
+            select(EscalationPolicy)
+            .where(EscalationPolicy.spread_after.is_not(None))
+            .order_by(EscalationPolicy.id)
+            .limit(1)
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+
+
+class CRUDEscalation(CRUDBase[Escalation]):
+    def claim_due(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Escalation, Incident]]:
+        """Lock due escalations, oldest first: their incidents first, in order of ids, then the rows themselves.
+
+        Rows that another transaction holds are left to it. Reads of the order of `limit` rows, however many
+        incidents are open.
+        """
+        candidates = session.execute(
+            select(Escalation.id, Escalation.incident_id)
+            .where(Escalation.next_run_at <= at)
+            .order_by(Escalation.next_run_at)
+            .limit(limit)
+        ).all()
+        locked = session.scalars(
+            select(Incident)
+            .where(Incident.id.in_({row.incident_id for row in candidates}))
+            .order_by(Incident.id)
+            .with_for_update(key_share=True, skip_locked=True)
+            .options(selectinload(Incident.escalations))
+            .execution_options(populate_existing=True)
+        ).all()
+        incidents = {incident.id: incident for incident in locked}
+        due = session.scalars(
+            select(Escalation)
+            .where(
+                Escalation.id.in_([row.id for row in candidates]),
+                Escalation.incident_id.in_(incidents),
+                Escalation.next_run_at <= at,
+            )
+            .order_by(Escalation.next_run_at, Escalation.id)
+            .with_for_update(skip_locked=True, of=Escalation)
+            .options(joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy))
+            .execution_options(populate_existing=True)
+        ).all()
+        return [(row, incidents[row.incident_id]) for row in due]
+
+    def of_incident(self, session: Session, incident_id: int) -> Sequence[Escalation]:
+        """All escalations of an incident with their versions. The incident must be locked."""
+        return session.scalars(
+            select(Escalation)
+            .where(Escalation.incident_id == incident_id)
+            .order_by(Escalation.policy_id)
+            .options(joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy))
+        ).all()
+
+
+class CRUDEvent(CRUDBase[EscalationEvent]):
+    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[EscalationEvent]:
+        query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
+        return session.scalars(page.of(query, EscalationEvent.id, newest_first=False)).all()
+
+    def count(self, session: Session, incident_id: int) -> int:
+        query = select(func.count()).where(EscalationEvent.incident_id == incident_id)
+        return session.scalars(query).one()
+
+
+crud_policy = CRUDPolicy(EscalationPolicy)
+crud_policy_version = CRUDBase(EscalationPolicyVersion)
+crud_escalation = CRUDEscalation(Escalation)
+crud_event = CRUDEvent(EscalationEvent)

@@ -1,0 +1,185 @@
+"""Incidents and their record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app.core.vocabulary import IncidentStatus, Severity
+from app.crud.base import CRUDBase, Page
+from app.models import Escalation, Incident, IncidentAssignment, IncidentComment, TimelineEvent
+
+SEARCHED = (Incident.title, Incident.description, Incident.service)
+UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """What to list. Values of one field are alternatives, fields must all hold."""
+
+    status: Sequence[IncidentStatus] = ()
+    severity: Sequence[Severity] = ()
+    service: Sequence[str] = ()
+    source: Sequence[str] = ()
+    assigned_to: Sequence[int] = ()
+    created_by: Sequence[int] = ()
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    words: Sequence[str] = field(default=())
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        columns = {
+            Incident.status: self.status,
+            Incident.severity: self.severity,
+            Incident.service: self.service,
+            Incident.source: self.source,
+            Incident.assigned_to: self.assigned_to,
+            Incident.created_by: self.created_by,
+        }
+        wanted: list[ColumnElement[bool]] = [column.in_(values) for column, values in columns.items() if values]
+        if self.created_after is not None:
+            wanted.append(Incident.created_at >= self.created_after)
+        if self.created_before is not None:
+            wanted.append(Incident.created_at < self.created_before)
+        return wanted + [_mentions(word) for word in self.words]
+
+
+def _mentions(word: str) -> ColumnElement[bool]:
+    return or_(*(column.icontains(word, autoescape=True) for column in SEARCHED))
+
+
+def _with_escalations(query: Select[Incident]) -> Select[Incident]:
+    return query.options(selectinload(Incident.escalations))
+
+
+class CRUDIncident(CRUDBase[Incident]):
+    """Every incident comes with its escalations: they say when the next step is due."""
+
+    def get(self, session: Session, id_: int) -> Incident | None:
+        return session.scalar(_with_escalations(select(Incident).where(Incident.id == id_)))
+
+    def get_for_update(self, session: Session, id_: int) -> Incident | None:
+        """Lock the incident: it is what everyone locks first."""
+        query = select(Incident).where(Incident.id == id_).with_for_update(key_share=True)
+        return session.scalar(_with_escalations(query).execution_options(populate_existing=True))
+
+    def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
+        query = _with_escalations(select(Incident).where(*wanted.conditions()))
+        return session.scalars(page.of(query, Incident.id, newest_first=True)).all()
+
+    def lock_unresolved(self, session: Session, source: str, keys: Sequence[str]) -> dict[str, Incident]:
+        """The unresolved incident of each alert key that has one, locked in order of their ids."""
+        if not keys:
+            return {}
+        query = (
+            select(Incident)
+            .where(Incident.source == source, Incident.alert_id.in_(keys), UNRESOLVED)
+            .order_by(Incident.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        )
+        return {incident.alert_id or "": incident for incident in session.scalars(_with_escalations(query))}
+
+    def add_new(self, session: Session, rows: Sequence[dict[str, Any]]) -> list[Incident | None]:
+        """Insert with one statement; None in the place of one whose alert is open in another incident already."""
+        if not rows:
+            return []
+        statement = (
+            insert(Incident)
+            .on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
+            .returning(Incident, sort_by_parameter_order=False)
+        )
+        inserted = list(session.scalars(statement, rows))
+        for incident in inserted:
+            set_committed_value(incident, "escalations", [])
+            set_committed_value(incident, "assignments", [])
+        return _in_the_order_of(rows, inserted)
+
+    def claim_snooze_ended(self, session: Session, *, at: datetime, limit: int) -> Sequence[Incident]:
+        query = (
+            select(Incident)
+            .where(Incident.status == IncidentStatus.SNOOZED, Incident.snoozed_until <= at)
+            .order_by(Incident.snoozed_until)
+            .limit(limit)
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+        return session.scalars(_with_escalations(query)).all()
+
+    def lock_by_status(
+        self, session: Session, status: IncidentStatus, *, after: int, limit: int
+    ) -> Sequence[Incident]:
+        """A batch of incidents in a status, locked in order of their ids, beyond the id `after`."""
+        query = (
+            select(Incident)
+            .where(Incident.status == status, Incident.id > after)
+            .order_by(Incident.id)
+            .limit(limit)
+            .with_for_update(key_share=True)
+        )
+        return session.scalars(_with_escalations(query)).all()
+
+    def lock_escalated_by(self, session: Session, policy_id: int, *, limit: int) -> Sequence[Incident]:
+        """Incidents that a policy's escalation still runs on, locked in order of their ids."""
+        running = select(Escalation.incident_id).where(
+            Escalation.policy_id == policy_id, Escalation.next_run_at.is_not(None)
+        )
+        query = (
+            select(Incident)
+            .where(Incident.id.in_(running))
+            .order_by(Incident.id)
+            .limit(limit)
+            .with_for_update(key_share=True)
+        )
+        return session.scalars(_with_escalations(query)).all()
+
+
+def _in_the_order_of(rows: Sequence[dict[str, Any]], inserted: list[Incident]) -> list[Incident | None]:
+    """Match what came back to what was sent: by alert key, and one after the other where there is none."""
+    by_key = {incident.alert_id: incident for incident in inserted if incident.alert_id is not None}
+    keyless = iter(sorted((i for i in inserted if i.alert_id is None), key=lambda incident: incident.id))
+    return [by_key.get(row["alert_id"]) if row.get("alert_id") is not None else next(keyless) for row in rows]
+
+
+class CRUDAssignment(CRUDBase[IncidentAssignment]):
+    def of_incident(self, session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
+        query = select(IncidentAssignment).where(IncidentAssignment.incident_id == incident_id)
+        return session.scalars(query.order_by(IncidentAssignment.id)).all()
+
+    def of_user(self, session: Session, incident_id: int, user_id: int) -> IncidentAssignment | None:
+        return session.scalar(
+            select(IncidentAssignment).where(
+                IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
+            )
+        )
+
+    def incidents_with_any(self, session: Session, incident_ids: Sequence[int]) -> set[int]:
+        """Those of the incidents that somebody is assigned to."""
+        query = select(IncidentAssignment.incident_id).where(IncidentAssignment.incident_id.in_(incident_ids))
+        return set(session.scalars(query.distinct()))
+
+    def remove(self, session: Session, assignment: IncidentAssignment) -> None:
+        session.delete(assignment)
+        session.flush()
+
+
+class CRUDComment(CRUDBase[IncidentComment]):
+    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[IncidentComment]:
+        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
+        return session.scalars(page.of(query, IncidentComment.id, newest_first=False)).all()
+
+
+class CRUDTimeline(CRUDBase[TimelineEvent]):
+    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[TimelineEvent]:
+        query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
+        return session.scalars(page.of(query, TimelineEvent.id, newest_first=True)).all()
+
+
+crud_incident = CRUDIncident(Incident)
+crud_assignment = CRUDAssignment(IncidentAssignment)
+crud_comment = CRUDComment(IncidentComment)
+crud_timeline = CRUDTimeline(TimelineEvent)

@@ -1,0 +1,125 @@
+"""Users, their sessions and their tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session, contains_eager
+
+from app.crud.base import CRUDBase, Page, affected
+from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+
+PRESENT = User.deleted_at.is_(None)
+FIRST_ADMIN_LOCK = 0x1A5ADA
+ACTIVE = User.is_active & PRESENT
+
+
+class CRUDUser(CRUDBase[User]):
+    """Deleted users are in no answer here."""
+
+    def get(self, session: Session, id_: int) -> User | None:
+        return session.scalar(select(User).where(User.id == id_, PRESENT))
+
+    def get_for_update(self, session: Session, id_: int) -> User | None:
+        return session.scalar(
+            select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True)
+        )
+
+    def by_email(self, session: Session, email: str) -> User | None:
+        return session.scalar(select(User).where(func.lower(User.email) == email.lower(), PRESENT))
+
+    def by_session(self, session: Session, user_id: int, session_id: UUID) -> User | None:
+        """The active user of a login session that was not revoked."""
+        return session.scalar(
+            select(User)
+            .join(AuthSession, AuthSession.user_id == User.id)
+            .where(User.id == user_id, AuthSession.id == session_id, AuthSession.revoked_at.is_(None), ACTIVE)
+        )
+
+    def page(self, session: Session, page: Page) -> Sequence[User]:
+        return session.scalars(page.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
+
+    def active(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
+        return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
+
+    def active_by_emails(self, session: Session, emails: Sequence[str]) -> Sequence[User]:
+        lowered = [email.lower() for email in emails]
+        return session.scalars(select(User).where(func.lower(User.email).in_(lowered), ACTIVE)).all()
+
+    def all_active(self, session: Session) -> Sequence[User]:
+        return session.scalars(select(User).where(ACTIVE).order_by(User.id)).all()
+
+    def active_admins(self, session: Session) -> Sequence[User]:
+        return session.scalars(select(User).where(ACTIVE, User.is_superuser).order_by(User.id)).all()
+
+    def lock_first_admin(self, session: Session) -> None:
+        """Let one process at a time look for the first administrator, until the end of the transaction."""
+        session.execute(select(func.pg_advisory_xact_lock(FIRST_ADMIN_LOCK)))
+
+    def lock_active_admins(self, session: Session) -> Sequence[int]:
+        """The ids of all active admins, locked in order, so that two cannot end each other at once."""
+        return session.scalars(
+            select(User.id).where(ACTIVE, User.is_superuser).order_by(User.id).with_for_update(key_share=True)
+        ).all()
+
+
+class CRUDAuthSession(CRUDBase[AuthSession]):
+    def revoke(self, session: Session, session_id: UUID, *, at: datetime) -> None:
+        session.execute(
+            update(AuthSession)
+            .where(AuthSession.id == session_id, AuthSession.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+
+    def revoke_all_of(self, session: Session, user_id: int, *, at: datetime) -> None:
+        session.execute(
+            update(AuthSession)
+            .where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+
+    def delete_dead(self, session: Session, *, before: datetime) -> int:
+        """Delete the sessions none of whose refresh tokens is younger, and with them their tokens."""
+        young = select(RefreshToken.id).where(
+            RefreshToken.session_id == AuthSession.id, RefreshToken.expires_at >= before
+        )
+        result = session.execute(delete(AuthSession).where(AuthSession.created_at < before, ~young.exists()))
+        return affected(result)
+
+
+class CRUDRefreshToken(CRUDBase[RefreshToken]):
+    def get_for_update(self, session: Session, token_hash: str) -> RefreshToken | None:
+        """The token with its session and user, locked against a second use at the same moment."""
+        return session.scalar(
+            select(RefreshToken)
+            .join(RefreshToken.session)
+            .join(AuthSession.user)
+            .where(RefreshToken.token_hash == token_hash)
+            .options(contains_eager(RefreshToken.session).contains_eager(AuthSession.user))
+            .with_for_update(of=RefreshToken)
+        )
+
+
+class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
+    def get_for_update(self, session: Session, token_hash: str) -> PasswordResetToken | None:
+        return session.scalar(
+            select(PasswordResetToken).where(PasswordResetToken.token_hash == token_hash).with_for_update()
+        )
+
+    def spend_all_of(self, session: Session, user_id: int, *, at: datetime) -> None:
+        session.execute(
+            update(PasswordResetToken)
+            .where(PasswordResetToken.user_id == user_id, PasswordResetToken.used_at.is_(None))
+            .values(used_at=at)
+        )
+
+    def delete_expired(self, session: Session, *, before: datetime) -> int:
+        result = session.execute(delete(PasswordResetToken).where(PasswordResetToken.expires_at < before))
+        return affected(result)
+
+
+crud_user = CRUDUser(User)
+crud_auth_session = CRUDAuthSession(AuthSession)
+crud_refresh_token = CRUDRefreshToken(RefreshToken)
+crud_password_reset_token = CRUDPasswordResetToken(PasswordResetToken)

@@ -1,0 +1,21 @@
+"""Turns a violated constraint into the domain's error, by the constraint's name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import IntegrityError
+
+from app.core.errors import DomainError
+
+
+@contextmanager
+def violations(known: dict[str, DomainError]) -> Iterator[None]:
+    """Raise the error that stands for the constraint violated within; others pass unchanged."""
+    try:
+        yield
+    except IntegrityError as error:
+        diagnostics = getattr(error.orig, "diag", None)
+        name = getattr(diagnostics, "constraint_name", None)
+        if name in known:
+            raise known[name] from error
+        raise

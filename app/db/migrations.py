@@ -1,0 +1,43 @@
+"""Bringing the schema to the newest revision, or finding out that it is behind."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from app.core.errors import ConfigurationError
+from app.db.session import Database
+
+ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
+
+
+def upgrade(database: Database) -> None:
+    """Run every pending migration. Any number of processes may call this at once."""
+    config = Config(ALEMBIC_INI)
+    with database.connection() as connection:
+        if _pending(connection):
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def require_current(database: Database) -> None:
+    """Raise ConfigurationError if a migration is missing. A schema newer than this code is fine."""
+    with database.connection() as connection:
+        missing = _pending(connection)
+    if missing:
+        raise ConfigurationError(
+            f"the database lacks the migrations {', '.join(missing)}: run `alembic upgrade head` first"
+        )
+
+
+def _pending(connection: Connection) -> list[str]:
+    """Revisions that this code knows and the database has not. A revision of a newer release is not ours."""
+    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+    current = MigrationContext.configure(connection).get_current_revision()
+    revisions = [script.revision for script in scripts.walk_revisions()]  # newest first
+    if current is not None and current not in revisions:
+        return []
+    return revisions[: revisions.index(current)] if current else revisions

@@ -1,0 +1,84 @@
+"""The engine, and the one way to a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+CONNECT_TIMEOUT_SECONDS = 5
+POOL_TIMEOUT_SECONDS = 10
+# What no statement of ours may exceed: a lock that is not given, a client that went away within a transaction.
+SESSION_LIMITS = {
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+}
+
+
+class Database:
+    """A pool of connections and the transactions on it. Safe to share between threads."""
+
+    def __init__(self, bind: Engine | Connection) -> None:
+        self.bind = bind
+        joined = isinstance(bind, Connection)
+        self._sessions = sessionmaker(
+            bind,
+            expire_on_commit=False,
+            join_transaction_mode="create_savepoint" if joined else "conditional_savepoint",
+        )
+
+    def session(self) -> Session:
+        """A session that takes a connection only when it is first used. The caller closes it."""
+        return self._sessions()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Commit at the end, roll back if the block raises, give the connection back either way."""
+        with self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection without a session, for migrations."""
+        if isinstance(self.bind, Connection):
+            yield self.bind
+        else:
+            with self.bind.connect() as connection:
+                yield connection
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        if isinstance(self.bind, Engine):
+            self.bind.dispose()
+
+
+def connect(url: str, *, pool_size: int, overflow: int = 0) -> Database:
+    """A database of at most `pool_size + overflow` connections; none is made yet."""
+    engine = create_engine(
+        driver_url(url),
+        pool_size=pool_size,
+        max_overflow=overflow,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "incidents"},
+    )
+    event.listen(engine, "connect", _limit_session)
+    return Database(engine)
+
+
+def driver_url(url: str) -> str:
+    """The URL with psycopg2 named: a bare `postgresql://` means psycopg 3 since SQLAlchemy 2.1."""
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg2")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _limit_session(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        for name, value in SESSION_LIMITS.items():
+            cursor.execute(f"SET {name} = %s", (value,))
+    connection.commit()

@@ -1,0 +1,1 @@
+"""The world outside: sources of alerts, channels to people."""

@@ -1,0 +1,106 @@
+"""The application: middleware, routers, lifespan."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+import structlog
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+
+from app import __version__
+from app.api import docs, errors, openapi
+from app.api.middleware import RequestContext, SecurityHeaders, TrailingSlash
+from app.api.v1.api import api_router
+from app.api.v1.endpoints import health
+from app.core.config import Settings, get_settings
+from app.core.logging import configure_logging
+from app.utils.service_locator import Services, build_services, database_of
+from app.utils.startup import prepare
+from app.worker import Jobs, Worker
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 1024 * 1024
+EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
+    """The application of these settings; with `services` it starts and stops nothing itself."""
+    settings = settings or get_settings()
+    configure_logging(settings)
+    app = FastAPI(
+        title="Incident Management System",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        max_body_size=MAX_BODY_BYTES,
+        lifespan=_lifespan,
+    )
+    app.state.settings, app.state.services, app.state.worker = settings, services, None
+    app.include_router(api_router, prefix="/v1")
+    app.include_router(health.router)
+    docs.install(app)
+    errors.install(app)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # as FastAPI's docs do
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the first to see a request."""
+    app.add_middleware(TrailingSlash)
+    if settings.backend_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.backend_cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(SecurityHeaders, is_production=settings.is_production)
+    app.add_middleware(RequestContext)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    # No more threads than connections: a request in a thread never waits for one.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = settings.database_pool_size
+    if app.state.services is not None:
+        yield
+        return
+    with database_of(settings) as database:
+        prepare(settings, database)
+        app.state.services = build_services(settings, database)
+        log.info("service_started", version=__version__, environment=settings.environment)
+        async with _working(app, app.state.services):
+            yield
+        log.info("service_stopped")
+
+
+@asynccontextmanager
+async def _working(app: FastAPI, services: Services) -> AsyncIterator[None]:
+    if not services.settings.worker_enabled:
+        yield
+        return
+    senders = ThreadPoolExecutor(services.settings.worker_threads, thread_name_prefix="sender")
+    worker = Worker(Jobs(services.delivery, services.paging, senders), senders)
+    worker.start()
+    app.state.worker = worker
+    try:
+        yield
+    finally:
+        await worker.stop(grace_seconds=services.settings.shutdown_grace_seconds)
+
+
+app = create_app()

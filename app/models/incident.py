@@ -1,0 +1,118 @@
+"""Incidents and their record: assignments, comments, timeline."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
+from app.db.base_class import Base, Created, Timestamps, words
+from app.models.escalation import Escalation
+from app.models.user import User
+
+UNRESOLVED = text("status <> 'resolved'")
+SEARCHED = ("title", "description", "service")
+
+
+class Incident(Timestamps, Base):
+    """Something that is wrong. `cycle` only rises; pages of an older cycle are void."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        Index("uq_incidents_source_alert_id", "source", "alert_id", unique=True, postgresql_where=UNRESOLVED),
+        Index(None, "status", "id"),
+        Index(None, "severity", "id"),
+        Index(None, "service", "id"),
+        Index(None, "source", "id"),
+        Index(None, "created_by", "id"),
+        Index(None, "assigned_to", "id"),
+        Index(None, "created_at"),
+        Index("ix_incidents_snooze_end", "snoozed_until", postgresql_where=text("status = 'snoozed'")),
+        Index(
+            "ix_incidents_search",
+            *SEARCHED,
+            postgresql_using="gin",
+            postgresql_ops=dict.fromkeys(SEARCHED, "gin_trgm_ops"),
+        ),
+        CheckConstraint("(status = 'snoozed') = (snoozed_until IS NOT NULL)", name="snooze_has_an_end"),
+        CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved_has_a_time"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[IncidentStatus] = mapped_column(
+        words(IncidentStatus, length=50), default=IncidentStatus.OPEN, server_default=IncidentStatus.OPEN.value
+    )
+    severity: Mapped[Severity] = mapped_column(words(Severity, length=20))
+    service: Mapped[str] = mapped_column(String(100))
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    source: Mapped[str] = mapped_column(String(50), default="api", server_default="api")
+    alert_id: Mapped[str | None] = mapped_column(String(255))
+    alert_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    alert_severity: Mapped[str | None] = mapped_column(String(20))
+    last_alert_at: Mapped[datetime | None]
+    metadata_: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", JSONB, default=dict, server_default=text("'{}'")
+    )
+    cycle: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    acknowledged_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    snoozed_until: Mapped[datetime | None]
+    escalated_at: Mapped[datetime | None]
+
+    escalations: Mapped[list[Escalation]] = relationship(lazy="raise", passive_deletes=True)
+    assignments: Mapped[list["IncidentAssignment"]] = relationship(
+        lazy="raise", order_by="IncidentAssignment.id", passive_deletes=True
+    )
+
+    @property
+    def next_escalation_at(self) -> datetime | None:
+        """When the next step of any policy is due."""
+        return min((e.next_run_at for e in self.escalations if e.next_run_at is not None), default=None)
+
+
+class IncidentAssignment(Base):
+    """Who works on an incident, and as what."""
+
+    __tablename__ = "incident_assignments"
+    __table_args__ = (UniqueConstraint("incident_id", "user_id"), Index(None, "user_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    role: Mapped[str] = mapped_column(String(50))
+    assigned_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+
+class IncidentComment(Created, Base):
+    """What somebody wrote about an incident."""
+
+    __tablename__ = "incident_comments"
+    __table_args__ = (Index(None, "incident_id", "id"), Index(None, "user_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    content: Mapped[str] = mapped_column(Text)
+
+
+class TimelineEvent(Created, Base):
+    """One change of an incident, by whom (nobody: the service itself), with its data. Never updated."""
+
+    __tablename__ = "timeline_events"
+    __table_args__ = (Index(None, "incident_id", "id"), Index(None, "user_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    event_type: Mapped[TimelineEventType] = mapped_column(words(TimelineEventType, length=50))
+    description: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    metadata_: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", JSONB, default=dict, server_default=text("'{}'")
+    )

@@ -1,0 +1,78 @@
+"""The outbox: what must be sent, and every attempt to send it."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
+from app.db.base_class import Base, Created, words
+
+
+class Notification(Created, Base):
+    """One message to one recipient by one channel, written in the transaction that causes it."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        UniqueConstraint("event_id", "recipient", "channel", "kind"),
+        UniqueConstraint("idempotency_key"),
+        Index(None, "incident_id", "id"),
+        Index(None, "user_id", "id"),
+        Index(None, "fallback_of", postgresql_where=text("fallback_of IS NOT NULL")),
+        Index(
+            "ix_notifications_due",
+            "next_attempt_at",
+            postgresql_where=text("status IN ('pending', 'retry')"),
+        ),
+        Index("ix_notifications_lease", "lease_until", postgresql_where=text("status = 'sending'")),
+        CheckConstraint(
+            "(status = 'sending') = (lease_token IS NOT NULL AND lease_until IS NOT NULL)", name="sending_is_leased"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[int | None] = mapped_column(ForeignKey("escalation_events.id", ondelete="CASCADE"))
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"))
+    cycle: Mapped[int | None]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    recipient: Mapped[str] = mapped_column(String(320))
+    channel: Mapped[str] = mapped_column(String(50))
+    address: Mapped[str] = mapped_column(String(2048))
+    kind: Mapped[NotificationKind] = mapped_column(words(NotificationKind, length=50))
+    is_exempt: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    subject: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    idempotency_key: Mapped[UUID] = mapped_column(default=uuid4, server_default=text("gen_random_uuid()"))
+    status: Mapped[DeliveryStatus] = mapped_column(
+        words(DeliveryStatus, length=20), default=DeliveryStatus.PENDING, server_default="pending"
+    )
+    attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    next_attempt_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[UUID | None]
+    fallback_of: Mapped[int | None] = mapped_column(ForeignKey("notifications.id", ondelete="CASCADE"))
+    provider_id: Mapped[str | None] = mapped_column(String(255))
+    last_error: Mapped[str | None] = mapped_column(Text)
+    first_attempt_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    attempts: Mapped[list["NotificationAttempt"]] = relationship(
+        lazy="raise", order_by="NotificationAttempt.id", passive_deletes=True
+    )
+
+
+class NotificationAttempt(Base):
+    """One attempt to send a notification. Insert-only."""
+
+    __tablename__ = "notification_attempts"
+    __table_args__ = (Index(None, "notification_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    notification_id: Mapped[int] = mapped_column(ForeignKey("notifications.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    outcome: Mapped[AttemptOutcome] = mapped_column(words(AttemptOutcome, length=20))
+    status_code: Mapped[int | None]
+    latency_ms: Mapped[int]
+    error: Mapped[str | None] = mapped_column(Text)

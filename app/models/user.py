@@ -1,0 +1,81 @@
+"""Users and what proves who they are."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db.base_class import Base, Created, Timestamps
+
+
+class User(Timestamps, Base):
+    """A person. Deletion is soft: the row stays for authorship, the address becomes free."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        Index("uq_users_email", text("lower(email)"), unique=True, postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "ix_users_admins",
+            "id",
+            postgresql_where=text("is_superuser AND is_active AND deleted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(255))
+    hashed_password: Mapped[str] = mapped_column(String(255))
+    full_name: Mapped[str | None] = mapped_column(String(255))
+    phone_number: Mapped[str | None] = mapped_column(String(32))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    is_superuser: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    deleted_at: Mapped[datetime | None]
+
+
+class AuthSession(Created, Base):
+    """One login and the family of refresh tokens that came of it. Revoking it ends them all at once."""
+
+    __tablename__ = "auth_sessions"
+    __table_args__ = (Index(None, "user_id"), Index(None, "created_at"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    revoked_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+
+class RefreshToken(Created, Base):
+    """A single-use refresh token, stored as its fingerprint."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (
+        UniqueConstraint("token_hash"),
+        Index(None, "session_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("auth_sessions.id", ondelete="CASCADE"))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+    session: Mapped[AuthSession] = relationship(lazy="raise")
+
+
+class PasswordResetToken(Created, Base):
+    """A single-use token that was mailed to its user, stored as its fingerprint."""
+
+    __tablename__ = "password_reset_tokens"
+    __table_args__ = (
+        UniqueConstraint("token_hash"),
+        Index(None, "user_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

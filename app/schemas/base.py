@@ -1,0 +1,65 @@
+"""What every schema has in common."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Input(BaseModel):
+    """A request body: an unknown field is an error.
+
+    `read_only` names what answers have and a client may send back, but not set: it is dropped unread.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    read_only: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_read_only(cls, data: Any) -> Any:
+        if isinstance(data, dict) and cls.read_only & data.keys():
+            return {key: value for key, value in data.items() if key not in cls.read_only}
+        return data
+
+
+class Update(Input):
+    """A partial update: what is absent stays, null clears."""
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the client named."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Read(BaseModel):
+    """An answer, read from an object's attributes."""
+
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
+
+class Message(BaseModel):
+    """A sentence for a person."""
+
+    msg: str = Field(examples=["If the address is known, a mail is on its way."])
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with the input."""
+
+    pointer: str = Field(examples=["/severity"], description="JSON pointer into the body, or the parameter's name")
+    message: str = Field(examples=["Input should be 'critical', 'high', 'medium' or 'low'"])
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. `code` is stable for programs; `message` repeats `detail`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The input is invalid."])
+    instance: str = Field(examples=["/v1/incidents"])
+    code: str = Field(examples=["validation_error"])
+    message: str = Field(examples=["The input is invalid."])
+    request_id: str = Field(examples=["3f2b1a907c1d4f6e8a530242ac120002"])
+    errors: list[FieldError] | None = None

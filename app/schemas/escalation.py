@@ -1,0 +1,246 @@
+"""Escalation policies and their events on the wire. A policy that could never page is refused here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.core.vocabulary import Channel, EventStatus, IncidentStatus, Severity
+from app.schemas.base import Input, Read, Update
+from app.schemas.types import EXAMPLE_TIME, Email, Id, JsonObject, Storable, Text, Time, Word
+
+MAX_STEPS = 50
+MAX_ACTIONS = 20
+MAX_DELAY_MINUTES = 60 * 24 * 30
+GROUP_TARGETS = ("assignees", "creator", "admins", "all")
+METADATA_PREFIX = "metadata."
+
+Scalar = str | int | float | bool | None
+_email: TypeAdapter[str] = TypeAdapter(Email)
+_id: TypeAdapter[int] = TypeAdapter(Id)
+
+
+def _known_target(target: int | str) -> int | str:
+    """A group, a user's id, an e-mail address, or a channel's name (the assignees on that channel)."""
+    if isinstance(target, int):
+        return _id.validate_python(target)
+    if target in GROUP_TARGETS or target in set(Channel):
+        return target
+    if "@" in target:
+        return _email.validate_python(target)
+    raise PydanticCustomError(
+        "unknown_target",
+        "target must be one of {known}, a user's id, an e-mail address, or a list of those",
+        {"known": ", ".join((*GROUP_TARGETS, *Channel))},
+    )
+
+
+Target = Annotated[
+    Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(max_length=255)],
+    AfterValidator(_known_target),
+]
+Targets = Target | Annotated[list[Target], Field(min_length=1, max_length=100)]
+
+
+class NotifyAction(Input):
+    """Page people. Without `channels` each person's own preferences decide."""
+
+    type: Literal["notify"]
+    target: Targets = "assignees"
+    channels: list[Channel] | None = None
+    message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
+
+
+class AssignAction(Input):
+    """Make somebody an assignee."""
+
+    type: Literal["assign"]
+    user_id: Id
+    role: Word = "responder"
+
+
+class ChangeStatusAction(Input):
+    """Move the incident to another status."""
+
+    type: Literal["change_status", "status_change"]
+    status: Literal[IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.RESOLVED]
+
+
+Action = Annotated[NotifyAction | AssignAction | ChangeStatusAction, Field(discriminator="type")]
+Actions = Annotated[list[Action], Field(min_length=1, max_length=MAX_ACTIONS)]
+
+
+class Step(Input):
+    """What to do `delay_minutes` after the escalation started (in general: after the incident opened)."""
+
+    delay_minutes: int | float = Field(
+        ge=0,
+        le=MAX_DELAY_MINUTES,
+        description="Minutes from the start of the escalation, not from the step before. Never less than the "
+        "step before has.",
+    )
+    actions: Actions
+
+
+def _checked_conditions(conditions: dict[str, Any]) -> dict[str, Any]:
+    for attribute, value in conditions.items():
+        values = value if isinstance(value, list) else [value]
+        if not values:
+            raise ValueError(f"{attribute}: an empty list would never match")
+        _check_attribute(attribute, values)
+    return conditions
+
+
+def _check_attribute(attribute: str, values: list[Any]) -> None:
+    if attribute == "severity":
+        _require(attribute, values, lambda value: value in set(Severity), f"one of {', '.join(Severity)}")
+    elif attribute in ("service", "source"):
+        _require(attribute, values, lambda value: isinstance(value, str) and value != "", "text")
+    elif attribute == "assigned":
+        _require(attribute, values, lambda value: isinstance(value, bool), "true or false")
+    elif attribute.startswith(METADATA_PREFIX) and len(attribute) > len(METADATA_PREFIX):
+        _require(attribute, values, lambda value: isinstance(value, Scalar), "text, a number, true, false or null")
+    else:
+        raise ValueError(
+            f"{attribute} is not an attribute to match: use severity, service, source, assigned or metadata.<path>"
+        )
+
+
+def _require(attribute: str, values: list[Any], holds: Any, wanted: str) -> None:
+    if not all(holds(value) for value in values):
+        raise ValueError(f"{attribute} must be {wanted}")
+
+
+def _never_decreasing(steps: list[Step]) -> list[Step]:
+    for earlier, later in pairwise(steps):
+        if later.delay_minutes < earlier.delay_minutes:
+            raise ValueError("delay_minutes counts from the start of the escalation and must never decrease")
+    return steps
+
+
+Conditions = Annotated[
+    JsonObject,
+    AfterValidator(_checked_conditions),
+    Field(
+        description="Attribute to value or list of values; all must hold. Attributes: severity, service (with * "
+        "globs), source, assigned (true or false), metadata.<path>. {} matches every incident.",
+        examples=[{"severity": ["critical", "high"], "service": ["database", "primary-*"]}],
+    ),
+]
+Steps = Annotated[
+    list[Step],
+    Field(
+        min_length=1,
+        max_length=MAX_STEPS,
+        description="Each delay counts from the start of the escalation. Delays never decrease.",
+    ),
+    AfterValidator(_never_decreasing),
+]
+PolicyName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
+Repeat = Annotated[int, Field(ge=0, le=9, description="How many times all steps are done again")]
+
+EXAMPLE: dict[str, Any] = {
+    "name": "Critical Database Issues",
+    "description": "Escalation path for critical database incidents",
+    "conditions": {"severity": ["critical", "high"], "service": ["database", "primary-db"]},
+    "steps": [
+        {
+            "delay_minutes": 5,
+            "actions": [
+                {
+                    "type": "notify",
+                    "target": "assignees",
+                    "channels": ["email", "sms"],
+                    "message": "This incident requires your attention.",
+                }
+            ],
+        }
+    ],
+}
+
+
+class _ActionsShorthand(Input):
+    """Reads a top-level `actions` without `steps` as one step at delay 0."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "version", "warnings", "created_at", "updated_at"})
+
+    actions: Actions | None = Field(default=None, description="Short for one step at delay 0, if `steps` is absent")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_step(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("actions") is not None and "steps" not in data:
+            rest = {key: value for key, value in data.items() if key != "actions"}
+            return {**rest, "steps": [{"delay_minutes": 0, "actions": data["actions"]}]}
+        return data
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.actions is not None:
+            raise ValueError("give steps or actions, not both")
+        return self
+
+
+class PolicyCreate(_ActionsShorthand):
+    """A new policy."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    name: PolicyName
+    description: Text | None = None
+    conditions: Conditions = Field(default_factory=dict)
+    steps: Steps
+    is_active: bool = True
+    repeat: Repeat = 0
+
+
+class PolicyUpdate(_ActionsShorthand, Update):
+    """A partial change of a policy. Escalations that run keep the steps they began with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": True}]})
+
+    name: PolicyName = Field(default="")
+    description: Text | None = None
+    conditions: Conditions = Field(default_factory=dict)
+    steps: Steps = Field(default_factory=list)
+    is_active: bool = True
+    repeat: Repeat = 0
+
+
+class PolicyRead(Read):
+    """A policy. `warnings` name what will not work as written, such as a channel that is not set up."""
+
+    id: int
+    name: str = Field(examples=[EXAMPLE["name"]])
+    description: str | None
+    conditions: dict[str, Any]
+    steps: list[dict[str, Any]]
+    is_active: bool
+    repeat: int
+    version: int
+    created_at: Time = Field(examples=[EXAMPLE_TIME])
+    updated_at: Time = Field(examples=[EXAMPLE_TIME])
+    warnings: list[str] = []
+
+
+class EscalationEventRead(Read):
+    """A step that fired. `metadata` says who was paged by which channel, and who was not and why."""
+
+    id: int
+    incident_id: int
+    policy_id: int
+    cycle: int
+    loop: int
+    step: int = Field(description="From 0")
+    status: EventStatus
+    triggered_at: datetime
+    completed_at: datetime | None
+    metadata: dict[str, Any] = Field(validation_alias="metadata_")
+
+
+def dump_steps(steps: Sequence[BaseModel]) -> list[dict[str, Any]]:
+    """Steps as they are stored and answered: only what was said."""
+    return [step.model_dump(mode="json", exclude_none=True) for step in steps]

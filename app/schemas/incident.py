@@ -1,0 +1,161 @@
+"""Incidents and their record on the wire."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
+from app.schemas.base import Input, Read, Update
+from app.schemas.types import EXAMPLE_TIME, Id, JsonObject, RequiredText, ServiceName, Text, Time, Title, Word
+
+MAX_SNOOZE = timedelta(days=30)
+SERVER_OWNED = frozenset(
+    {
+        "id", "created_by", "alert_id", "source", "created_at", "updated_at", "acknowledged_at", "resolved_at",
+        "snoozed_until", "next_escalation_at", "alert_count", "last_alert_at", "cycle", "assignments", "comments",
+        "timeline_events",
+    }
+)  # fmt: skip
+
+
+class IncidentCreate(Input):
+    """A new incident. Status and owner are the server's."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Database connection failed",
+                    "description": "Unable to connect to primary database",
+                    "severity": "high",
+                    "service": "database",
+                }
+            ]
+        }
+    )
+    read_only: ClassVar[frozenset[str]] = SERVER_OWNED | {"status"}
+
+    title: Title
+    description: Text | None = None
+    severity: Severity
+    service: ServiceName
+    assigned_to: Id | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class IncidentUpdate(Update):
+    """A partial change. A `status` goes through the same transitions as the actions do."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"severity": "critical"}]})
+    read_only: ClassVar[frozenset[str]] = SERVER_OWNED
+
+    title: Title = Field(default="")
+    description: Text | None = None
+    severity: Severity = Severity.HIGH
+    service: ServiceName = Field(default="")
+    status: IncidentStatus = IncidentStatus.OPEN
+    assigned_to: Id | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class IncidentRead(Read):
+    """An incident as lists show it."""
+
+    id: int = Field(examples=[1])
+    title: str = Field(examples=["Database connection failed"])
+    description: str | None
+    status: IncidentStatus
+    severity: Severity
+    service: str = Field(examples=["database"])
+    created_by: int | None
+    assigned_to: int | None
+    alert_id: str | None
+    source: str = Field(examples=["api"])
+    metadata: dict[str, Any] = Field(validation_alias="metadata_")
+    alert_count: int = Field(description="How many alerts this incident stands for")
+    last_alert_at: Time | None
+    created_at: Time = Field(examples=[EXAMPLE_TIME])
+    updated_at: Time = Field(examples=[EXAMPLE_TIME])
+    acknowledged_at: Time | None
+    resolved_at: Time | None
+    snoozed_until: Time | None
+    next_escalation_at: Time | None = Field(description="When the next step of any policy is due")
+
+
+class AssignmentRead(Read):
+    """Who works on the incident."""
+
+    id: int
+    incident_id: int
+    user_id: int
+    role: str = Field(examples=["responder"])
+    assigned_at: Time
+
+
+class CommentRead(Read):
+    """What somebody wrote."""
+
+    id: int
+    incident_id: int
+    user_id: int
+    content: str
+    created_at: Time
+
+
+class TimelineEventRead(Read):
+    """One change of the incident. `user_id` is null for what the service did by itself."""
+
+    id: int
+    incident_id: int
+    event_type: TimelineEventType
+    description: str
+    user_id: int | None
+    metadata: dict[str, Any] = Field(validation_alias="metadata_")
+    created_at: Time
+
+
+class IncidentDetail(IncidentRead):
+    """An incident with its record. The timeline is newest first."""
+
+    assignments: list[AssignmentRead]
+    comments: list[CommentRead]
+    timeline_events: list[TimelineEventRead]
+
+
+class AssignmentCreate(Input):
+    """Whom to assign. `incident_id`, if given, must be the one in the path."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": 1, "role": "responder"}]})
+
+    user_id: Id
+    role: Word = "responder"
+    incident_id: Id | None = None
+
+
+class CommentCreate(Input):
+    """A comment."""
+
+    content: RequiredText = Field(examples=["Failover is running."])
+
+
+class Snooze(Input):
+    """For how long to be quiet: exactly one of the three, over 0 and up to 30 days."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})
+
+    minutes: Annotated[float, Field(gt=0, le=MAX_SNOOZE / timedelta(minutes=1), allow_inf_nan=False)] | None = None
+    hours: Annotated[float, Field(gt=0, le=MAX_SNOOZE / timedelta(hours=1), allow_inf_nan=False)] | None = None
+    until: Time | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(value is not None for value in (self.minutes, self.hours, self.until)) != 1:
+            raise ValueError("give exactly one of minutes, hours and until")
+        return self
+
+    def end(self, now: datetime) -> datetime:
+        """When the snooze ends, if it starts now."""
+        if self.until is not None:
+            return self.until
+        return now + timedelta(minutes=self.minutes or 0, hours=self.hours or 0)

@@ -1,0 +1,71 @@
+"""Shared field types: text that PostgreSQL can store, ids that can exist, times with a zone."""
+
+import math
+from typing import Annotated, Any
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+from app.core.security import MAX_ID
+
+MAX_TEXT = 20_000
+MAX_JSON_DEPTH = 32
+MAX_JSON_INTEGER = 2**63
+EXAMPLE_TIME = "2026-01-20T10:30:00Z"
+
+
+def storable(text: str) -> str:
+    """Refuse what PostgreSQL's text cannot hold. Lone surrogates pydantic refuses itself."""
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+def _deliverable_in_form(address: str) -> str:
+    try:
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"is not an e-mail address: {error}") from error
+
+
+def storable_json(value: Any, depth: int = 0) -> Any:
+    """Refuse JSON that PostgreSQL's JSONB cannot hold, or that nobody could read."""
+    if depth > MAX_JSON_DEPTH:
+        raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _storable_scalar(key)
+            storable_json(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            storable_json(item, depth + 1)
+    else:
+        _storable_scalar(value)
+    return value
+
+
+def _storable_scalar(value: Any) -> None:
+    if isinstance(value, str):
+        storable(value)
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("must not contain lone surrogates")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain NaN or Infinity")
+    elif isinstance(value, int) and abs(value) > MAX_JSON_INTEGER:
+        raise ValueError("must not contain integers beyond 64 bits")
+
+
+Storable = AfterValidator(storable)
+JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
+Email = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_deliverable_in_form)]
+Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable]
+FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
+PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
+ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), Storable]
+RequiredText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, strip_whitespace=True), Storable]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True), Storable]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=4096), Storable]
+Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
+Time = AwareDatetime

@@ -1,0 +1,130 @@
+"""Users, and logging in."""
+
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from app.schemas.base import Input, Read, Update
+from app.schemas.types import EXAMPLE_TIME, Email, FullName, Password, PhoneNumber, Time, Token
+
+READ_ONLY = frozenset({"id", "created_at", "updated_at"})
+EXAMPLE_EMAIL = "user@example.com"
+
+
+class Signup(Input):
+    """A new account for oneself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"email": EXAMPLE_EMAIL, "password": "securepassword", "full_name": "Ada Lovelace"}]
+        }
+    )
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+
+    email: Email
+    password: Password
+    full_name: FullName | None = None
+    phone_number: PhoneNumber | None = None
+
+
+class UserCreate(Input):
+    """A new account, made by an administrator."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "new@example.com", "password": "securepassword"}]}
+    )
+    read_only: ClassVar[frozenset[str]] = READ_ONLY
+
+    email: Email
+    password: Password
+    full_name: FullName | None = None
+    phone_number: PhoneNumber | None = None
+    is_active: bool = True
+    is_superuser: bool = False
+
+
+class UserUpdateMe(Update):
+    """What users may change about themselves. Rights are ignored."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+
+    email: Email = Field(default="")
+    password: Password = Field(default="")
+    full_name: FullName | None = None
+    phone_number: PhoneNumber | None = None
+
+
+class UserUpdate(Update):
+    """What an administrator may change about a user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
+    read_only: ClassVar[frozenset[str]] = READ_ONLY
+
+    email: Email = Field(default="")
+    password: Password = Field(default="")
+    full_name: FullName | None = None
+    phone_number: PhoneNumber | None = None
+    is_active: bool = True
+    is_superuser: bool = False
+
+
+class UserRead(Read):
+    """A user, never with a hash."""
+
+    id: int = Field(examples=[1])
+    email: str = Field(examples=[EXAMPLE_EMAIL])
+    full_name: str | None = Field(examples=["Ada Lovelace"])
+    phone_number: str | None = Field(examples=["+15550100"])
+    is_active: bool
+    is_superuser: bool
+    created_at: Time = Field(examples=[EXAMPLE_TIME])
+    updated_at: Time = Field(examples=[EXAMPLE_TIME])
+
+
+def _form_or_json(value: Any) -> Any:
+    """The OAuth2 password form arrives as raw bytes; JSON is parsed already."""
+    if isinstance(value, bytes):
+        return dict(parse_qsl(value.decode("utf-8", "replace"), keep_blank_values=True))
+    return value
+
+
+class Credentials(Input):
+    """Address and password, as JSON or as the OAuth2 password form (RFC 6749, section 4.3.2)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"username": EXAMPLE_EMAIL, "password": "securepassword"}]}
+    )
+
+    username: str = Field(max_length=1024)
+    password: str = Field(max_length=1024)
+    grant_type: Literal["password", ""] | None = None
+    scope: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+LoginBody = Annotated[Credentials, BeforeValidator(_form_or_json)]
+
+
+class RefreshRequest(Input):
+    """A refresh token to spend or to revoke."""
+
+    refresh_token: Token = Field(examples=["dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"])
+
+
+class TokenPair(Read):
+    """An access token, and the single-use token that fetches the next pair."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of the scheme
+    expires_in: int = Field(description="Seconds until the access token expires", examples=[3600])
+    refresh_token: str
+
+
+class PasswordReset(Input):
+    """A new password, with the token from the mail."""
+
+    token: Token = Field(examples=["dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"])
+    new_password: Password = Field(examples=["anothersecurepassword"])

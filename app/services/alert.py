@@ -1,0 +1,122 @@
+"""What a monitoring system's alert says once its payload is understood, in values the database takes."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+TITLE_LIMIT = 255
+SERVICE_LIMIT = 100
+DEDUP_KEY_LIMIT = 255
+DESCRIPTION_LIMIT = 10_000
+UNKNOWN_SERVICE = "unknown"
+
+MAX_DEPTH = 64
+DEEP_TEXT_LIMIT = 1_000
+WORD_LIMIT = 64
+
+# Python writes and reads no integer of more than 4,300 decimal digits (sys.set_int_max_str_digits), though
+# PostgreSQL's numeric would take 131,072.
+MAX_INTEGER_BITS = 14_000
+
+UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
+REPLACEMENT = "\ufffd"
+
+RECOVERED = frozenset({"recovered", "resolved", "ok"})
+SEVERITY_WORDS = {
+    "critical": "critical crit fatal emergency emerg disaster blocker urgent p0 p1 sev0 sev1 severity1",
+    "high": "high major severe error err p2 sev2 severity2",
+    "medium": "medium med moderate minor warning warn p3 sev3 severity3",
+    "low": "low info information informational notice debug trivial p4 p5 sev4 sev5 severity4 severity5",
+}
+SEVERITIES = {word: severity for severity, words in SEVERITY_WORDS.items() for word in words.split()}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSignal:
+    """One alert that fires or has recovered. Every text fits its column and can be stored as it is."""
+
+    source: str
+    dedup_key: str | None  # None: every signal opens an incident of its own
+    is_firing: bool
+    title: str
+    description: str | None
+    severity: str | None  # None: the caller's default applies
+    service: str
+    metadata: dict[str, Any]
+
+
+def is_recovered(text: str) -> bool:
+    """True for any spelling of recovered, resolved or ok. Every other group or status means that it fires."""
+    return _squashed(text) in RECOVERED
+
+
+def severity_from(text: str) -> str | None:
+    """Our severity for a vendor's word; None for an unknown one.
+
+    Minor counts as medium: Elastic's anomaly detection ranks it above warning. Bare numbers are unknown,
+    because vendors count in both directions.
+    """
+    return SEVERITIES.get(_squashed(text))
+
+
+def dedup_key_from(text: str) -> str:
+    """The key as it is or, too long or unstorable, a stable stand-in that keeps different keys apart."""
+    readable = scrub(text)
+    if readable == text and len(text) <= DEDUP_KEY_LIMIT:
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{readable[: DEDUP_KEY_LIMIT - len(digest) - 1]}:{digest}"
+
+
+def cut(text: str, limit: int) -> str:
+    """The storable text without outer white space, at most `limit` characters; an ellipsis marks a cut."""
+    stripped = text.strip()
+    if len(stripped) > limit:
+        stripped = stripped[: limit - 1].rstrip() + "…"
+    return scrub(stripped)
+
+
+def cut_line(text: str, limit: int) -> str:
+    """As `cut`, on one line: for titles and names, which end up in subjects and headers."""
+    return cut(" ".join(text.split()), limit)
+
+
+def scrub(text: str) -> str:
+    """PostgreSQL stores neither NUL nor half a surrogate pair, in text or JSONB: U+FFFD stands for each."""
+    return UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The JSON value as JSONB can keep it: what it cannot keep, or lies deeper than `depth`, becomes text."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict) and depth:
+        return {scrub(str(key)): storable(inner, depth - 1) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)) and depth:
+        return [storable(inner, depth - 1) for inner in value]
+    return value if _is_plain(value) else cut(_written(value), DEEP_TEXT_LIMIT)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, int):
+        return value.bit_length() <= MAX_INTEGER_BITS
+    return value is None or (isinstance(value, float) and math.isfinite(value))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, int):
+        return hex(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return "(not shown)"
+
+
+def _squashed(text: str) -> str:
+    """Letters and digits alone; nothing for a text too long to be a word."""
+    if len(text) > WORD_LIMIT:
+        return ""
+    return "".join(character for character in text.casefold() if character.isalnum())

@@ -1,0 +1,152 @@
+"""Logging in and out, refreshing, recovering a password.
+
+Works on a database, not on a session: hashing must hold no connection, and what a refusal reveals (a refresh token
+used twice) must be recorded though the request is refused.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
+from app.core.security import Claims, Passwords, Tokens, fingerprint, new_opaque_token
+from app.crud import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
+from app.crud.base import now
+from app.db.session import Database
+from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.schemas.user import TokenPair
+from app.services import notification_service
+
+log = structlog.get_logger()
+
+REFUSED_REFRESH = "The refresh token is invalid, spent or expired: log in again."
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """What authentication needs of this installation."""
+
+    passwords: Passwords
+    tokens: Tokens
+    refresh_lifetime: timedelta
+    reset_lifetime: timedelta
+    public_url: str
+
+
+def authenticate(session: Session, claims: Claims) -> User:
+    """The active user of a token whose login session still stands. Raises NotAuthenticated."""
+    user = crud_user.by_session(session, claims.user_id, claims.session_id)
+    if user is None:
+        raise NotAuthenticated("The access token has been revoked.")
+    return user
+
+
+def log_in(database: Database, auth: Auth, *, username: str, password: str) -> TokenPair:
+    """Begin a session. Raises WrongCredentials, after the same time for an unknown address."""
+    with database.transaction() as session:
+        user = crud_user.by_email(session, username) if _could_be_stored(username) else None
+    is_right = auth.passwords.verify(password, user.hashed_password if user else None)
+    if user is None or not is_right or not user.is_active:
+        log.info("login_refused")
+        raise WrongCredentials("The e-mail address or the password is wrong.")
+    with database.transaction() as session:
+        at = now(session)
+        login = crud_auth_session.add(session, AuthSession(user_id=user.id, created_at=at))
+        pair = _issue(session, auth, user.id, login.id, at=at)
+    log.info("login_succeeded", user_id=user.id)
+    return pair
+
+
+def refresh(database: Database, auth: Auth, refresh_token: str) -> TokenPair:
+    """Spend a refresh token for a new pair. Reuse of a spent one revokes its family. Raises NotAuthenticated."""
+    with database.transaction() as session:
+        pair = _spend(session, auth, refresh_token)
+    if pair is None:  # raised only now, so that the family's end is committed
+        raise NotAuthenticated(REFUSED_REFRESH)
+    return pair
+
+
+def log_out(session: Session, refresh_token: str) -> None:
+    """Revoke the token's family, access tokens included. Raises NotAuthenticated for an unknown token."""
+    token = crud_refresh_token.get_for_update(session, fingerprint(refresh_token))
+    if token is None:
+        raise NotAuthenticated(REFUSED_REFRESH)
+    crud_auth_session.revoke(session, token.session_id, at=now(session))
+    log.info("logged_out", user_id=token.session.user_id)
+
+
+def request_password_reset(session: Session, auth: Auth, email: str) -> None:
+    """Mail a reset token if the address is known, and say nothing if it is not."""
+    user = crud_user.by_email(session, email)
+    if user is None or not user.is_active:
+        log.info("password_reset_for_unknown_address")
+        return
+    at = now(session)
+    token = new_opaque_token()
+    row = PasswordResetToken(
+        user_id=user.id, token_hash=fingerprint(token), created_at=at, expires_at=at + auth.reset_lifetime
+    )
+    crud_password_reset_token.add(session, row)
+    minutes = auth.reset_lifetime // timedelta(minutes=1)
+    notification_service.enqueue_password_reset(session, user, token, at=at, url=auth.public_url, minutes=minutes)
+    log.info("password_reset_requested", user_id=user.id)
+
+
+def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
+    """Set a new password and end every session of the user. Raises InvalidResetToken."""
+    hashed = auth.passwords.hash(new_password)
+    at = now(session)
+    row = crud_password_reset_token.get_for_update(session, fingerprint(token))
+    user = crud_user.get_for_update(session, row.user_id) if row else None
+    if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
+        raise InvalidResetToken("The token is invalid, spent or expired.")
+    crud_user.apply(session, user, {"hashed_password": hashed}, at=at)
+    crud_password_reset_token.spend_all_of(session, user.id, at=at)
+    crud_auth_session.revoke_all_of(session, user.id, at=at)
+    log.info("password_reset", user_id=user.id)
+
+
+def forget_old(session: Session) -> tuple[int, int]:
+    """Delete the sessions and reset tokens that expired over a day ago. Returns how many of each."""
+    before = now(session) - timedelta(days=1)
+    sessions = crud_auth_session.delete_dead(session, before=before)
+    return sessions, crud_password_reset_token.delete_expired(session, before=before)
+
+def _spend(session: Session, auth: Auth, refresh_token: str) -> TokenPair | None:
+    token = crud_refresh_token.get_for_update(session, fingerprint(refresh_token))
+    if token is None:
+        return None
+    at = now(session)
+    if token.used_at is not None:
+        crud_auth_session.revoke(session, token.session_id, at=at)
+        log.warning("refresh_token_reused", user_id=token.session.user_id)
+        return None
+    user = token.session.user
+    if token.session.revoked_at is not None or token.expires_at <= at or not user.is_active or user.deleted_at:
+        return None
+    token.used_at = at
+    return _issue(session, auth, user.id, token.session_id, at=at)
+
+
+def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: datetime) -> TokenPair:
+    refresh_token = new_opaque_token()
+    row = RefreshToken(
+        session_id=session_id,
+        token_hash=fingerprint(refresh_token),
+        created_at=at,
+        expires_at=at + auth.refresh_lifetime,
+    )
+    crud_refresh_token.add(session, row)
+    return TokenPair(
+        access_token=auth.tokens.issue(Claims(user_id, session_id)),
+        expires_in=int(auth.tokens.lifetime.total_seconds()),
+        refresh_token=refresh_token,
+    )
+
+
+def _could_be_stored(text: str) -> bool:
+    """An address with NUL or lone surrogates is unknown, not an error."""
+    return "\x00" not in text and text.isprintable()

@@ -1,0 +1,141 @@
+"""Decides which policies match an incident, and when their steps are due."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+MIN_LOOP_GAP = timedelta(minutes=1)
+UNREACHABLE_RETRY = timedelta(minutes=5)
+QUARANTINE_FIRST = timedelta(seconds=30)
+QUARANTINE_LONGEST = timedelta(minutes=10)
+METADATA_PREFIX = "metadata."
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What conditions can ask of an incident."""
+
+    severity: str
+    service: str
+    source: str
+    is_assigned: bool
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Which step fires next, in which loop, and how many loops are left after this one."""
+
+    loop: int
+    step: int
+    repeats_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where an escalation stands after a step fired. `due_at` is None when it is finished."""
+
+    position: Position
+    due_at: datetime | None
+    ends_loop: bool
+
+
+def matches(conditions: Mapping[str, Any], facts: Facts) -> bool:
+    """All conditions must hold; of a list of values one must. No condition matches everything."""
+    return all(_holds(attribute, wanted, facts) for attribute, wanted in conditions.items())
+
+
+def _holds(attribute: str, wanted: Any, facts: Facts) -> bool:
+    values = wanted if isinstance(wanted, list) else [wanted]
+    if attribute == "service":
+        return any(glob_matches(str(value), facts.service) for value in values)
+    if attribute == "assigned":
+        return facts.is_assigned in values
+    if attribute.startswith(METADATA_PREFIX):
+        found = _look_up(facts.metadata, attribute.removeprefix(METADATA_PREFIX))
+        return not _words(found).isdisjoint({_word(value) for value in values})
+    return getattr(facts, attribute) in values
+
+
+def glob_matches(pattern: str, text: str) -> bool:
+    """`*` stands for any run of characters; case does not count. Linear in the text for each `*`."""
+    first, *rest = pattern.casefold().split("*")
+    text = text.casefold()
+    if not rest:
+        return text == first
+    *middle, last = rest
+    if not text.startswith(first) or not text[len(first) :].endswith(last):
+        return False
+    text = text[len(first) : len(text) - len(last)]
+    for part in middle:
+        before, separator, text = text.partition(part) if part else ("", "*", text)
+        if not separator:
+            return False
+    return True
+
+
+def _look_up(metadata: Any, path: str) -> Any:
+    """Follow a dotted path. A key that has dots in it counts as well as nested objects do."""
+    if not isinstance(metadata, Mapping):
+        return None
+    if path in metadata:
+        return metadata[path]
+    for end, character in enumerate(path):
+        if character == "." and path[:end] in metadata:
+            found = _look_up(metadata[path[:end]], path[end + 1 :])
+            if found is not None:
+                return found
+    return None
+
+
+def _words(found: Any) -> set[str]:
+    return {_word(item) for item in found} if isinstance(found, list) else {_word(found)}
+
+
+def _word(value: Any) -> str:
+    """Senders quote numbers and booleans as they please, so 5 is "5" and True is "true"."""
+    return str(value).casefold()
+
+
+def delays_of(steps: Sequence[Mapping[str, Any]]) -> list[timedelta]:
+    """Each step's delay from the start of the escalation."""
+    return [timedelta(minutes=step["delay_minutes"]) for step in steps]
+
+
+def first_due(delays: Sequence[timedelta], base: datetime) -> datetime:
+    """The first step is due at the base plus its delay."""
+    return base + delays[0]
+
+
+def evaluate(
+    delays: Sequence[timedelta], position: Position, fired_at: datetime, *, has_reached: bool = True
+) -> Decision:
+    """What follows the step that fired just now.
+
+    The next step is due at fired_at + (its delay - the fired step's delay): lateness shifts what follows, so that an
+    outage never ends in a burst. A step that was to page and reached nobody is followed by the next at once. A new
+    loop starts one last-delay (at least a minute) after the last step.
+    """
+    following = position.step + 1
+    if following < len(delays):
+        gap = delays[following] - delays[position.step] if has_reached else timedelta()
+        return Decision(Position(position.loop, following, position.repeats_left), fired_at + gap, ends_loop=False)
+    if position.repeats_left == 0:
+        return Decision(position, None, ends_loop=True)
+    base = fired_at + max(delays[-1], MIN_LOOP_GAP)
+    again = Position(position.loop + 1, 0, position.repeats_left - 1)
+    return Decision(again, first_due(delays, base), ends_loop=True)
+
+
+def retry_unreachable(position: Position, fired_at: datetime) -> Decision:
+    """Nobody could be reached, not even an admin: fire the last step again in a while, as a loop of its own."""
+    again = Position(position.loop + 1, position.step, 0)
+    return Decision(again, fired_at + UNREACHABLE_RETRY, ends_loop=True)
+
+
+def quarantine_until(failures: int, failed_at: datetime) -> datetime:
+    """When to try an escalation again that failed so many times: twice as late each time, up to a limit."""
+    exponent = min(failures - 1, 10)
+    delay: timedelta = min(QUARANTINE_FIRST * 2**exponent, QUARANTINE_LONGEST)
+    return failed_at + delay

@@ -1,0 +1,116 @@
+"""Starts, stops and ends escalations. The incident is locked by the caller."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
+from app.crud import crud_assignment, crud_policy
+from app.models import Escalation, EscalationPolicyVersion, Incident
+from app.services import escalation
+from app.services.timeline_service import record
+
+
+def start_matching(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
+    """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
+    versions = crud_policy.active_versions(session)
+    if not versions:
+        return
+    assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
+    for incident in incidents:
+        facts = _facts(incident, assigned)
+        for version in versions:
+            if escalation.matches(version.conditions, facts):
+                _start(session, incident, version, now=now)
+
+
+def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
+    """After a change of what conditions ask: begin what matches only now, end what matches no longer."""
+    if incident.status is not IncidentStatus.OPEN:
+        return
+    assigned = crud_assignment.incidents_with_any(session, [incident.id])
+    facts = _facts(incident, assigned)
+    versions = crud_policy.active_versions(session)
+    matching = {v.policy_id: v for v in versions if escalation.matches(v.conditions, facts)}
+    present = {e.policy_id: e for e in incident.escalations}
+    for policy_id, row in present.items():
+        if policy_id not in matching:
+            end(session, incident, row, now=now, reason="The policy matches no longer.")
+    for policy_id, version in matching.items():
+        if policy_id not in present or present[policy_id].state is EscalationState.ENDED:
+            _start(session, incident, version, now=now)
+
+
+def start_policy(
+    session: Session, incidents: Iterable[Incident], version: EscalationPolicyVersion, *, now: datetime
+) -> None:
+    """Begin one policy's escalation on those of the incidents that it matches."""
+    batch = list(incidents)
+    assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
+    for incident in batch:
+        if escalation.matches(version.conditions, _facts(incident, assigned)):
+            _start(session, incident, version, now=now)
+
+
+def stop(incident: Incident) -> None:
+    """Nothing more is due: somebody acknowledged, snoozed or resolved."""
+    for row in incident.escalations:
+        if row.state is EscalationState.RUNNING:
+            row.state = EscalationState.STOPPED
+            row.next_run_at = None
+
+
+def end(session: Session, incident: Incident, row: Escalation, *, now: datetime, reason: str) -> None:
+    """The policy no longer applies. It may come back, with a new loop."""
+    was_running = row.state is EscalationState.RUNNING
+    row.state = EscalationState.ENDED
+    row.next_run_at = None
+    if was_running:
+        description = f"Escalation by policy {row.policy_id} ended: {reason}"
+        record(
+            session, incident, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id
+        )
+
+
+def restart(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> None:
+    """Begin a new loop of an escalation that has finished, with the steps it had."""
+    _start(session, incident, row.version, now=now)
+
+
+def _start(session: Session, incident: Incident, version: EscalationPolicyVersion, *, now: datetime) -> None:
+    due_at = escalation.first_due(escalation.delays_of(version.steps), now)
+    row = next((e for e in incident.escalations if e.policy_id == version.policy_id), None)
+    if row is None:
+        row = Escalation(incident_id=incident.id, policy_id=version.policy_id, loop=0)
+        incident.escalations.append(row)
+    else:
+        row.loop += 1
+    row.version = version
+    row.state = EscalationState.RUNNING
+    row.cycle = incident.cycle
+    row.step = 0
+    row.repeats_left = version.repeat
+    row.has_reached = False
+    row.next_run_at = due_at
+    row.attempts = 0
+    row.quarantined_at = row.last_error = None
+    record(
+        session,
+        incident,
+        TimelineEventType.ESCALATION_STARTED,
+        f"Escalation by policy “{version.policy.name}” started.",
+        at=now,
+        policy_id=version.policy_id,
+        first_step_due_at=due_at.isoformat(),
+    )
+
+
+def _facts(incident: Incident, assigned: set[int]) -> escalation.Facts:
+    return escalation.Facts(
+        severity=incident.severity,
+        service=incident.service,
+        source=incident.source,
+        is_assigned=incident.assigned_to is not None or incident.id in assigned,
+        metadata=incident.metadata_,
+    )

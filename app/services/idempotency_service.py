@@ -1,0 +1,51 @@
+"""Answers a repeated request with its first answer."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.errors import IdempotencyKeyReused
+from app.crud import crud_idempotency_key
+from app.crud.base import now
+from app.models import IdempotencyKey
+
+KEPT_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes two requests the same: the key, where it went, and what it said."""
+
+    route: str
+    key: str
+    body_hash: str
+
+
+def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey:
+    """The place for the answer; it has one already if the request came before. Raises IdempotencyKeyReused.
+
+    It is written in the request's own transaction: a failed request leaves nothing, and one that runs at the same
+    time waits for the first to end.
+    """
+    at = now(session)
+    row = crud_idempotency_key.claim(
+        session, user_id=user_id, route=request.route, key=request.key, request_hash=request.body_hash, at=at
+    )
+    if row.created_at < at - KEPT_FOR:
+        crud_idempotency_key.renew(session, row, request_hash=request.body_hash, at=at)
+    if row.request_hash != request.body_hash:
+        raise IdempotencyKeyReused("This Idempotency-Key came before with another body.")
+    return row
+
+
+def keep(session: Session, row: IdempotencyKey, answer: dict[str, Any]) -> None:
+    """Keep the answer for the next time."""
+    row.answer = answer
+    session.flush()
+
+
+def forget_old(session: Session) -> int:
+    """Delete answers that no longer count. Returns how many."""
+    return crud_idempotency_key.delete_older(session, before=now(session) - KEPT_FOR)

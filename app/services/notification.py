@@ -1,0 +1,143 @@
+"""Decides by which channel a person is paged, what the message says, and what follows an attempt to send it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus
+from app.services.ports import Outcome
+
+RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60))
+GIVE_UP_AFTER = timedelta(minutes=15)
+MAX_SUBJECT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChoice:
+    """A person's setting for one channel. Without an address the channel leads nowhere."""
+
+    channel: str
+    is_enabled: bool
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to reach; `key` is the same for the same person. Choices are in the order of preference."""
+
+    key: str
+    user_id: int | None
+    choices: tuple[ChannelChoice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One message to plan."""
+
+    person: Person
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a person is not paged by a channel."""
+
+    person: Person
+    channel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one person is reached, and how not."""
+
+    pages: tuple[Page, ...]
+    skips: tuple[Skip, ...]
+
+
+def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -> Route:
+    """By the channels that the action names, or by the person's first usable one.
+
+    A named channel that the person has disabled or that leads nowhere is skipped, and says so. If the action names
+    only channels that this installation has not set up, the person's own order decides.
+    """
+    skips = tuple(
+        Skip(person, choice.channel, reason)
+        for choice in person.choices
+        if choice.channel in (named or ()) and (reason := _obstacle(choice, set_up)) is not None
+    )
+    usable = [choice for choice in person.choices if _obstacle(choice, set_up) is None]
+    if named and set_up.intersection(named):
+        chosen = [choice for choice in usable if choice.channel in named]
+    else:
+        chosen = usable[:1]
+    return Route(tuple(Page(person, c.channel, c.address or "") for c in chosen), skips)
+
+
+def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:
+    if choice.channel not in set_up:
+        return "channel_not_set_up"
+    if not choice.is_enabled:
+        return "disabled_by_recipient"
+    return None if choice.address else "no_address"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What an attempt makes of a message: its status, and when to try again."""
+
+    status: DeliveryStatus
+    next_attempt_at: datetime | None
+
+
+def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, now: datetime) -> FollowUp:
+    """Accepted, dead, or due again: after 2, 5, 15, 30, 60 s, then every 60 s, for up to 15 min.
+
+    A provider's Retry-After is honoured: never sooner than it says.
+    """
+    if outcome.result is AttemptOutcome.ACCEPTED:
+        return FollowUp(DeliveryStatus.ACCEPTED, None)
+    if outcome.result is AttemptOutcome.DEAD:
+        return FollowUp(DeliveryStatus.DEAD, None)
+    delay = RETRY_DELAYS[min(attempt, len(RETRY_DELAYS)) - 1]
+    if outcome.retry_after_seconds is not None:
+        delay = max(delay, timedelta(seconds=outcome.retry_after_seconds))
+    if now + delay > first_attempt_at + GIVE_UP_AFTER:
+        return FollowUp(DeliveryStatus.DEAD, None)
+    return FollowUp(DeliveryStatus.RETRY, now + delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A subject of one line, and a text."""
+
+    subject: str
+    body: str
+
+
+def page_message(
+    *, incident_id: int, title: str, severity: str, service: str, description: str | None, note: str | None, url: str
+) -> Message:
+    """What wakes a person: how bad, where, what, and where to go."""
+    subject = f"[{severity.upper()}] {service}: {title} (#{incident_id})"
+    paragraphs = [note, title, f"Severity: {severity}\nService:  {service}\nIncident: #{incident_id}", description]
+    how = f"Acknowledge it to stop further pages:\nPOST {url}/v1/incidents/{incident_id}/acknowledge"
+    return Message(_one_line(subject), "\n\n".join(p for p in [*paragraphs, how] if p) + "\n")
+
+
+def reset_message(*, token: str, url: str, minutes: int) -> Message:
+    """How to set a new password."""
+    body = (
+        "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
+        f"The token below works once, within {minutes} minutes:\n\n{token}\n\n"
+        f"POST {url}/v1/auth/reset-password\n"
+        '{"token": "<the token>", "new_password": "<the new password>"}\n'
+    )
+    return Message("Set a new password", body)
+
+
+def _one_line(text: str) -> str:
+    """A header cannot hold line breaks or control characters."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:MAX_SUBJECT]

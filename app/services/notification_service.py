@@ -1,0 +1,135 @@
+"""Writes messages into the outbox, in the transaction that causes them. Nothing is sent here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import Channel, NotificationKind
+from app.crud import crud_notification
+from app.crud.base import Page as ListPage
+from app.models import EscalationEvent, Incident, Notification, User
+from app.services.notification import Message, Page, Person, Skip, page_message, reset_message, route
+from app.services.ports import Paging
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPage:
+    """A page and what it will say."""
+
+    page: Page
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The pages of a step, and whom it skipped by which channel."""
+
+    pages: tuple[PlannedPage, ...] = ()
+    skips: tuple[Skip, ...] = ()
+
+    def __add__(self, other: "Plan") -> "Plan":
+        known = {(planned.page.person.key, planned.page.channel) for planned in self.pages}
+        new = [p for p in other.pages if (p.page.person.key, p.page.channel) not in known]
+        return Plan((*self.pages, *new), (*self.skips, *other.skips))
+
+
+def plan(
+    incident: Incident, people: Sequence[Person], paging: Paging, *, named: Sequence[str] | None, note: str | None
+) -> Plan:
+    """Decide by which channel each person is paged, and write the message."""
+    message = page_message(
+        incident_id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        service=incident.service,
+        description=incident.description,
+        note=note,
+        url=paging.public_url,
+    )
+    routes = [route(person, named, paging.channels) for person in people]
+    pages = tuple(PlannedPage(page, message) for found in routes for page in found.pages)
+    return Plan(pages, tuple(skip for found in routes for skip in found.skips))
+
+
+def enqueue(
+    session: Session,
+    incident: Incident,
+    planned: Plan,
+    *,
+    at: datetime,
+    event: EscalationEvent | None,
+    kind: NotificationKind = NotificationKind.PAGE,
+    is_exempt: bool = False,
+) -> None:
+    """Write the pages into the outbox. One joins an unsent page of this cycle to the same person and channel."""
+    waiting = {
+        (sent.recipient, sent.channel) for sent in crud_notification.unsent_of(session, incident.id, incident.cycle)
+    }
+    messages = [
+        _outbox_row(incident, item, at=at, event=event, kind=kind, is_exempt=is_exempt)
+        for item in planned.pages
+        if is_exempt or (item.page.person.key, item.page.channel) not in waiting
+    ]
+    crud_notification.add_all(session, messages)
+
+
+def _outbox_row(
+    incident: Incident,
+    planned: PlannedPage,
+    *,
+    at: datetime,
+    event: EscalationEvent | None,
+    kind: NotificationKind,
+    is_exempt: bool,
+) -> Notification:
+    return Notification(
+        event_id=event.id if event else None,
+        incident_id=incident.id,
+        cycle=incident.cycle,
+        user_id=planned.page.person.user_id,
+        recipient=planned.page.person.key,
+        channel=planned.page.channel,
+        address=planned.page.address,
+        kind=kind,
+        is_exempt=is_exempt,
+        subject=planned.message.subject,
+        body=planned.message.body,
+        next_attempt_at=at,
+        created_at=at,
+    )
+
+
+def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
+    """Mail a reset token. Its text is erased from the outbox once the mail is accepted or dead."""
+    message = reset_message(token=token, url=url, minutes=minutes)
+    row = Notification(
+        user_id=user.id,
+        recipient=f"user:{user.id}",
+        channel=Channel.EMAIL,
+        address=user.email,
+        kind=NotificationKind.PASSWORD_RESET,
+        is_exempt=True,
+        subject=message.subject,
+        body=message.body,
+        next_attempt_at=at,
+        created_at=at,
+    )
+    crud_notification.stage(session, row)
+
+
+def summary(planned: Plan) -> dict[str, Any]:
+    """Who is paged by which channel and who is not, as an event's metadata says it."""
+    return {
+        "notified": [{"recipient": p.page.person.key, "channel": p.page.channel} for p in planned.pages],
+        "skipped": [
+            {"recipient": skip.person.key, "channel": skip.channel, "reason": skip.reason} for skip in planned.skips
+        ],
+    }
+
+
+def deliveries(session: Session, page: ListPage, *, user: User) -> Sequence[Notification]:
+    """Deliveries, newest first: one's own, or everybody's for an administrator."""
+    return crud_notification.page(session, page, visible_to=None if user.is_superuser else user.id)

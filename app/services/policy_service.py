@@ -1,0 +1,192 @@
+"""Keeps escalation policies, and carries a policy that is switched on or off to the open incidents."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound
+from app.core.vocabulary import IncidentStatus
+from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version, crud_user
+from app.crud.base import Page, now
+from app.crud.violations import violations
+from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
+from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
+from app.services import collaboration_service, escalation_service, incident_service
+
+log = structlog.get_logger()
+
+VERSIONED = {"conditions", "steps", "repeat"}
+SPREAD_BATCH = 500
+NAME_IS_UNIQUE = "uq_escalation_policies_name"
+FIRST_ID = 0
+
+
+def get(session: Session, policy_id: int) -> EscalationPolicy:
+    """Raises NotFound."""
+    return _found(crud_policy.get(session, policy_id), policy_id)
+
+
+def page(session: Session, page: Page) -> Sequence[EscalationPolicy]:
+    """Policies, oldest first."""
+    return crud_policy.page(session, page)
+
+
+def create(session: Session, new: PolicyCreate) -> EscalationPolicy:
+    """Add a policy and begin its escalation of the open incidents it matches.
+
+    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist.
+    """
+    steps = dump_steps(new.steps)
+    _require_known_users(session, steps)
+    at = now(session)
+    policy = EscalationPolicy(
+        name=new.name,
+        description=new.description,
+        conditions=new.conditions,
+        steps=steps,
+        is_active=new.is_active,
+        repeat=new.repeat,
+        version=1,
+        created_at=at,
+        updated_at=at,
+    )
+    with violations({NAME_IS_UNIQUE: _taken(new.name)}):
+        crud_policy.add(session, policy)
+    _add_version(session, policy, at=at)
+    if policy.is_active:
+        _begin_spreading(session, policy)
+    log.info("policy_created", policy_id=policy.id)
+    return policy
+
+
+def update(session: Session, policy_id: int, update: PolicyUpdate) -> EscalationPolicy:
+    """Change a policy. Escalations that run keep the steps they began with. Raises as `create` does, and NotFound."""
+    policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
+    at = now(session)
+    changes: dict[str, Any] = update.changes()
+    if "steps" in changes:
+        changes["steps"] = dump_steps(update.steps)
+        _require_known_users(session, changes["steps"])
+    with violations({NAME_IS_UNIQUE: _taken(update.name)}):
+        old = crud_policy.apply(session, policy, changes, at=at)
+    if VERSIONED & old.keys():
+        policy.version += 1
+        _add_version(session, policy, at=at)
+    if "is_active" in old:
+        _begin_spreading(session, policy)
+    log.info("policy_updated", policy_id=policy.id, fields=sorted(old))
+    return policy
+
+
+def delete(session: Session, policy_id: int) -> EscalationPolicy:
+    """Delete softly: events keep pointing at it, its escalations end, its name is free. Raises NotFound."""
+    policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
+    at = now(session)
+    crud_policy.apply(session, policy, {"deleted_at": at}, at=at)
+    _begin_spreading(session, policy)
+    log.info("policy_deleted", policy_id=policy.id)
+    return policy
+
+
+def spread_next(session: Session) -> int:
+    """Carry one more batch of a change to the open incidents. Returns how many it met; 0 when all is done."""
+    policy = crud_policy.claim_spreading(session)
+    return _spread(session, policy, at=now(session)) if policy else 0
+
+
+def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
+    """What will not work as written on this installation."""
+    named = {
+        channel
+        for step in policy.steps
+        for action in step["actions"]
+        for channel in action.get("channels", [])
+        if channel not in set_up
+    }
+    return [
+        f"The channel {channel} is not set up here: a page that names only such channels goes by e-mail."
+        for channel in sorted(named)
+    ]
+
+
+def events(session: Session, incident_id: int, page: Page, *, user: User) -> Sequence[EscalationEvent]:
+    """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
+    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    return crud_event.page(session, incident_id, page)
+
+
+def _begin_spreading(session: Session, policy: EscalationPolicy) -> None:
+    """Do the first batch at once; if there are more, the worker goes on from `spread_after`."""
+    policy.spread_after = FIRST_ID
+    _spread(session, policy, at=now(session))
+
+
+def _spread(session: Session, policy: EscalationPolicy, *, at: datetime) -> int:
+    is_on = policy.is_active and policy.deleted_at is None
+    batch = _start_on_open(session, policy, at=at) if is_on else _end_on_running(session, policy, at=at)
+    policy.spread_after = batch[-1].id if len(batch) == SPREAD_BATCH else None
+    session.flush()
+    return len(batch)
+
+
+def _start_on_open(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
+    after = policy.spread_after or FIRST_ID
+    batch = crud_incident.lock_by_status(session, IncidentStatus.OPEN, after=after, limit=SPREAD_BATCH)
+    version = crud_policy.current_version(session, policy)
+    escalation_service.start_policy(session, batch, version, now=at)
+    return batch
+
+
+def _end_on_running(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
+    batch = crud_incident.lock_escalated_by(session, policy.id, limit=SPREAD_BATCH)
+    reason = "the policy was deleted." if policy.deleted_at else "the policy was switched off."
+    for incident in batch:
+        for row in incident.escalations:
+            if row.policy_id == policy.id:
+                escalation_service.end(session, incident, row, now=at, reason=reason)
+    return batch
+
+
+def _add_version(session: Session, policy: EscalationPolicy, *, at: datetime) -> None:
+    version = EscalationPolicyVersion(
+        policy_id=policy.id,
+        version=policy.version,
+        conditions=policy.conditions,
+        steps=policy.steps,
+        repeat=policy.repeat,
+        created_at=at,
+    )
+    crud_policy_version.add(session, version)
+
+
+def _require_known_users(session: Session, steps: list[dict[str, Any]]) -> None:
+    """Raise InvalidInput, naming the field, for the first action that names a user who is not active."""
+    named = [
+        (f"/steps/{s}/actions/{a}/{field}", value)
+        for s, step in enumerate(steps)
+        for a, action in enumerate(step["actions"])
+        for field in ("user_id", "target")
+        for value in _as_list(action.get(field))
+        if isinstance(value, int)
+    ]
+    known = {user.id for user in crud_user.active(session, [user_id for _, user_id in named])}
+    for pointer, user_id in named:
+        if user_id not in known:
+            raise InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _taken(name: str) -> DuplicatePolicyName:
+    return DuplicatePolicyName(f"There is a policy named “{name}” already.")
+
+
+def _found(policy: EscalationPolicy | None, policy_id: int) -> EscalationPolicy:
+    if policy is None:
+        raise NotFound(f"There is no escalation policy {policy_id}.")
+    return policy

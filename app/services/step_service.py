@@ -1,0 +1,245 @@
+"""Fires the steps of escalations: those that are due, and those that somebody asks for now."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
+from app.crud import crud_escalation, crud_event, crud_incident
+from app.crud.base import now
+from app.models import Escalation, EscalationEvent, Incident, User
+from app.services import (
+    action_service,
+    collaboration_service,
+    escalation,
+    escalation_service,
+    incident_service,
+    notification_service,
+    recipient_service,
+)
+from app.services.action_service import Context, StepResult
+from app.services.escalation import Decision, Position
+from app.services.ports import Paging
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+MANUAL_PAUSE = timedelta(seconds=10)
+
+
+def run_due(session: Session, paging: Paging, *, limit: int) -> int:
+    """Fire a batch of due steps. Returns how many were taken; one that fails is put aside and holds up no other."""
+    at = now(session)
+    due = crud_escalation.claim_due(session, at=at, limit=limit)
+    for row, incident in due:
+        # A failure undoes the row's own savepoint, and with it what the session knew: keep what names it.
+        row_id, incident_id = row.id, row.incident_id
+        try:
+            with session.begin_nested():
+                _run(session, incident, row, paging, at=at)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
+            _quarantine(session, row_id, incident_id, error, at=at)
+    return len(due)
+
+
+def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
+    """Fire the next step of every matching policy at once; page the admins if none matches.
+
+    A resolved incident does not change, a snoozed one opens, an acknowledged one stays so. A second call within 10 s
+    changes nothing. Raises NotFound, PermissionDenied.
+    """
+    incident = incident_service.locked(session, incident_id)
+    collaboration_service.require_responder(session, incident, by)
+    at = now(session)
+    if incident.status is IncidentStatus.RESOLVED:
+        return incident
+    if incident.escalated_at is not None and at < incident.escalated_at + MANUAL_PAUSE:
+        return incident
+    incident.escalated_at = at
+    record(session, incident, TimelineEventType.ESCALATED_MANUALLY, "Escalated by hand.", at=at, by=by)
+    log.info("incident_escalated_manually", incident_id=incident.id)
+    _make_matching_escalations(session, incident, at=at)
+    rows = [e for e in crud_escalation.of_incident(session, incident.id) if e.state is not EscalationState.ENDED]
+    for row in rows:
+        _fire_manually(session, incident, row, paging, at=at)
+    if not rows:
+        _page_admins(session, incident, paging, at=at, event=None, kind=NotificationKind.MANUAL_PAGE)
+    session.flush()
+    return incident
+
+
+def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
+    policy = row.version.policy
+    if not policy.is_active or policy.deleted_at is not None:
+        escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
+    elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
+        row.state, row.next_run_at = EscalationState.STOPPED, None
+    else:
+        _fire(session, incident, row, paging, at=at)
+
+
+def _make_matching_escalations(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Give every matching policy a row that a step can be fired from. A snoozed incident opens."""
+    if incident.status is IncidentStatus.SNOOZED:
+        incident_service.end_snooze(session, incident, at=at)
+        incident_service.start_new_cycle(session, [incident], at=at)
+    else:
+        escalation_service.rematch(session, incident, now=at)
+    session.flush()
+
+
+def _fire_manually(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
+    was_running = row.state is EscalationState.RUNNING
+    if row.state is EscalationState.FINISHED or row.cycle != incident.cycle:
+        escalation_service.restart(session, incident, row, now=at)
+    elif not was_running:
+        row.state, row.next_run_at = EscalationState.RUNNING, at
+    _fire(session, incident, row, paging, at=at, kind=NotificationKind.MANUAL_PAGE)
+    if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
+        row.state, row.next_run_at = EscalationState.STOPPED, None
+
+
+def _fire(
+    session: Session,
+    incident: Incident,
+    row: Escalation,
+    paging: Paging,
+    *,
+    at: datetime,
+    kind: NotificationKind = NotificationKind.PAGE,
+) -> None:
+    """Perform the row's step, keep its event, and set what follows."""
+    status_before = incident.status
+    steps = row.version.steps
+    context = Context(session, incident, paging, at)
+    result = action_service.perform(context, steps[row.step]["actions"])
+    event = crud_event.add(session, _event(row, result, at=at))
+    has_changed_status = incident.status is not status_before
+    notification_service.enqueue(
+        session,
+        incident,
+        result.planned,
+        at=at,
+        event=event,
+        kind=kind,
+        is_exempt=kind is NotificationKind.MANUAL_PAGE or has_changed_status,
+    )
+    _record_step(session, incident, row, result, at=at)
+    row.has_reached = row.has_reached or bool(result.has_reached)
+    row.attempts, row.quarantined_at, row.last_error = 0, None, None
+    _reschedule(session, incident, row, result, paging, event, at=at)
+    session.flush()
+
+
+def _event(row: Escalation, result: StepResult, *, at: datetime) -> EscalationEvent:
+    return EscalationEvent(
+        incident_id=row.incident_id,
+        policy_id=row.policy_id,
+        cycle=row.cycle,
+        loop=row.loop,
+        step=row.step,
+        status=EventStatus.FAILED if result.has_failed else EventStatus.COMPLETED,
+        triggered_at=at,
+        completed_at=at,
+        metadata_=result.metadata(),
+    )
+
+
+def _record_step(
+    session: Session, incident: Incident, row: Escalation, result: StepResult, *, at: datetime
+) -> None:
+    policy = row.version.policy
+    description = f"Step {row.step + 1} of policy “{policy.name}” fired."
+    data = {"policy_id": row.policy_id, "step": row.step, "loop": row.loop, **result.metadata()}
+    record(session, incident, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
+    log.info(
+        "escalation_step_fired",
+        incident_id=incident.id,
+        policy_id=row.policy_id,
+        step=row.step,
+        loop=row.loop,
+        pages=len(result.planned.pages),
+    )
+
+
+def _reschedule(
+    session: Session,
+    incident: Incident,
+    row: Escalation,
+    result: StepResult,
+    paging: Paging,
+    event: EscalationEvent,
+    *,
+    at: datetime,
+) -> None:
+    if row.state is not EscalationState.RUNNING:  # the step itself acknowledged or resolved the incident
+        return
+    position = Position(row.loop, row.step, row.repeats_left)
+    delays = escalation.delays_of(row.version.steps)
+    decision = escalation.evaluate(delays, position, at, has_reached=result.has_reached is not False)
+    if decision.ends_loop and not row.has_reached and not _is_reaching_admins(session, incident, paging, event, at):
+        decision = escalation.retry_unreachable(position, at)
+    _settle(row, decision)
+
+
+def _is_reaching_admins(
+    session: Session, incident: Incident, paging: Paging, event: EscalationEvent, at: datetime
+) -> bool:
+    """A whole loop reached nobody: page the admins. False, with an alarm, if they cannot be reached either."""
+    if _page_admins(session, incident, paging, at=at, event=event, kind=NotificationKind.PAGE):
+        return True
+    description = "Nobody could be paged, not even an administrator."
+    record(session, incident, TimelineEventType.NOBODY_REACHABLE, description, at=at)
+    log.error("nobody_reachable", incident_id=incident.id)
+    return False
+
+
+def _settle(row: Escalation, decision: Decision) -> None:
+    if decision.due_at is None:
+        row.state, row.next_run_at = EscalationState.FINISHED, None
+        return
+    if decision.ends_loop:
+        row.has_reached = False
+    row.loop, row.step, row.repeats_left = (
+        decision.position.loop,
+        decision.position.step,
+        decision.position.repeats_left,
+    )
+    row.next_run_at = decision.due_at
+
+
+def _page_admins(
+    session: Session,
+    incident: Incident,
+    paging: Paging,
+    *,
+    at: datetime,
+    event: EscalationEvent | None,
+    kind: NotificationKind,
+) -> bool:
+    note = "You are paged as an administrator: no policy reaches anybody else for this incident."
+    planned = notification_service.plan(
+        incident, recipient_service.admins(session), paging, named=None, note=note
+    )
+    is_exempt = kind is NotificationKind.MANUAL_PAGE
+    notification_service.enqueue(session, incident, planned, at=at, event=event, kind=kind, is_exempt=is_exempt)
+    return bool(planned.pages)
+
+
+def _quarantine(session: Session, row_id: int, incident_id: int, error: Exception, *, at: datetime) -> None:
+    """Put a failing escalation aside, to be tried again later and later."""
+    log.error("escalation_quarantined", incident_id=incident_id, escalation_id=row_id, exc_info=error)
+    row = crud_escalation.get(session, row_id)
+    incident = crud_incident.get_for_update(session, incident_id)
+    if row is None or incident is None:
+        return
+    is_new = row.quarantined_at is None
+    row.attempts += 1
+    row.quarantined_at = row.quarantined_at or at
+    row.last_error = f"{type(error).__name__}: {error}"[:2000]
+    row.next_run_at = escalation.quarantine_until(row.attempts, at)
+    if is_new:
+        description = f"Escalation by policy {row.policy_id} failed and is tried again later."
+        record(session, incident, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id)
+    session.flush()

@@ -1,0 +1,73 @@
+"""What has to be true before the service can answer: the schema is there, and so is an administrator."""
+
+import secrets
+import sys
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.config import Settings
+from app.core.security import Passwords
+from app.crud import crud_user
+from app.db import migrations
+from app.db.session import Database
+from app.models import User
+from app.schemas.user import UserCreate, UserUpdate
+from app.services import user_service
+
+log = structlog.get_logger()
+
+DEFAULT_ADMIN = "admin@example.com"
+GENERATED_PASSWORD_BYTES = 12
+
+
+def prepare(settings: Settings, database: Database) -> None:
+    """Migrate or check the schema, and make the first administrator. Raises ConfigurationError."""
+    if settings.migrate_on_start:
+        migrations.upgrade(database)
+    else:
+        migrations.require_current(database)
+    _make_first_admin(settings, database)
+    _warn(settings)
+
+
+def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> tuple[User, str | None]:
+    """Promote the user, or make one. Returns the user, and the password if one was made up for a new account."""
+    user = crud_user.by_email(session, email)
+    if user is not None:
+        changes = {"is_superuser": True, "is_active": True, **({"password": password} if password else {})}
+        update = UserUpdate.model_validate(changes)
+        return user_service.update(session, user.id, update, passwords), None
+    made_up = None if password else secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
+    new = UserCreate(email=email, password=password or made_up or "", is_superuser=True)
+    return user_service.create(session, new, passwords), made_up
+
+
+def _make_first_admin(settings: Settings, database: Database) -> None:
+    passwords = Passwords(settings.bcrypt_rounds)
+    email = settings.first_superuser or DEFAULT_ADMIN
+    password = settings.first_superuser_password
+    with database.transaction() as session:
+        crud_user.lock_first_admin(session)
+        if settings.first_superuser is None and crud_user.active_admins(session):
+            return
+        if crud_user.by_email(session, email) is not None and settings.first_superuser is not None:
+            return
+        _, made_up = make_admin(session, email, password.get_secret_value() if password else None, passwords)
+    if made_up is not None:
+        show_once(email, made_up)
+
+
+def show_once(email: str, password: str) -> None:
+    """Tell the operator a generated password: on the terminal, never in the log."""
+    lines = ["", f"  Administrator: {email}", f"  Password:      {password}", "  It is shown only this once.", ""]
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _warn(settings: Settings) -> None:
+    if settings.smtp_host is None:
+        log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
+    if settings.elastic_webhook_token is None:
+        log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
+    if settings.twilio_account_sid is not None:
+        log.warning("channel_not_available", channel="sms", why="this version has no sms channel yet")

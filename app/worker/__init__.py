@@ -1,0 +1,9 @@
+"""The worker: an AsyncIOScheduler that wakes the jobs, and their graceful end.
+
+The scheduler only wakes. What is due stands in the database, and any number of workers may look there.
+"""
+
+from app.worker.jobs import Jobs
+from app.worker.scheduler import Worker
+
+__all__ = ["Jobs", "Worker"]

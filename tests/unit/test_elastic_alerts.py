@@ -1,0 +1,117 @@
+"""Elastic bodies with several alerts: lists and Kibana's summaries."""
+
+from typing import Any
+
+import pytest
+
+from app.integrations.sources.elastic import parse
+from app.services.alert import AlertSignal
+
+
+def only(body: dict[str, Any]) -> AlertSignal:
+    [signal] = parse(body)
+    return signal
+
+
+def test_a_list_of_alerts_is_one_signal_for_each_in_order() -> None:
+    body = {
+        "rule": {"id": "r", "name": "Rule"},
+        "status": "active",
+        "alerts": [
+            {"id": "a", "severity": "low", "service": "s"},
+            {"alert_id": "b", "name": "Own", "state": {"state": "recovered"}},
+            {"kibana.alert.rule.uuid": "q", "kibana": {"alert": {"instance": {"id": "c"}}}},
+            "disk full",
+        ],
+    }
+    signals = parse(body)
+    assert [(s.dedup_key, s.is_firing, s.title) for s in signals] == [
+        ("r:a", True, "Rule"),
+        ("r:b", False, "Own"),
+        ("q:c", True, "Rule"),
+        (None, True, "Rule"),
+    ]
+    assert (signals[0].severity, signals[0].service) == ("low", "s")
+    assert signals[3].description == "disk full"
+    assert signals[0].metadata == {**body, "alerts": [{"id": "a", "severity": "low", "service": "s"}]}
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    [
+        [{"id": "a"}, {"id": "b"}, {}],
+        [[{"id": "a"}], [{"id": "b"}], None],
+        '[{"id": "a"}, {"id": "b"}]',
+        '{"id": "a"},{"id": "b"}',
+        ['{"id": "a"}', '{"id": "b"}', ""],
+        {"new": {"count": 1, "data": '[{"id": "a"}]'}, "ongoing": [{"id": "b"}], "recovered": ""},
+        {"all": {"count": 2, "data": [{"id": "a"}, {"id": "b"}]}},
+        {"all": {"data": [{"id": "a"}]}, "new": {"data": [{"id": "a"}]}, "ongoing": {"data": {"id": "b"}}},
+    ],
+)
+def test_several_alerts_however_they_are_listed(alerts: object) -> None:
+    assert [signal.dedup_key for signal in parse({"alerts": alerts})] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "alerts",
+    [
+        [],
+        [{}],
+        {},
+        {"new": {"count": 0, "data": []}, "ongoing": {"count": 0}, "recovered": {"count": "0", "data": ""}},
+        {"all": {"count": 0, "data": []}},
+    ],
+)
+def test_no_alerts_are_no_signals(alerts: object) -> None:
+    assert parse({"rule": {"id": "r"}, "alerts": alerts}) == []
+
+
+def test_an_empty_list_beside_an_alert_leaves_the_alert() -> None:
+    assert only({"alert_id": "a", "alerts": []}).dedup_key == "a"
+
+
+@pytest.mark.parametrize("alerts", [None, "", 3, True, "[object Object]"])
+def test_alerts_that_are_no_list_leave_the_body_one_alert(alerts: object) -> None:
+    assert only({"id": "a", "alerts": alerts}).dedup_key == "a"
+
+
+@pytest.mark.parametrize(
+    ("new", "recovered", "is_firing"), [(2, 1, True), ("1", "0", True), (0, 1, False), ("", "3", False)]
+)
+def test_a_summary_of_counts_is_one_alert(new: object, recovered: object, is_firing: bool) -> None:
+    alerts = {"new": {"count": new}, "recovered": {"count": recovered}}
+    signal = only({"dedup_key": "k", "alerts": alerts})
+    assert (signal.dedup_key, signal.is_firing) == ("k", is_firing)
+    assert alerts in next(iter(signal.metadata["alerts"].values()))
+
+
+def test_an_alert_that_is_active_again_has_not_recovered() -> None:
+    again = {"id": "a", "status": "active"}
+    before = {"id": "a", "status": "recovered"}
+    assert only({"alerts": {"new": [again], "recovered": [before]}}).is_firing
+    assert not any(s.is_firing for s in parse({"alerts": {"new": [before], "recovered": [before]}}))
+
+
+def test_a_key_around_the_alerts_resolves_only_if_none_fires() -> None:
+    recovered, firing = {"status": "ok"}, {"status": "active"}
+    assert [s.dedup_key for s in parse({"dedup_key": "k", "alerts": [recovered, firing]})] == [None, "k"]
+    assert [s.dedup_key for s in parse({"dedup_key": "k", "alerts": [recovered, recovered]})] == ["k", "k"]
+
+
+def test_the_state_around_the_alerts_is_theirs_if_they_have_none() -> None:
+    body = {"status": "resolved", "alerts": [{"id": "a"}, {"id": "b", "status": "firing"}]}
+    assert [signal.is_firing for signal in parse(body)] == [False, True]
+
+
+def test_a_large_context_is_kept_once() -> None:
+    signals = parse({"text": "x" * 100_000, "alerts": [{"id": n} for n in range(200)]})
+    assert [len(s.metadata.get("text", "")) for s in signals] == [100_000] + [0] * 199
+    assert signals[199].metadata == {"alerts": [{"id": 199}]}
+
+
+def test_many_small_alerts_share_a_large_body_without_copying_it() -> None:
+    context = {"message": "m" * 200_000, "tags": "t," * 50_000, "rule_id": "r" * 50_000}
+    signals = parse({**context, "alerts": [{"id": n} for n in range(5_000)]})
+    assert len({signal.dedup_key for signal in signals}) == 5_000
+    assert len({id(signal.description) for signal in signals}) == 1
