@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -16,27 +14,28 @@ ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 
 def upgrade(database: Database) -> None:
     """Run every pending migration. Any number of processes may call this at once."""
+    if not _pending(database):
+        return
     config = Config(ALEMBIC_INI)
     with database.connection() as connection:
-        if _pending(connection):
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def require_current(database: Database) -> None:
     """Raise ConfigurationError if a migration is missing. A schema newer than this code is fine."""
-    with database.connection() as connection:
-        missing = _pending(connection)
+    missing = _pending(database)
     if missing:
         raise ConfigurationError(
             f"the database lacks the migrations {', '.join(missing)}: run `alembic upgrade head` first"
         )
 
 
-def _pending(connection: Connection) -> list[str]:
+def _pending(database: Database) -> list[str]:
     """Revisions that this code knows and the database has not. A revision of a newer release is not ours."""
     scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
-    current = MigrationContext.configure(connection).get_current_revision()
+    with database.connection() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
     revisions = [script.revision for script in scripts.walk_revisions()]  # newest first
     if current is not None and current not in revisions:
         return []

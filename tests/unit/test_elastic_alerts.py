@@ -93,6 +93,11 @@ def test_an_alert_that_is_active_again_has_not_recovered() -> None:
     assert not any(s.is_firing for s in parse({"alerts": {"new": [before], "recovered": [before]}}))
 
 
+def test_a_list_may_tell_one_alerts_story() -> None:
+    story = [{"id": "a", "status": status} for status in ("active", "recovered")]
+    assert [signal.is_firing for signal in parse({"alerts": story})] == [True, False]
+
+
 def test_a_key_around_the_alerts_resolves_only_if_none_fires() -> None:
     recovered, firing = {"status": "ok"}, {"status": "active"}
     assert [s.dedup_key for s in parse({"dedup_key": "k", "alerts": [recovered, firing]})] == [None, "k"]
@@ -108,6 +113,11 @@ def test_a_large_context_is_kept_once() -> None:
     signals = parse({"text": "x" * 100_000, "alerts": [{"id": n} for n in range(200)]})
     assert [len(s.metadata.get("text", "")) for s in signals] == [100_000] + [0] * 199
     assert signals[199].metadata == {"alerts": [{"id": 199}]}
+
+
+def test_a_small_context_is_kept_by_every_alert_of_many() -> None:
+    signals = parse({"team": "x", "alerts": [{"id": n} for n in range(3_000)]})
+    assert signals[-1].metadata == {"team": "x", "alerts": [{"id": 2_999}]}
 
 
 def test_many_small_alerts_share_a_large_body_without_copying_it() -> None:

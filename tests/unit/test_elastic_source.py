@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.integrations.sources.elastic import parse
+from app.integrations.sources.elastic_fields import fields_of
 from app.services.alert import AlertSignal
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "elastic"
@@ -144,6 +145,7 @@ def test_every_sample_is_in_a_table() -> None:
         ({"dedup_key": "k", "rule_id": "r", "alert_id": "a", "watch_id": "w", "id": "i"}, "k"),
         ({"dedup_key": "", "rule_id": "r", "alert_id": "a", "watch_id": "w", "id": "i"}, "r:a"),
         ({"rule_id": "r", "alert_id": " ", "watch_id": "w", "id": "i"}, "w"),
+        ({"watch_id": "w", "alert_id": "a", "id": "i"}, "w"),
         ({"watch_id": "", "alert_id": "a", "id": "i"}, "a"),
         ({"id": "i", "name": "n"}, "i"),
         ({"rule_id": "r", "id": "i"}, "i"),
@@ -198,6 +200,7 @@ def test_long_keys_stay_apart_and_fit() -> None:
         ({"alert": {"actionGroupName": "Recovered"}}, False),
         ({"alert": {"actionGroup": "threshold_met"}}, True),
         ({"alertActionGroup": "recovered"}, False),
+        ({"status": "recovered", "alert": {"status": "active"}}, False),
         ({"alert": {"actionGroup": "recovered"}, "context": {"status": "down"}}, False),
         ({"alert": {"kibana.alert.status": "recovered"}}, False),
     ],
@@ -240,6 +243,9 @@ def test_the_severity_is_a_word_we_know_or_none(body: dict[str, Any], severity: 
         ({"tags": {"service": "a"}}, "a"),
         ({"rule": {"tags": ["apm", "service.name:a=b:8080"]}}, "a=b:8080"),
         ({"labels": {"service": "a"}}, "a"),
+        ({"tags": "service:,service_name:a"}, "a"),
+        ({"tags": '["apm","service:a"]'}, "a"),
+        ({"service.name": "a", "service": {"name": "b"}}, "a"),
         ({"service": [{}, None], "tags": "service:"}, "unknown"),
         ({"service": " \n "}, "unknown"),
         ({"service": "x" * 200}, "x" * 99 + "…"),
@@ -271,13 +277,24 @@ def test_title_and_description(body: dict[str, Any], title: str, description: st
     assert signal.metadata == body or "\0" in str(body["name"])
 
 
-@pytest.mark.parametrize("key", ["alert", "alerts", "tags", "kibana"])
-@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"alert": inner}])
+@pytest.mark.parametrize("key", ["", "alert", "alerts", "tags", "kibana"])
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: [inner], lambda inner: {"alert": inner}, lambda inner: {"": inner}]
+)
 def test_nesting_of_any_depth_is_no_error(key: str, wrap: Any) -> None:
     value: Any = {"id": "a"}
     for _ in range(100_000):
         value = wrap(value)
     assert len(parse({key: value})) == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"id": ' + "9" * 5_000 + "}"])
+def test_a_text_that_looks_like_json_but_is_none_is_no_error(text: str) -> None:
+    assert only({"alerts": text, "message": text}).description is not None
+
+
+def test_a_path_too_long_to_be_a_known_one_is_not_looked_into() -> None:
+    assert fields_of({"k" * 100: {"id": 1}, "k": {"id": 1}}) == {"k_id": "1"}
 
 
 def test_numbers_that_python_cannot_write_are_no_error() -> None:

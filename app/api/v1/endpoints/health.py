@@ -16,7 +16,7 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 
 
 @router.get("/")
-async def read_root() -> ServiceInfo:
+def read_root() -> ServiceInfo:
     """Name, version, links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 

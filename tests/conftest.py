@@ -1,0 +1,271 @@
+"""A real PostgreSQL, migrated by Alembic. Each test runs in an outer transaction that is rolled back."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+from app.core.config import Settings
+from app.core.vocabulary import AttemptOutcome
+from app.db import migrations
+from app.db.embedded import EmbeddedPostgres
+from app.db.session import Database, connect, driver_url
+from app.main import create_app
+from app.services.ports import Envelope, Outcome
+from app.utils.service_locator import Services, build_services
+from app.utils.startup import make_admin
+from app.worker import Jobs
+
+PASSWORD = "correct horse battery"
+ADMIN = "admin@example.com"
+
+
+@dataclass
+class Outbox:
+    """A channel that keeps what it is given. `answers` are given in turn; after them everything is accepted."""
+
+    name: str = "email"
+    sent: list[Envelope] = field(default_factory=list)
+    answers: list[Outcome] = field(default_factory=list)
+
+    def send(self, envelope: Envelope) -> Outcome:
+        self.sent.append(envelope)
+        return self.answers.pop(0) if self.answers else Outcome(AttemptOutcome.ACCEPTED, provider_id="1")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Moves the service's time, which is the database's plus an offset."""
+
+    database: Database
+    offset: list[timedelta] = field(default_factory=lambda: [timedelta()])
+
+    def advance(self, **by: float) -> None:
+        self.offset[0] += timedelta(**by)
+        seconds = f"{self.offset[0].total_seconds()} seconds"
+        with self.database.transaction() as session:
+            session.execute(text("SELECT set_config('incidents.clock_offset', :offset, false)"), {"offset": seconds})
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user who is logged in."""
+
+    id: int
+    email: str
+    headers: dict[str, str]
+    refresh_token: str
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for the whole run: the processes of xdist share it. `TEST_DATABASE_URL` names another."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with EmbeddedPostgres(shared / "postgres") as embedded:
+        yield embedded
+
+
+@pytest.fixture(scope="session")
+def new_database(server_url: str) -> Iterator[Callable[..., str]]:
+    """Makes databases, empty or as copies of another, and drops them in the end."""
+    server = create_engine(driver_url(server_url), isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make(template: str = "template1") -> str:
+        name = f"test_{uuid4().hex[:12]}"
+        with server.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        made.append(name)
+        return server.url.set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    with server.connect() as connection:
+        for name in made:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(new_database: Callable[..., str]) -> str:
+    """The name of a migrated database that nobody is connected to."""
+    url = new_database()
+    database = connect(url, pool_size=1)
+    migrations.upgrade(database)
+    database.dispose()
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def migrated_url(new_database: Callable[..., str], template: str) -> str:
+    """The database that the tests of this process share, one transaction after the other."""
+    return new_database(template)
+
+
+@pytest.fixture
+def own_url(new_database: Callable[..., str], template: str) -> str:
+    """A migrated database of the test's own, for what must really be committed."""
+    return new_database(template)
+
+
+@pytest.fixture
+def own_database(own_url: str) -> Iterator[Database]:
+    """Connections to a database of the test's own."""
+    database = connect(own_url, pool_size=20, overflow=20)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A database on one connection, in a transaction that is rolled back."""
+    owner = connect(migrated_url, pool_size=1)
+    with owner.connection() as connection:
+        outer = connection.begin()
+        yield Database(connection)
+        outer.rollback()
+    owner.dispose()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """A session within the test's transaction."""
+    with database.session() as session:
+        yield session
+
+
+@pytest.fixture
+def clock(database: Database) -> Clock:
+    return Clock(database)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Development settings of no environment and no .env, with cheap password hashes."""
+    return Settings(_env_file=None, data_dir=tmp_path, bcrypt_rounds=4, log_level="WARNING")
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def services(settings: Settings, database: Database, outbox: Outbox) -> Services:
+    return build_services(settings, database, channels={outbox.name: outbox})
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[TestClient]:
+    """The API on the test's transaction. An error that nobody caught is raised here."""
+    with TestClient(create_app(services.settings, services)) as client:
+        yield client
+
+
+@pytest.fixture
+def jobs(services: Services) -> Iterator[Jobs]:
+    """The worker's jobs, run by the test instead of the scheduler."""
+    with ThreadPoolExecutor(1) as one_thread:
+        yield Jobs(services.delivery, services.paging, one_thread)
+
+
+@pytest.fixture
+def tick(jobs: Jobs) -> Callable[[], None]:
+    """What the scheduler does every second."""
+
+    def run() -> None:
+        jobs.plan()
+        jobs.send()
+
+    return run
+
+
+@pytest.fixture
+def log_in(client: TestClient) -> Callable[..., Person]:
+    """Logs a user in."""
+
+    def run(email: str, password: str = PASSWORD) -> Person:
+        answer = client.post("/v1/auth/login/access-token", json={"username": email, "password": password})
+        assert answer.status_code == 200, answer.text
+        tokens = answer.json()
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        user = client.post("/v1/auth/login/test-token", headers=headers).json()
+        return Person(user["id"], email, headers, tokens["refresh_token"])
+
+    return run
+
+
+@pytest.fixture
+def sign_up(client: TestClient, log_in: Callable[..., Person]) -> Callable[..., Person]:
+    """Makes an ordinary user and logs it in."""
+
+    def run(email: str = "", **fields: Any) -> Person:
+        email = email or f"user-{uuid4().hex[:8]}@example.com"
+        answer = client.post("/v1/auth/signup", json={"email": email, "password": PASSWORD, **fields})
+        assert answer.status_code == 201, answer.text
+        return log_in(email)
+
+    return run
+
+
+@pytest.fixture
+def user(sign_up: Callable[..., Person]) -> Person:
+    """An ordinary user."""
+    return sign_up("user@example.com")
+
+
+@pytest.fixture
+def admin(services: Services, log_in: Callable[..., Person]) -> Person:
+    """An administrator."""
+    with services.database.transaction() as session:
+        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+    return log_in(ADMIN)
+
+
+@pytest.fixture
+def open_incident(client: TestClient, user: Person) -> Callable[..., dict[str, Any]]:
+    """Opens an incident as the ordinary user."""
+
+    def run(*, by: Person = user, **fields: Any) -> dict[str, Any]:
+        body = {"title": "Database connection failed", "severity": "high", "service": "database", **fields}
+        answer = client.post("/v1/incidents", json=body, headers=by.headers)
+        assert answer.status_code == 201, answer.text
+        incident: dict[str, Any] = answer.json()
+        return incident
+
+    return run
+
+
+@pytest.fixture
+def add_policy(client: TestClient, admin: Person) -> Callable[..., dict[str, Any]]:
+    """Adds a policy as the administrator: by default it pages the admins at once."""
+
+    def run(**fields: Any) -> dict[str, Any]:
+        steps = [{"delay_minutes": 0, "actions": [{"type": "notify", "target": "admins"}]}]
+        body = {"name": f"policy-{uuid4().hex[:8]}", "conditions": {}, "steps": steps, **fields}
+        answer = client.post("/v1/escalation/policies", json=body, headers=admin.headers)
+        assert answer.status_code == 201, answer.text
+        policy: dict[str, Any] = answer.json()
+        return policy
+
+    return run
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Closes what a test opens."""
+    with ExitStack() as exits:
+        yield exits
