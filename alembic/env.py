@@ -1,8 +1,8 @@
 """Run migrations on the service's own database, or on the connection that the service hands over."""
 
-from alembic import context
 from sqlalchemy import Connection, text
 
+from alembic import context
 from app.core.config import get_settings
 from app.core.logging import configure_logging
 from app.db.base import Base

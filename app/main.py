@@ -17,6 +17,7 @@ from app.api.v1.api import api_router
 from app.api.v1.endpoints import health
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
+from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of
 from app.utils.startup import prepare
 from app.worker import Jobs, Worker
@@ -42,7 +43,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         max_body_size=MAX_BODY_BYTES,
         lifespan=_lifespan,
     )
-    app.state.settings, app.state.services, app.state.worker = settings, services, None
+    app.state.settings, app.state.services, app.state.worker_health = settings, services, _no_worker
     app.include_router(api_router, prefix="/v1")
     app.include_router(health.router)
     docs.install(app)
@@ -65,6 +66,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         )
     app.add_middleware(SecurityHeaders, is_production=settings.is_production)
     app.add_middleware(RequestContext)
+
+
+def _no_worker() -> WorkerHealth:
+    return WorkerHealth(status="disabled", last_tick_at=None)
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -96,7 +101,7 @@ async def _working(app: FastAPI, services: Services) -> AsyncIterator[None]:
     senders = ThreadPoolExecutor(services.settings.worker_threads, thread_name_prefix="sender")
     worker = Worker(Jobs(services.delivery, services.paging, senders), senders)
     worker.start()
-    app.state.worker = worker
+    app.state.worker_health = worker.health
     try:
         yield
     finally:

@@ -186,12 +186,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_password_reset_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_password_reset_tokens_token_hash")),
     )
-    op.create_index(
-        op.f("ix_password_reset_tokens_expires_at"), "password_reset_tokens", ["expires_at"], unique=False
-    )
-    op.create_index(
-        op.f("ix_password_reset_tokens_user_id"), "password_reset_tokens", ["user_id"], unique=False
-    )
+    op.create_index(op.f("ix_password_reset_tokens_expires_at"), "password_reset_tokens", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_password_reset_tokens_user_id"), "password_reset_tokens", ["user_id"], unique=False)
     op.create_table(
         "incident_assignments",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -209,13 +205,9 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name=op.f("fk_incident_assignments_user_id_users"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incident_assignments")),
-        sa.UniqueConstraint(
-            "incident_id", "user_id", name=op.f("uq_incident_assignments_incident_id_user_id")
-        ),
+        sa.UniqueConstraint("incident_id", "user_id", name=op.f("uq_incident_assignments_incident_id_user_id")),
     )
-    op.create_index(
-        op.f("ix_incident_assignments_user_id"), "incident_assignments", ["user_id"], unique=False
-    )
+    op.create_index(op.f("ix_incident_assignments_user_id"), "incident_assignments", ["user_id"], unique=False)
     op.create_table(
         "incident_comments",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -311,9 +303,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_timeline_events")),
     )
-    op.create_index(
-        op.f("ix_timeline_events_incident_id_id"), "timeline_events", ["incident_id", "id"], unique=False
-    )
+    op.create_index(op.f("ix_timeline_events_incident_id_id"), "timeline_events", ["incident_id", "id"], unique=False)
     op.create_index(op.f("ix_timeline_events_user_id"), "timeline_events", ["user_id"], unique=False)
 
 

@@ -138,9 +138,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("fallback_of IS NOT NULL"),
     )
-    op.create_index(
-        op.f("ix_notifications_incident_id_id"), "notifications", ["incident_id", "id"], unique=False
-    )
+    op.create_index(op.f("ix_notifications_incident_id_id"), "notifications", ["incident_id", "id"], unique=False)
     op.create_index(
         "ix_notifications_lease",
         "notifications",

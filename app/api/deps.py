@@ -112,9 +112,7 @@ class Paginated:
         ] = None,
     ) -> None:
         if skip > MAX_SKIP:
-            raise InvalidInput(
-                f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip"
-            )
+            raise InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
         self.page = Page(limit=limit, skip=skip, after=cursor)
         self._request = request
         self._response = response

@@ -109,16 +109,12 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
     parameters = list(signature.parameters.values())
     if is_idempotent:
         annotation = Annotated[RepeatableRequest | None, Depends(_repeatable_request)]
-        parameters.append(
-            inspect.Parameter(REPEATABLE, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
-        )
+        parameters.append(inspect.Parameter(REPEATABLE, inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # FastAPI reads it
     return call
 
 
-def _run(
-    endpoint: Endpoint, values: dict[str, Any], repeatable: RepeatableRequest | None, status: int
-) -> Any:
+def _run(endpoint: Endpoint, values: dict[str, Any], repeatable: RepeatableRequest | None, status: int) -> Any:
     session: Session | None = values.get("session")
     if session is None:
         return endpoint(**values)

@@ -110,9 +110,7 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return session.scalars(_with_escalations(query)).all()
 
-    def lock_by_status(
-        self, session: Session, status: IncidentStatus, *, after: int, limit: int
-    ) -> Sequence[Incident]:
+    def lock_by_status(self, session: Session, status: IncidentStatus, *, after: int, limit: int) -> Sequence[Incident]:
         """A batch of incidents in a status, locked in order of their ids, beyond the id `after`."""
         query = (
             select(Incident)

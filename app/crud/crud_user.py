@@ -22,9 +22,7 @@ class CRUDUser(CRUDBase[User]):
         return session.scalar(select(User).where(User.id == id_, PRESENT))
 
     def get_for_update(self, session: Session, id_: int) -> User | None:
-        return session.scalar(
-            select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True)
-        )
+        return session.scalar(select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True))
 
     def by_email(self, session: Session, email: str) -> User | None:
         return session.scalar(select(User).where(func.lower(User.email) == email.lower(), PRESENT))

@@ -405,9 +405,7 @@ class _Cluster:
             return any(str(self._data) in word for word in psutil.Process(pid).cmdline())
         return False
 
-    def _run(
-        self, command: list[str], account: Account, directory: Path, server_lock: int, text: str = ""
-    ) -> None:
+    def _run(self, command: list[str], account: Account, directory: Path, server_lock: int, text: str = "") -> None:
         process = self._spawn(command, account, directory, server_lock, subprocess.PIPE)
         with suppress(subprocess.TimeoutExpired):
             process.communicate(text.encode(), timeout=INITDB_SECONDS)

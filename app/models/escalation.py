@@ -97,6 +97,4 @@ class EscalationEvent(Base):
     status: Mapped[EventStatus] = mapped_column(words(EventStatus, length=50))
     triggered_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     completed_at: Mapped[datetime | None]
-    metadata_: Mapped[dict[str, Any]] = mapped_column(
-        "metadata", JSONB, default=dict, server_default=text("'{}'")
-    )
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))

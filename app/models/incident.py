@@ -55,9 +55,7 @@ class Incident(Timestamps, Base):
     alert_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     alert_severity: Mapped[str | None] = mapped_column(String(20))
     last_alert_at: Mapped[datetime | None]
-    metadata_: Mapped[dict[str, Any]] = mapped_column(
-        "metadata", JSONB, default=dict, server_default=text("'{}'")
-    )
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))
     cycle: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
@@ -113,6 +111,4 @@ class TimelineEvent(Created, Base):
     event_type: Mapped[TimelineEventType] = mapped_column(words(TimelineEventType, length=50))
     description: Mapped[str] = mapped_column(Text)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    metadata_: Mapped[dict[str, Any]] = mapped_column(
-        "metadata", JSONB, default=dict, server_default=text("'{}'")
-    )
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))

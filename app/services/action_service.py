@@ -77,9 +77,7 @@ def _notify(context: Context, action: Mapping[str, Any]) -> StepResult:
 def _assign(context: Context, action: Mapping[str, Any]) -> StepResult:
     user_id, role = action["user_id"], action.get("role", "responder")
     incident_service.require_active_user(context.session, user_id, pointer="/user_id")
-    collaboration_service.put_assignment(
-        context.session, context.incident, user_id, role, at=context.at, by=None
-    )
+    collaboration_service.put_assignment(context.session, context.incident, user_id, role, at=context.at, by=None)
     return StepResult(outcomes=({"type": "assign", "user_id": user_id},))
 
 

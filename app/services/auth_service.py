@@ -115,6 +115,7 @@ def forget_old(session: Session) -> tuple[int, int]:
     sessions = crud_auth_session.delete_dead(session, before=before)
     return sessions, crud_password_reset_token.delete_expired(session, before=before)
 
+
 def _spend(session: Session, auth: Auth, refresh_token: str) -> TokenPair | None:
     token = crud_refresh_token.get_for_update(session, fingerprint(refresh_token))
     if token is None:

@@ -100,9 +100,7 @@ def _is_still_wanted(session: Session, message: Notification) -> bool:
     if message.is_exempt or message.incident_id is None:
         return True
     standing = crud_notification.standing(session, message.incident_id)
-    return (
-        standing is not None and standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
-    )
+    return standing is not None and standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
 
 
 def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> Attempt:

@@ -69,8 +69,8 @@ def glob_matches(pattern: str, text: str) -> bool:
         return False
     text = text[len(first) : len(text) - len(last)]
     for part in middle:
-        before, separator, text = text.partition(part) if part else ("", "*", text)
-        if not separator:
+        _, found, text = text.partition(part) if part else ("", "*", text)
+        if not found:
             return False
     return True
 

@@ -68,9 +68,7 @@ def end(session: Session, incident: Incident, row: Escalation, *, now: datetime,
     row.next_run_at = None
     if was_running:
         description = f"Escalation by policy {row.policy_id} ended: {reason}"
-        record(
-            session, incident, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id
-        )
+        record(session, incident, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id)
 
 
 def restart(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> None:

@@ -196,9 +196,7 @@ def update(session: Session, incident_id: int, update: IncidentUpdate, *, by: Us
     return _move_to(session, incident, wanted, at=at, by=by)
 
 
-def _change_fields(
-    session: Session, incident: Incident, changes: dict[str, Any], *, at: datetime, by: User
-) -> None:
+def _change_fields(session: Session, incident: Incident, changes: dict[str, Any], *, at: datetime, by: User) -> None:
     old = crud_incident.apply(session, incident, changes, at=at)
     if not old:
         return
@@ -235,9 +233,7 @@ def _refuse_if_alert_is_open_elsewhere(session: Session, incident: Incident) -> 
         return
     other = crud_incident.lock_unresolved(session, incident.source, [incident.alert_id]).get(incident.alert_id)
     if other is not None:
-        raise AlertOpenElsewhere(
-            f"The alert of this incident is open in incident {other.id}.", incident_id=other.id
-        )
+        raise AlertOpenElsewhere(f"The alert of this incident is open in incident {other.id}.", incident_id=other.id)
 
 
 def _found(incident: Incident | None, incident_id: int) -> Incident:

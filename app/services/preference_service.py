@@ -1,7 +1,5 @@
 """How people want to be reached."""
 
-from collections.abc import Sequence
-
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session

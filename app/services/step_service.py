@@ -146,9 +146,7 @@ def _event(row: Escalation, result: StepResult, *, at: datetime) -> EscalationEv
     )
 
 
-def _record_step(
-    session: Session, incident: Incident, row: Escalation, result: StepResult, *, at: datetime
-) -> None:
+def _record_step(session: Session, incident: Incident, row: Escalation, result: StepResult, *, at: datetime) -> None:
     policy = row.version.policy
     description = f"Step {row.step + 1} of policy “{policy.name}” fired."
     data = {"policy_id": row.policy_id, "step": row.step, "loop": row.loop, **result.metadata()}
@@ -219,9 +217,7 @@ def _page_admins(
     kind: NotificationKind,
 ) -> bool:
     note = "You are paged as an administrator: no policy reaches anybody else for this incident."
-    planned = notification_service.plan(
-        incident, recipient_service.admins(session), paging, named=None, note=note
-    )
+    planned = notification_service.plan(incident, recipient_service.admins(session), paging, named=None, note=note)
     is_exempt = kind is NotificationKind.MANUAL_PAGE
     notification_service.enqueue(session, incident, planned, at=at, event=event, kind=kind, is_exempt=is_exempt)
     return bool(planned.pages)

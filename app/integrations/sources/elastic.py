@@ -89,9 +89,7 @@ def parse(body: dict[str, Any]) -> list[AlertSignal]:
     return _several(body, members, facts, key)
 
 
-def _several(
-    body: dict[str, Any], members: list[Member], shared: Facts, shared_key: str | None
-) -> list[AlertSignal]:
+def _several(body: dict[str, Any], members: list[Member], shared: Facts, shared_key: str | None) -> list[AlertSignal]:
     """Each alert speaks for itself; the body around them fills in what it leaves out.
 
     A key around them serves those without one, but resolves only if none of them fires.

@@ -81,5 +81,3 @@ def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep) -> M
     """Set a new password with the token from the mail. Every session of the user ends."""
     auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
     return Message(msg="The password is set: log in again.")
-
-

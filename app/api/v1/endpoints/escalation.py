@@ -25,9 +25,7 @@ def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
 
 
 @router.get("/policies")
-def list_policies(
-    user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep
-) -> list[PolicyRead]:
+def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep) -> list[PolicyRead]:
     """All policies, oldest first."""
     policies = policy_service.page(session, paginated.page)
     paginated.link_next(policies)
@@ -86,6 +84,6 @@ incident_router.get(
     responses=problems(404),
     operation_id="list_incident_escalation_events",
 )(list_escalation_events)
-incident_router.post(
-    "/{incident_id}/escalate", responses=problems(404, 413), operation_id="escalate_incident_now"
-)(escalate_incident)
+incident_router.post("/{incident_id}/escalate", responses=problems(404, 413), operation_id="escalate_incident_now")(
+    escalate_incident
+)

@@ -8,7 +8,6 @@ from app.api.errors import problem, problems
 from app.api.routing import TransactionalRoute
 from app.crud.base import now
 from app.schemas.health import Health, ServiceInfo, WorkerHealth
-from app.worker import Worker
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
@@ -25,8 +24,7 @@ def read_root() -> ServiceInfo:
 def read_health(request: Request, session: SessionDep) -> Health | Response:
     """200 while the service can work: the database answers, and the worker's ticks come through."""
     now(session)
-    worker: Worker | None = request.app.state.worker
-    state = worker.health() if worker else WorkerHealth(status="disabled", last_tick_at=None)
+    state: WorkerHealth = request.app.state.worker_health()
     if state.status == "stalled":
         detail = "The worker has not come through for a minute: pages are late."
         return problem(request, 503, detail, code="worker_stalled", database="ok", worker=state.model_dump(mode="json"))

@@ -168,9 +168,7 @@ def list_comments(
 
 @router.post("/{incident_id}/comments", responses=problems(404, 409))
 @idempotent
-def add_comment(
-    incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep
-) -> CommentRead:
+def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep) -> CommentRead:
     """Write about the incident."""
     return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
 

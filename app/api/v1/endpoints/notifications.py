@@ -17,9 +17,7 @@ router = APIRouter(
 
 
 @router.get("")
-def list_notifications(
-    user: CurrentUser, session: SessionDep, paginated: PaginatedDep
-) -> list[NotificationRead]:
+def list_notifications(user: CurrentUser, session: SessionDep, paginated: PaginatedDep) -> list[NotificationRead]:
     """Deliveries with their attempts, newest first: one's own, or everybody's for an administrator."""
     deliveries = notification_service.deliveries(session, paginated.page, user=user)
     paginated.link_next(deliveries)

@@ -47,9 +47,7 @@ def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead
 
 
 @router.put("/{user_id}", responses=problems(403, 404, 409))
-def update_user(
-    user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, session: SessionDep
-) -> UserRead:
+def update_user(user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Change an account. Deactivating it or setting its password ends its sessions at once."""
     return UserRead.model_validate(user_service.update(session, user_id, body, auth.passwords))
 

@@ -1,0 +1,56 @@
+# Everything that is needed is set up by the target that needs it: Python >= 3.11 with venv, and make, are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+	|| sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database unless DATABASE_URL is set
+	@exec $(BIN)/python -m app serve
+
+.PHONY: test
+test: $(VENV)/dev ## Run the whole suite on a real PostgreSQL that it starts itself
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: check
+check: $(VENV)/dev ## Lint, types, import direction, and migrations against models
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && export DATA_DIR=$$directory DATABASE_URL= \
+	&& $(BIN)/alembic upgrade head && $(BIN)/alembic check
+
+.PHONY: bench
+bench: $(VENV)/dev ## Measure the throughput of opening incidents
+	$(BIN)/python -m benchmarks.open_incidents
+
+.PHONY: requirements
+requirements: $(VENV)/dev ## Pin the newest versions of all dependencies
+	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
+		--output-file requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
+		--allow-unsafe --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Remove the virtual environment; the data under var/ stays
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
+	@touch $(VENV)/run $@
