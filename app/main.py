@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from app import __version__
 from app.api import docs, errors, openapi
-from app.api.middleware import RequestContext, SecurityHeaders, TrailingSlash
+from app.api.middleware import BodyLimit, RequestContext, SecurityHeaders, TrailingSlash
 from app.api.v1.api import api_router
 from app.api.v1.endpoints import health
 from app.core.config import Settings, get_settings
@@ -40,7 +40,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
-        max_body_size=MAX_BODY_BYTES,
         lifespan=_lifespan,
     )
     app.state.settings, app.state.services, app.state.worker_health = settings, services, _no_worker
@@ -56,6 +55,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(TrailingSlash)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     if settings.backend_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -64,8 +64,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
-    app.add_middleware(SecurityHeaders, is_production=settings.is_production)
     app.add_middleware(RequestContext)
+    app.add_middleware(SecurityHeaders, is_production=settings.is_production)
 
 
 def _no_worker() -> WorkerHealth:

@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 UNPROCESSABLE = 422
+MAX_LISTED, MAX_DETAIL = 100, 1000  # an answer stays small, however much is wrong
 RETRY_AFTER_SECONDS = "5"
 UNSENDABLE = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
 
@@ -103,10 +104,10 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(item["loc"][0] == "path" for item in found):
         return problem(request, HTTPStatus.NOT_FOUND, "There is nothing under this address.", code="not_found")
-    listed = list({(_pointer(item["loc"], error.body), _message(item)): None for item in found})
+    listed = list({(_pointer(item["loc"], error.body), _message(item)): None for item in found[:MAX_LISTED]})
     where = [{"pointer": pointer, "message": message} for pointer, message in listed]
     detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])
-    return problem(request, UNPROCESSABLE, detail, code="validation_error", errors=where)
+    return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code="validation_error", errors=where)
 
 
 def _message(item: Mapping[str, Any]) -> str:

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import problem
+from app.api.errors import CODES, problem
 
 log = structlog.get_logger()
 
@@ -36,6 +36,43 @@ class TrailingSlash:
         if scope["type"] == "http" and scope["path"].startswith("/v1/") and scope["path"].endswith("/"):
             scope = {**scope, "path": scope["path"].rstrip("/")}
         await self.app(scope, receive, send)
+
+
+class BodyTooLarge(Exception):
+    """More came than a body may have."""
+
+
+class BodyLimit:
+    """Refuses a body over the limit: unread if its length is told, otherwise as soon as it passes the limit."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def receive_some() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body") or b"")
+            self._require_allowed(received)
+            return message
+
+        told = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        try:
+            self._require_allowed(int(told) if told.isdecimal() else 0)
+            await self.app(scope, receive_some, send)
+        except BodyTooLarge:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            detail = f"The body is over {self.max_bytes} bytes."
+            headers = {"Connection": "close"}  # the rest stays unread: nothing can follow on this connection
+            answer = problem(Request(scope), status, detail, code=CODES[status], headers=headers)
+            await answer(scope, receive, send)
+
+    def _require_allowed(self, size: int) -> None:
+        if size > self.max_bytes:
+            raise BodyTooLarge
 
 
 class RequestContext:
@@ -66,6 +103,9 @@ class RequestContext:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            log.info("client_disconnected", method=scope["method"], path=_printable(scope["path"]))
+            return
         except Exception:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
             if status:  # the answer has begun: all that is left is to break it off
@@ -107,4 +147,4 @@ def _request_id(headers: Headers) -> str:
 
 def _printable(path: str) -> str:
     """A path in a log: without the address that password recovery has in it."""
-    return re.sub(r"(/password-recovery/).+", r"\1-", path)
+    return re.sub(r"(/password-recovery/).+", r"\1-", path, flags=re.DOTALL)

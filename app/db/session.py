@@ -63,6 +63,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0) -> Database:
         max_overflow=overflow,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,  # what a failed statement says of itself is logged
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "incidents"},
     )
     event.listen(engine, "connect", _limit_session)

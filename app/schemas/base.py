@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
+
 
 class Input(BaseModel):
     """A request body: an unknown field is an error.
@@ -11,12 +13,14 @@ class Input(BaseModel):
     `read_only` names what answers have and a client may send back, but not set: it is dropped unread.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     read_only: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
     def _drop_read_only(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > MAX_FIELDS:
+            raise ValueError(f"must not have more than {MAX_FIELDS} fields")
         if isinstance(data, dict) and cls.read_only & data.keys():
             return {key: value for key, value in data.items() if key not in cls.read_only}
         return data

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from app.schemas.base import Input, Read, Update
+from app.schemas.base import MAX_FIELDS, Input, Read, Update
 from app.schemas.types import EXAMPLE_TIME, Email, FullName, Password, PhoneNumber, Time, Token
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at"})
@@ -86,7 +86,7 @@ class UserRead(Read):
 def _form_or_json(value: Any) -> Any:
     """The OAuth2 password form arrives as raw bytes; JSON is parsed already."""
     if isinstance(value, bytes):
-        return dict(parse_qsl(value.decode("utf-8", "replace"), keep_blank_values=True))
+        return dict(parse_qsl(value.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     return value
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
@@ -17,11 +18,15 @@ from app.crud import crud_auth_session, crud_password_reset_token, crud_refresh_
 from app.crud.base import now
 from app.db.session import Database
 from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.schemas.types import Email
 from app.schemas.user import TokenPair
 from app.services import notification_service
 
 log = structlog.get_logger()
 
+EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+
+REFUSED_LOGIN = "The e-mail address or the password is wrong."
 REFUSED_REFRESH = "The refresh token is invalid, spent or expired: log in again."
 
 
@@ -47,13 +52,16 @@ def authenticate(session: Session, claims: Claims) -> User:
 def log_in(database: Database, auth: Auth, *, username: str, password: str) -> TokenPair:
     """Begin a session. Raises WrongCredentials, after the same time for an unknown address."""
     with database.transaction() as session:
-        user = crud_user.by_email(session, username) if _could_be_stored(username) else None
+        address = _address(username)
+        user = crud_user.by_email(session, address) if address else None
     is_right = auth.passwords.verify(password, user.hashed_password if user else None)
     if user is None or not is_right or not user.is_active:
         log.info("login_refused")
-        raise WrongCredentials("The e-mail address or the password is wrong.")
+        raise WrongCredentials(REFUSED_LOGIN)
     with database.transaction() as session:
         at = now(session)
+        if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
+            raise WrongCredentials(REFUSED_LOGIN)
         login = crud_auth_session.add(session, AuthSession(user_id=user.id, created_at=at))
         pair = _issue(session, auth, user.id, login.id, at=at)
     log.info("login_succeeded", user_id=user.id)
@@ -148,6 +156,14 @@ def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: 
     )
 
 
-def _could_be_stored(text: str) -> bool:
-    """An address with NUL or lone surrogates is unknown, not an error."""
-    return "\x00" not in text and text.isprintable()
+def _address(username: str) -> str | None:
+    """The address in the form in which it is stored; None for what is not one."""
+    try:
+        return EMAIL.validate_python(username)
+    except ValidationError:
+        return None
+
+
+def _is_unchanged(then: User, now: User | None) -> bool:
+    """False if the account was closed or got another password while the given one was being verified."""
+    return now is not None and now.is_active and now.hashed_password == then.hashed_password

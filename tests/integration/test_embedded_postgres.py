@@ -73,8 +73,7 @@ def works_in(process: psutil.Process, directory: Path) -> bool:
             return bool(process.ppid() == os.getpid())
         if process.name() in {"postgres", "initdb"}:
             return any(
-                place in f"{place_of(process)} {process.cmdline()}"
-                for place in (str(directory), mark(directory))
+                place in f"{place_of(process)} {process.cmdline()}" for place in (str(directory), mark(directory))
             )
     return False
 
@@ -152,9 +151,7 @@ def test_the_cluster_is_utf8_durable_local_and_asks_for_a_password(data_dir: Pat
         names = ("server_encoding", "fsync", "listen_addresses", "unix_socket_directories", "max_connections")
         values = [query(url, f"SHOW {name}")[0][0] for name in (*names, "TimeZone", "data_checksums")]
         assert values == ["UTF8", "on", "127.0.0.1", "", "200", "UTC", "on"]
-        assert query(url, "SELECT lower('ÄÖ'), current_database(), current_user") == [
-            ("äö", "incidents", "incidents")
-        ]
+        assert query(url, "SELECT lower('ÄÖ'), current_database(), current_user") == [("äö", "incidents", "incidents")]
         query(url, "CREATE EXTENSION pg_trgm")
         assert query(url, "SELECT cardinality(show_trgm('ÄÖÜ'))") == [(4,)]
         with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):

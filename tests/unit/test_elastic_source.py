@@ -278,9 +278,7 @@ def test_title_and_description(body: dict[str, Any], title: str, description: st
 
 
 @pytest.mark.parametrize("key", ["", "alert", "alerts", "tags", "kibana"])
-@pytest.mark.parametrize(
-    "wrap", [lambda inner: [inner], lambda inner: {"alert": inner}, lambda inner: {"": inner}]
-)
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"alert": inner}, lambda inner: {"": inner}])
 def test_nesting_of_any_depth_is_no_error(key: str, wrap: Any) -> None:
     value: Any = {"id": "a"}
     for _ in range(100_000):

@@ -1,0 +1,115 @@
+"""Signing up, tokens, and recovering a password."""
+
+from e2e.expectations import has, holds, lacks, same
+from e2e.world import PASSWORD, World, check
+
+GROUP = "Authentication"
+SIGNUP = "POST /v1/auth/signup"
+LOGIN = "POST /v1/auth/login/access-token"
+TEST = "POST /v1/auth/login/test-token"
+REFRESH = "POST /v1/auth/login/refresh-token"
+LOGOUT = "POST /v1/auth/logout"
+RECOVERY = "POST /v1/auth/password-recovery"
+RESET = "POST /v1/auth/reset-password"
+
+REFUSED = {"status": 401, "code": "not_authenticated"}
+
+
+@check(GROUP, "signing up makes an ordinary account once, or is closed")
+def signup(world: World) -> None:
+    person = world.new_account(full_name="Ada Lovelace", phone_number="+15550100")
+    answer = world.nobody.answer(SIGNUP, {**person, "is_superuser": True}, wants=(201, 403))
+    if answer.status_code == 403:
+        has(answer.json(), code="signup_closed")
+        return
+    del person["password"]
+    has(answer.json(), **person, is_superuser=False, is_active=True)
+    lacks(answer.json(), "password", "hash")
+    again = world.new_account(email=person["email"])
+    world.nobody.refused(SIGNUP, again, status=409, code="email_taken")
+
+
+@check(GROUP, "signing up refuses a short password, a false address and an unknown field by their names")
+def invalid_signup(world: World) -> None:
+    for name, value in {"password": "short", "email": "nobody", "nickname": "Ada"}.items():
+        body = world.new_account(**{name: value})
+        world.nobody.refused(SIGNUP, body, status=422, code="validation_error", pointer=f"/{name}")
+
+
+@check(GROUP, "logging in with JSON gives a pair of tokens")
+def login(world: World) -> None:
+    pair = world.log_in(world.user.email)
+    has(pair, token_type="bearer")
+    holds(pair["expires_in"] > 0 and pair["refresh_token"], "there is a refresh token, and an end to the access token")
+    same(world.nobody.bearing(pair["access_token"]).id, world.user.id, "whose token it is")
+
+
+@check(GROUP, "logging in with the OAuth2 password form gives a pair of tokens")
+def login_form(world: World) -> None:
+    form = {"grant_type": "password", "username": world.user.email, "password": PASSWORD, "scope": ""}
+    pair = world.nobody.call(LOGIN, data=form)
+    same(world.nobody.bearing(pair["access_token"]).id, world.user.id, "whose token it is")
+
+
+@check(GROUP, "a wrong password, an unknown address and an inactive user get one answer")
+def wrong_credentials(world: World) -> None:
+    inactive = world.user_of_its_own()
+    world.admin.call(f"PUT /v1/users/{inactive.id}", {"is_active": False})
+    unknown = world.new_account()["email"]
+    details = set()
+    for email, password in ((world.user.email, "wrong"), (unknown, PASSWORD), (inactive.email, PASSWORD)):
+        body = {"username": email, "password": password}
+        details.add(world.nobody.refused(LOGIN, body, status=401, code="wrong_credentials")["detail"])
+    same(len(details), 1, "the number of different answers")
+
+
+@check(GROUP, "testing a token tells whose it is")
+def token(world: World) -> None:
+    user = world.user.call(TEST)
+    has(user, id=world.user.id, email=world.user.email, is_active=True, is_superuser=False)
+    lacks(user, "password", "hash")
+
+
+@check(GROUP, "no token, a forged one and another scheme are refused")
+def missing_token(world: World) -> None:
+    for value in (None, "Bearer forged.by.hand", "Basic dXNlcjpwYXNz"):
+        headers = {"Authorization": value} if value else {}
+        world.nobody.refused("GET /v1/incidents", headers=headers, **REFUSED)
+    challenge = world.nobody.answer("GET /v1/users/me", wants=401).headers["WWW-Authenticate"]
+    same(challenge, "Bearer", "WWW-Authenticate")
+
+
+@check(GROUP, "a refresh token gives a new pair, and used twice ends its family")
+def refresh(world: World) -> None:
+    first = world.log_in(world.user.email)
+    second = world.nobody.call(REFRESH, {"refresh_token": first["refresh_token"]})
+    has(second, token_type="bearer")
+    same(world.nobody.bearing(second["access_token"]).id, world.user.id, "whose token the new one is")
+    for spent in (first, second):
+        world.nobody.refused(REFRESH, {"refresh_token": spent["refresh_token"]}, **REFUSED)
+    has(world.user.call(TEST), id=world.user.id)  # another login of the same user goes on
+
+
+@check(GROUP, "logging out ends the refresh token and the access token")
+def logout(world: World) -> None:
+    pair = world.log_in(world.user.email)
+    body = {"refresh_token": pair["refresh_token"]}
+    holds(world.nobody.call(LOGOUT, body)["msg"], "a message comes")
+    world.nobody.refused(REFRESH, body, **REFUSED)
+    world.nobody.refused(TEST, headers={"Authorization": f"Bearer {pair['access_token']}"}, **REFUSED)
+
+
+@check(GROUP, "password recovery answers the same for known and unknown addresses")
+def recovery(world: World) -> None:
+    known = world.nobody.answer(f"{RECOVERY}/{world.user.email}")
+    unknown = world.nobody.answer(f"{RECOVERY}/{world.new_account()['email']}")
+    same(list(known.json()), ["msg"], "the fields")
+    same(unknown.content, known.content, "the answer for an unknown address")
+    same(unknown.headers.keys(), known.headers.keys(), "its headers")
+
+
+@check(GROUP, "a password is not reset with a token that nobody was mailed")
+def reset(world: World) -> None:
+    body = {"token": "guessed", "new_password": "another password"}
+    world.nobody.refused(RESET, body, status=400, code="invalid_reset_token")
+    holds(world.log_in(world.user.email), "the old password still counts")

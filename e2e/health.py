@@ -1,0 +1,60 @@
+"""The service itself: whether it works, its documentation, what holds on every route."""
+
+import re
+
+from e2e.expectations import has, holds, same
+from e2e.world import World, check
+
+GROUP = "Health"
+ELSEWHERE = re.compile(r"""(?:src|href)=["']?(?:https?:)?//""")
+
+
+@check(GROUP, "the root names the service, its version and where to go")
+def root(world: World) -> None:
+    answer = world.nobody.call("GET /")
+    holds(answer["name"] and answer["version"], "name and version are not empty")
+    for link in answer["links"].values():
+        holds(link.startswith("/"), f"{link} is a path of the service itself")
+
+
+@check(GROUP, "health tells of the database and the worker")
+def health(world: World) -> None:
+    answer = world.nobody.call("GET /health")
+    has(answer, status="ok", database="ok")
+    holds(answer["worker"]["status"] in ("starting", "ok"), f"the worker works: {answer['worker']}")
+
+
+@check(GROUP, "the documentation loads nothing from elsewhere")
+def documentation(world: World) -> None:
+    for page in ("/docs", "/redoc"):
+        answer = world.nobody.answer(f"GET {page}")
+        holds("text/html" in answer.headers["Content-Type"], f"{page} is a page")
+        holds(not ELSEWHERE.search(answer.text), f"{page} names no other server")
+        assets = re.findall(r"""(?:src|href)=["']?(/[^"'> ]+)""", answer.text)
+        holds(assets, f"{page} has assets")
+        for asset in assets:
+            world.nobody.answer(f"GET {asset}")
+    holds(world.nobody.call("GET /v1/openapi.json")["openapi"].startswith("3."), "OpenAPI 3 is spoken")
+
+
+@check(GROUP, "an address with nothing under it is a problem, not a page")
+def unknown_address(world: World) -> None:
+    world.nobody.refused("GET /v1/nothing-here", status=404, code="not_found")
+    world.nobody.refused("DELETE /v1/incidents", status=405, code="method_not_allowed")
+
+
+@check(GROUP, "a trailing slash changes nothing and is not redirected")
+def trailing_slash(world: World) -> None:
+    incident = world.user.call(
+        "POST /v1/incidents/", {"title": "Slash", "severity": "low", "service": "e2e"}, wants=201
+    )
+    for path in (f"/v1/incidents/{incident['id']}", "/v1/users/me"):
+        same(world.user.call(f"GET {path}/"), world.user.call(f"GET {path}"), path)
+
+
+@check(GROUP, "a client's request id comes back, and answers tell browsers to trust nothing")
+def headers(world: World) -> None:
+    answer = world.nobody.answer("GET /", headers={"X-Request-ID": "e2e.request-1"})
+    same(answer.headers["X-Request-ID"], "e2e.request-1", "the request id")
+    same(answer.headers["X-Content-Type-Options"], "nosniff", "X-Content-Type-Options")
+    holds("default-src 'none'" in answer.headers["Content-Security-Policy"], "the policy is strict")

@@ -1,0 +1,210 @@
+"""The lifecycle of incidents, and who works on them."""
+
+from datetime import timedelta
+
+from e2e.expectations import has, holds, moment, same
+from e2e.world import BEYOND_32_BITS, RUN, World, check
+
+GROUP = "Incidents"
+INVALID = {"status": 422, "code": "validation_error"}
+
+
+@check(GROUP, "an incident is opened by whoever reports it, with the rest being the server's")
+def create(world: World) -> None:
+    sent = {"title": "Disk full", "description": "97 %", "severity": "low", "service": RUN, "metadata": {"disk": "a"}}
+    incident = world.user.call("POST /v1/incidents", {**sent, "status": "resolved", "id": 1}, wants=201)
+    has(incident, **sent, status="open", created_by=world.user.id, assigned_to=None, source="api", alert_id=None)
+    has(incident, acknowledged_at=None, resolved_at=None, snoozed_until=None)
+    same(moment(incident["updated_at"]), moment(incident["created_at"]), "updated_at")
+
+
+@check(GROUP, "incidents are listed newest first, filtered, searched, and page after page")
+def list_incidents(world: World) -> None:
+    service = world.new_name()
+    older, newer = (world.incident(service=service, title=f"Number {word}")["id"] for word in ("one", "two"))
+    world.user.call(f"POST /v1/incidents/{older}/acknowledge")
+    by_service = f"GET /v1/incidents?service={service}"
+    same([i["id"] for i in world.user.call(by_service)], [newer, older], "the ids")
+    same([i["id"] for i in world.user.pages(f"{by_service}&limit=1")], [newer, older], "the ids on pages of one")
+    for also, wanted in {
+        "&status=open": [newer],
+        "&status=open&status=acknowledged": [newer, older],
+        "&severity=critical": [],
+        f"&created_by={world.user.id}&source=api&severity=low": [newer, older],
+        f"&created_by={world.outsider.id}": [],
+        "&q=ONE": [older],
+        "&skip=1": [older],
+        "&created_before=2001-01-01T00:00:00Z": [],
+        "&created_after=2001-01-01T00:00:00%2B02:00": [newer, older],
+    }.items():
+        same([i["id"] for i in world.user.call(by_service + also)], wanted, f"the ids with {also}")
+
+
+@check(GROUP, "an incident is read with its assignments, comments and timeline")
+def read(world: World) -> None:
+    incident = world.incident()
+    answer = world.outsider.call(f"GET /v1/incidents/{incident['id']}")
+    has(answer, **incident, assignments=[], comments=[])
+    same([event["event_type"] for event in answer["timeline_events"]], ["created"], "the timeline")
+
+
+@check(GROUP, "PUT and PATCH change what is named, and get, edit, put works")
+def update(world: World) -> None:
+    incident = world.incident(description="As it was")
+    address = f"/v1/incidents/{incident['id']}"
+    patched = world.user.call(f"PATCH {address}", {"title": "Patched"})
+    has(patched, title="Patched", description="As it was", status="open")
+    whole = world.user.call(f"GET {address}")
+    changed = world.user.call(f"PUT {address}", {**whole, "severity": "medium", "status": "acknowledged", "id": 1})
+    has(changed, id=incident["id"], title="Patched", severity="medium", status="acknowledged", source="api")
+    holds(moment(changed["acknowledged_at"]) >= moment(incident["created_at"]), "acknowledged_at is set")
+
+
+@check(GROUP, "acknowledging says when, and again changes nothing")
+def acknowledge(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    incident = world.user.call(f"POST {address}/acknowledge")
+    has(incident, status="acknowledged", resolved_at=None)
+    holds(moment(incident["acknowledged_at"]), "acknowledged_at is set")
+    same(world.user.call(f"POST {address}/acknowledge"), incident, "the incident after the second time")
+
+
+@check(GROUP, "resolving says when, and again changes nothing")
+def resolve(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    incident = world.user.call(f"POST {address}/resolve")
+    has(incident, status="resolved", next_escalation_at=None)
+    holds(moment(incident["resolved_at"]), "resolved_at is set")
+    same(world.user.call(f"POST {address}/resolve"), incident, "the incident after the second time")
+
+
+@check(GROUP, "a resolved incident only reopens, and the refusal says so")
+def bad_transition(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    world.user.call(f"POST {address}/resolve")
+    for request, body in {"acknowledge": None, "snooze?hours=1": None}.items():
+        refusal = world.user.refused(f"POST {address}/{request}", body, status=409, code="invalid_transition")
+        holds("reopen" in refusal["detail"], "the refusal names what is possible")
+    body = {"status": "acknowledged"}
+    world.user.refused(f"PUT {address}", body, status=409, code="invalid_transition")
+    has(world.user.call(f"POST {address}/reopen"), status="open", resolved_at=None, acknowledged_at=None)
+    has(world.user.call(f"POST {address}/reopen"), status="open")
+
+
+@check(GROUP, "a snooze is given in hours, minutes or until a time")
+def snooze(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    for request, body, length in (
+        ("snooze?hours=2", None, timedelta(hours=2)),
+        ("snooze", {"minutes": 30}, timedelta(minutes=30)),
+        ("snooze", {"hours": 1.5}, timedelta(minutes=90)),
+    ):
+        incident = world.user.call(f"POST {address}/{request}", body)
+        has(incident, status="snoozed")
+        same(moment(incident["snoozed_until"]) - moment(incident["updated_at"]), length, f"the length of {body}")
+    until = moment(incident["snoozed_until"]) + timedelta(days=1)
+    again = world.user.call(f"POST {address}/snooze", {"until": until.isoformat()})
+    same(moment(again["snoozed_until"]), until, "snoozed_until")
+
+
+@check(GROUP, "a snooze of no length, over 30 days or of two lengths is refused")
+def invalid_snooze(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    for body in ({"hours": 0}, {"minutes": -1}, {"hours": 721}, {"minutes": 5, "hours": 1}, {}):
+        world.user.refused(f"POST {address}/snooze", body, **INVALID)
+    world.user.refused(f"POST {address}/snooze?hours=721", **INVALID)
+    world.user.refused(f"POST {address}/snooze", {"until": "2001-01-01T00:00:00Z"}, status=422, code="invalid_input")
+    has(world.user.call(f"GET {address}"), status="open", snoozed_until=None)
+
+
+@check(GROUP, "the first assignee owns the incident, the same again is one assignment, and it ends")
+def assign(world: World) -> None:
+    incident_id = world.incident()["id"]
+    address = f"/v1/incidents/{incident_id}"
+    body = {"user_id": world.outsider.id, "incident_id": incident_id}
+    assignment = world.user.call(f"POST {address}/assign", body)
+    has(assignment, incident_id=incident_id, user_id=world.outsider.id, role="responder")
+    same(world.user.call(f"POST {address}/assign", body), assignment, "the assignment after the second time")
+    world.user.call(f"POST {address}/assign", {"user_id": world.user.id, "role": "lead"})
+    incident = world.user.call(f"GET {address}")
+    has(incident, assigned_to=world.outsider.id)
+    roles = [(one["user_id"], one["role"]) for one in incident["assignments"]]
+    same(roles, [(world.outsider.id, "responder"), (world.user.id, "lead")], "the assignments")
+    has(world.user.call(f"DELETE {address}/assign/{world.outsider.id}"), user_id=world.outsider.id)
+    world.user.refused(f"DELETE {address}/assign/{world.outsider.id}", status=404, code="not_found")
+    has(world.user.call(f"GET {address}"), assigned_to=world.user.id)
+
+
+@check(GROUP, "whom nobody knows cannot be assigned")
+def assign_nobody(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    world.user.refused(f"POST {address}/assign", {"user_id": BEYOND_32_BITS}, pointer="/user_id", **INVALID)
+    unknown = {"status": 422, "code": "invalid_input"}
+    world.user.refused(f"POST {address}/assign", {"user_id": BEYOND_32_BITS - 1}, pointer="/user_id", **unknown)
+    body = {"user_id": world.user.id, "incident_id": BEYOND_32_BITS - 1}
+    world.user.refused(f"POST {address}/assign", body, pointer="/incident_id", **unknown)
+
+
+@check(GROUP, "comments are kept with their author")
+def comment(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}/comments"
+    first = world.user.call(f"POST {address}", {"content": "Failover is running."})
+    has(first, content="Failover is running.", user_id=world.user.id)
+    second = world.outsider.call(f"POST {address}", {"content": "Ünïcödé 🚨"})
+    same(world.user.call(f"GET {address}"), [first, second], "the comments")
+    world.user.refused(f"POST {address}", {"content": " "}, pointer="/content", **INVALID)
+
+
+@check(GROUP, "the timeline tells every change and by whom, newest first")
+def timeline(world: World) -> None:
+    address = f"/v1/incidents/{world.incident()['id']}"
+    world.outsider.call(f"POST {address}/acknowledge")
+    world.user.call(f"POST {address}/comments", {"content": "On it."})
+    world.user.call(f"POST {address}/resolve")
+    events = world.user.call(f"GET {address}/timeline")
+    told = [(event["event_type"], event["user_id"]) for event in events]
+    me, other = world.user.id, world.outsider.id
+    same(told, [("resolved", me), ("commented", me), ("acknowledged", other), ("created", me)], "the timeline")
+    has(events[0]["metadata"], **{"from": "acknowledged", "to": "resolved"})
+
+
+@check(GROUP, "what does not validate is refused by its name")
+def invalid(world: World) -> None:
+    body = {"title": "t", "severity": "low", "service": "s"}
+    for name, value in {"title": "", "severity": "urgent", "service": "s" * 101, "urgency": 1}.items():
+        world.user.refused("POST /v1/incidents", {**body, name: value}, pointer=f"/{name}", **INVALID)
+    for name in body:
+        partial = {key: value for key, value in body.items() if key != name}
+        world.user.refused("POST /v1/incidents", partial, pointer=f"/{name}", **INVALID)
+    world.user.refused("GET /v1/incidents?severity=urgent", pointer="severity", **INVALID)
+    world.user.refused("GET /v1/incidents?limit=501", pointer="limit", **INVALID)
+
+
+@check(GROUP, "a body of the wrong type or size is refused")
+def unreadable(world: World) -> None:
+    plain = {"data": "title=t", "headers": {"Content-Type": "text/plain"}}
+    world.user.refused("POST /v1/incidents", status=415, code="unsupported_media_type", **plain)
+    huge = {"title": "t", "severity": "low", "service": "s", "description": "x" * 2**21}
+    world.user.refused("POST /v1/incidents", huge, status=413, code="body_too_large")
+
+
+@check(GROUP, "an incident that cannot exist is not found")
+def unknown(world: World) -> None:
+    for incident_id in (0, BEYOND_32_BITS - 1, BEYOND_32_BITS, 10**30, "none"):
+        world.user.refused(f"GET /v1/incidents/{incident_id}", status=404, code="not_found")
+    world.user.refused(f"POST /v1/incidents/{BEYOND_32_BITS}/acknowledge", status=404, code="not_found")
+
+
+@check(GROUP, "an Idempotency-Key answers the first result again, and refuses another body")
+def idempotency(world: World) -> None:
+    service = world.new_name()
+    body = {"title": "Once", "severity": "low", "service": service}
+    options = {"headers": {"Idempotency-Key": service}}
+    first = world.user.call("POST /v1/incidents", body, wants=201, **options)
+    again = world.user.call("POST /v1/incidents", body, wants=201, **options)
+    same(again, first, "the second answer")
+    other = {**body, "title": "Twice"}
+    world.user.refused("POST /v1/incidents", other, status=409, code="idempotency_key_reused", **options)
+    whose = world.outsider.call("POST /v1/incidents", other, wants=201, **options)
+    listed = world.user.call(f"GET /v1/incidents?service={service}")
+    same([incident["id"] for incident in listed], [whose["id"], first["id"]], "the incidents")

@@ -1,0 +1,57 @@
+"""How people want to be reached, and what became of their messages."""
+
+from e2e.expectations import has, holds, same
+from e2e.world import BEYOND_32_BITS, World, check
+
+GROUP = "Notification preferences"
+MINE = "/v1/notification-preferences/me"
+CHANNELS = {"email", "sms", "push", "webhook", "slack", "teams"}
+
+
+@check(GROUP, "users read every channel, also those never set")
+def read_mine(world: World) -> None:
+    preferences = world.outsider.call(f"GET {MINE}")
+    same({preference["channel"] for preference in preferences}, CHANNELS, "the channels")
+    for preference in preferences:
+        has(preference, id=None, user_id=world.outsider.id, enabled=True, is_enabled=True, address=None)
+
+
+@check(GROUP, "users switch a channel by either spelling and say where it leads")
+def write_mine(world: World) -> None:
+    off = world.user.call(f"PUT {MINE}/sms", {"enabled": False, "address": "+15550102"})
+    has(off, user_id=world.user.id, channel="sms", enabled=False, is_enabled=False, address="+15550102")
+    holds(off in world.user.call(f"GET {MINE}"), "the change is in the list")
+    on = world.user.call(f"PUT {MINE}/sms", {"is_enabled": True})
+    has(on, id=off["id"], enabled=True, is_enabled=True, address="+15550102")
+
+
+@check(GROUP, "an administrator reads a user's channels")
+def read_others(world: World) -> None:
+    mine = world.user.call(f"GET {MINE}")
+    same(world.admin.call(f"GET /v1/notification-preferences/{world.user.id}"), mine, "what the administrator reads")
+
+
+@check(GROUP, "an administrator sets a user's channel")
+def write_others(world: World) -> None:
+    user = world.user_of_its_own()
+    preference = world.admin.call(f"PUT /v1/notification-preferences/{user.id}/push", {"enabled": False})
+    has(preference, user_id=user.id, channel="push", enabled=False, is_enabled=False)
+    holds(preference in user.call(f"GET {MINE}"), "the user reads it")
+
+
+@check(GROUP, "an unknown channel, user or field and a false address are refused")
+def invalid(world: World) -> None:
+    unknown = {"status": 404, "code": "not_found"}
+    world.user.refused(f"PUT {MINE}/pigeon", {"enabled": True}, **unknown)
+    world.admin.refused(f"GET /v1/notification-preferences/{BEYOND_32_BITS}", **unknown)
+    world.admin.refused(f"GET /v1/notification-preferences/{BEYOND_32_BITS - 1}", **unknown)
+    world.user.refused(f"PUT {MINE}/sms", {"loud": 1}, status=422, code="validation_error", pointer="/loud")
+    world.user.refused(f"PUT {MINE}/email", {"address": "x"}, status=422, code="invalid_input", pointer="/address")
+
+
+@check(GROUP, "ordinary users neither see nor set what others want")
+def permission(world: World) -> None:
+    others = f"/v1/notification-preferences/{world.outsider.id}"
+    refused = {"status": 403, "code": "permission_denied"}
+    world.user.refused(f"GET {others}", **refused)
+    world.user.refused(f"PUT {others}/email", {"enabled": False}, **refused)

@@ -1,0 +1,107 @@
+"""Accounts: one's own, and for administrators everybody's."""
+
+from e2e.expectations import has, holds, lacks, same
+from e2e.world import BEYOND_32_BITS, PASSWORD, World, check
+
+GROUP = "User management"
+UNKNOWN = {"status": 404, "code": "not_found"}
+REVOKED = {"status": 401, "code": "not_authenticated"}
+
+
+@check(GROUP, "users read themselves")
+def read_me(world: World) -> None:
+    user = world.user.call("GET /v1/users/me")
+    has(user, id=world.user.id, email=world.user.email, is_superuser=False)
+    lacks(user, "password", "hash")
+
+
+@check(GROUP, "users change themselves: get, edit, put works, and grants no rights")
+def update_me(world: World) -> None:
+    mine = world.user.call("GET /v1/users/me")
+    changed = world.user.call("PUT /v1/users/me", {**mine, "full_name": "Ada King", "is_superuser": True})
+    has(changed, id=mine["id"], full_name="Ada King", is_superuser=False, created_at=mine["created_at"])
+    same(world.user.call("GET /v1/users/me"), changed, "what is read afterwards")
+
+
+@check(GROUP, "an administrator lists every user, page after page")
+def list_users(world: World) -> None:
+    same(len(world.admin.call("GET /v1/users?limit=2")), 2, "the length of a page of two")
+    ids = [user["id"] for user in world.admin.pages("GET /v1/users?limit=500")]
+    holds({world.admin.id, world.user.id, world.outsider.id} <= set(ids), "everybody is in the list")
+    same(len(ids), len(set(ids)), "how often anybody is listed")
+    world.admin.refused("GET /v1/users?limit=501", status=422, code="validation_error", pointer="limit")
+
+
+@check(GROUP, "an administrator makes an account that can log in")
+def create(world: World) -> None:
+    body = world.new_account(full_name="Grace Hopper", phone_number="+15550101")
+    user = world.admin.call("POST /v1/users", body, wants=201)
+    has(user, email=body["email"], full_name="Grace Hopper", phone_number="+15550101", is_active=True)
+    lacks(user, "password", "hash")
+    same(world.logged_in(body["email"]).id, user["id"], "who logs in")
+
+
+@check(GROUP, "an administrator reads an account")
+def read(world: World) -> None:
+    has(world.admin.call(f"GET /v1/users/{world.user.id}"), id=world.user.id, email=world.user.email)
+
+
+@check(GROUP, "an administrator changes an account and its rights")
+def update(world: World) -> None:
+    user = world.user_of_its_own()
+    changed = world.admin.call(f"PUT /v1/users/{user.id}", {"full_name": "Renamed", "is_superuser": True})
+    has(changed, id=user.id, email=user.email, full_name="Renamed", is_superuser=True, is_active=True)
+    has(user.call(f"GET /v1/users/{world.user.id}"), id=world.user.id)
+
+
+@check(GROUP, "a deleted account is gone, its tokens end, its address is free")
+def delete(world: World) -> None:
+    user = world.user_of_its_own()
+    has(world.admin.call(f"DELETE /v1/users/{user.id}"), id=user.id)
+    user.refused("GET /v1/users/me", **REVOKED)
+    for method, body in {"GET": None, "PUT": {"full_name": "Ghost"}, "DELETE": None}.items():
+        world.admin.refused(f"{method} /v1/users/{user.id}", body, **UNKNOWN)
+    successor = world.admin.call("POST /v1/users", world.new_account(email=user.email), wants=201)
+    holds(successor["id"] != user.id, "the address has a new account")
+
+
+@check(GROUP, "a deactivation and a new password end the tokens at once")
+def ended_tokens(world: World) -> None:
+    for change in ({"is_active": False}, {"password": "a new password"}):
+        user = world.user_of_its_own()
+        world.admin.call(f"PUT /v1/users/{user.id}", change)
+        user.refused("GET /v1/users/me", **REVOKED)
+    user = world.user_of_its_own()
+    user.call("PUT /v1/users/me", {"password": PASSWORD + "2"})
+    user.refused("GET /v1/users/me", **REVOKED)
+    same(world.logged_in(user.email, PASSWORD + "2").id, user.id, "who logs in with the new password")
+
+
+@check(GROUP, "an address is taken only once")
+def duplicate(world: World) -> None:
+    body = world.new_account(email=world.user.email)
+    world.admin.refused("POST /v1/users", body, status=409, code="email_taken")
+    change = {"email": world.user.email}
+    world.outsider.refused("PUT /v1/users/me", change, status=409, code="email_taken")
+
+
+@check(GROUP, "ordinary users may not look after accounts")
+def permission(world: World) -> None:
+    someone = f"/v1/users/{world.outsider.id}"
+    for request in ("GET /v1/users", "POST /v1/users", f"GET {someone}", f"PUT {someone}", f"DELETE {someone}"):
+        body = world.new_account() if request.startswith("P") else None
+        world.user.refused(request, body, status=403, code="permission_denied")
+
+
+@check(GROUP, "an account that cannot exist is not found")
+def unknown(world: World) -> None:
+    for user_id in (0, BEYOND_32_BITS - 1, BEYOND_32_BITS, 10**30, "someone"):
+        world.admin.refused(f"GET /v1/users/{user_id}", **UNKNOWN)
+
+
+@check(GROUP, "an unknown field is refused by its name")
+def unknown_field(world: World) -> None:
+    invalid = {"status": 422, "code": "validation_error", "pointer": "/nickname"}
+    world.user.refused("PUT /v1/users/me", {"nickname": "Ada"}, **invalid)
+    world.admin.refused("POST /v1/users", world.new_account(nickname="Ada"), **invalid)
+    world.admin.refused(f"PUT /v1/users/{world.user.id}", {"nickname": "Ada"}, **invalid)

@@ -1,0 +1,175 @@
+"""Mail to a real SMTP server, and as files."""
+
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+from email import message_from_bytes
+from email.message import Message
+from email.policy import default
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from app.core.vocabulary import AttemptOutcome
+from app.integrations.channels.email import EmailChannel, FileTransport, SmtpTransport
+from app.services.ports import Envelope
+
+KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
+ENVELOPE = Envelope(
+    address="ada@example.com",
+    subject="[HIGH] Datenbank ist überlastet",
+    body="Bitte ansehen.\n",
+    idempotency_key=KEY,
+    incident_id=7,
+)
+
+
+class Mailbox:
+    """Takes mail, or answers as it is told."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.recipients: list[str] = []
+        self.rcpt_answer = "250 OK"
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
+        if self.rcpt_answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+            self.recipients.append(address)
+        return self.rcpt_answer
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append(message_from_bytes(envelope.content, policy=default))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def smtp(mailbox: Mailbox, stack: ExitStack, free_port: int) -> Callable[..., int]:
+    """Starts an SMTP server and tells its port."""
+
+    def start(**options: Any) -> int:
+        controller = Controller(mailbox, hostname="127.0.0.1", port=free_port, **options)
+        controller.start()
+        stack.callback(controller.stop)
+        return free_port
+
+    return start
+
+
+def channel(port: int, **options: Any) -> EmailChannel:
+    transport = SmtpTransport(host="127.0.0.1", port=port, **{"tls": "none", "timeout_seconds": 5.0, **options})
+    return EmailChannel(sender="incidents@example.com", transport=transport)
+
+
+def test_a_mail_arrives_as_it_was_meant(smtp: Callable[..., int], mailbox: Mailbox) -> None:
+    outcome = channel(smtp()).send(ENVELOPE)
+    assert outcome.result is AttemptOutcome.ACCEPTED
+    [mail] = mailbox.mails
+    assert mailbox.recipients == ["ada@example.com"]
+    assert mail["Subject"] == ENVELOPE.subject
+    assert mail["From"] == "incidents@example.com"
+    assert mail.get_content().splitlines() == ["Bitte ansehen."]  # type: ignore[attr-defined]  # policy default
+    assert mail["Message-ID"] == outcome.provider_id == f"<{KEY}@example.com>"
+
+
+def test_the_same_message_has_the_same_id_each_time(smtp: Callable[..., int], mailbox: Mailbox) -> None:
+    sender = channel(smtp())
+    sender.send(ENVELOPE)
+    sender.send(ENVELOPE)
+    assert mailbox.mails[0]["Message-ID"] == mailbox.mails[1]["Message-ID"]
+
+
+def test_pages_of_one_incident_are_one_thread(smtp: Callable[..., int], mailbox: Mailbox) -> None:
+    channel(smtp()).send(ENVELOPE)
+    assert mailbox.mails[0]["References"] == "<incident-7@example.com>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "result", "code"),
+    [
+        ("451 try later", AttemptOutcome.RETRY, 451),
+        ("421 closing", AttemptOutcome.RETRY, 421),
+        ("550 no such user", AttemptOutcome.DEAD, 550),
+    ],
+)
+def test_4yz_is_tried_again_and_5yz_is_final(
+    smtp: Callable[..., int], mailbox: Mailbox, answer: str, result: AttemptOutcome, code: int
+) -> None:
+    mailbox.rcpt_answer = answer
+    outcome = channel(smtp()).send(ENVELOPE)
+    assert (outcome.result, outcome.status_code) == (result, code)
+    assert answer.partition(" ")[2] in (outcome.error or "")
+
+
+def test_a_server_that_is_not_there_is_tried_again(free_port: int) -> None:
+    assert channel(free_port).send(ENVELOPE).result is AttemptOutcome.RETRY
+
+
+@pytest.fixture
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL trusts the server's certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
+def test_starttls_refuses_a_certificate_that_nobody_vouches_for(
+    smtp: Callable[..., int], mailbox: Mailbox, server_tls: ssl.SSLContext
+) -> None:
+    refused = channel(smtp(tls_context=server_tls, require_starttls=True), tls="starttls").send(ENVELOPE)
+    assert refused.result is AttemptOutcome.RETRY
+    assert "CERTIFICATE_VERIFY_FAILED" in (refused.error or "")
+    assert mailbox.mails == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_the_password_is_given_over_starttls_and_a_wrong_one_is_tried_again(
+    smtp: Callable[..., int], mailbox: Mailbox, server_tls: ssl.SSLContext
+) -> None:
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        return AuthResult(success=given == LoginPassword(b"pager", b"secret"), handled=False)
+
+    port = smtp(tls_context=server_tls, require_starttls=True, authenticator=authenticate, auth_required=True)
+    wrong = channel(port, tls="starttls", user="pager", password="wrong").send(ENVELOPE)
+    assert (wrong.result, wrong.status_code, mailbox.mails) == (AttemptOutcome.RETRY, 535, [])
+    right = channel(port, tls="starttls", user="pager", password="secret").send(ENVELOPE)
+    assert right.result is AttemptOutcome.ACCEPTED
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_server_that_speaks_tls_at_once_is_understood(
+    smtp: Callable[..., int], mailbox: Mailbox, server_tls: ssl.SSLContext
+) -> None:
+    port = smtp(ssl_context=server_tls)
+    assert channel(port, tls="tls").send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    assert len(mailbox.mails) == 1
+
+
+def test_an_address_that_is_none_is_final(tmp_path: Path) -> None:
+    sender = EmailChannel(sender="incidents@example.com", transport=FileTransport(tmp_path))
+    envelope = Envelope("not an address", "s", "b", KEY, None)
+    assert sender.send(envelope).result is AttemptOutcome.DEAD
+
+
+def test_without_a_server_a_mail_is_a_file_that_duplicates_do_not_multiply(tmp_path: Path) -> None:
+    sender = EmailChannel(sender="incidents@example.com", transport=FileTransport(tmp_path / "mail"))
+    assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    [file] = (tmp_path / "mail").iterdir()
+    mail = message_from_bytes(file.read_bytes(), policy=default)
+    assert (file.suffix, mail["Subject"]) == (".eml", ENVELOPE.subject)

@@ -1,0 +1,116 @@
+"""By which channel a person is paged, what the message says, and what follows an attempt."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus
+from app.services.notification import (
+    GIVE_UP_AFTER,
+    MAX_SUBJECT,
+    ChannelChoice,
+    Person,
+    follow_up,
+    page_message,
+    reset_message,
+    route,
+)
+from app.services.ports import Outcome
+
+NOW = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
+EMAIL = ChannelChoice("email", is_enabled=True, address="ada@example.com")
+SMS = ChannelChoice("sms", is_enabled=True, address="+15550100")
+ALL = frozenset({"email", "sms", "slack"})
+
+
+def person(*choices: ChannelChoice) -> Person:
+    return Person("user:1", 1, choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "named", "set_up", "channels", "skipped"),
+    [
+        ((EMAIL, SMS), None, ALL, ["email"], {}),
+        ((SMS, EMAIL), None, ALL, ["sms"], {}),
+        ((EMAIL, SMS), ["sms"], ALL, ["sms"], {}),
+        ((EMAIL, SMS), ["email", "sms"], ALL, ["email", "sms"], {}),
+        ((EMAIL, SMS), ["sms"], frozenset({"email"}), ["email"], {"sms": "channel_not_set_up"}),
+        ((EMAIL, SMS), ["email", "sms"], frozenset({"email"}), ["email"], {"sms": "channel_not_set_up"}),
+        ((ChannelChoice("email", False, "a@b.co"), SMS), ["email"], ALL, [], {"email": "disabled_by_recipient"}),
+        ((ChannelChoice("email", False, "a@b.co"), SMS), None, ALL, ["sms"], {}),
+        ((EMAIL, ChannelChoice("slack", True, None)), ["slack"], ALL, [], {"slack": "no_address"}),
+        ((), None, ALL, [], {}),
+    ],
+)
+def test_named_channels_or_else_the_persons_first_usable_one(
+    choices: tuple[ChannelChoice, ...],
+    named: list[str] | None,
+    set_up: frozenset[str],
+    channels: list[str],
+    skipped: dict[str, str],
+) -> None:
+    found = route(person(*choices), named, set_up)
+    assert [page.channel for page in found.pages] == channels
+    assert {skip.channel: skip.reason for skip in found.skips} == skipped
+
+
+def test_an_accepted_message_is_not_tried_again() -> None:
+    following = follow_up(Outcome(AttemptOutcome.ACCEPTED), attempt=1, first_attempt_at=NOW, now=NOW)
+    assert (following.status, following.next_attempt_at) == (DeliveryStatus.ACCEPTED, None)
+
+
+def test_a_final_refusal_is_not_tried_again() -> None:
+    following = follow_up(Outcome(AttemptOutcome.DEAD), attempt=1, first_attempt_at=NOW, now=NOW)
+    assert (following.status, following.next_attempt_at) == (DeliveryStatus.DEAD, None)
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 2), (2, 5), (3, 15), (4, 30), (5, 60), (6, 60), (12, 60)])
+def test_retries_come_later_and_later_and_then_every_minute(attempt: int, seconds: int) -> None:
+    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=attempt, first_attempt_at=NOW, now=NOW)
+    assert following.next_attempt_at == NOW + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(30.0, 30), (1.0, 2)])
+def test_a_retry_never_comes_sooner_than_the_provider_asks(retry_after: float, seconds: int) -> None:
+    outcome = Outcome(AttemptOutcome.RETRY, retry_after_seconds=retry_after)
+    following = follow_up(outcome, attempt=1, first_attempt_at=NOW, now=NOW)
+    assert following.next_attempt_at == NOW + timedelta(seconds=seconds)
+
+
+def test_after_a_quarter_of_an_hour_a_message_is_dead() -> None:
+    late = NOW + GIVE_UP_AFTER
+    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=9, first_attempt_at=NOW, now=late)
+    assert following.status is DeliveryStatus.DEAD
+
+
+def page(title: str = "Disk full", note: str | None = None) -> tuple[str, str]:
+    message = page_message(
+        incident_id=7,
+        title=title,
+        severity="critical",
+        service="api",
+        description="97 %",
+        note=note,
+        url="https://pager.example.com",
+    )
+    return message.subject, message.body
+
+
+def test_a_page_says_how_bad_where_what_and_where_to_go() -> None:
+    subject, body = page(note="Call the vendor.")
+    assert subject == "[CRITICAL] api: Disk full (#7)"
+    for part in ("Call the vendor.", "critical", "97 %", "https://pager.example.com/v1/incidents/7/acknowledge"):
+        assert part in body
+
+
+def test_a_subject_is_one_short_line_whatever_the_title_is() -> None:
+    subject, _ = page(title="Disk\r\nBcc: everybody@example.com\x07\N{LINE SEPARATOR}" + "x" * 500)
+    assert subject.isprintable()
+    assert len(subject) == MAX_SUBJECT
+
+
+def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
+    message = reset_message(token="abc", url="https://pager.example.com", minutes=30)
+    assert "\nabc\n" in message.body
+    assert "https://pager.example.com/v1/auth/reset-password" in message.body
+    assert "30 minutes" in message.body
