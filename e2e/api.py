@@ -33,6 +33,8 @@ class Record:
 
     def keep(self, method: str, path: str, answer: requests.Response) -> None:
         self.asked.add((method, path))
+        if method == "DELETE" and answer.ok:
+            self.undo.pop(f"{method} {path}", None)
         if answer.status_code == requests.codes.created:
             made = answer.json()
             ids = [item.get("id") or item.get("incident_id") for item in made.get("results", [made])]

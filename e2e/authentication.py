@@ -1,5 +1,6 @@
 """Signing up, tokens, and recovering a password."""
 
+from e2e.api import Json
 from e2e.expectations import has, holds, lacks, same
 from e2e.world import PASSWORD, World, check
 
@@ -12,7 +13,7 @@ LOGOUT = "POST /v1/auth/logout"
 RECOVERY = "POST /v1/auth/password-recovery"
 RESET = "POST /v1/auth/reset-password"
 
-REFUSED = {"status": 401, "code": "not_authenticated"}
+REFUSED: Json = {"status": 401, "code": "not_authenticated"}
 
 
 @check(GROUP, "signing up makes an ordinary account once, or is closed")
@@ -39,7 +40,7 @@ def invalid_signup(world: World) -> None:
 @check(GROUP, "logging in with JSON gives a pair of tokens")
 def login(world: World) -> None:
     pair = world.log_in(world.user.email)
-    has(pair, token_type="bearer")
+    same(pair["token_type"], "bearer", "token_type")
     holds(pair["expires_in"] > 0 and pair["refresh_token"], "there is a refresh token, and an end to the access token")
     same(world.nobody.bearing(pair["access_token"]).id, world.user.id, "whose token it is")
 
@@ -83,7 +84,7 @@ def missing_token(world: World) -> None:
 def refresh(world: World) -> None:
     first = world.log_in(world.user.email)
     second = world.nobody.call(REFRESH, {"refresh_token": first["refresh_token"]})
-    has(second, token_type="bearer")
+    same(second["token_type"], "bearer", "token_type")
     same(world.nobody.bearing(second["access_token"]).id, world.user.id, "whose token the new one is")
     for spent in (first, second):
         world.nobody.refused(REFRESH, {"refresh_token": spent["refresh_token"]}, **REFUSED)

@@ -1,7 +1,6 @@
 """Escalation policies, and the steps that fire by themselves or by hand."""
 
 from datetime import timedelta
-from typing import Any
 
 from e2e.api import Api, Json
 from e2e.expectations import eventually, has, holds, moment, same
@@ -9,8 +8,8 @@ from e2e.world import BEYOND_32_BITS, NOTIFY_CREATOR, World, check
 
 GROUP = "Escalation"
 POLICIES = "/v1/escalation/policies"
-UNKNOWN = {"status": 404, "code": "not_found"}
-DENIED = {"status": 403, "code": "permission_denied"}
+UNKNOWN: Json = {"status": 404, "code": "not_found"}
+DENIED: Json = {"status": 403, "code": "permission_denied"}
 
 
 def _policy(policy: Json) -> str:
@@ -78,7 +77,7 @@ def delete(world: World) -> None:
 @check(GROUP, "a name is taken only once")
 def duplicate(world: World) -> None:
     taken, other = world.policy(), world.policy()
-    refused: dict[str, Any] = {"status": 409, "code": "policy_name_taken"}
+    refused: Json = {"status": 409, "code": "policy_name_taken"}
     world.admin.refused(f"POST {POLICIES}", world.new_policy(name=taken["name"]), **refused)
     world.admin.refused(f"PUT {_policy(other)}", {"name": taken["name"]}, **refused)
 

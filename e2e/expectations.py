@@ -11,7 +11,7 @@ POLL_SECONDS = 0.05
 Found = TypeVar("Found")
 
 
-class Failed(Exception):  # noqa: N818 - a fact, as the service's own errors are
+class Failed(Exception):
     """The service did not do what it should."""
 
 

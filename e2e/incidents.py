@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+from e2e.api import Json
 from e2e.expectations import has, holds, moment, same
 from e2e.world import BEYOND_32_BITS, RUN, World, check
 
 GROUP = "Incidents"
-INVALID = {"status": 422, "code": "validation_error"}
+INVALID: Json = {"status": 422, "code": "validation_error"}
 
 
 @check(GROUP, "an incident is opened by whoever reports it, with the rest being the server's")
@@ -139,7 +140,7 @@ def assign(world: World) -> None:
 def assign_nobody(world: World) -> None:
     address = f"/v1/incidents/{world.incident()['id']}"
     world.user.refused(f"POST {address}/assign", {"user_id": BEYOND_32_BITS}, pointer="/user_id", **INVALID)
-    unknown = {"status": 422, "code": "invalid_input"}
+    unknown: Json = {"status": 422, "code": "invalid_input"}
     world.user.refused(f"POST {address}/assign", {"user_id": BEYOND_32_BITS - 1}, pointer="/user_id", **unknown)
     body = {"user_id": world.user.id, "incident_id": BEYOND_32_BITS - 1}
     world.user.refused(f"POST {address}/assign", body, pointer="/incident_id", **unknown)
@@ -182,7 +183,7 @@ def invalid(world: World) -> None:
 
 @check(GROUP, "a body of the wrong type or size is refused")
 def unreadable(world: World) -> None:
-    plain = {"data": "title=t", "headers": {"Content-Type": "text/plain"}}
+    plain: Json = {"data": "title=t", "headers": {"Content-Type": "text/plain"}}
     world.user.refused("POST /v1/incidents", status=415, code="unsupported_media_type", **plain)
     huge = {"title": "t", "severity": "low", "service": "s", "description": "x" * 2**21}
     world.user.refused("POST /v1/incidents", huge, status=413, code="body_too_large")
@@ -199,7 +200,7 @@ def unknown(world: World) -> None:
 def idempotency(world: World) -> None:
     service = world.new_name()
     body = {"title": "Once", "severity": "low", "service": service}
-    options = {"headers": {"Idempotency-Key": service}}
+    options: Json = {"headers": {"Idempotency-Key": service}}
     first = world.user.call("POST /v1/incidents", body, wants=201, **options)
     again = world.user.call("POST /v1/incidents", body, wants=201, **options)
     same(again, first, "the second answer")

@@ -1,5 +1,6 @@
 """How people want to be reached, and what became of their messages."""
 
+from e2e.api import Json
 from e2e.expectations import has, holds, same
 from e2e.world import BEYOND_32_BITS, World, check
 
@@ -41,7 +42,7 @@ def write_others(world: World) -> None:
 
 @check(GROUP, "an unknown channel, user or field and a false address are refused")
 def invalid(world: World) -> None:
-    unknown = {"status": 404, "code": "not_found"}
+    unknown: Json = {"status": 404, "code": "not_found"}
     world.user.refused(f"PUT {MINE}/pigeon", {"enabled": True}, **unknown)
     world.admin.refused(f"GET /v1/notification-preferences/{BEYOND_32_BITS}", **unknown)
     world.admin.refused(f"GET /v1/notification-preferences/{BEYOND_32_BITS - 1}", **unknown)
@@ -52,6 +53,6 @@ def invalid(world: World) -> None:
 @check(GROUP, "ordinary users neither see nor set what others want")
 def permission(world: World) -> None:
     others = f"/v1/notification-preferences/{world.outsider.id}"
-    refused = {"status": 403, "code": "permission_denied"}
+    refused: Json = {"status": 403, "code": "permission_denied"}
     world.user.refused(f"GET {others}", **refused)
     world.user.refused(f"PUT {others}/email", {"enabled": False}, **refused)

@@ -1,11 +1,12 @@
 """Accounts: one's own, and for administrators everybody's."""
 
+from e2e.api import Json
 from e2e.expectations import has, holds, lacks, same
 from e2e.world import BEYOND_32_BITS, PASSWORD, World, check
 
 GROUP = "User management"
-UNKNOWN = {"status": 404, "code": "not_found"}
-REVOKED = {"status": 401, "code": "not_authenticated"}
+UNKNOWN: Json = {"status": 404, "code": "not_found"}
+REVOKED: Json = {"status": 401, "code": "not_authenticated"}
 
 
 @check(GROUP, "users read themselves")
@@ -101,7 +102,7 @@ def unknown(world: World) -> None:
 
 @check(GROUP, "an unknown field is refused by its name")
 def unknown_field(world: World) -> None:
-    invalid = {"status": 422, "code": "validation_error", "pointer": "/nickname"}
+    invalid: Json = {"status": 422, "code": "validation_error", "pointer": "/nickname"}
     world.user.refused("PUT /v1/users/me", {"nickname": "Ada"}, **invalid)
     world.admin.refused("POST /v1/users", world.new_account(nickname="Ada"), **invalid)
     world.admin.refused(f"PUT /v1/users/{world.user.id}", {"nickname": "Ada"}, **invalid)

@@ -5,7 +5,6 @@ need the database are split: their first half looks at the request and runs on t
 (a `Deferred`) runs in the handler's thread and transaction. So no connection is ever held between two threads.
 """
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Coroutine
@@ -21,10 +20,11 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.core.errors import UnsupportedMediaType
+from app.core.errors import InvalidInput, UnsupportedMediaType
 from app.models import User
 from app.services import idempotency_service
 from app.services.idempotency_service import Request as RepeatableRequest
+from app.utils.service_locator import Services
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Endpoint = Callable[..., Any]
@@ -45,10 +45,12 @@ class StrictlyParsed(Request):
     """A request whose JSON is read strictly: no NaN, and no nesting that Python cannot follow."""
 
     async def json(self) -> Any:
-        try:
-            return json.loads(await self.body(), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise json.JSONDecodeError(str(error) or "nested too deeply", "", 0) from error
+        if not hasattr(self, "_json"):  # whether it is too deep depends on the caller: it is parsed once
+            try:
+                self._json = json.loads(await self.body(), parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                raise json.JSONDecodeError(str(error) or "nested too deeply", "", 0) from error
+        return self._json
 
 
 def _refuse_constant(name: str) -> Any:
@@ -151,9 +153,15 @@ async def _repeatable_request(
 ) -> RepeatableRequest | None:
     if idempotency_key is None:
         return None
-    body = json.dumps(await request.json(), sort_keys=True).encode()
+    try:
+        body = json.dumps(await request.json(), sort_keys=True).encode()
+    except ValueError:
+        return None  # no body, or no JSON: what reads it next says what is wrong with it
+    except RecursionError as error:
+        raise InvalidInput("The body is nested too deeply.", pointer="") from error
     route = f"{request.method} {request.url.path.rstrip('/')}"
-    return RepeatableRequest(route=route, key=idempotency_key, body_hash=hashlib.sha256(body).hexdigest())
+    services: Services = request.app.state.services
+    return RepeatableRequest(route=route, key=idempotency_key, body_hash=services.auth.tokens.seal(body))
 
 
 def _accepted_media_types(route: APIRoute) -> frozenset[str]:

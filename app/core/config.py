@@ -159,7 +159,10 @@ def _shared_secret(path: Path) -> str:
             pass
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    secret = path.read_text().strip()
+    if weakness := _weakness(secret):
+        raise ConfigurationError(f"the secret in {path} {weakness}")
+    return secret
 
 
 @lru_cache

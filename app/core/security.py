@@ -1,6 +1,7 @@
 """Passwords (bcrypt), access tokens (JWT) and opaque single-use tokens."""
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,6 +76,10 @@ class Tokens:
         if not 0 < claims.user_id <= MAX_ID:
             raise NotAuthenticated("The access token is invalid or has expired.")
         return claims
+
+    def seal(self, data: bytes) -> str:
+        """A fingerprint that only this installation can make: what is guessable cannot be tried out on it."""
+        return hmac.new(self._key.encode(), b"seal:" + data, hashlib.sha256).hexdigest()
 
 
 def new_opaque_token() -> str:

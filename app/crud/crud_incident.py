@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.base import CRUDBase, Page
-from app.models import Escalation, Incident, IncidentAssignment, IncidentComment, TimelineEvent
+from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
@@ -64,9 +64,10 @@ class CRUDIncident(CRUDBase[Incident]):
         return session.scalar(_with_escalations(select(Incident).where(Incident.id == id_)))
 
     def get_for_update(self, session: Session, id_: int) -> Incident | None:
-        """Lock the incident: it is what everyone locks first."""
-        query = select(Incident).where(Incident.id == id_).with_for_update(key_share=True)
-        return session.scalar(_with_escalations(query).execution_options(populate_existing=True))
+        """Lock the incident, which everyone locks first, and read it anew with its escalations and their steps."""
+        steps = joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy)
+        query = select(Incident).where(Incident.id == id_).options(selectinload(Incident.escalations).options(steps))
+        return session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
 
     def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))

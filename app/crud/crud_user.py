@@ -22,10 +22,13 @@ class CRUDUser(CRUDBase[User]):
         return session.scalar(select(User).where(User.id == id_, PRESENT))
 
     def get_for_update(self, session: Session, id_: int) -> User | None:
-        return session.scalar(select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True))
+        """As it is now: what this session read of it before may be outdated."""
+        query = select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True)
+        return session.scalar(query, execution_options={"populate_existing": True})
 
     def by_email(self, session: Session, email: str) -> User | None:
-        return session.scalar(select(User).where(func.lower(User.email) == email.lower(), PRESENT))
+        """Case does not count, by the database's rules: Python's differ for some letters (Σ, İ)."""
+        return session.scalar(select(User).where(func.lower(User.email) == func.lower(email), PRESENT))
 
     def by_session(self, session: Session, user_id: int, session_id: UUID) -> User | None:
         """The active user of a login session that was not revoked."""
@@ -42,7 +45,7 @@ class CRUDUser(CRUDBase[User]):
         return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
 
     def active_by_emails(self, session: Session, emails: Sequence[str]) -> Sequence[User]:
-        lowered = [email.lower() for email in emails]
+        lowered = [func.lower(email) for email in emails]
         return session.scalars(select(User).where(func.lower(User.email).in_(lowered), ACTIVE)).all()
 
     def all_active(self, session: Session) -> Sequence[User]:

@@ -5,7 +5,17 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.core.vocabulary import Channel, EventStatus, IncidentStatus, Severity
@@ -76,7 +86,7 @@ Actions = Annotated[list[Action], Field(min_length=1, max_length=MAX_ACTIONS)]
 class Step(Input):
     """What to do `delay_minutes` after the escalation started (in general: after the incident opened)."""
 
-    delay_minutes: int | float = Field(
+    delay_minutes: StrictInt | StrictFloat = Field(
         ge=0,
         le=MAX_DELAY_MINUTES,
         description="Minutes from the start of the escalation, not from the step before. Never less than the "
@@ -140,7 +150,7 @@ Steps = Annotated[
     AfterValidator(_never_decreasing),
 ]
 PolicyName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
-Repeat = Annotated[int, Field(ge=0, le=9, description="How many times all steps are done again")]
+Repeat = Annotated[int, Field(ge=0, le=9, strict=True, description="How many times all steps are done again")]
 
 EXAMPLE: dict[str, Any] = {
     "name": "Critical Database Issues",
@@ -172,10 +182,12 @@ class _ActionsShorthand(Input):
     @model_validator(mode="before")
     @classmethod
     def _one_step(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("actions") is not None and "steps" not in data:
-            rest = {key: value for key, value in data.items() if key != "actions"}
-            return {**rest, "steps": [{"delay_minutes": 0, "actions": data["actions"]}]}
-        return data
+        if not isinstance(data, dict) or "actions" not in data:
+            return data
+        rest = {key: value for key, value in data.items() if key != "actions"}
+        if data["actions"] is None:
+            return rest
+        return data if "steps" in data else {**rest, "steps": [{"delay_minutes": 0, "actions": data["actions"]}]}
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:

@@ -3,11 +3,22 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictFloat, model_validator
 
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
 from app.schemas.base import Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Id, JsonObject, RequiredText, ServiceName, Text, Time, Title, Word
+from app.schemas.types import (
+    EXAMPLE_TIME,
+    GivenTime,
+    Id,
+    JsonObject,
+    RequiredText,
+    ServiceName,
+    Text,
+    Time,
+    Title,
+    Word,
+)
 
 MAX_SNOOZE = timedelta(days=30)
 SERVER_OWNED = frozenset(
@@ -144,9 +155,9 @@ class Snooze(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})
 
-    minutes: Annotated[float, Field(gt=0, le=MAX_SNOOZE / timedelta(minutes=1), allow_inf_nan=False)] | None = None
-    hours: Annotated[float, Field(gt=0, le=MAX_SNOOZE / timedelta(hours=1), allow_inf_nan=False)] | None = None
-    until: Time | None = None
+    minutes: Annotated[StrictFloat, Field(gt=0, le=MAX_SNOOZE / timedelta(minutes=1))] | None = None
+    hours: Annotated[StrictFloat, Field(gt=0, le=MAX_SNOOZE / timedelta(hours=1))] | None = None
+    until: GivenTime | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -1,16 +1,19 @@
 """Shared field types: text that PostgreSQL can store, ids that can exist, times with a zone."""
 
 import math
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
 MAX_JSON_DEPTH = 32
 MAX_JSON_INTEGER = 2**63
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXAMPLE_TIME = "2026-01-20T10:30:00Z"
 
 
@@ -55,6 +58,20 @@ def _storable_scalar(value: Any) -> None:
         raise ValueError("must not contain integers beyond 64 bits")
 
 
+def _written_out(time: Any) -> Any:
+    """Refuse what is not RFC 3339, a count of seconds for one: nobody sees in it what was meant."""
+    if not (isinstance(time, str) and RFC_3339.fullmatch(time)):
+        raise ValueError(f"must be an RFC 3339 time with its zone, such as {EXAMPLE_TIME}")
+    return time
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
 Storable = AfterValidator(storable)
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 Email = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_deliverable_in_form)]
@@ -69,3 +86,4 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_white
 Token = Annotated[str, StringConstraints(min_length=1, max_length=4096), Storable]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Time = AwareDatetime
+GivenTime = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import DuplicateEmail, LastAdmin, NotFound, SignupClosed
 from app.core.security import Passwords
-from app.crud import crud_auth_session, crud_user
+from app.crud import crud_auth_session, crud_password_reset_token, crud_user
 from app.crud.base import Page, now
 from app.crud.violations import violations
 from app.models import User
@@ -66,6 +66,8 @@ def update(session: Session, user_id: int, update: Update, passwords: Passwords)
         old = crud_user.apply(session, user, changes, at=at)
     if "hashed_password" in old or not user.is_active:
         crud_auth_session.revoke_all_of(session, user.id, at=at)
+    if old.keys() & {"hashed_password", "email", "is_active"}:
+        crud_password_reset_token.spend_all_of(session, user.id, at=at)  # whom they were sent to may be another now
     log.info("user_updated", user_id=user.id, fields=sorted(old.keys() - {"hashed_password"}))
     return user
 

@@ -39,7 +39,8 @@ class Jobs:
         done = {
             "snoozes_ended": self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
             "policy_spread": self._batches(policy_service.spread_next, 1),
-            "steps_taken": self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), BATCH),
+            # A step that reached nobody makes the next one due at once: look again until nothing is.
+            "steps_taken": self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
         }
         if any(done.values()):
             log.info("plan_tick", **done)

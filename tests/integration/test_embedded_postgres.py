@@ -144,6 +144,9 @@ def test_rows_are_there_after_a_restart(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as url:
         remember(url, "second")
         assert remembered(url) == ["first", "second"]
+    log = (data_dir / "postgres/postgres.log").read_text()
+    assert log.count("database system is shut down") == 2
+    assert "interrupted" not in log
 
 
 def test_the_cluster_is_utf8_durable_local_and_asks_for_a_password(data_dir: Path) -> None:
@@ -187,6 +190,17 @@ def test_processes_that_start_together_share_one_server(data_dir: Path) -> None:
             user.communicate(timeout=DEADLINE_SECONDS)
             assert user.returncode == 0
     assert processes_in(data_dir) == []
+
+
+def test_a_server_that_another_process_stops_is_no_zombie_of_the_one_that_started_it(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    url = server.start()
+    with user_process(data_dir) as user:
+        assert url_of(user) == url
+        server.stop()
+        assert processes_in(data_dir) != []
+        user.communicate(timeout=DEADLINE_SECONDS)
+    until(lambda: processes_in(data_dir) == [])
 
 
 def test_a_server_left_behind_by_a_killed_process_is_adopted(data_dir: Path) -> None:

@@ -24,7 +24,7 @@ from app.schemas.incident import (
     Snooze,
     TimelineEventRead,
 )
-from app.schemas.types import Storable, Time
+from app.schemas.types import GivenTime, Storable
 from app.services import collaboration_service, incident_service
 
 router = APIRouter(
@@ -47,8 +47,8 @@ async def get_filter(
     source: Annotated[list[Name], Query()] = [],  # noqa: B006
     assigned_to: Annotated[list[FilterId], Query()] = [],  # noqa: B006
     created_by: Annotated[list[FilterId], Query()] = [],  # noqa: B006
-    created_after: Annotated[Time | None, Query(description="Opened at this time or later")] = None,
-    created_before: Annotated[Time | None, Query(description="Opened before this time")] = None,
+    created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
+    created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
     q: Words = "",
 ) -> IncidentFilter:
     """Each filter may be repeated: its values are alternatives."""

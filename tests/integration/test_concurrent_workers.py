@@ -1,0 +1,47 @@
+"""Several workers on one database."""
+
+import pytest
+from sqlalchemy import select
+
+from app.core.vocabulary import Severity
+from app.db.session import Database
+from app.models import EscalationEvent, Notification
+from app.schemas.escalation import PolicyCreate
+from app.services import alert_service, policy_service, step_service
+from app.services.alert import AlertSignal
+from app.services.ports import Paging
+from app.utils.service_locator import Services
+from app.utils.startup import make_admin
+from tests.conftest import ADMIN, PASSWORD
+from tests.scenario import race, steps
+
+DUE = 60
+
+
+@pytest.fixture
+def due(own_database: Database, services: Services) -> Database:
+    """A database of its own in which many steps are due."""
+    with own_database.transaction() as session:
+        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)))  # type: ignore[arg-type]  # parsed
+        signals = [AlertSignal("elastic", None, True, f"alert {i}", None, None, "api", {}) for i in range(DUE)]
+        alert_service.ingest(session, signals, default_severity=Severity.HIGH)
+    return own_database
+
+
+def test_workers_at_once_fire_every_step_exactly_once(due: Database, services: Services) -> None:
+    taken = race(lambda: fire_everything(due, services.paging), times=4)
+    assert sum(taken) == DUE
+    with due.transaction() as session:
+        assert len(session.scalars(select(EscalationEvent)).all()) == DUE
+        assert len(session.scalars(select(Notification)).all()) == DUE
+
+
+def fire_everything(database: Database, paging: Paging) -> int:
+    total = 0
+    while True:
+        with database.transaction() as session:
+            taken = step_service.run_due(session, paging, limit=7)
+        total += taken
+        if taken == 0:
+            return total

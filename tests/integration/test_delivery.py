@@ -1,0 +1,195 @@
+"""From the outbox to a person: leases, retries, fences."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus
+from app.crud import crud_notification
+from app.crud.base import now
+from app.db.session import Database
+from app.models import Notification, NotificationAttempt
+from app.services import delivery_service
+from app.services.delivery_service import Delivery
+from app.services.ports import Envelope, Outcome
+from app.utils.service_locator import Services
+from tests.conftest import Clock, Outbox, Person
+from tests.scenario import Opener, Tick, act, timeline
+
+RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
+DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")
+
+
+@pytest.fixture
+def page(add_policy: Opener, open_incident: Opener) -> dict[str, object]:
+    """An incident whose first step pages the admin at once."""
+    add_policy()
+    return open_incident()
+
+
+def only(session: Session) -> Notification:
+    session.expire_all()
+    return session.scalars(select(Notification)).one()
+
+
+def test_a_temporary_failure_is_tried_again_under_the_same_key(
+    page: dict[str, object], session: Session, tick: Tick, clock: Clock, outbox: Outbox
+) -> None:
+    outbox.answers = [RETRY, RETRY]
+    tick()
+    clock.advance(seconds=1)
+    tick()
+    assert len(outbox.sent) == 1
+    clock.advance(seconds=1)
+    tick()
+    clock.advance(seconds=5)
+    tick()
+    assert len({envelope.idempotency_key for envelope in outbox.sent}) == 1
+    assert len(outbox.sent) == 3
+    assert only(session).status is DeliveryStatus.ACCEPTED
+    outcomes = session.scalars(select(NotificationAttempt.outcome).order_by(NotificationAttempt.id)).all()
+    assert outcomes == [AttemptOutcome.RETRY, AttemptOutcome.RETRY, AttemptOutcome.ACCEPTED]
+
+
+def test_a_final_refusal_ends_it_and_is_on_the_record(
+    page: dict[str, object], client: TestClient, admin: Person, tick: Tick, clock: Clock, outbox: Outbox
+) -> None:
+    outbox.answers = [DEAD]
+    tick()
+    clock.advance(hours=1)
+    tick()
+    [delivery] = client.get("/v1/notifications", headers=admin.headers).json()
+    assert (delivery["status"], delivery["last_error"], delivery["attempt"]) == ("dead", "no such user", 1)
+    assert delivery["attempts"][0]["status_code"] == 550
+    assert "notification_failed" in timeline(client, page, admin)
+
+
+def test_after_a_quarter_of_an_hour_of_failures_a_message_is_dead(
+    page: dict[str, object], session: Session, tick: Tick, clock: Clock, outbox: Outbox
+) -> None:
+    outbox.answers = [RETRY] * 100
+    for _ in range(18):
+        tick()
+        clock.advance(minutes=1)
+    assert only(session).status is DeliveryStatus.DEAD
+    assert 10 < len(outbox.sent) < 20
+
+
+def test_a_channel_that_is_not_set_up_is_tried_again(
+    page: dict[str, object], session: Session, services: Services, outbox: Outbox
+) -> None:
+    without = Delivery(services.database, {}, timedelta(seconds=60))
+    assert send(without) == 0
+    plan(services)
+    assert send(without) == 1
+    assert only(session).status is DeliveryStatus.RETRY
+    assert outbox.sent == []
+
+
+def plan(services: Services) -> None:
+    from app.services import step_service
+
+    with services.database.transaction() as session:
+        step_service.run_due(session, services.paging, limit=10)
+
+
+def send(delivery: Delivery) -> int:
+    with ThreadPoolExecutor(1) as one_thread:
+        return delivery_service.send_due(delivery, one_thread, limit=10)
+
+
+def claim(services: Services) -> Notification:
+    """What a worker does just before it dies."""
+    with services.database.transaction() as session:
+        at = now(session)
+        [message] = crud_notification.claim_due(
+            session, at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
+        )
+    return message
+
+
+def test_what_a_dead_worker_had_claimed_is_sent_after_its_lease(
+    page: dict[str, object], services: Services, tick: Tick, clock: Clock, outbox: Outbox
+) -> None:
+    plan(services)
+    claim(services)
+    clock.advance(seconds=59)
+    tick()
+    assert outbox.sent == []
+    clock.advance(seconds=1)
+    tick()
+    assert len(outbox.sent) == 1
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(
+    page: dict[str, object], services: Services, session: Session, tick: Tick, clock: Clock
+) -> None:
+    plan(services)
+    stale = claim(services)
+    clock.advance(seconds=60)
+    tick()
+    with services.database.transaction() as late:
+        values = {"status": DeliveryStatus.DEAD}
+        assert stale.lease_token is not None
+        assert not crud_notification.record(late, stale.id, lease_token=stale.lease_token, values=values)
+    assert only(session).status is DeliveryStatus.ACCEPTED
+
+
+class Breaking:
+    """A channel that breaks its promise not to raise."""
+
+    name = "email"
+
+    def send(self, envelope: Envelope) -> Outcome:
+        raise RuntimeError("out of memory")
+
+
+def test_a_channel_that_breaks_keeps_the_message_for_another_try(
+    page: dict[str, object], services: Services, session: Session, tick: Tick, clock: Clock, outbox: Outbox
+) -> None:
+    plan(services)
+    assert send(Delivery(services.database, {"email": Breaking()}, timedelta(seconds=60))) == 1
+    assert only(session).status is DeliveryStatus.SENDING
+    clock.advance(seconds=60)
+    tick()
+    assert len(outbox.sent) == 1
+
+
+def test_a_page_of_an_older_cycle_is_void(
+    page: dict[str, object], client: TestClient, user: Person, services: Services, tick: Tick, outbox: Outbox
+) -> None:
+    plan(services)
+    act(client, page, "acknowledge", user)
+    act(client, page, "reopen", user)
+    tick()
+    assert len(outbox.sent) == 1
+
+
+def test_two_senders_at_once_send_a_message_once(own_database: Database, race_to_send: Callable[[], int]) -> None:
+    assert race_to_send() == 1
+
+
+@pytest.fixture
+def race_to_send(own_database: Database, outbox: Outbox) -> Callable[[], int]:
+    """Lets four workers send what one message is due; says how many were sent."""
+    from tests.scenario import race
+
+    with own_database.transaction() as session:
+        at = now(session)
+        fields = {"recipient": "email:a@example.com", "channel": "email", "address": "a@example.com"}
+        session.add(
+            Notification(kind="manual_page", is_exempt=True, subject="s", body="b", next_attempt_at=at, **fields)
+        )
+    delivery = Delivery(own_database, {"email": outbox}, timedelta(seconds=60))
+
+    def run() -> int:
+        race(lambda: send(delivery), times=4)
+        return len(outbox.sent)
+
+    return run

@@ -1,0 +1,125 @@
+"""Escalating by hand."""
+
+from collections.abc import Callable
+
+from fastapi.testclient import TestClient
+
+from tests.conftest import ADMIN, Clock, Outbox, Person
+from tests.scenario import Opener, Tick, act, events, steps
+
+
+def test_escalating_by_hand_fires_the_next_step_at_once_and_goes_on_from_there(
+    client: TestClient,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+) -> None:
+    add_policy(steps=steps(10, 15))
+    incident = open_incident()
+    act(client, incident, "escalate", admin)
+    tick()
+    assert len(outbox.sent) == 1
+    clock.advance(minutes=5)
+    tick()
+    assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
+
+
+def test_escalating_by_hand_twice_within_ten_seconds_pages_once(
+    client: TestClient,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+) -> None:
+    add_policy(steps=steps(10, 15, 20))
+    incident = open_incident()
+    act(client, incident, "escalate", admin)
+    act(client, incident, "escalate", admin)
+    tick()
+    assert len(outbox.sent) == 1
+    clock.advance(seconds=10)
+    act(client, incident, "escalate", admin)
+    tick()
+    assert len(outbox.sent) == 2
+
+
+def test_escalating_by_hand_without_a_policy_pages_the_admins(
+    client: TestClient, user: Person, admin: Person, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    act(client, open_incident(), "escalate", user)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+
+
+def test_escalating_an_acknowledged_incident_pages_and_leaves_it_acknowledged(
+    client: TestClient,
+    user: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+) -> None:
+    add_policy(steps=steps(10, 15))
+    incident = open_incident()
+    act(client, incident, "acknowledge", user)
+    moved = act(client, incident, "escalate", user)
+    clock.advance(hours=1)
+    tick()
+    assert (moved["status"], moved["next_escalation_at"]) == ("acknowledged", None)
+    assert len(outbox.sent) == 1
+
+
+def test_escalating_a_snoozed_incident_pages_and_ends_the_snooze(
+    client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    add_policy(steps=steps(10))
+    incident = open_incident()
+    act(client, incident, "snooze", user, hours=1)
+    moved = act(client, incident, "escalate", user)
+    tick()
+    assert (moved["status"], moved["snoozed_until"]) == ("open", None)
+    assert len(outbox.sent) == 1
+
+
+def test_escalating_a_resolved_incident_changes_nothing(
+    client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    add_policy(steps=steps(10))
+    incident = open_incident()
+    resolved = act(client, incident, "resolve", user)
+    assert act(client, incident, "escalate", user) == resolved
+    tick()
+    assert outbox.sent == []
+
+
+def test_a_finished_escalation_starts_a_new_loop_by_hand(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    add_policy()
+    incident = open_incident()
+    tick()
+    act(client, incident, "escalate", admin)
+    tick()
+    assert [(event["loop"], event["step"]) for event in events(client, incident, admin)] == [(0, 0), (1, 0)]
+    assert len(outbox.sent) == 2
+
+
+def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
+    client: TestClient, user: Person, sign_up: Callable[..., Person], open_incident: Opener
+) -> None:
+    incident = open_incident()
+    stranger = sign_up("stranger@example.com")
+    routes = [("post", "escalate"), ("get", "escalation-events")]
+    for prefix in (f"/v1/incidents/{incident['id']}", f"/v1/escalation/incidents/{incident['id']}"):
+        for method, action in routes:
+            assert client.request(method, f"{prefix}/{action}", headers=stranger.headers).status_code == 403
+            assert client.request(method, f"{prefix}/{action}", headers=user.headers).status_code == 200
+    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": stranger.id}, headers=user.headers)
+    answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=stranger.headers)
+    assert answer.status_code == 200

@@ -1,0 +1,103 @@
+"""What a policy that appears, changes or goes away does to the incidents that are open."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.conftest import Clock, Outbox, Person
+from tests.scenario import Opener, Tick, act, events, steps, timeline
+
+
+def test_a_new_policy_begins_with_the_incidents_that_are_open_already(
+    client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    acknowledged, still_open = open_incident(), open_incident()
+    act(client, acknowledged, "acknowledge", user)
+    add_policy()
+    tick()
+    assert [envelope.incident_id for envelope in outbox.sent] == [still_open["id"]]
+
+
+def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.policy_service.SPREAD_BATCH", 2)
+    incidents = [open_incident()["id"] for _ in range(5)]
+    add_policy()
+    tick()
+    assert sorted(envelope.incident_id or 0 for envelope in outbox.sent) == incidents
+
+
+@pytest.mark.parametrize("how", ["off", "deleted"])
+def test_a_policy_that_goes_away_ends_its_escalations_and_says_so(
+    client: TestClient,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+    how: str,
+) -> None:
+    policy = add_policy(steps=steps(5))
+    incident = open_incident()
+    address = f"/v1/escalation/policies/{policy['id']}"
+    if how == "off":
+        client.put(address, json={"is_active": False}, headers=admin.headers)
+    else:
+        client.delete(address, headers=admin.headers)
+    clock.advance(minutes=10)
+    tick()
+    assert outbox.sent == []
+    assert "escalation_ended" in timeline(client, incident, admin)
+
+
+def test_a_policy_switched_on_again_begins_a_new_loop(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    policy = add_policy()
+    incident = open_incident()
+    tick()
+    for is_active in (False, True):
+        client.put(f"/v1/escalation/policies/{policy['id']}", json={"is_active": is_active}, headers=admin.headers)
+    tick()
+    assert len(outbox.sent) == 2
+    assert [event["loop"] for event in events(client, incident, admin)] == [0, 1]
+
+
+def test_a_running_escalation_keeps_the_steps_it_began_with(
+    client: TestClient,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+) -> None:
+    policy = add_policy(steps=steps(5, message="as it was"))
+    open_incident()
+    changed = {"steps": steps(0, message="as it is now")}
+    client.put(f"/v1/escalation/policies/{policy['id']}", json=changed, headers=admin.headers)
+    tick()
+    assert outbox.sent == []
+    clock.advance(minutes=5)
+    tick()
+    assert "as it was" in outbox.sent[0].body
+
+
+def test_a_change_of_severity_begins_what_matches_now_and_ends_what_does_not(
+    client: TestClient,
+    user: Person,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    clock: Clock,
+    outbox: Outbox,
+) -> None:
+    add_policy(conditions={"severity": "high"}, steps=steps(5, message="for high"))
+    add_policy(conditions={"severity": "critical"}, steps=steps(5, message="for critical"))
+    incident = open_incident()
+    client.patch(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=user.headers)
+    clock.advance(minutes=5)
+    tick()
+    assert ["for critical" in envelope.body for envelope in outbox.sent] == [True]

@@ -1,0 +1,51 @@
+"""The words of a scenario: what a policy says, what people do, what is on the record."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from tests.conftest import Person
+
+Opener = Callable[..., dict[str, Any]]
+Tick = Callable[[], None]
+
+
+def notify(**fields: Any) -> dict[str, Any]:
+    return {"type": "notify", "target": "admins", **fields}
+
+
+def steps(*delays: float, **action: Any) -> list[dict[str, Any]]:
+    return [{"delay_minutes": delay, "actions": [notify(**action)]} for delay in delays]
+
+
+def events(client: TestClient, incident: dict[str, Any], admin: Person) -> list[dict[str, Any]]:
+    answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=admin.headers)
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+def act(client: TestClient, incident: dict[str, Any], action: str, by: Person, **query: Any) -> dict[str, Any]:
+    answer = client.post(f"/v1/incidents/{incident['id']}/{action}", headers=by.headers, params=query)
+    assert answer.status_code == 200, answer.text
+    moved: dict[str, Any] = answer.json()
+    return moved
+
+
+def timeline(client: TestClient, incident: dict[str, Any], by: Person) -> list[str]:
+    answer = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=by.headers)
+    return [event["event_type"] for event in answer.json()]
+
+
+def race(job: Callable[[], int], *, times: int) -> list[int]:
+    """Run a job in several threads that begin together."""
+    start = Barrier(times)
+
+    def run() -> int:
+        start.wait(30)
+        return job()
+
+    with ThreadPoolExecutor(times) as threads:
+        return [future.result(120) for future in [threads.submit(run) for _ in range(times)]]
