@@ -76,7 +76,7 @@ def coverage(world: World) -> None:
 @check(CLEANUP, "what this run made is taken back")
 def clean_up(world: World) -> None:
     refusals = []
-    for request in reversed(world.nobody.record.undo):
+    for request in reversed(list(world.nobody.record.undo)):
         try:
             world.admin.answer(request, wants=(200, 404))
         except Failed as refusal:

@@ -1,5 +1,6 @@
 """What a handler asks for: a session, the user, a permission, a page, an id."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -56,6 +57,15 @@ SessionDep = Annotated[Session, Depends(get_session)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
+
+
+async def get_rate_limit(request: Request, services: ServicesDep) -> Callable[..., None]:
+    """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
+    sender = request.client.host if request.client else "unknown"
+    return partial(services.rate_limits.hit, sender=sender)
+
+
+RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
 
 
 async def get_claims(auth: AuthDep, token: Annotated[str | None, Security(bearer)]) -> Claims:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.config import Settings
+from app.core.rate_limit import RateLimits
 from app.core.security import Passwords, Tokens
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect
@@ -27,6 +28,7 @@ class Services:
     channels: Mapping[str, Channel]
     auth: Auth
     paging: Paging
+    rate_limits: RateLimits
 
     @property
     def delivery(self) -> Delivery:
@@ -44,6 +46,7 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
             reset_lifetime=timedelta(minutes=settings.password_reset_expire_minutes),
             public_url=settings.public_url,
         ),
+        "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
         "paging": Paging(channels=frozenset(channels), public_url=settings.public_url),
     }
     return Services(settings=settings, database=database, channels=channels, **{**parts, **overrides})

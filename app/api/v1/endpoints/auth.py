@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.api.deps import AuthDep, CurrentUser, DatabaseDep, ServicesDep, SessionDep
+from app.api.deps import AuthDep, CurrentUser, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.schemas.base import Message
@@ -35,16 +35,18 @@ LOGIN_BODY = {
 }
 
 
-@router.post("/signup", status_code=201, responses=problems(403, 409))
-def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep) -> UserRead:
+@router.post("/signup", status_code=201, responses=problems(403, 409, 429))
+def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
     """Make an account for oneself. It never grants rights."""
+    hit("signup")
     is_open = bool(services.settings.open_signup)
     return UserRead.model_validate(user_service.sign_up(session, body, auth.passwords, is_open=is_open))
 
 
-@router.post("/login/access-token", responses=problems(401), openapi_extra=LOGIN_BODY)
-def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep) -> TokenPair:
+@router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)
+def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
     """Log in with JSON or with the OAuth2 password form."""
+    hit("login", account=body.username)
     return auth_service.log_in(database, auth, username=body.username, password=body.password)
 
 
@@ -67,17 +69,19 @@ def test_token(user: CurrentUser, session: SessionDep) -> UserRead:
     return UserRead.model_validate(user)
 
 
-@router.post("/password-recovery/{email}", responses=problems(404))
+@router.post("/password-recovery/{email}", responses=problems(404, 429))
 def recover_password(
-    email: Annotated[Email, Path(examples=[EXAMPLE_EMAIL])], auth: AuthDep, session: SessionDep
+    email: Annotated[Email, Path(examples=[EXAMPLE_EMAIL])], auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> Message:
     """Mail a single-use token for a new password. The answer does not tell whether the address is known."""
+    hit("password_recovery", account=email)
     auth_service.request_password_reset(session, auth, email)
     return Message(msg="If the address is known, a mail is on its way.")
 
 
-@router.post("/reset-password", responses=problems(400))
-def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep) -> Message:
+@router.post("/reset-password", responses=problems(400, 429))
+def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
     """Set a new password with the token from the mail. Every session of the user ends."""
+    hit("password_reset")
     auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
     return Message(msg="The password is set: log in again.")

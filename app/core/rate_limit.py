@@ -1,0 +1,42 @@
+"""Slows down who guesses: a moving window for each kind of attempt, counted in this process."""
+
+import math
+import time
+
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from app.core.errors import TooManyRequests
+
+# OWASP's Authentication Cheat Sheet asks for a limit for each account, beside one for each sender.
+PER_ACCOUNT = {"login": RateLimitItemPerMinute(10), "password_recovery": RateLimitItemPerHour(5)}
+PER_SENDER = {
+    "login": RateLimitItemPerMinute(60),
+    "password_recovery": RateLimitItemPerHour(30),
+    "password_reset": RateLimitItemPerMinute(20),
+    "signup": RateLimitItemPerHour(60),
+}
+
+
+class RateLimits:
+    """The limits of one process; with several, each counts for itself."""
+
+    def __init__(self, *, is_enabled: bool) -> None:
+        self._is_enabled = is_enabled
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def hit(self, action: str, *, sender: str, account: str = "") -> None:
+        """Count an attempt. Raises TooManyRequests when there were too many."""
+        if not self._is_enabled:
+            return
+        self._count(PER_SENDER[action], action, sender)
+        if action in PER_ACCOUNT:
+            self._count(PER_ACCOUNT[action], action, account.casefold())
+
+    def _count(self, limit: RateLimitItem, *key: str) -> None:
+        if self._limiter.hit(limit, *key):
+            return
+        reset_at = self._limiter.get_window_stats(limit, *key).reset_time
+        wait = max(1, math.ceil(reset_at - time.time()))
+        raise TooManyRequests("Too many attempts: wait a little.", retry_after_seconds=wait)
