@@ -8,11 +8,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.core import errors
+from app.db.session import is_unavailable
 
 log = structlog.get_logger()
 
@@ -33,7 +33,13 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
 }
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    503: "database_unavailable",
+}
 DESCRIPTIONS = {
     400: "The body is not what it says, or a token does not count",
     401: "No valid token",
@@ -45,6 +51,16 @@ DESCRIPTIONS = {
     422: "The input does not validate",
     429: "Too many requests",
     503: "A dependency is down: try again",
+}
+HEADERS = {
+    401: ("WWW-Authenticate", "How to authenticate"),
+    429: ("Retry-After", "Seconds to wait"),
+    503: ("Retry-After", "Seconds to wait"),
+}
+PROBLEM_EXAMPLE = {
+    "type": "about:blank",
+    "instance": "/v1/incidents",
+    "request_id": "3f2b1a907c1d4f6e8a530242ac120002",
 }
 
 
@@ -67,9 +83,20 @@ def problem(
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for OpenAPI."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {s: {"description": DESCRIPTIONS[s], "content": {MEDIA_TYPE: schema}} for s in statuses}
+    """The error responses of a route, for OpenAPI. Those that follow from what a route takes are added there."""
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    shown = CODES.get(status) or next(kind.code for kind, mapped in STATUSES.items() if mapped == status)
+    detail = DESCRIPTIONS[status] + "."
+    example = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": shown, "message": detail}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM_EXAMPLE | example}
+    response = {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: content}}
+    if status in HEADERS:
+        name, meaning = HEADERS[status]
+        response["headers"] = {name: {"description": meaning, "schema": {"type": "string"}}}
+    return response
 
 
 def install(app: FastAPI) -> None:
@@ -78,10 +105,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DataError, _data_error)
-    app.add_exception_handler(OperationalError, _database_down)
-    app.add_exception_handler(InterfaceError, _database_down)
-    app.add_exception_handler(PoolTimeout, _database_down)
-    app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(SQLAlchemyError, _database_error)
 
 
 def _domain_error(request: Request, error: Exception) -> JSONResponse:
@@ -144,18 +168,14 @@ def _data_error(request: Request, error: Exception) -> JSONResponse:
     return problem(request, UNPROCESSABLE, detail, code="unstorable_value")
 
 
-def _database_down(request: Request, error: Exception) -> JSONResponse:
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """503 while the database is away; whatever else it is, is a defect."""
+    if not is_unavailable(error):
+        raise error
     log.error("database_unavailable", error=str(error.__cause__ or error))
     detail = "The database is not available at the moment: try again."
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, code="database_unavailable", headers=headers)
-
-
-def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """A lost connection can look like any error of the driver; whatever else it is, is a defect."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return _database_down(request, error)
-    raise error
+    return problem(request, 503, detail, code="database_unavailable", headers=headers)
 
 
 def _sendable(value: Any) -> Any:

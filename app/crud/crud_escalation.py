@@ -1,7 +1,9 @@
 """Policies, escalations and their events."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -10,6 +12,29 @@ from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 KEPT = EscalationPolicy.deleted_at.is_(None)
+IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
+    EscalationPolicy.version == EscalationPolicyVersion.version
+)
+ACTIVE_POLICY = select(
+    EscalationPolicy.id,
+    EscalationPolicy.name,
+    EscalationPolicyVersion.id,
+    EscalationPolicyVersion.conditions,
+    EscalationPolicyVersion.steps,
+    EscalationPolicyVersion.repeat,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePolicy:
+    """A policy as it stands now, in the version that a new escalation pins."""
+
+    policy_id: int
+    name: str
+    version_id: int
+    conditions: dict[str, Any]
+    steps: list[Any]
+    repeat: int
 
 
 class CRUDPolicy(CRUDBase[EscalationPolicy]):
@@ -27,26 +52,19 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         query = select(EscalationPolicy).where(KEPT)
         return session.scalars(page.of(query, EscalationPolicy.id, newest_first=False)).all()
 
-    def active_versions(self, session: Session) -> Sequence[EscalationPolicyVersion]:
-        """The current version of every active policy, with its policy."""
+    def active(self, session: Session) -> Sequence[ActivePolicy]:
+        """The current version of every active policy. Every opening asks this, so it loads no objects."""
         query = (
-            select(EscalationPolicyVersion)
-            .join(
-                EscalationPolicy,
-                (EscalationPolicy.id == EscalationPolicyVersion.policy_id)
-                & (EscalationPolicy.version == EscalationPolicyVersion.version),
-            )
+            ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
             .where(EscalationPolicy.is_active, KEPT)
             .order_by(EscalationPolicy.id)
-            .options(joinedload(EscalationPolicyVersion.policy))
         )
-        return session.scalars(query).all()
+        return [ActivePolicy(*row) for row in session.execute(query)]
 
-    def current_version(self, session: Session, policy: EscalationPolicy) -> EscalationPolicyVersion:
-        query = select(EscalationPolicyVersion).where(
-            EscalationPolicyVersion.policy_id == policy.id, EscalationPolicyVersion.version == policy.version
-        )
-        return session.scalars(query.options(joinedload(EscalationPolicyVersion.policy))).one()
+    def current(self, session: Session, policy_id: int) -> ActivePolicy:
+        """The current version of one policy."""
+        query = ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
+        return ActivePolicy(*session.execute(query.where(EscalationPolicy.id == policy_id)).one())
 
     def claim_spreading(self, session: Session) -> EscalationPolicy | None:
         """A policy, perhaps deleted, whose change has not come to every open incident yet."""
@@ -102,6 +120,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
             .where(Escalation.incident_id == incident_id)
             .order_by(Escalation.policy_id)
             .options(joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy))
+            .execution_options(populate_existing=True)
         ).all()
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -53,6 +55,13 @@ class Database:
         """Close every idle connection."""
         if isinstance(self.bind, Engine):
             self.bind.dispose()
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True if an error says that the database is away, and not that a statement was wrong."""
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
 
 
 def connect(url: str, *, pool_size: int, overflow: int = 0) -> Database:

@@ -13,7 +13,7 @@ from app.crud import crud_incident
 from app.crud.base import now
 from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
-from app.services import incident_service
+from app.services import escalation_service, incident_service
 from app.services.alert import AlertSignal
 from app.services.incident import Move
 from app.services.timeline_service import record
@@ -106,6 +106,10 @@ def _repeat(session: Session, incident: Incident, signal: AlertSignal, *, at: da
     incident.last_alert_at = at
     incident.updated_at = at
     incident.metadata_ = signal.metadata
+    description = f"The alert was repeated: {incident.alert_count} in all."
+    record(
+        session, incident, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count
+    )
     if signal.severity is None:
         return
     reported = Severity(signal.severity)
@@ -117,15 +121,19 @@ def _repeat(session: Session, incident: Incident, signal: AlertSignal, *, at: da
 
 
 def _raise_severity(session: Session, incident: Incident, to: Severity, *, at: datetime) -> None:
-    """It got worse: whoever acknowledged or snoozed did so knowing less. A new cycle."""
-    data: dict[str, Any] = {"from": incident.severity, "to": to, "status_was": incident.status}
+    """It got worse: whoever acknowledged or snoozed did so knowing less, so that a new cycle begins."""
+    status_was = incident.status
+    data: dict[str, Any] = {"from": incident.severity, "to": to, "status_was": status_was}
     incident.severity = to
     incident.status = IncidentStatus.OPEN
     incident.acknowledged_at = incident.snoozed_until = None
     description = f"The alert raised the severity to {to}."
     record(session, incident, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
     log.info("incident_severity_raised", incident_id=incident.id, severity=to)
-    incident_service.start_new_cycle(session, [incident], at=at)
+    if status_was is IncidentStatus.OPEN:
+        escalation_service.rematch(session, incident, now=at)
+    else:
+        incident_service.start_new_cycle(session, [incident], at=at)
 
 
 def _row(signal: AlertSignal, *, at: datetime, severity: Severity) -> dict[str, Any]:

@@ -94,8 +94,9 @@ def _words(found: Any) -> set[str]:
 
 
 def _word(value: Any) -> str:
-    """Senders quote numbers and booleans as they please, so 5 is "5" and True is "true"."""
-    return str(value).casefold()
+    """Senders quote numbers and booleans as they please, so 5 is "5" and 5.0, and True is "true"."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if is_whole else value).casefold()
 
 
 def delays_of(steps: Sequence[Mapping[str, Any]]) -> list[timedelta]:

@@ -7,22 +7,23 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import crud_assignment, crud_policy
-from app.models import Escalation, EscalationPolicyVersion, Incident
+from app.crud.crud_escalation import ActivePolicy
+from app.models import Escalation, Incident
 from app.services import escalation
 from app.services.timeline_service import record
 
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
     """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
-    versions = crud_policy.active_versions(session)
-    if not versions:
+    policies = crud_policy.active(session)
+    if not policies:
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
     for incident in incidents:
         facts = _facts(incident, assigned)
-        for version in versions:
-            if escalation.matches(version.conditions, facts):
-                _start(session, incident, version, now=now)
+        for policy in policies:
+            if escalation.matches(policy.conditions, facts):
+                _start(session, incident, policy, now=now)
 
 
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
@@ -31,26 +32,24 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id])
     facts = _facts(incident, assigned)
-    versions = crud_policy.active_versions(session)
-    matching = {v.policy_id: v for v in versions if escalation.matches(v.conditions, facts)}
+    policies = crud_policy.active(session)
+    matching = {p.policy_id: p for p in policies if escalation.matches(p.conditions, facts)}
     present = {e.policy_id: e for e in incident.escalations}
     for policy_id, row in present.items():
         if policy_id not in matching:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
-    for policy_id, version in matching.items():
+    for policy_id, policy in matching.items():
         if policy_id not in present or present[policy_id].state is EscalationState.ENDED:
-            _start(session, incident, version, now=now)
+            _start(session, incident, policy, now=now)
 
 
-def start_policy(
-    session: Session, incidents: Iterable[Incident], version: EscalationPolicyVersion, *, now: datetime
-) -> None:
+def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, now: datetime) -> None:
     """Begin one policy's escalation on those of the incidents that it matches."""
     batch = list(incidents)
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
-        if escalation.matches(version.conditions, _facts(incident, assigned)):
-            _start(session, incident, version, now=now)
+        if escalation.matches(policy.conditions, _facts(incident, assigned)):
+            _start(session, incident, policy, now=now)
 
 
 def stop(incident: Incident) -> None:
@@ -73,22 +72,26 @@ def end(session: Session, incident: Incident, row: Escalation, *, now: datetime,
 
 def restart(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> None:
     """Begin a new loop of an escalation that has finished, with the steps it had."""
-    _start(session, incident, row.version, now=now)
+    version = row.version
+    same = ActivePolicy(
+        version.policy_id, version.policy.name, version.id, version.conditions, version.steps, version.repeat
+    )
+    _start(session, incident, same, now=now)
 
 
-def _start(session: Session, incident: Incident, version: EscalationPolicyVersion, *, now: datetime) -> None:
-    due_at = escalation.first_due(escalation.delays_of(version.steps), now)
-    row = next((e for e in incident.escalations if e.policy_id == version.policy_id), None)
+def _start(session: Session, incident: Incident, policy: ActivePolicy, *, now: datetime) -> None:
+    due_at = escalation.first_due(escalation.delays_of(policy.steps), now)
+    row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
     if row is None:
-        row = Escalation(incident_id=incident.id, policy_id=version.policy_id, loop=0)
+        row = Escalation(incident_id=incident.id, policy_id=policy.policy_id, loop=0)
         incident.escalations.append(row)
     else:
         row.loop += 1
-    row.version = version
+    row.version_id = policy.version_id
     row.state = EscalationState.RUNNING
     row.cycle = incident.cycle
     row.step = 0
-    row.repeats_left = version.repeat
+    row.repeats_left = policy.repeat
     row.has_reached = False
     row.next_run_at = due_at
     row.attempts = 0
@@ -97,9 +100,9 @@ def _start(session: Session, incident: Incident, version: EscalationPolicyVersio
         session,
         incident,
         TimelineEventType.ESCALATION_STARTED,
-        f"Escalation by policy “{version.policy.name}” started.",
+        f"Escalation by policy “{policy.name}” started.",
         at=now,
-        policy_id=version.policy_id,
+        policy_id=policy.policy_id,
         first_step_due_at=due_at.isoformat(),
     )
 

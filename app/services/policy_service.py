@@ -69,7 +69,8 @@ def update(session: Session, policy_id: int, update: PolicyUpdate) -> Escalation
     changes: dict[str, Any] = update.changes()
     if "steps" in changes:
         changes["steps"] = dump_steps(update.steps)
-        _require_known_users(session, changes["steps"])
+        if changes["steps"] != policy.steps:
+            _require_known_users(session, changes["steps"])
     with violations({NAME_IS_UNIQUE: _taken(update.name)}):
         old = crud_policy.apply(session, policy, changes, at=at)
     if VERSIONED & old.keys():
@@ -135,8 +136,7 @@ def _spread(session: Session, policy: EscalationPolicy, *, at: datetime) -> int:
 def _start_on_open(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
     after = policy.spread_after or FIRST_ID
     batch = crud_incident.lock_by_status(session, IncidentStatus.OPEN, after=after, limit=SPREAD_BATCH)
-    version = crud_policy.current_version(session, policy)
-    escalation_service.start_policy(session, batch, version, now=at)
+    escalation_service.start_policy(session, batch, crud_policy.current(session, policy.id), now=at)
     return batch
 
 
@@ -165,12 +165,10 @@ def _add_version(session: Session, policy: EscalationPolicy, *, at: datetime) ->
 def _require_known_users(session: Session, steps: list[dict[str, Any]]) -> None:
     """Raise InvalidInput, naming the field, for the first action that names a user who is not active."""
     named = [
-        (f"/steps/{s}/actions/{a}/{field}", value)
+        (f"/steps/{s}/actions/{a}/{place}", value)
         for s, step in enumerate(steps)
         for a, action in enumerate(step["actions"])
-        for field in ("user_id", "target")
-        for value in _as_list(action.get(field))
-        if isinstance(value, int)
+        for place, value in _users_of(action)
     ]
     known = {user.id for user in crud_user.active(session, [user_id for _, user_id in named])}
     for pointer, user_id in named:
@@ -178,8 +176,12 @@ def _require_known_users(session: Session, steps: list[dict[str, Any]]) -> None:
             raise InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _users_of(action: dict[str, Any]) -> list[tuple[str, int]]:
+    """The users that an action names by their ids, and where."""
+    target = action.get("target")
+    listed = [(f"target/{index}", one) for index, one in enumerate(target)] if isinstance(target, list) else []
+    named = [("user_id", action.get("user_id")), ("target", target), *listed]
+    return [(place, value) for place, value in named if isinstance(value, int)]
 
 
 def _taken(name: str) -> DuplicatePolicyName:

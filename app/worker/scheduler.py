@@ -11,6 +11,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor as SchedulerThreads
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.core.clock import utcnow
+from app.db.session import is_unavailable
 from app.schemas.health import WorkerHealth
 from app.worker.jobs import Jobs
 
@@ -71,8 +72,11 @@ class Worker:
         with self._locks[name]:
             try:
                 job()
-            except Exception:
-                log.exception("worker_job_failed", job=name)
+            except Exception as error:  # the next tick tries again
+                is_known = is_unavailable(error)
+                log.error(  # noqa: TRY400 - a database that is away is no news each second
+                    "worker_job_failed", job=name, is_database_away=is_known, exc_info=not is_known
+                )
                 return
         if name == "plan":
             self._last_tick_at = utcnow()
