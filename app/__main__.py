@@ -1,6 +1,7 @@
 """The operator's commands: `python -m app serve | migrate | create-admin`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
     uvicorn.run(
         "app.main:app",

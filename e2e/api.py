@@ -33,8 +33,10 @@ class Record:
 
     def keep(self, method: str, path: str, answer: requests.Response) -> None:
         self.asked.add((method, path))
-        if method == "DELETE" and answer.ok:
+        if answer.ok:
             self.undo.pop(f"{method} {path}", None)
+        if answer.ok and path.endswith("/reopen"):
+            self.undo[f"POST {path.replace('/reopen', '/resolve')}"] = None
         if answer.status_code == requests.codes.created:
             made = answer.json()
             ids = [item.get("id") or item.get("incident_id") for item in made.get("results", [made])]
@@ -96,9 +98,8 @@ class Api:
             request = f"GET {following.path}?{following.query}" if following.query else ""
         return found
 
-    def bearing(self, token: str) -> "Api":
+    def bearing(self, token: str, user: Json) -> "Api":
         """The service as the user of this access token sees it."""
         session = requests.Session()
         session.headers["Authorization"] = f"Bearer {token}"
-        user = replace(self, session=session).call("POST /v1/auth/login/test-token")
         return replace(self, session=session, id=user["id"], email=user["email"])

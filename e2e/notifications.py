@@ -34,10 +34,9 @@ def read_others(world: World) -> None:
 
 @check(GROUP, "an administrator sets a user's channel")
 def write_others(world: World) -> None:
-    user = world.user_of_its_own()
-    preference = world.admin.call(f"PUT /v1/notification-preferences/{user.id}/push", {"enabled": False})
-    has(preference, user_id=user.id, channel="push", enabled=False, is_enabled=False)
-    holds(preference in user.call(f"GET {MINE}"), "the user reads it")
+    preference = world.admin.call(f"PUT /v1/notification-preferences/{world.user.id}/push", {"enabled": False})
+    has(preference, user_id=world.user.id, channel="push", enabled=False, is_enabled=False)
+    holds(preference in world.user.call(f"GET {MINE}"), "the user reads it")
 
 
 @check(GROUP, "an unknown channel, user or field and a false address are refused")

@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 
 from e2e.api import Api, Json
+from e2e.expectations import holds
 
 RUN = f"e2e-{secrets.token_hex(4)}"
 PASSWORD = secrets.token_urlsafe(12)  # of every account made here: one that is left behind opens to nobody
@@ -19,11 +22,12 @@ class World:
 
     nobody: Api
     webhook_token: str
-    admin_login: tuple[str, str] | None  # address and password; None: this run makes an administrator
-    admin: Api = field(init=False)
+    admin_login: "Future[tuple[str, str]]"  # an administrator's address and password
     user: Api = field(init=False)  # opens the incidents
     outsider: Api = field(init=False)  # has nothing to do with them
     paged: Json = field(init=False)  # an incident whose policy pages at once
+    hourly: Json = field(init=False)  # a policy that pages after an hour
+    untouched: Json = field(init=False)  # an incident of which every change is refused
     _numbers: Iterator[int] = field(default_factory=count)
 
     def new_name(self) -> str:
@@ -45,14 +49,24 @@ class World:
         pair: Json = self.nobody.call("POST /v1/auth/login/access-token", {"username": email, "password": password})
         return pair
 
-    def logged_in(self, email: str, password: str = PASSWORD) -> Api:
+    def logged_in(self, user: Json, password: str = PASSWORD) -> Api:
         """The service as this user sees it."""
-        return self.nobody.bearing(self.log_in(email, password)["access_token"])
+        return self.nobody.bearing(self.log_in(user["email"], password)["access_token"], user)
 
-    def user_of_its_own(self) -> Api:
-        """A new ordinary user, for a check that spoils it."""
-        user = self.admin.call("POST /v1/users", self.new_account(), wants=201)
-        return self.logged_in(user["email"])
+    @cached_property
+    def admin(self) -> Api:
+        """An administrator, who may still be in the making. Raises Failed if there is none."""
+        email, password = self.admin_login.result()
+        pair = self.log_in(email, password)
+        account = self.nobody.call("GET /v1/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+        holds(account["is_superuser"], f"{email} is an administrator")
+        return self.nobody.bearing(pair["access_token"], account)
+
+    def new_user(self) -> Api:
+        """A new ordinary user. Where signing up is closed, the administrator makes it."""
+        body = self.new_account()
+        answer = self.nobody.answer("POST /v1/auth/signup", body, wants=(201, 403))
+        return self.logged_in(answer.json() if answer.ok else self.admin.call("POST /v1/users", body, wants=201))
 
     def incident(self, **fields: object) -> Json:
         """A new incident, opened by the user."""

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.api.routing import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
+from app.core.vocabulary import Channel
 from app.crud.base import Page
 from app.db.session import Database
 from app.models import User
@@ -21,9 +22,13 @@ from app.utils.service_locator import Services
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 MAX_SKIP = 10_000
+SKIP = "How many to leave out. Large offsets are refused: follow the Link header instead"
 
+# No refreshUrl: that would promise the OAuth2 form, and refreshing takes JSON.
 bearer = OAuth2PasswordBearer(
-    tokenUrl="/v1/auth/login/access-token", refreshUrl="/v1/auth/login/refresh-token", auto_error=False
+    tokenUrl="/v1/auth/login/access-token",
+    description="The access token that logging in answers with. Log in with an e-mail address and a password.",
+    auto_error=False,
 )
 
 
@@ -114,7 +119,7 @@ class Paginated:
         self,
         request: Request,
         response: Response,
-        skip: Annotated[int, Query(ge=0, description="How many to leave out. Beyond 10,000: use the cursor")] = 0,
+        skip: Annotated[int, Query(ge=0, description=SKIP, json_schema_extra={"maximum": MAX_SKIP})] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to answer")] = DEFAULT_LIMIT,
         cursor: Annotated[
             int | None,
@@ -140,6 +145,7 @@ async def get_paginated(paginated: Annotated[Paginated, Depends()]) -> Paginated
 
 PaginatedDep = Annotated[Paginated, Depends(get_paginated)]
 
-IncidentId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
-UserId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
-PolicyId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
+IncidentId = Annotated[int, Path(ge=1, le=MAX_ID, description="The incident", examples=[1])]
+UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="The user", examples=[1])]
+PolicyId = Annotated[int, Path(ge=1, le=MAX_ID, description="The escalation policy", examples=[1])]
+ChannelName = Annotated[Channel, Path(description="The channel", examples=[Channel.EMAIL])]

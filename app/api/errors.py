@@ -1,6 +1,6 @@
 """The one table from what goes wrong to RFC 9457 problems."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.core import errors
 from app.db.session import is_unavailable
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 UNPROCESSABLE = 422
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+TAG_INVALID, TAG_MISSING = "union_tag_invalid", "union_tag_not_found"
 MAX_LISTED, MAX_DETAIL = 100, 1000  # an answer stays small, however much is wrong
 RETRY_AFTER_SECONDS = "5"
 UNSENDABLE = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
@@ -128,7 +131,7 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(item["loc"][0] == "path" for item in found):
         return problem(request, HTTPStatus.NOT_FOUND, "There is nothing under this address.", code="not_found")
-    listed = list({(_pointer(item["loc"], error.body), _message(item)): None for item in found[:MAX_LISTED]})
+    listed = list({(_pointer(item, error.body), _message(item)): None for item in found[:MAX_LISTED]})
     where = [{"pointer": pointer, "message": message} for pointer, message in listed]
     detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])
     return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code="validation_error", errors=where)
@@ -138,11 +141,14 @@ def _message(item: Mapping[str, Any]) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
-def _pointer(loc: Iterable[Any], body: Any) -> str:
+def _pointer(item: Mapping[str, Any], body: Any) -> str:
     """A JSON pointer into the body, or the parameter's name. Names of union members are not part of the way."""
-    place, *way = loc
+    place, *way = item["loc"]
     if place != "body":
         return str(way[0]) if way else str(place)
+    if item["type"] in {TAG_INVALID, TAG_MISSING}:
+        way.append(item["ctx"]["discriminator"].strip("'"))
+    is_absent = item["type"] in {"missing", TAG_MISSING}
     steps: list[str] = []
     here = body
     for index, step in enumerate(way):
@@ -151,7 +157,7 @@ def _pointer(loc: Iterable[Any], body: Any) -> str:
         )
         if is_there:
             here = here[step]
-        if is_there or (index == len(way) - 1 and isinstance(here, dict) and isinstance(step, str)):
+        if is_there or (is_absent and index == len(way) - 1 and isinstance(here, dict)):
             steps.append(str(step).replace("~", "~0").replace("/", "~1"))
     return "".join(f"/{step}" for step in steps)
 
@@ -159,7 +165,18 @@ def _pointer(loc: Iterable[Any], body: Any) -> str:
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = CODES.get(error.status_code, "http_error")
-    return problem(request, error.status_code, str(error.detail), code=code, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed_methods(request)
+    return problem(request, error.status_code, str(error.detail), code=code, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """All that the address takes (RFC 9110, section 15.5.6): Starlette names the methods of one route only."""
+    scopes = {method: {**request.scope, "method": method} for method in METHODS}
+    routes = request.app.routes
+    found = [m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
+    return ", ".join(found) or "GET, HEAD"  # no route: what is mounted, static files
 
 
 def _data_error(request: Request, error: Exception) -> JSONResponse:

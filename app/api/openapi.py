@@ -1,18 +1,27 @@
 """The OpenAPI document: what the routes cannot say themselves."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 
+from app.api.errors import problems
+from app.api.webhooks import SCHEMES
 from app.schemas.base import Problem
 
 REF_TEMPLATE = "#/components/schemas/{model}"
+FIRST_SENTENCE = re.compile(r"(.+?)\.(?:\s+|$)(.*)", re.DOTALL)
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # errors in a form that is not answered here
+NEXT_PAGE = {"description": 'The next page, if there is one: `<url>; rel="next"` (RFC 8288)'}
+REPLAYED = {"description": "`true` if this is the answer to an earlier request with the same key"}
 DESCRIPTION = """Decides who is woken when production breaks, makes sure that they are, and keeps the record.
 
 Log in at `/v1/auth/login/access-token` (or with the **Authorize** button) and send the access token as
 `Authorization: Bearer <token>`. Errors are RFC 9457 problems. Lists are arrays; a `Link: <…>; rel="next"` header leads
-to the next page. Times are RFC 3339 in UTC. A field that is not known is refused.
+to the next page. Times are RFC 3339 in UTC. A field that is not known is refused; one that answers have but clients
+may not set is ignored, so that an answer can be edited and sent back. Every path also answers with a trailing slash.
 """
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
@@ -31,9 +40,56 @@ def document(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS
         )
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        problem = Problem.model_json_schema(ref_template=REF_TEMPLATE)
-        schemas |= problem.pop("$defs", {})
-        schemas["Problem"] = problem
+        _complete_components(schema["components"])
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                _summarize(operation)
+                _add_headers(operation)
+                _add_general_problems(operation, uses_database=path != "/")
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _complete_components(components: dict[str, Any]) -> None:
+    problem = Problem.model_json_schema(ref_template=REF_TEMPLATE)
+    components["schemas"] |= {**problem.pop("$defs", {}), "Problem": problem}
+    for name in FASTAPIS_OWN:
+        components["schemas"].pop(name, None)
+    schemes = {scheme.scheme_name: jsonable_encoder(scheme.model, exclude_none=True) for scheme in SCHEMES}
+    components["securitySchemes"] |= schemes
+
+
+def _summarize(operation: dict[str, Any]) -> None:
+    """The handler's first sentence is the summary, the rest the description."""
+    found = FIRST_SENTENCE.fullmatch(operation["description"])
+    if found is None:
+        raise ValueError(f"{operation['operationId']}: the docstring is not made of sentences")
+    operation["summary"], rest = found.groups()
+    operation["description"] = rest or operation["description"]
+
+
+def _add_headers(operation: dict[str, Any]) -> None:
+    names = {parameter["name"] for parameter in operation.get("parameters", [])}
+    said = {"Link": NEXT_PAGE} if "cursor" in names else {}
+    said |= {"Idempotency-Replayed": REPLAYED} if "Idempotency-Key" in names else {}
+    if said:
+        [answer] = [response for status, response in operation["responses"].items() if status.startswith("2")]
+        answer["headers"] = {name: {**header, "schema": {"type": "string"}} for name, header in said.items()}
+
+
+def _add_general_problems(operation: dict[str, Any], *, uses_database: bool) -> None:
+    """The errors that follow from what an operation takes. Routes name the others."""
+    parameters = operation.get("parameters", [])
+    has_body = "requestBody" in operation
+    apply = {
+        401: "security" in operation,
+        409: any(parameter["name"] == "Idempotency-Key" for parameter in parameters),
+        413: has_body,
+        415: has_body,
+        422: has_body or any(parameter["in"] in ("query", "header") for parameter in parameters),
+        503: uses_database,
+    }
+    responses = operation["responses"]
+    responses.pop("422", None)  # FastAPI's own
+    responses |= {str(status): text for status, text in problems(*(s for s, holds in apply.items() if holds)).items()}
+    operation["responses"] = dict(sorted(responses.items()))

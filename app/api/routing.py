@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -32,6 +33,9 @@ Endpoint = Callable[..., Any]
 IDEMPOTENT = "_is_idempotent"
 REPEATABLE = "repeatable_request"
 REPLAYED = {"Idempotency-Replayed": "true"}
+
+DEADLOCK = "40P01"
+MAX_DEADLOCKS = 5
 
 
 class Deferred:
@@ -120,6 +124,22 @@ def _run(endpoint: Endpoint, values: dict[str, Any], repeatable: RepeatableReque
     session: Session | None = values.get("session")
     if session is None:
         return endpoint(**values)
+    for _ in range(MAX_DEADLOCKS):
+        try:
+            return _run_in(session, endpoint, values, repeatable, status)
+        except OperationalError as error:  # of two that waited for each other, one was chosen to try again
+            if getattr(error.orig, "pgcode", None) != DEADLOCK:
+                raise
+    return _run_in(session, endpoint, values, repeatable, status)
+
+
+def _run_in(
+    session: Session,
+    endpoint: Endpoint,
+    values: dict[str, Any],
+    repeatable: RepeatableRequest | None,
+    status: int,
+) -> Any:
     with session, session.begin():
         resolved = {n: v.resolve(session) if isinstance(v, Deferred) else v for n, v in values.items()}
         if repeatable is None:
@@ -147,7 +167,9 @@ async def _repeatable_request(
             min_length=1,
             max_length=255,
             pattern=r"^[\x21-\x7e]+$",
-            description="The same key and body within 24 h answer the first result again.",
+            alias="Idempotency-Key",
+            description="Makes it safe to send this again: the same key and body within 24 h answer the first result "
+            "again, the same key with another body is 409. Any printable ASCII without spaces, such as a UUID.",
         ),
     ] = None,
 ) -> RepeatableRequest | None:

@@ -1,5 +1,6 @@
 """What every repository does: get, add, apply changes, read a page. And what time it is."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Result, Select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from app.db.base_class import Base
 
@@ -20,6 +22,13 @@ def now(session: Session) -> datetime:
     """The time of this transaction, from the database's clock: the same for every process."""
     moment: datetime = session.execute(NOW).scalar_one()
     return moment
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Within JSON, true is not 1, as it is in Python."""
+    if isinstance(old, (dict, list)) and isinstance(new, (dict, list)):
+        return json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
+    return bool(old != new)
 
 
 def affected(result: Result[*tuple[Any, ...]]) -> int:
@@ -71,9 +80,10 @@ class CRUDBase(Generic[Model]):
 
     def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
         """Set the given attributes. Returns what really changed, as attribute -> old value."""
-        old = {name: getattr(obj, name) for name, value in changes.items() if getattr(obj, name) != value}
+        old = {name: getattr(obj, name) for name, value in changes.items() if _differ(getattr(obj, name), value)}
         for name in old:
             setattr(obj, name, changes[name])
+            flag_modified(obj, name)
         if old:
             obj.updated_at = at  # type: ignore[attr-defined]  # every table that is updated has Timestamps
         session.flush()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.crud.base import CRUDBase, Page
@@ -128,10 +128,6 @@ class CRUDEvent(CRUDBase[EscalationEvent]):
     def page(self, session: Session, incident_id: int, page: Page) -> Sequence[EscalationEvent]:
         query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
         return session.scalars(page.of(query, EscalationEvent.id, newest_first=False)).all()
-
-    def count(self, session: Session, incident_id: int) -> int:
-        query = select(func.count()).where(EscalationEvent.incident_id == incident_id)
-        return session.scalars(query).one()
 
 
 crud_policy = CRUDPolicy(EscalationPolicy)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,9 +16,13 @@ class CRUDIdempotencyKey(CRUDBase[IdempotencyKey]):
     ) -> IdempotencyKey:
         """The row of this key, made now or before. A second request waits here for the first to commit."""
         new = {"user_id": user_id, "route": route, "key": key, "request_hash": request_hash, "created_at": at}
-        session.execute(insert(IdempotencyKey).values(**new).on_conflict_do_nothing())
-        query = select(IdempotencyKey).filter_by(user_id=user_id, route=route, key=key)
-        return session.scalars(query.with_for_update()).one()
+        # Updated to what it is, so that the row comes back locked, and cannot be cleaned up in between.
+        upsert = (
+            insert(IdempotencyKey)
+            .values(**new)
+            .on_conflict_do_update(index_elements=["user_id", "route", "key"], set_={"key": key})
+        )
+        return session.scalars(upsert.returning(IdempotencyKey), execution_options={"populate_existing": True}).one()
 
     def renew(self, session: Session, row: IdempotencyKey, *, request_hash: str, at: datetime) -> None:
         """Begin anew with a key whose answer no longer counts."""

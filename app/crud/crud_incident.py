@@ -87,7 +87,10 @@ class CRUDIncident(CRUDBase[Incident]):
         return {incident.alert_id or "": incident for incident in session.scalars(_with_escalations(query))}
 
     def add_new(self, session: Session, rows: Sequence[dict[str, Any]]) -> list[Incident | None]:
-        """Insert with one statement; None in the place of one whose alert is open in another incident already."""
+        """Insert with one statement; None in the place of one whose alert is open in another incident already.
+
+        In the order of their alerts: two batches of the same alerts wait for each other in one direction only.
+        """
         if not rows:
             return []
         statement = (
@@ -95,7 +98,7 @@ class CRUDIncident(CRUDBase[Incident]):
             .on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
             .returning(Incident, sort_by_parameter_order=False)
         )
-        inserted = list(session.scalars(statement, rows))
+        inserted = list(session.scalars(statement, sorted(rows, key=lambda row: row["alert_id"] or "")))
         for incident in inserted:
             set_committed_value(incident, "escalations", [])
             set_committed_value(incident, "assignments", [])

@@ -1,6 +1,6 @@
 """The engine, and the one way to a transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,8 +23,9 @@ SESSION_LIMITS = {
 class Database:
     """A pool of connections and the transactions on it. Safe to share between threads."""
 
-    def __init__(self, bind: Engine | Connection) -> None:
+    def __init__(self, bind: Engine | Connection, revive: Callable[[], object] | None = None) -> None:
         self.bind = bind
+        self._revive = revive
         joined = isinstance(bind, Connection)
         self._sessions = sessionmaker(
             bind,
@@ -51,6 +52,11 @@ class Database:
             with self.bind.connect() as connection:
                 yield connection
 
+    def revive(self) -> None:
+        """Bring a server back that is ours to start. Another's is not."""
+        if self._revive is not None:
+            self._revive()
+
     def dispose(self) -> None:
         """Close every idle connection."""
         if isinstance(self.bind, Engine):
@@ -64,7 +70,7 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
-def connect(url: str, *, pool_size: int, overflow: int = 0) -> Database:
+def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[], object] | None = None) -> Database:
     """A database of at most `pool_size + overflow` connections; none is made yet."""
     engine = create_engine(
         driver_url(url),
@@ -76,7 +82,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0) -> Database:
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "incidents"},
     )
     event.listen(engine, "connect", _limit_session)
-    return Database(engine)
+    return Database(engine, revive)
 
 
 def driver_url(url: str) -> str:

@@ -1,8 +1,11 @@
 """What every schema has in common."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
 
@@ -29,6 +32,14 @@ class Input(BaseModel):
 class Update(Input):
     """A partial update: what is absent stays, null clears."""
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Without defaults: a client that filled them in would overwrite what is stored."""
+        schema = handler(core_schema)
+        for field in handler.resolve_ref_schema(schema)["properties"].values():
+            field.pop("default", None)
+        return schema
+
     def changes(self) -> dict[str, Any]:
         """The fields that the client named."""
         return {name: getattr(self, name) for name in self.model_fields_set}
@@ -38,6 +49,16 @@ class Read(BaseModel):
     """An answer, read from an object's attributes."""
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class DocumentedAs:
+    """Names the model of what was validated by it when it came in, and is answered as it is stored."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self.model.__pydantic_core_schema__)
 
 
 class Message(BaseModel):

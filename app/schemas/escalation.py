@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StrictFloat,
     StrictInt,
     StringConstraints,
     TypeAdapter,
+    ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from app.core.vocabulary import Channel, EventStatus, IncidentStatus, Severity
-from app.schemas.base import Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Email, Id, JsonObject, Storable, Text, Time, Word
+from app.core.vocabulary import Channel, EventStatus, Severity
+from app.schemas.base import DocumentedAs, Input, Read, Update
+from app.schemas.types import EXAMPLE_TIME, Email, Flag, Id, JsonObject, Storable, Text, Time, Word
 
 MAX_STEPS = 50
 MAX_ACTIONS = 20
@@ -59,7 +62,11 @@ class NotifyAction(Input):
     """Page people. Without `channels` each person's own preferences decide."""
 
     type: Literal["notify"]
-    target: Targets = "assignees"
+    target: Targets = Field(
+        default="assignees",
+        description="`assignees`, `creator`, `admins`, `all`, a user's id, an e-mail address, a list of those, or a "
+        "channel's name: the assignees on that channel",
+    )
     channels: list[Channel] | None = None
     message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
 
@@ -76,19 +83,21 @@ class ChangeStatusAction(Input):
     """Move the incident to another status."""
 
     type: Literal["change_status", "status_change"]
-    status: Literal[IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.RESOLVED]
+    status: Literal["open", "acknowledged", "resolved"]
 
 
 Action = Annotated[NotifyAction | AssignAction | ChangeStatusAction, Field(discriminator="type")]
 Actions = Annotated[list[Action], Field(min_length=1, max_length=MAX_ACTIONS)]
 
 
+Number = TypeVar("Number", int, float)
+Delay = Annotated[Number, Field(ge=0, le=MAX_DELAY_MINUTES)]
+
+
 class Step(Input):
     """What to do `delay_minutes` after the escalation started (in general: after the incident opened)."""
 
-    delay_minutes: StrictInt | StrictFloat = Field(
-        ge=0,
-        le=MAX_DELAY_MINUTES,
+    delay_minutes: Delay[StrictInt] | Delay[StrictFloat] = Field(
         description="Minutes from the start of the escalation, not from the step before. Never less than the "
         "step before has.",
     )
@@ -99,7 +108,7 @@ def _checked_conditions(conditions: dict[str, Any]) -> dict[str, Any]:
     for attribute, value in conditions.items():
         values = value if isinstance(value, list) else [value]
         if not values:
-            raise ValueError(f"{attribute}: an empty list would never match")
+            raise _refused("an empty list would never match", attribute)
         _check_attribute(attribute, values)
     return conditions
 
@@ -108,27 +117,34 @@ def _check_attribute(attribute: str, values: list[Any]) -> None:
     if attribute == "severity":
         _require(attribute, values, lambda value: value in set(Severity), f"one of {', '.join(Severity)}")
     elif attribute in ("service", "source"):
-        _require(attribute, values, lambda value: isinstance(value, str) and value != "", "text")
+        wanted = "text without white space around it"
+        _require(attribute, values, lambda value: isinstance(value, str) and value.strip() == value != "", wanted)
     elif attribute == "assigned":
         _require(attribute, values, lambda value: isinstance(value, bool), "true or false")
     elif attribute.startswith(METADATA_PREFIX) and len(attribute) > len(METADATA_PREFIX):
         _require(attribute, values, lambda value: isinstance(value, Scalar), "text, a number, true, false or null")
     else:
-        raise ValueError(
-            f"{attribute} is not an attribute to match: use severity, service, source, assigned or metadata.<path>"
-        )
+        known = "use severity, service, source, assigned or metadata.<path>"
+        raise _refused(f"{attribute} is not an attribute to match: {known}", attribute)
 
 
 def _require(attribute: str, values: list[Any], holds: Any, wanted: str) -> None:
     if not all(holds(value) for value in values):
-        raise ValueError(f"{attribute} must be {wanted}")
+        raise _refused(f"{attribute} must be {wanted}", attribute)
 
 
 def _never_decreasing(steps: list[Step]) -> list[Step]:
-    for earlier, later in pairwise(steps):
+    for number, (earlier, later) in enumerate(pairwise(steps), start=1):
         if later.delay_minutes < earlier.delay_minutes:
-            raise ValueError("delay_minutes counts from the start of the escalation and must never decrease")
+            reason = "delay_minutes counts from the start of the escalation and must never decrease"
+            raise _refused(reason, number, "delay_minutes")
     return steps
+
+
+def _refused(reason: str, *way: str | int) -> ValidationError:
+    """The error of one part of a value: what is wrong with it, and the way there."""
+    kind = PydanticCustomError("refused", "{reason}", {"reason": reason})
+    return ValidationError.from_exception_data("", [InitErrorDetails(type=kind, loc=way, input=None)])
 
 
 Conditions = Annotated[
@@ -145,7 +161,8 @@ Steps = Annotated[
     Field(
         min_length=1,
         max_length=MAX_STEPS,
-        description="Each delay counts from the start of the escalation. Delays never decrease.",
+        description="Each delay counts from the start of the escalation. Delays never decrease. A new policy has "
+        "`steps` or `actions`.",
     ),
     AfterValidator(_never_decreasing),
 ]
@@ -177,7 +194,16 @@ class _ActionsShorthand(Input):
 
     read_only: ClassVar[frozenset[str]] = frozenset({"id", "version", "warnings", "created_at", "updated_at"})
 
-    actions: Actions | None = Field(default=None, description="Short for one step at delay 0, if `steps` is absent")
+    actions: Actions | None = Field(default=None, description="Instead of `steps`: short for one step at delay 0")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """`steps` is required only where there is no `actions`, which `required` cannot say."""
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        fields = handler.resolve_ref_schema(schema)
+        if "steps" in fields.get("required", []):
+            fields["required"].remove("steps")
+        return schema
 
     @model_validator(mode="before")
     @classmethod
@@ -192,7 +218,7 @@ class _ActionsShorthand(Input):
     @model_validator(mode="after")
     def _not_both(self) -> Self:
         if self.actions is not None:
-            raise ValueError("give steps or actions, not both")
+            raise _refused("give steps or actions, not both", "actions")
         return self
 
 
@@ -205,7 +231,7 @@ class PolicyCreate(_ActionsShorthand):
     description: Text | None = None
     conditions: Conditions = Field(default_factory=dict)
     steps: Steps
-    is_active: bool = True
+    is_active: Flag = True
     repeat: Repeat = 0
 
 
@@ -218,7 +244,7 @@ class PolicyUpdate(_ActionsShorthand, Update):
     description: Text | None = None
     conditions: Conditions = Field(default_factory=dict)
     steps: Steps = Field(default_factory=list)
-    is_active: bool = True
+    is_active: Flag = True
     repeat: Repeat = 0
 
 
@@ -229,7 +255,7 @@ class PolicyRead(Read):
     name: str = Field(examples=[EXAMPLE["name"]])
     description: str | None
     conditions: dict[str, Any]
-    steps: list[dict[str, Any]]
+    steps: list[Annotated[dict[str, Any], DocumentedAs(Step)]]
     is_active: bool
     repeat: int
     version: int

@@ -147,7 +147,9 @@ class AssignmentCreate(Input):
 class CommentCreate(Input):
     """A comment."""
 
-    content: RequiredText = Field(examples=["Failover is running."])
+    model_config = ConfigDict(json_schema_extra={"examples": [{"content": "Failover is running."}]})
+
+    content: RequiredText
 
 
 class Snooze(Input):

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
 from app.schemas.base import Read, Update
-from app.schemas.types import Storable, Time
+from app.schemas.types import Flag, Storable, Time
 
 
 class PreferenceUpdate(Update):
@@ -15,8 +15,8 @@ class PreferenceUpdate(Update):
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
     read_only: ClassVar[frozenset[str]] = frozenset({"id", "user_id", "channel"})
 
-    enabled: bool = True
-    is_enabled: bool = True
+    enabled: Flag = True
+    is_enabled: Flag = True
     address: Annotated[str, StringConstraints(max_length=2048, strip_whitespace=True), Storable] | None = None
 
     def switched(self, current: bool) -> bool:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
-MAX_JSON_DEPTH = 32
-MAX_JSON_INTEGER = 2**63
+# No less than an alert's metadata may have, which a person must be able to send back. PostgreSQL writes 1e300 out.
+MAX_JSON_DEPTH = 70
+MAX_JSON_INTEGER = 2**14_000
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXAMPLE_TIME = "2026-01-20T10:30:00Z"
 
@@ -55,7 +56,7 @@ def _storable_scalar(value: Any) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must not contain NaN or Infinity")
     elif isinstance(value, int) and abs(value) > MAX_JSON_INTEGER:
-        raise ValueError("must not contain integers beyond 64 bits")
+        raise ValueError("must not contain integers of over 4,000 digits")
 
 
 def _written_out(time: Any) -> Any:
@@ -74,7 +75,13 @@ def _in_utc(time: datetime) -> datetime:
 
 Storable = AfterValidator(storable)
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
-Email = Annotated[str, StringConstraints(max_length=254), Storable, AfterValidator(_deliverable_in_form)]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=254),
+    Storable,
+    AfterValidator(_deliverable_in_form),
+    Field(json_schema_extra={"format": "email"}),
+]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
 PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32)]
@@ -84,6 +91,7 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), Storable]
 RequiredText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, strip_whitespace=True), Storable]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=50, strip_whitespace=True), Storable]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=4096), Storable]
+Flag = Annotated[bool, Field(strict=True)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID, strict=True)]
 Time = AwareDatetime
 GivenTime = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]

@@ -6,11 +6,12 @@ from urllib.parse import parse_qsl
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from app.schemas.base import MAX_FIELDS, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Email, FullName, Password, PhoneNumber, Time, Token
+from app.schemas.types import EXAMPLE_TIME, Email, Flag, FullName, Password, PhoneNumber, Time, Token
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at"})
 MAX_FORM_BYTES = 32 * 1024  # to read a form takes a hundred times as long as to send it
 EXAMPLE_EMAIL = "user@example.com"
+EXAMPLE_TOKEN = "dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"  # noqa: S105 - "this is not a real token" in base64
 
 
 class Signup(Input):
@@ -41,8 +42,8 @@ class UserCreate(Input):
     password: Password
     full_name: FullName | None = None
     phone_number: PhoneNumber | None = None
-    is_active: bool = True
-    is_superuser: bool = False
+    is_active: Flag = True
+    is_superuser: Flag = False
 
 
 class UserUpdateMe(Update):
@@ -67,8 +68,8 @@ class UserUpdate(Update):
     password: Password = Field(default="")
     full_name: FullName | None = None
     phone_number: PhoneNumber | None = None
-    is_active: bool = True
-    is_superuser: bool = False
+    is_active: Flag = True
+    is_superuser: Flag = False
 
 
 class UserRead(Read):
@@ -114,7 +115,9 @@ LoginBody = Annotated[Credentials, BeforeValidator(_form_or_json)]
 class RefreshRequest(Input):
     """A refresh token to spend or to revoke."""
 
-    refresh_token: Token = Field(examples=["dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"])
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refresh_token": EXAMPLE_TOKEN}]})
+
+    refresh_token: Token
 
 
 class TokenPair(Read):
@@ -129,5 +132,9 @@ class TokenPair(Read):
 class PasswordReset(Input):
     """A new password, with the token from the mail."""
 
-    token: Token = Field(examples=["dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"])
-    new_password: Password = Field(examples=["anothersecurepassword"])
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": EXAMPLE_TOKEN, "new_password": "anothersecurepassword"}]}
+    )
+
+    token: Token
+    new_password: Password

@@ -107,9 +107,7 @@ def _repeat(session: Session, incident: Incident, signal: AlertSignal, *, at: da
     incident.updated_at = at
     incident.metadata_ = signal.metadata
     description = f"The alert was repeated: {incident.alert_count} in all."
-    record(
-        session, incident, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count
-    )
+    record(session, incident, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count)
     if signal.severity is None:
         return
     reported = Severity(signal.severity)

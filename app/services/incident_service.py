@@ -128,8 +128,9 @@ def move(
         return incident
     came_from = incident.status
     if came_from is IncidentStatus.RESOLVED:
-        _refuse_if_alert_is_open_elsewhere(session, incident)
-    _settle(incident, step.to, at=at, snoozed_until=snoozed_until)
+        _unresolve(session, incident, at=at)
+    else:
+        _settle(incident, step.to, at=at, snoozed_until=snoozed_until)
     description = f"Incident {PAST_TENSE[move]}{because}."
     data = {"from": came_from, "to": step.to, **({"until": snoozed_until.isoformat()} if snoozed_until else {})}
     record(session, incident, PAST_TENSE[move], description, at=at, by=by, **data)
@@ -138,9 +139,19 @@ def move(
     else:
         escalation_service.stop(incident)
     log.info("incident_moved", incident_id=incident.id, came_from=came_from, to=step.to)
-    with violations({ALERT_IS_UNIQUE: AlertOpenElsewhere("The alert of this incident has just opened another.")}):
-        session.flush()
     return incident
+
+
+def _unresolve(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Open again. Another transaction may open the alert's incident meanwhile: the database decides who was first."""
+    _refuse_if_alert_is_open_elsewhere(session, incident)
+    just_opened = AlertOpenElsewhere("The alert of this incident has just opened another.")
+    try:
+        with violations({ALERT_IS_UNIQUE: just_opened}), session.begin_nested():
+            _settle(incident, IncidentStatus.OPEN, at=at, snoozed_until=None)
+    except AlertOpenElsewhere:
+        _refuse_if_alert_is_open_elsewhere(session, incident)
+        raise
 
 
 def _settle(incident: Incident, to: IncidentStatus, *, at: datetime, snoozed_until: datetime | None) -> None:

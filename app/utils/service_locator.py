@@ -1,6 +1,6 @@
 """The composition root: what the service is made of, built once by whoever starts it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,13 +77,14 @@ def database_of(settings: Settings) -> Iterator[Database]:
     if settings.database_url is not None:
         yield from _connected(settings, settings.database_url.get_secret_value())
         return
-    with EmbeddedPostgres(settings.data_dir) as url:
-        yield from _connected(settings, url)
+    embedded = EmbeddedPostgres(settings.data_dir)
+    with embedded as url:
+        yield from _connected(settings, url, revive=embedded.start)
 
 
-def _connected(settings: Settings, url: str) -> Iterator[Database]:
+def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:
     overflow = settings.worker_threads + CONNECTIONS_BESIDE_THREADS
-    database = connect(url, pool_size=settings.database_pool_size, overflow=overflow)
+    database = connect(url, pool_size=settings.database_pool_size, overflow=overflow, revive=revive)
     try:
         yield database
     finally:

@@ -65,6 +65,10 @@ class Jobs:
         if answers or sessions or tokens:
             log.info("clean_up_tick", answers=answers, sessions=sessions, reset_tokens=tokens)
 
+    def revive_database(self) -> None:
+        """Bring an embedded database back whose server was killed."""
+        self._database.revive()
+
     def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
         """Do batches, each in a transaction of its own, until one is not full. Returns how many rows there were."""
         total = 0

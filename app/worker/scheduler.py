@@ -72,14 +72,21 @@ class Worker:
         with self._locks[name]:
             try:
                 job()
-            except Exception as error:  # the next tick tries again
-                is_known = is_unavailable(error)
-                log.error(  # noqa: TRY400 - a database that is away is no news each second
-                    "worker_job_failed", job=name, is_database_away=is_known, exc_info=not is_known
-                )
+            except Exception as error:  # noqa: BLE001 - the next tick tries again
+                self._report(name, error)
                 return
         if name == "plan":
             self._last_tick_at = utcnow()
+
+    def _report(self, name: str, error: Exception) -> None:
+        """Log a failure; a database that is away is no news each second, so without a traceback."""
+        is_away = is_unavailable(error)
+        log.error("worker_job_failed", job=name, is_database_away=is_away, exc_info=None if is_away else error)
+        if is_away:
+            try:
+                self._jobs.revive_database()
+            except Exception:
+                log.exception("database_not_revived")
 
     def _wait_until_idle(self, grace_seconds: float) -> bool:
         deadline = utcnow() + timedelta(seconds=grace_seconds)

@@ -20,9 +20,7 @@ from app.schemas.user import (
 )
 from app.services import auth_service, user_service
 
-router = APIRouter(
-    prefix="/auth", tags=["auth"], route_class=TransactionalRoute, responses=problems(413, 415, 422, 503)
-)
+router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 
 LOGIN_BODY = {
     "requestBody": {
@@ -37,7 +35,7 @@ LOGIN_BODY = {
 
 @router.post("/signup", status_code=201, responses=problems(403, 409, 429))
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
-    """Make an account for oneself. It never grants rights."""
+    """Sign up. The account is an ordinary one: this never grants rights."""
     hit("signup")
     is_open = bool(services.settings.open_signup)
     return UserRead.model_validate(user_service.sign_up(session, body, auth.passwords, is_open=is_open))
@@ -45,33 +43,36 @@ def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: Session
 
 @router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)
 def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
-    """Log in with JSON or with the OAuth2 password form."""
+    """Log in. JSON and the OAuth2 password form are the same here."""
     hit("login", account=body.username)
     return auth_service.log_in(database, auth, username=body.username, password=body.password)
 
 
 @router.post("/login/refresh-token", responses=problems(401))
-def refresh(body: RefreshRequest, auth: AuthDep, database: DatabaseDep) -> TokenPair:
-    """Spend a refresh token for a new pair. Spending one twice ends its whole session."""
+def refresh_tokens(body: RefreshRequest, auth: AuthDep, database: DatabaseDep) -> TokenPair:
+    """Spend a refresh token for a new pair of tokens. Spending one twice ends its whole session."""
     return auth_service.refresh(database, auth, body.refresh_token)
 
 
 @router.post("/logout", responses=problems(401))
 def log_out(body: RefreshRequest, session: SessionDep) -> Message:
-    """End the session that a refresh token belongs to, its access tokens included."""
+    """Log out. The session that the refresh token belongs to ends, its access tokens included."""
     auth_service.log_out(session, body.refresh_token)
     return Message(msg="Logged out.")
 
 
-@router.post("/login/test-token", responses=problems(401))
-def test_token(user: CurrentUser, session: SessionDep) -> UserRead:
-    """Whose token this is."""
+@router.post("/login/test-token")
+def check_token(user: CurrentUser, session: SessionDep) -> UserRead:
+    """Check an access token. The answer is the user whose token it is."""
     return UserRead.model_validate(user)
 
 
 @router.post("/password-recovery/{email}", responses=problems(404, 429))
 def recover_password(
-    email: Annotated[Email, Path(examples=[EXAMPLE_EMAIL])], auth: AuthDep, session: SessionDep, hit: RateLimitDep
+    email: Annotated[Email, Path(description="The account's address", examples=[EXAMPLE_EMAIL])],
+    auth: AuthDep,
+    session: SessionDep,
+    hit: RateLimitDep,
 ) -> Message:
     """Mail a single-use token for a new password. The answer does not tell whether the address is known."""
     hit("password_recovery", account=email)
@@ -81,7 +82,7 @@ def recover_password(
 
 @router.post("/reset-password", responses=problems(400, 429))
 def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
-    """Set a new password with the token from the mail. Every session of the user ends."""
+    """Set a new password with the token from the mail. The token is spent, and every session of the user ends."""
     hit("password_reset")
     auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
     return Message(msg="The password is set: log in again.")

@@ -16,7 +16,7 @@ router = APIRouter(
     prefix="/alerts",
     tags=["webhooks"],
     route_class=TransactionalRoute,
-    responses=problems(400, 401, 409, 413, 415, 422, 503),
+    responses=problems(400, 409),
 )
 
 EXAMPLE = {
@@ -44,7 +44,7 @@ ALERT_BODY: dict[str, Any] = {
 
 @router.post("/elastic", status_code=201, dependencies=[ElasticToken], openapi_extra=ALERT_BODY)
 def receive_elastic_alert(body: Alert, services: ServicesDep, session: SessionDep) -> AlertAnswer:
-    """Open, update or resolve incidents. Alerts with one deduplication key share one unresolved incident.
+    """Receive alerts from Elastic. They open, update or resolve incidents; one key has one unresolved incident.
 
     The body's shape is the sender's: fields that are not known are kept in the incident's metadata.
     """

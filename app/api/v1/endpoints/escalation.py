@@ -15,7 +15,7 @@ router = APIRouter(
     prefix="/escalation",
     tags=["escalation"],
     route_class=TransactionalRoute,
-    responses=problems(401, 403, 413, 415, 422, 503),
+    responses=problems(403),
 )
 
 
@@ -26,7 +26,7 @@ def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
 
 @router.get("/policies")
 def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep) -> list[PolicyRead]:
-    """All policies, oldest first."""
+    """List escalation policies, oldest first."""
     policies = policy_service.page(session, paginated.page)
     paginated.link_next(policies)
     return [_read(policy, paging) for policy in policies]
@@ -35,13 +35,13 @@ def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, pagin
 @router.post("/policies", status_code=201, responses=problems(409))
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
-    """Add a policy. It also begins to escalate the open incidents that it matches."""
+    """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
     return _read(policy_service.create(session, body), paging)
 
 
 @router.get("/policies/{policy_id}", responses=problems(404))
 def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
-    """One policy."""
+    """Read an escalation policy."""
     return _read(policy_service.get(session, policy_id), paging)
 
 
@@ -49,13 +49,13 @@ def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session
 def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
-    """Change a policy. Escalations that run keep the steps they began with."""
+    """Change an escalation policy. What is absent stays. Escalations that run keep the steps they began with."""
     return _read(policy_service.update(session, policy_id, body), paging)
 
 
 @router.delete("/policies/{policy_id}", responses=problems(404))
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
-    """Delete a policy. Its escalations end; the events of its steps are kept."""
+    """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
     return _read(policy_service.delete(session, policy_id), paging)
 
 
@@ -63,7 +63,7 @@ def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, sessi
 def list_escalation_events(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
-    """The steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
+    """List the steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
     events = policy_service.events(session, incident_id, paginated.page, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
@@ -73,17 +73,20 @@ def list_escalation_events(
 def escalate_incident(
     incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep
 ) -> IncidentRead:
-    """Fire the next step of every matching policy now. For admins, the incident's creator and its assignees."""
+    """Escalate an incident now. The next step of every matching policy fires, unless the incident is resolved.
+
+    For admins, the incident's creator and its assignees.
+    """
     return IncidentRead.model_validate(step_service.escalate_now(session, incident_id, paging, by=user))
 
 
 # The same two under the incident itself.
-incident_router = APIRouter(tags=["escalation"], route_class=TransactionalRoute, responses=problems(401, 403, 422, 503))
+incident_router = APIRouter(tags=["escalation"], route_class=TransactionalRoute, responses=problems(403))
 incident_router.get(
     "/{incident_id}/escalation-events",
     responses=problems(404),
     operation_id="list_incident_escalation_events",
 )(list_escalation_events)
-incident_router.post("/{incident_id}/escalate", responses=problems(404, 413), operation_id="escalate_incident_now")(
+incident_router.post("/{incident_id}/escalate", responses=problems(404), operation_id="escalate_incident_now")(
     escalate_incident
 )

@@ -16,13 +16,13 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 
 @router.get("/")
 def read_root() -> ServiceInfo:
-    """Name, version, links."""
+    """Say what this is. Name, version, links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 
 
 @router.get("/health", response_model=Health, responses=problems(503))
 def read_health(request: Request, session: SessionDep) -> Health | Response:
-    """200 while the service can work: the database answers, and the worker's ticks come through."""
+    """Tell whether the service can work. It can while the database answers and the worker's ticks come through."""
     now(session)
     state: WorkerHealth = request.app.state.worker_health()
     if state.status == "stalled":

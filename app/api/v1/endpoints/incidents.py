@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query
+from pydantic import Field
 
 from app.api.deps import CurrentUser, IncidentId, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
@@ -27,26 +28,21 @@ from app.schemas.incident import (
 from app.schemas.types import GivenTime, Storable
 from app.services import collaboration_service, incident_service
 
-router = APIRouter(
-    prefix="/incidents",
-    tags=["incidents"],
-    route_class=TransactionalRoute,
-    responses=problems(401, 413, 415, 422, 503),
-)
+router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
 Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
 Name = Annotated[str, Storable]
-FilterId = Annotated[int, Query(ge=1, le=MAX_ID)]
+FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
 WHOLE_RECORD = Page(limit=500)
 
 
 async def get_filter(
-    status: Annotated[list[IncidentStatus], Query()] = [],  # noqa: B006 - FastAPI copies it
-    severity: Annotated[list[Severity], Query()] = [],  # noqa: B006
-    service: Annotated[list[Name], Query()] = [],  # noqa: B006
-    source: Annotated[list[Name], Query()] = [],  # noqa: B006
-    assigned_to: Annotated[list[FilterId], Query()] = [],  # noqa: B006
-    created_by: Annotated[list[FilterId], Query()] = [],  # noqa: B006
+    status: Annotated[list[IncidentStatus], Query(description="In one of these")] = [],  # noqa: B006 - FastAPI copies it
+    severity: Annotated[list[Severity], Query(description="Of one of these")] = [],  # noqa: B006
+    service: Annotated[list[Name], Query(description="Of one of these, in full")] = [],  # noqa: B006
+    source: Annotated[list[Name], Query(description="From one of these: `api`, `elastic`")] = [],  # noqa: B006
+    assigned_to: Annotated[list[FilterId], Query(description="Owned by one of these users")] = [],  # noqa: B006
+    created_by: Annotated[list[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
     created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
     created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
     q: Words = "",
@@ -72,7 +68,7 @@ def list_incidents(
     session: SessionDep,
     paginated: PaginatedDep,
 ) -> list[IncidentRead]:
-    """Incidents, newest first."""
+    """List incidents, newest first. A filter may be repeated: its values are alternatives."""
     incidents = incident_service.search(session, wanted, paginated.page)
     paginated.link_next(incidents)
     return [IncidentRead.model_validate(incident) for incident in incidents]
@@ -87,7 +83,7 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 @router.get("/{incident_id}", responses=problems(404))
 def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
-    """One incident with its record: up to 500 comments and the newest 500 entries of the timeline."""
+    """Read an incident with its record. That is up to 500 comments and the newest 500 entries of the timeline."""
     incident = incident_service.get(session, incident_id)
     record: dict[str, Any] = {
         "assignments": collaboration_service.assignments(session, incident_id),
@@ -102,7 +98,7 @@ def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDe
 def update_incident(
     incident_id: IncidentId, body: IncidentUpdate, user: CurrentUser, session: SessionDep
 ) -> IncidentRead:
-    """Change what is named and leave the rest. A status goes through the same transitions as the actions do."""
+    """Change an incident. What is absent stays. A status goes through the same transitions as the actions do."""
     return IncidentRead.model_validate(incident_service.update(session, incident_id, body, by=user))
 
 
@@ -111,19 +107,19 @@ router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch
 
 @router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
 def acknowledge_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
-    """Stop paging: somebody is on it. Acknowledging again changes nothing."""
+    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing."""
     return IncidentRead.model_validate(incident_service.acknowledge(session, incident_id, by=user))
 
 
 @router.post("/{incident_id}/resolve", responses=problems(404, 409))
 def resolve_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
-    """It is over. Resolving again changes nothing."""
+    """Resolve an incident. It is over: paging stops. Resolving again changes nothing."""
     return IncidentRead.model_validate(incident_service.resolve(session, incident_id, by=user))
 
 
 @router.post("/{incident_id}/reopen", responses=problems(404, 409))
 def reopen_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
-    """It is not over: paging begins anew. Reopening an open incident changes nothing."""
+    """Reopen an incident. It is not over: paging begins anew. Reopening an open incident changes nothing."""
     return IncidentRead.model_validate(incident_service.reopen(session, incident_id, by=user))
 
 
@@ -132,10 +128,15 @@ def snooze_incident(
     incident_id: IncidentId,
     user: CurrentUser,
     session: SessionDep,
-    hours: Annotated[float | None, Query(gt=0, le=720, allow_inf_nan=False, examples=[2])] = None,
+    hours: Annotated[
+        float | None, Query(gt=0, le=720, allow_inf_nan=False, description="For how long; or say it in the body")
+    ] = None,
     body: Annotated[Snooze | None, Body()] = None,
 ) -> IncidentRead:
-    """Be quiet for a while, given as `?hours=2` or in the body; then the incident opens again by itself."""
+    """Snooze an incident. It is quiet for a while, then it opens again by itself.
+
+    The time is given as `?hours=2` or in the body, not in both.
+    """
     wanted = incident_service.snooze_of(hours, body)
     return IncidentRead.model_validate(incident_service.snooze(session, incident_id, wanted, by=user))
 
@@ -144,7 +145,7 @@ def snooze_incident(
 def assign_incident(
     incident_id: IncidentId, body: AssignmentCreate, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
-    """Assign a user. The first assignee owns the incident. The same again changes nothing."""
+    """Assign a user to an incident. The first assignee owns the incident. The same again changes nothing."""
     return AssignmentRead.model_validate(collaboration_service.assign(session, incident_id, body, by=user))
 
 
@@ -152,7 +153,7 @@ def assign_incident(
 def unassign_incident(
     incident_id: IncidentId, user_id: UserId, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
-    """End an assignment."""
+    """End an assignment. If it was the owner's, the next assignee owns the incident."""
     return AssignmentRead.model_validate(collaboration_service.unassign(session, incident_id, user_id, by=user))
 
 
@@ -160,7 +161,7 @@ def unassign_incident(
 def list_comments(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[CommentRead]:
-    """Comments, oldest first."""
+    """List the comments on an incident, oldest first."""
     comments = collaboration_service.comments(session, incident_id, paginated.page)
     paginated.link_next(comments)
     return [CommentRead.model_validate(comment) for comment in comments]
@@ -169,7 +170,7 @@ def list_comments(
 @router.post("/{incident_id}/comments", responses=problems(404, 409))
 @idempotent
 def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep) -> CommentRead:
-    """Write about the incident."""
+    """Comment on an incident."""
     return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
 
 
@@ -177,7 +178,7 @@ def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser,
 def list_timeline(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[TimelineEventRead]:
-    """Every change of the incident, newest first."""
+    """List every change of an incident, newest first. Each entry says who did what, with its data."""
     events = collaboration_service.timeline(session, incident_id, paginated.page)
     paginated.link_next(events)
     return [TimelineEventRead.model_validate(event) for event in events]
