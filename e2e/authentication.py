@@ -40,9 +40,9 @@ def signup(world: World) -> None:
 
 @check(GROUP, "signing up refuses a short password, a false address and an unknown field by their names")
 def invalid_signup(world: World) -> None:
-    for name, value in {"password": "short", "email": "nobody", "nickname": "Ada"}.items():
-        body = world.new_account(**{name: value})
-        world.nobody.refused(SIGNUP, body, status=422, code="validation_error", pointer=f"/{name}")
+    invalid = {"password": "short", "email": "nobody", "nickname": "Ada"}
+    problem = world.nobody.refused(SIGNUP, world.new_account(**invalid), status=422, code="validation_error")
+    same({error["pointer"] for error in problem["errors"]}, {f"/{name}" for name in invalid}, "what is named")
 
 
 @check(GROUP, "logging in with JSON gives a pair of tokens")
@@ -82,8 +82,6 @@ def missing_token(world: World) -> None:
     for value in (None, "Bearer forged.by.hand", "Basic dXNlcjpwYXNz"):
         headers = {"Authorization": value} if value else {}
         world.nobody.refused("GET /v1/incidents", headers=headers, **REFUSED)
-    challenge = world.nobody.answer("GET /v1/users/me", wants=401).headers["WWW-Authenticate"]
-    same(challenge, "Bearer", "WWW-Authenticate")
 
 
 @check(GROUP, "a refresh token gives a new pair, and used twice ends its family")
@@ -94,7 +92,6 @@ def refresh(world: World) -> None:
     same(_owner(world, second), world.user.id, "whose token the new one is")
     for spent in (first, second):
         world.nobody.refused(REFRESH, {"refresh_token": spent["refresh_token"]}, **REFUSED)
-    has(world.user.call("GET /v1/users/me"), id=world.user.id)  # another login of the same user goes on
 
 
 @check(GROUP, "logging out ends the refresh token and the access token")

@@ -141,8 +141,8 @@ def responders(world: World) -> None:
     for request in (f"GET {_incident(world.paged)}/escalation-events", f"POST {_incident(world.paged)}/escalate"):
         world.outsider.refused(request, **DENIED)
     assigned = world.incident(assigned_to=world.outsider.id)
-    for reader in (world.outsider, world.admin):
-        same(_events(reader, assigned), [], "what an assignee and an administrator read")
+    for reader in (world.outsider, world.admin):  # an assignee and an administrator
+        same(_events(reader, assigned), [], "the events")
     world.admin.refused(f"POST /v1/escalation/incidents/{BEYOND_32_BITS}/escalate", **UNKNOWN)
 
 

@@ -34,7 +34,6 @@ def documentation(world: World) -> None:
         holds(assets, f"{page} has assets")
         for asset in assets:
             world.nobody.answer(f"GET {asset}")
-    holds(world.nobody.call("GET /v1/openapi.json")["openapi"].startswith("3."), "OpenAPI 3 is spoken")
 
 
 @check(GROUP, "an address with nothing under it is a problem, not a page")

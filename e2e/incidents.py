@@ -25,15 +25,13 @@ def list_incidents(world: World) -> None:
     older, newer = (world.incident(service=service, title=f"Number {word}")["id"] for word in ("one", "two"))
     world.user.call(f"POST /v1/incidents/{older}/acknowledge")
     by_service = f"GET /v1/incidents?service={service}"
-    same([i["id"] for i in world.user.call(by_service)], [newer, older], "the ids")
     same([i["id"] for i in world.user.pages(f"{by_service}&limit=1")], [newer, older], "the ids on pages of one")
     for also, wanted in {
         "&status=open&severity=low": [newer],
         f"&status=open&status=acknowledged&source=api&created_by={world.user.id}": [newer, older],
-        f"&created_by={world.outsider.id}": [],
         "&q=ONE": [older],
-        "&created_after=2001-01-01T00:00:00Z&skip=1": [older],
-        "&created_before=2001-01-01T00:00:00%2B02:00": [],
+        "&created_after=2001-01-01T00:00:00%2B02:00&skip=1": [older],
+        f"&created_by={world.outsider.id}": [],
     }.items():
         same([i["id"] for i in world.user.call(by_service + also)], wanted, f"the ids with {also}")
 
@@ -107,9 +105,8 @@ def snooze(world: World) -> None:
 @check(GROUP, "a snooze of no length, over 30 days or of two lengths is refused")
 def invalid_snooze(world: World) -> None:
     address = f"/v1/incidents/{world.untouched['id']}"
-    for body in ({"hours": 0}, {"minutes": 5, "hours": 1}):
-        world.user.refused(f"POST {address}/snooze", body, **INVALID)
-    world.user.refused(f"POST {address}/snooze?hours=721", **INVALID)
+    for request, body in (("snooze", {"hours": 0}), ("snooze", {"minutes": 5, "hours": 1}), ("snooze?hours=721", None)):
+        world.user.refused(f"POST {address}/{request}", body, **INVALID)
     world.user.refused(f"POST {address}/snooze", {"until": "2001-01-01T00:00:00Z"}, status=422, code="invalid_input")
     has(world.user.call(f"GET {address}"), status="open", snoozed_until=None)
 
@@ -167,11 +164,10 @@ def timeline(world: World) -> None:
 
 @check(GROUP, "what does not validate is refused by its name")
 def invalid(world: World) -> None:
-    body = {"title": "t", "severity": "low", "service": "s"}
-    for name, value in {"title": "", "severity": "urgent", "service": "s" * 101, "urgency": 1}.items():
-        world.user.refused("POST /v1/incidents", {**body, name: value}, pointer=f"/{name}", **INVALID)
-    del body["service"]
-    world.user.refused("POST /v1/incidents", body, pointer="/service", **INVALID)
+    body = {"title": "", "severity": "urgent", "urgency": 1}
+    problem = world.user.refused("POST /v1/incidents", body, **INVALID)
+    named = {error["pointer"] for error in problem["errors"]}
+    same(named, {"/title", "/severity", "/service", "/urgency"}, "what is named")
     world.user.refused("GET /v1/incidents?limit=501", pointer="limit", **INVALID)
 
 
@@ -187,7 +183,6 @@ def unreadable(world: World) -> None:
 def unknown(world: World) -> None:
     for incident_id in (BEYOND_32_BITS - 1, BEYOND_32_BITS, "none"):
         world.user.refused(f"GET /v1/incidents/{incident_id}", status=404, code="not_found")
-    world.user.refused(f"POST /v1/incidents/{BEYOND_32_BITS}/acknowledge", status=404, code="not_found")
 
 
 @check(GROUP, "an Idempotency-Key answers the first result again, and refuses another body")
@@ -200,6 +195,5 @@ def idempotency(world: World) -> None:
     same(again, first, "the second answer")
     other = {**body, "title": "Twice"}
     world.user.refused("POST /v1/incidents", other, status=409, code="idempotency_key_reused", **options)
-    whose = world.outsider.call("POST /v1/incidents", other, wants=201, **options)
     listed = world.user.call(f"GET /v1/incidents?service={service}")
-    same([incident["id"] for incident in listed], [whose["id"], first["id"]], "the incidents")
+    same([incident["id"] for incident in listed], [first["id"]], "the incidents")

@@ -32,62 +32,66 @@ bearer = OAuth2PasswordBearer(
 )
 
 
-async def get_services(request: Request) -> Services:
-    """The parts, for the dependencies that hand out one of them."""
+# Each dependency takes what it needs from the request itself: chains of them cost more than a query does.
+def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-ServicesDep = Annotated[Services, Depends(get_services)]
+async def get_services(request: Request) -> Services:
+    """All parts, for the few handlers that need a setting."""
+    return _services(request)
 
 
-async def get_session(services: ServicesDep) -> Session:
+async def get_session(request: Request) -> Session:
     """A session without a connection yet; the route opens the transaction and closes it."""
-    return services.database.session()
+    return _services(request).database.session()
 
 
-async def get_database(services: ServicesDep) -> Database:
-    return services.database
+async def get_database(request: Request) -> Database:
+    """Where to open transactions of one's own."""
+    return _services(request).database
 
 
-async def get_auth(services: ServicesDep) -> Auth:
-    return services.auth
+async def get_auth(request: Request) -> Auth:
+    """What authentication needs."""
+    return _services(request).auth
 
 
-async def get_paging(services: ServicesDep) -> Paging:
-    return services.paging
+async def get_paging(request: Request) -> Paging:
+    """What planning a page needs."""
+    return _services(request).paging
 
 
+async def get_rate_limit(request: Request) -> Callable[..., None]:
+    """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
+    sender = request.client.host if request.client else "unknown"
+    return partial(_services(request).rate_limits.hit, sender=sender)
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
 SessionDep = Annotated[Session, Depends(get_session)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
-
-
-async def get_rate_limit(request: Request, services: ServicesDep) -> Callable[..., None]:
-    """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
-    sender = request.client.host if request.client else "unknown"
-    return partial(services.rate_limits.hit, sender=sender)
-
-
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
+BearerToken = Annotated[str | None, Security(bearer)]
 
 
-async def get_claims(auth: AuthDep, token: Annotated[str | None, Security(bearer)]) -> Claims:
-    """Raises NotAuthenticated without a valid token."""
+async def get_current_user(request: Request, token: BearerToken) -> Deferred:
+    """The active user of the token. Raises NotAuthenticated."""
+    return _deferred(request, partial(_authenticate, _claims(request, token)))
+
+
+async def get_admin(request: Request, token: BearerToken) -> Deferred:
+    """The active user of the token, who must be an administrator. Raises NotAuthenticated, PermissionDenied."""
+    return _deferred(request, partial(_authenticate_admin, _claims(request, token)))
+
+
+def _claims(request: Request, token: str | None) -> Claims:
     if not token:
         raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
-    return auth.tokens.read(token)
-
-
-async def get_current_user(request: Request, claims: Annotated[Claims, Depends(get_claims)]) -> Deferred:
-    """The active user of the token."""
-    return _deferred(request, partial(_authenticate, claims))
-
-
-async def get_admin(request: Request, claims: Annotated[Claims, Depends(get_claims)]) -> Deferred:
-    """The active user of the token, who must be an administrator."""
-    return _deferred(request, partial(_authenticate_admin, claims))
+    return _services(request).auth.tokens.read(token)
 
 
 def _deferred(request: Request, resolve: Any) -> Deferred:

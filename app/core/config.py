@@ -1,5 +1,6 @@
 """Settings: environment variables, or lines of `.env`. Every one has a default that is safe."""
 
+import json
 import os
 import secrets
 from functools import lru_cache
@@ -73,7 +74,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
-            return [origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()]
+            value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+        if isinstance(value, list):
+            return [origin.strip().rstrip("/") for origin in map(str, value) if origin.strip()]
         return value
 
     @field_validator("log_level", mode="before")

@@ -1,0 +1,64 @@
+"""A service of its own for a test: a real process on a real socket."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+KEPT_VARIABLES = ("PATH", "HOME", "LANG")
+DEADLINE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    """A service that runs, and the environment that it and the operator's commands share."""
+
+    url: str
+    env: dict[str, str]
+
+
+@pytest.fixture
+def live_server(request: pytest.FixtureRequest, own_url: str, tmp_path: Path, free_port: int) -> Iterator[LiveServer]:
+    """`python -m app serve` on a database of its own. An indirect parameter gives it more settings.
+
+    In the end it must stop by itself, with success, when it is told to.
+    """
+    settings: dict[str, str] = getattr(request, "param", {})
+    env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
+        "DATABASE_URL": own_url,
+        "PORT": str(free_port),
+        "DATA_DIR": str(tmp_path / "data"),
+        "BCRYPT_ROUNDS": "4",
+        "LOG_LEVEL": "WARNING",
+        **settings,
+    }
+    log = tmp_path / "service.log"
+    server = LiveServer(f"http://127.0.0.1:{free_port}", env)
+    with log.open("w") as output:
+        command = [sys.executable, "-m", "app", "serve"]
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: _is_healthy(server, process, log), seconds=DEADLINE_SECONDS)
+        yield server
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_SECONDS) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_healthy(server: LiveServer, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        return requests.get(f"{server.url}/health", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
