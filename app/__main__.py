@@ -6,31 +6,39 @@ import sys
 from collections.abc import Callable
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from app.core.config import Settings, get_settings
 from app.core.errors import ConfigurationError, DomainError
 from app.core.logging import configure_logging
 
-BAD_CONFIGURATION = 2
+CANNOT_START = 2
 
 
 def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    from app.utils.service_locator import database_of
+    from app.utils.startup import prepare
+
     # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
-    uvicorn.run(
-        "app.main:app",
-        host=settings.host,
-        port=settings.port,
-        workers=settings.web_concurrency,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-    )
+    # Prepared here and not only by each process: what is wrong is told in a sentence, and an embedded database
+    # outlives the processes that come and go.
+    with database_of(settings) as database:
+        prepare(settings, database)
+        print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
+        uvicorn.run(
+            "app.main:app",
+            host=settings.host,
+            port=settings.port,
+            workers=settings.web_concurrency,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+        )
     return 0
 
 
@@ -94,14 +102,31 @@ def main(arguments: list[str] | None = None) -> int:
         settings = get_settings()
         configure_logging(settings)
         code: int = parsed.run(parsed, settings)
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()} {e['msg']}".strip() for e in error.errors())
-        print(f"error: {where}", file=sys.stderr)
-        return BAD_CONFIGURATION
-    except (ConfigurationError, DomainError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_CONFIGURATION
+    except Exception as error:
+        if (told := _sentence(error)) is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return CANNOT_START
     return code
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell the operator of an error that can be mended; None for a defect."""
+    from app.db.embedded import EmbeddedPostgresError
+    from app.db.session import is_unavailable
+
+    if isinstance(error, ValidationError):
+        return "; ".join(_of_field(item) for item in error.errors())
+    if isinstance(error, ConfigurationError | DomainError | EmbeddedPostgresError):
+        return str(error)
+    if is_unavailable(error):
+        return f"the database is not available: {error.__cause__ or error}".strip()
+    return None
+
+
+def _of_field(item: ErrorDetails) -> str:
+    field = ".".join(map(str, item["loc"])).upper()
+    return f"{field} {item['msg'].removeprefix('Value error, ')}".strip()
 
 
 if __name__ == "__main__":

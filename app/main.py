@@ -19,7 +19,7 @@ from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
 from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of
-from app.utils.startup import prepare
+from app.utils.startup import prepare, warn
 from app.worker import Jobs, Worker
 
 log = structlog.get_logger()
@@ -86,6 +86,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         return
     with database_of(settings) as database:
         prepare(settings, database)
+        warn(settings)
         app.state.services = build_services(settings, database)
         log.info("service_started", version=__version__, environment=settings.environment)
         async with _working(app, app.state.services):

@@ -86,11 +86,11 @@ def invalid(world: World) -> None:
         return {"steps": [{"delay_minutes": delay, "actions": [action]} for delay in delays or (0,)]}
 
     for fields, pointer in (
-        ({"conditions": {"colour": "red"}}, "/conditions"),
+        ({"conditions": {"colour": "red"}}, "/conditions/colour"),
         ({"steps": [{"delay_minutes": 0, "actions": []}]}, "/steps/0/actions"),
-        (steps(NOTIFY_CREATOR, 10, 5), "/steps"),
+        (steps(NOTIFY_CREATOR, 10, 5), "/steps/1/delay_minutes"),
         (steps({**NOTIFY_CREATOR, "target": "everyone"}), "/steps/0/actions/0/target"),
-        (steps({"type": "shout"}), "/steps/0/actions/0"),
+        (steps({"type": "shout"}), "/steps/0/actions/0/type"),
         ({"colour": "red"}, "/colour"),
     ):
         body = world.new_policy(**fields)

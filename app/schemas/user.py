@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from app.schemas.base import MAX_FIELDS, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Email, Flag, FullName, Password, PhoneNumber, Time, Token
+from app.schemas.types import EXAMPLE_TIME, Email, Flag, FullName, Password, PhoneNumber, Time, Token, Username
 
 READ_ONLY = frozenset({"id", "created_at", "updated_at"})
 MAX_FORM_BYTES = 32 * 1024  # to read a form takes a hundred times as long as to send it
@@ -101,7 +101,7 @@ class Credentials(Input):
         json_schema_extra={"examples": [{"username": EXAMPLE_EMAIL, "password": "securepassword"}]}
     )
 
-    username: str = Field(max_length=1024)
+    username: Username
     password: str = Field(max_length=1024)
     grant_type: Literal["password", ""] | None = None
     scope: str | None = None

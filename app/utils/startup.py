@@ -28,7 +28,6 @@ def prepare(settings: Settings, database: Database) -> None:
     else:
         migrations.require_current(database)
     _make_first_admin(settings, database)
-    _warn(settings)
 
 
 def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> tuple[User, str | None]:
@@ -64,7 +63,8 @@ def show_once(email: str, password: str) -> None:
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _warn(settings: Settings) -> None:
+def warn(settings: Settings) -> None:
+    """Log what this installation does without."""
     if settings.smtp_host is None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:

@@ -129,8 +129,13 @@ def test_get_edit_put_works_with_the_whole_record(api: Api, user: Person) -> Non
 def test_what_only_the_server_sets_is_ignored_in_a_put(api: Api) -> None:
     before = api.open()
     theirs = {
-        **{"id": 7, "created_by": 7, "alert_id": "x", "source": "x", "alert_count": 7, "snoozed_until": None},
-        **{name: "2001-01-01T00:00:00Z" for name in ("created_at", "updated_at", "resolved_at", "last_alert_at")},
+        "id": 7,
+        "created_by": 7,
+        "alert_id": "x",
+        "source": "x",
+        "alert_count": 7,
+        "snoozed_until": None,
+        **dict.fromkeys(("created_at", "updated_at", "resolved_at", "last_alert_at"), "2001-01-01T00:00:00Z"),
     }
     assert api.call(f"PUT /incidents/{before['id']}", theirs) == before
 
