@@ -23,6 +23,7 @@ class World:
     nobody: Api
     webhook_token: str
     admin_login: "Future[tuple[str, str]]"  # an administrator's address and password
+    is_admin_ours: bool = False  # made by this run
     user: Api = field(init=False)  # opens the incidents
     outsider: Api = field(init=False)  # has nothing to do with them
     paged: Json = field(init=False)  # an incident whose policy pages at once

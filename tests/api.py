@@ -13,6 +13,7 @@ from httpx2 import Response
 from sqlalchemy import text
 
 from app.core.config import Settings
+from app.core.security import Passwords
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
@@ -61,12 +62,19 @@ class Api:
 
 
 @contextmanager
+def instance(settings: Settings, database: Database) -> Iterator[TestClient]:
+    """One more instance of the service on a database."""
+    services = build_services(settings, database, channels={"email": Outbox()})
+    with TestClient(create_app(settings, services)) as client:
+        yield client
+
+
+@contextmanager
 def real_connections(settings: Settings, database: Database) -> Iterator[Api]:
     """The API on a database of its own, each request on a connection of its own, as the administrator uses it."""
-    services = build_services(settings, database, channels={"email": Outbox()})
     with database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-    with TestClient(create_app(settings, services)) as client:
+        make_admin(session, ADMIN, PASSWORD, Passwords(settings.bcrypt_rounds))
+    with instance(settings, database) as client:
         login = Api(client).call("POST /auth/login/access-token", {"username": ADMIN, "password": PASSWORD})
         yield Api(client, {"Authorization": f"Bearer {login['access_token']}"})
 

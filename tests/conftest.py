@@ -82,7 +82,18 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with EmbeddedPostgres(shared / "postgres") as embedded:
+        _do_not_wait_for_the_disk(embedded)
         yield embedded
+
+
+def _do_not_wait_for_the_disk(url: str) -> None:
+    """A test's data need not survive the machine."""
+    server = create_engine(driver_url(url), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    server.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import fastapi_standalone_docs
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 STATIC = Path(fastapi_standalone_docs.__file__).parent / "static"
@@ -37,6 +37,7 @@ SWAGGER_SCRIPT = """window.ui = SwaggerUIBundle({
   deepLinking: true,
   persistAuthorization: false,
   tryItOutEnabled: true,
+  validatorUrl: null,  // no badge from another host
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
 });
 """
@@ -48,7 +49,7 @@ REDOC_PAGE = """<!doctype html>
   <title>Incident Management System: ReDoc</title>
   <link rel="icon" href="/static/fastapi/favicon.png">
 </head>
-<body>
+<body style="margin: 0">
   <redoc spec-url="/v1/openapi.json"></redoc>
   <script src="/static/redoc/redoc.standalone.js"></script>
 </body>
@@ -74,6 +75,12 @@ async def swagger_script() -> Response:
 async def redoc() -> HTMLResponse:
     """Read the API's reference."""
     return HTMLResponse(REDOC_PAGE, headers={"Content-Security-Policy": REDOC_CSP})
+
+
+@router.get("/redoc/logo-mini.svg")
+async def redoc_logo() -> FileResponse:
+    """The logo, where ReDoc looks for it: under its page."""
+    return FileResponse(STATIC / "redoc" / "logo-mini.svg")
 
 
 def install(app: FastAPI) -> None:

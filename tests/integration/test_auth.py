@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, and whose token counts."""
+"""Signing up, logging in, and whose access token counts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +15,11 @@ from app.main import create_app
 from app.services import auth_service
 from app.utils.service_locator import Services
 from tests.answers import problem
-from tests.conftest import PASSWORD, Clock, Person
+from tests.conftest import PASSWORD, Person
 from tests.operations import OPERATIONS, WITH_LOGIN, Operation
 
-LOGIN, REFRESH, LOGOUT = "/v1/auth/login/access-token", "/v1/auth/login/refresh-token", "/v1/auth/logout"
+LOGIN = "/v1/auth/login/access-token"
+REFUSED = "The e-mail address or the password is wrong."
 USER_FIELDS = {
     "id", "email", "full_name", "phone_number", "is_active", "is_superuser", "created_at", "updated_at",
 }  # fmt: skip
@@ -35,13 +36,6 @@ def counts(client: TestClient, person: Person) -> bool:
     if answer.status_code != 200:
         problem(answer, 401)
     return answer.status_code == 200
-
-
-def spend(client: TestClient, refresh_token: str) -> dict[str, Any]:
-    answer = client.post(REFRESH, json={"refresh_token": refresh_token})
-    assert answer.status_code == 200, answer.text
-    pair: dict[str, Any] = answer.json()
-    return pair
 
 
 def test_signing_up_answers_the_account_and_never_a_hash(client: TestClient) -> None:
@@ -129,10 +123,10 @@ def test_an_address_is_the_same_in_any_spelling(
 
 
 @pytest.mark.parametrize("username", ["user@example.com", "nobody@example.com", "", "user", "a\x00b", "x" * 1024, "ü"])
-@pytest.mark.parametrize("password", ["wrong", "", PASSWORD.upper(), PASSWORD + " ", "a\x00b", "x" * 1024])
-def test_wrong_credentials_are_answered_alike(client: TestClient, user: Person, username: str, password: str) -> None:
-    found = problem(client.post(LOGIN, json=credentials(username, password)), 401)
-    assert (found["code"], found["detail"]) == ("wrong_credentials", "The e-mail address or the password is wrong.")
+def test_wrong_credentials_are_answered_alike(client: TestClient, user: Person, username: str) -> None:
+    for password in ("wrong", "", PASSWORD.upper(), PASSWORD + " ", "a\x00b", "x" * 1024):
+        found = problem(client.post(LOGIN, json=credentials(username, password)), 401)
+        assert (found["code"], found["detail"]) == ("wrong_credentials", REFUSED)
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, None], ids=["deactivated", "deleted"])
@@ -141,7 +135,7 @@ def test_an_account_that_is_closed_is_answered_like_a_wrong_password(
 ) -> None:
     close(client, user, admin, change)
     found = problem(client.post(LOGIN, json=credentials(user.email)), 401)
-    assert (found["code"], found["detail"]) == ("wrong_credentials", "The e-mail address or the password is wrong.")
+    assert (found["code"], found["detail"]) == ("wrong_credentials", REFUSED)
 
 
 def close(client: TestClient, user: Person, admin: Person, change: dict[str, Any] | None) -> None:
@@ -212,9 +206,9 @@ def test_every_operation_wants_a_login_but_these() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b"", b"Bearer", b"Bearer ", b"Basic dXNlcjpwYXNz", b"\xff\xfe", b"Bearer \xff", b"Bearer a.b.c", b"Bearer " + b"a" * 60_000],
+    [b"", b"Bearer", b"Bearer ", b"Basic dTpw", b"\xff", b"Bearer \xff", b"Bearer a.b.c", b"Bearer " + b"a" * 60_000],
     ids=lambda header: repr(header[:12]),
-)  # fmt: skip
+)
 def test_an_authorization_that_is_none_is_refused(client: TestClient, header: bytes) -> None:
     answer = client.get("/v1/users/me", headers=[(b"Authorization", header)])
     problem(answer, 401)
@@ -241,66 +235,3 @@ def test_a_token_of_somebody_elses_session_does_not_count(
     sessions = {p.id: services.auth.tokens.read(p.headers["Authorization"][7:]).session_id for p in (user, admin)}
     mixed = services.auth.tokens.issue(Claims(admin.id, sessions[user.id]))
     problem(client.get("/v1/users", headers={"Authorization": f"Bearer {mixed}"}), 401)
-
-
-def test_the_tokens_are_not_each_others(client: TestClient, user: Person) -> None:
-    access = user.headers["Authorization"].removeprefix("Bearer ")
-    problem(client.post(REFRESH, json={"refresh_token": access}), 401)
-    problem(client.get("/v1/users/me", headers={"Authorization": f"Bearer {user.refresh_token}"}), 401)
-
-
-def test_logging_out_ends_this_session_and_no_other(client: TestClient, user: Person, log_in: SignUp) -> None:
-    elsewhere = log_in(user.email)
-    answer = client.post(LOGOUT, json={"refresh_token": user.refresh_token})
-    assert (answer.status_code, answer.json().keys()) == (200, {"msg"})
-    assert not counts(client, user)
-    problem(client.post(REFRESH, json={"refresh_token": user.refresh_token}), 401)
-    assert counts(client, elsewhere)
-
-
-def test_logging_out_twice_is_no_error_and_with_no_token_of_ours_is_one(client: TestClient, user: Person) -> None:
-    statuses = [client.post(LOGOUT, json={"refresh_token": user.refresh_token}).status_code for _ in range(2)]
-    assert statuses == [200, 200]
-    problem(client.post(LOGOUT, json={"refresh_token": "made up"}), 401)
-
-
-@pytest.mark.parametrize(("days", "status"), [(13.9, 200), (14, 401)])
-def test_a_refresh_token_lives_two_weeks(
-    client: TestClient, user: Person, clock: Clock, days: float, status: int
-) -> None:
-    clock.advance(days=days)
-    assert client.post(REFRESH, json={"refresh_token": user.refresh_token}).status_code == status
-
-
-def test_a_spent_refresh_token_ends_everything_that_came_of_it(
-    client: TestClient, user: Person, log_in: SignUp
-) -> None:
-    elsewhere = log_in(user.email)
-    second = spend(client, user.refresh_token)
-    third = spend(client, second["refresh_token"])
-    problem(client.post(REFRESH, json={"refresh_token": user.refresh_token}), 401)
-    problem(client.post(REFRESH, json={"refresh_token": third["refresh_token"]}), 401)
-    for token in (second["access_token"], third["access_token"]):
-        problem(client.get("/v1/users/me", headers={"Authorization": f"Bearer {token}"}), 401)
-    assert not counts(client, user)
-    assert counts(client, elsewhere)
-
-
-@pytest.mark.parametrize("change", [{"is_active": False}, {"password": "another password"}, None], ids=str)
-def test_every_token_ends_with_the_account_or_its_password(
-    client: TestClient, user: Person, admin: Person, log_in: SignUp, change: dict[str, Any] | None
-) -> None:
-    people = [user, log_in(user.email)]
-    close(client, user, admin, change)
-    assert [counts(client, person) for person in people] == [False, False]
-    for person in people:
-        problem(client.post(REFRESH, json={"refresh_token": person.refresh_token}), 401)
-
-
-def test_a_token_that_has_ended_stays_so_when_the_account_is_opened_again(
-    client: TestClient, user: Person, admin: Person, log_in: SignUp
-) -> None:
-    for is_active in (False, True):
-        close(client, user, admin, {"is_active": is_active})
-    assert not counts(client, user)
-    assert counts(client, log_in(user.email))
