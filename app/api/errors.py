@@ -65,6 +65,7 @@ PROBLEM_EXAMPLE = {
     "instance": "/v1/incidents",
     "request_id": "3f2b1a907c1d4f6e8a530242ac120002",
 }
+FIELD_ERROR_EXAMPLE = {"pointer": "/severity", "message": "Input should be 'critical', 'high', 'medium' or 'low'"}
 
 
 def problem(
@@ -93,7 +94,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _documented(status: int) -> dict[str, Any]:
     shown = CODES.get(status) or next(kind.code for kind, mapped in STATUSES.items() if mapped == status)
     detail = DESCRIPTIONS[status] + "."
-    example = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": shown, "message": detail}
+    example: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    example |= {"code": shown, "message": detail}
+    if status == UNPROCESSABLE:
+        example["errors"] = [FIELD_ERROR_EXAMPLE]
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM_EXAMPLE | example}
     response = {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: content}}
     if status in HEADERS:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -247,7 +248,7 @@ def test_of_uses_of_one_token_at_once_one_wins(settings: Settings, own_database:
             body = session.execute(text("SELECT body FROM notifications")).scalar_one()
         [token] = TOKEN.findall(body)
         passwords = [f"password number {number}" for number in range(3)]
-        jobs = [lambda password=password: reset(client, token, password) for password in passwords]
+        jobs = [partial(reset, client, token, password) for password in passwords]
         statuses = meeting_at(own_database, "SELECT FROM password_reset_tokens FOR UPDATE", jobs)
         assert sorted(statuses) == [200, 400, 400]
         assert [log_in_status(client, "user@example.com", p) == 200 for p in passwords] == [s == 200 for s in statuses]

@@ -8,12 +8,7 @@ from app.api.routing import TransactionalRoute
 from app.schemas.notification import PreferenceRead, PreferenceUpdate
 from app.services import preference_service
 
-router = APIRouter(
-    prefix="/notification-preferences",
-    tags=["notifications"],
-    route_class=TransactionalRoute,
-    responses=problems(404),
-)
+router = APIRouter(prefix="/notification-preferences", tags=["notifications"], route_class=TransactionalRoute)
 
 
 @router.get("/me")
@@ -22,7 +17,7 @@ def list_my_preferences(user: CurrentUser, session: SessionDep) -> list[Preferen
     return preference_service.effective(session, user.id)
 
 
-@router.put("/me/{channel}")
+@router.put("/me/{channel}", responses=problems(404))
 def set_my_preference(
     channel: ChannelName, body: PreferenceUpdate, user: CurrentUser, session: SessionDep
 ) -> PreferenceRead:
@@ -30,13 +25,13 @@ def set_my_preference(
     return preference_service.put(session, user.id, channel, body)
 
 
-@router.get("/{user_id}", responses=problems(403))
+@router.get("/{user_id}", responses=problems(403, 404))
 def list_preferences(user_id: UserId, user: AdminUser, session: SessionDep) -> list[PreferenceRead]:
     """List a user's channels. For administrators."""
     return preference_service.effective(session, user_id)
 
 
-@router.put("/{user_id}/{channel}", responses=problems(403))
+@router.put("/{user_id}/{channel}", responses=problems(403, 404))
 def set_preference(
     user_id: UserId, channel: ChannelName, body: PreferenceUpdate, user: AdminUser, session: SessionDep
 ) -> PreferenceRead:
