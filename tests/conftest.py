@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
@@ -185,11 +186,19 @@ def services(settings: Settings, database: Database, outbox: Outbox) -> Services
     return build_services(settings, database, channels={outbox.name: outbox})
 
 
+@pytest.fixture(scope="session")
+def application() -> FastAPI:
+    """The application, whose routes are worked out once. It has no parts until a test lends it some."""
+    return create_app(Settings(_env_file=None, log_level="WARNING"))
+
+
 @pytest.fixture
-def client(services: Services) -> Iterator[TestClient]:
-    """The API on the test's transaction. An error that nobody caught is raised here."""
-    with TestClient(create_app(services.settings, services)) as client:
+def client(application: FastAPI, services: Services) -> Iterator[TestClient]:
+    """The API on the test's transaction."""
+    application.state.services = services
+    with TestClient(application) as client:
         yield client
+    application.state.services = None
 
 
 @pytest.fixture

@@ -66,8 +66,7 @@ class BodyLimit:
         except BodyTooLarge:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             detail = f"The body is over {self.max_bytes} bytes."
-            headers = {"Connection": "close"}  # the rest stays unread: nothing can follow on this connection
-            answer = problem(Request(scope), status, detail, code=CODES[status], headers=headers)
+            answer = problem(Request(scope), status, detail, code=CODES[status])
             await answer(scope, receive, send)
 
     def _require_allowed(self, size: int) -> None:

@@ -23,6 +23,8 @@ class Severity(StrEnum):
 
 
 class IncidentStatus(StrEnum):
+    """Where an incident is in its lifecycle."""
+
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"

@@ -115,7 +115,7 @@ def _checked_conditions(conditions: dict[str, Any]) -> dict[str, Any]:
 
 def _check_attribute(attribute: str, values: list[Any]) -> None:
     if attribute == "severity":
-        _require(attribute, values, lambda value: value in set(Severity), f"one of {', '.join(Severity)}")
+        _require(attribute, values, lambda value: value in list(Severity), f"one of {', '.join(Severity)}")
     elif attribute in ("service", "source"):
         wanted = "text without white space around it"
         _require(attribute, values, lambda value: isinstance(value, str) and value.strip() == value != "", wanted)

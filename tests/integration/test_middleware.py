@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from app.schemas.user import Signup
 from app.utils.service_locator import Services
 from tests.answers import problem
 from tests.conftest import Person
+from tests.logs import captured
 from tests.operations import DOCUMENT, OPERATIONS, Operation
 
 ORIGIN = "https://app.example"
@@ -140,13 +140,8 @@ def log(request: pytest.FixtureRequest, services: Services) -> Iterator[tuple[Te
     def break_down(body: Signup) -> None:
         raise RuntimeError(f"nobody expects {len(body.password)} characters")
 
-    [handler] = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
-    lines = io.StringIO()
-    before = handler.setStream(lines)
-    handler.addFilter(lambda record: record.name != "httpx2")  # the test's own client
-    with TestClient(app) as client:
+    with TestClient(app) as client, captured() as lines:
         yield client, lines
-    handler.setStream(before or handler.stream)
 
 
 def test_what_nobody_caught_is_a_problem_with_every_header(log: tuple[TestClient, io.StringIO]) -> None:

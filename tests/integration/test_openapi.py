@@ -128,6 +128,9 @@ def test_the_document_is_valid_openapi_3_1(client: TestClient) -> None:
     assert document == DOCUMENT
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["version"] == __version__
+    # Relative to the server it is right wherever the service runs, but the specification's schema wants a whole URL.
+    flow = document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]["password"]
+    flow["tokenUrl"] = f"http://localhost{flow['tokenUrl']}"
     schemathesis.openapi.from_dict(document).validate()
 
 
@@ -157,6 +160,7 @@ def test_the_operations_their_names_and_their_statuses_are_these() -> None:
 def test_an_operation_says_what_it_does(operation: Operation) -> None:
     summary, description = operation.spec["summary"], operation.spec["description"]
     assert 5 < len(summary) <= 80
+    assert summary[0].isupper()
     assert not summary.endswith(".")
     assert description.endswith(".")
     [tag] = operation.spec["tags"]
@@ -195,10 +199,10 @@ def test_what_needs_a_login_says_so(operation: Operation) -> None:
 
 def test_the_security_schemes_are_the_password_flow_and_what_webhooks_can_send() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
-    assert schemes["OAuth2PasswordBearer"].pop("description")
     assert schemes == {
         "OAuth2PasswordBearer": {
             "type": "oauth2",
+            "description": schemes["OAuth2PasswordBearer"]["description"],
             "flows": {"password": {"tokenUrl": "/v1/auth/login/access-token", "scopes": {}}},
         },
         "WebhookBearer": {"type": "http", "scheme": "bearer"},
@@ -234,10 +238,13 @@ def test_a_partial_update_has_no_defaults_that_a_client_could_fill_in(operation:
     assert not [field for field, details in schema["properties"].items() if "default" in details]
 
 
-@pytest.mark.parametrize("path", DOCUMENT["paths"])
-def test_an_address_tells_the_methods_that_are_documented(client: TestClient, path: str) -> None:
-    answer = client.options(path.replace("{email}", "user@example.com").replace("{channel}", "email"))
-    assert answer.status_code == 405
-    # "me" in place of an id is found by the routes that take an id, too.
-    routed = [path, "/v1/users/{user_id}"] if path == "/v1/users/me" else [path]
-    assert set(answer.headers["Allow"].split(", ")) == {m.upper() for p in routed for m in DOCUMENT["paths"][p]}
+def test_an_address_tells_the_methods_that_are_documented(client: TestClient) -> None:
+    told, documented = {}, {}
+    for path, operations in DOCUMENT["paths"].items():
+        answer = client.options(path)
+        assert answer.status_code == 405
+        told[path] = set(answer.headers["Allow"].split(", "))
+        documented[path] = {method.upper() for method in operations}
+    # "me" in place of an id also leads to what takes an id.
+    assert told.pop("/v1/users/me") == documented.pop("/v1/users/me") | documented["/v1/users/{user_id}"]
+    assert told == documented

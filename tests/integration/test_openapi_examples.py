@@ -14,8 +14,10 @@ from tests.operations import WITH_BODY, Operation, resolved
 
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = {"email": "user@example.com", "password": "securepassword"}
+TOKEN = re.compile(r"^[\w-]{43}$", re.MULTILINE)
 MAKES_THE_ACCOUNT = "/v1/auth/signup"
-LISTED = [(operation, media_type) for operation in WITH_BODY for media_type in sorted(operation.media_types)]
+ANYTHING = "*/*"  # what a webhook's sender may call its JSON
+LISTED = [(operation, kind) for operation in WITH_BODY for kind in sorted(operation.media_types - {ANYTHING})]
 
 
 def examples(content: dict[str, Any]) -> list[Any]:
@@ -40,12 +42,11 @@ def first_admin(numbered_from_one: None, admin: Person) -> Person:
 
 
 @pytest.fixture
-def world(
-    client: TestClient, first_admin: Person, add_policy: Callable[..., Any], open_incident: Callable[..., Any]
-) -> Person:
-    """One incident, one policy, and an administrator with everything's number 1."""
+def world(client: TestClient, first_admin: Person, add_policy: Callable[..., Any]) -> Person:
+    """One incident, one policy, and an administrator: each is number 1."""
+    incident = {"title": "Disk full", "severity": "low", "service": "database"}
+    assert client.post("/v1/incidents", json=incident, headers=first_admin.headers).json()["id"] == 1
     assert add_policy()["id"] == 1
-    assert open_incident(by=first_admin)["id"] == 1
     return first_admin
 
 
@@ -56,20 +57,20 @@ def secrets(client: TestClient, world: Person, tick: Callable[[], None], outbox:
     def run() -> dict[str, str]:
         assert client.post(f"/v1/auth/password-recovery/{world.email}").status_code == 200
         tick()
-        [token] = re.findall(r"^[\w-]{43}$", outbox.sent[-1].body, re.MULTILINE)
+        [token] = [token for mail in outbox.sent for token in TOKEN.findall(mail.body)]
         return {"token": token, "refresh_token": world.refresh_token}
 
     return run
 
 
-@pytest.mark.parametrize(("operation", "media_type"), LISTED, ids=lambda value: str(value))
+@pytest.mark.parametrize(("operation", "media_type"), LISTED, ids=str)
 def test_an_example_works(
     client: TestClient, world: Person, secrets: Callable[[], dict[str, str]], operation: Operation, media_type: str
 ) -> None:
     if operation.path != MAKES_THE_ACCOUNT:
         assert client.post(MAKES_THE_ACCOUNT, json=ACCOUNT).status_code == 201
     shown = examples(operation.spec["requestBody"]["content"][media_type])
-    assert shown or media_type == "*/*"
+    assert shown
     for example in shown:
         body = example | {name: secret for name, secret in secrets().items() if name in example}
         sent = {"data": body} if media_type == FORM else {"json": body}

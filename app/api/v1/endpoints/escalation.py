@@ -81,7 +81,7 @@ def escalate_incident(
 
 
 # The same two under the incident itself.
-incident_router = APIRouter(tags=["escalation"], route_class=TransactionalRoute, responses=problems(403))
+incident_router = APIRouter(route_class=TransactionalRoute, responses=problems(403))
 incident_router.get(
     "/{incident_id}/escalation-events",
     responses=problems(404),

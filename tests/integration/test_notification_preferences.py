@@ -1,0 +1,199 @@
+"""How people want to be reached: by which channels, and where those lead."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.vocabulary import Channel
+from app.db.session import Database
+from app.main import create_app
+from app.utils.service_locator import build_services
+from tests.answers import problem
+from tests.conftest import PASSWORD, Outbox, Person
+from tests.contention import meeting_at
+
+PREFERENCES = "/v1/notification-preferences"
+FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address"}
+CHANNELS = ["email", "sms", "push", "webhook", "slack", "teams"]
+Preference = dict[str, Any]
+
+
+def listed(client: TestClient, by: Person, whose: int | str = "me") -> dict[str, Preference]:
+    """Everything that holds, by channel."""
+    answer = client.get(f"{PREFERENCES}/{whose}", headers=by.headers)
+    assert answer.status_code == 200, answer.text
+    return {preference["channel"]: preference for preference in answer.json()}
+
+
+def put(client: TestClient, by: Person, channel: str, change: Preference, *, whose: int | str = "me") -> Preference:
+    answer = client.put(f"{PREFERENCES}/{whose}/{channel}", json=change, headers=by.headers)
+    assert answer.status_code == 200, answer.text
+    preference: Preference = answer.json()
+    return preference
+
+
+def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: Person) -> None:
+    answer = client.get(f"{PREFERENCES}/me", headers=user.headers)
+    expected = {"id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
+    assert answer.json() == [{**expected, "channel": channel} for channel in CHANNELS]
+    assert list(Channel) == CHANNELS
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("name", ["enabled", "is_enabled"])
+def test_a_channel_is_switched_by_either_name_and_answered_by_both(
+    client: TestClient, user: Person, channel: str, name: str
+) -> None:
+    before = listed(client, user)
+    for value in (False, True, True, False):
+        answered = put(client, user, channel, {name: value})
+        assert answered.keys() == FIELDS
+        assert (answered["enabled"], answered["is_enabled"], answered["channel"]) == (value, value, channel)
+        assert isinstance(answered["id"], int)
+        assert listed(client, user) == {**before, channel: answered}
+
+
+@pytest.mark.parametrize(
+    ("channel", "address"),
+    [
+        ("email", "oncall@example.com"),
+        ("sms", "+1 (555) 010-0199"),
+        ("push", "device-token"),
+        ("webhook", "https://hooks.example/1"),
+        ("slack", "#incidents"),
+        ("teams", "ü" * 2048),
+    ],
+)
+def test_a_channel_leads_where_it_was_told_and_null_clears_that(
+    client: TestClient, user: Person, channel: str, address: str
+) -> None:
+    put(client, user, channel, {"enabled": False})
+    for given, expected in ((address, address), (None, None), (f" {address} ", address), ("", None)):
+        answered = put(client, user, channel, {"address": given})
+        assert (answered["address"], answered["enabled"]) == (expected, False)
+        assert listed(client, user)[channel] == answered
+
+
+def test_switching_keeps_the_address(client: TestClient, user: Person) -> None:
+    put(client, user, "email", {"address": "oncall@example.com"})
+    assert put(client, user, "email", {"is_enabled": False})["address"] == "oncall@example.com"
+    assert put(client, user, "email", {}) == listed(client, user)["email"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "address"),
+    [
+        ("email", "nobody"),
+        ("email", "a@example.com, b@example.com"),
+        ("email", "a@example.com\nBcc: b@example.com"),
+        ("sms", "call me"),
+        ("sms", "1" * 33),
+        ("push", "x" * 2049),
+        ("slack", "a\x00b"),
+        ("slack", 1),
+    ],
+)
+def test_what_is_no_address_for_the_channel_is_refused(
+    client: TestClient, user: Person, channel: str, address: Any
+) -> None:
+    answer = client.put(f"{PREFERENCES}/me/{channel}", json={"address": address}, headers=user.headers)
+    problem(answer, 422, pointer="/address")
+    assert listed(client, user)[channel]["id"] is None
+
+
+@pytest.mark.parametrize("name", ["enabled", "is_enabled"])
+@pytest.mark.parametrize("value", [None, "x", 2, [], {}])
+def test_what_is_neither_on_nor_off_is_refused(client: TestClient, user: Person, name: str, value: Any) -> None:
+    answer = client.put(f"{PREFERENCES}/me/email", json={name: value}, headers=user.headers)
+    problem(answer, 422, pointer=f"/{name}")
+
+
+@pytest.mark.parametrize("edited", [{"enabled": False}, {"is_enabled": False}, {"address": "oncall@example.com"}, {}])
+@pytest.mark.parametrize("was_set", [True, False])
+def test_what_was_read_can_be_edited_and_sent_back(
+    client: TestClient, user: Person, edited: Preference, was_set: bool
+) -> None:
+    if was_set:
+        put(client, user, "email", {"enabled": True})
+    read = listed(client, user)["email"]
+    answered = put(client, user, "email", {**read, **edited})
+    is_on = False not in edited.values()
+    expected = {"enabled": is_on, "is_enabled": is_on, "address": edited.get("address")}
+    assert answered == {**read, "id": answered["id"], **expected}
+
+
+def test_what_the_server_sets_is_ignored(client: TestClient, user: Person, admin: Person) -> None:
+    answered = put(client, user, "sms", {"id": 99, "user_id": admin.id, "channel": "email", "enabled": False})
+    assert (answered["user_id"], answered["channel"]) == (user.id, "sms")
+    assert listed(client, admin)["email"]["id"] is None
+
+
+@pytest.mark.parametrize("channel", ["pager", "EMAIL", "email ", "", "%00", "me"])
+def test_a_channel_that_is_not_there_is_not_found(client: TestClient, user: Person, channel: str) -> None:
+    answer = client.put(f"{PREFERENCES}/me/{channel}", json={"enabled": True}, headers=user.headers)
+    problem(answer, 405 if channel == "" else 404)
+
+
+def test_an_administrator_reads_and_sets_those_of_others(client: TestClient, user: Person, admin: Person) -> None:
+    answered = put(client, admin, "sms", {"enabled": False, "address": "+15550100"}, whose=user.id)
+    assert answered["user_id"] == user.id
+    assert listed(client, admin, user.id) == listed(client, user)
+    assert listed(client, user)["sms"] == answered
+    assert listed(client, admin)["sms"]["id"] is None
+
+
+def test_nobody_else_does(client: TestClient, user: Person, admin: Person) -> None:
+    problem(client.get(f"{PREFERENCES}/{admin.id}", headers=user.headers), 403)
+    problem(client.get(f"{PREFERENCES}/{user.id}", headers=user.headers), 403)
+    answer = client.put(f"{PREFERENCES}/{admin.id}/email", json={"enabled": False}, headers=user.headers)
+    problem(answer, 403)
+    assert listed(client, admin)["email"]["enabled"] is True
+
+
+@pytest.mark.parametrize("missing", [10**6, 2**31 - 1])
+def test_somebody_who_is_not_there_has_none(client: TestClient, admin: Person, missing: int) -> None:
+    problem(client.get(f"{PREFERENCES}/{missing}", headers=admin.headers), 404)
+    answer = client.put(f"{PREFERENCES}/{missing}/email", json={"enabled": True}, headers=admin.headers)
+    problem(answer, 404)
+
+
+def test_a_page_goes_where_the_channel_leads(
+    client: TestClient,
+    admin: Person,
+    add_policy: Callable[..., dict[str, Any]],
+    open_incident: Callable[..., dict[str, Any]],
+    tick: Callable[[], None],
+    outbox: Outbox,
+) -> None:
+    put(client, admin, "email", {"address": "oncall@example.com"})
+    add_policy()
+    open_incident()
+    tick()
+    assert [mail.address for mail in outbox.sent] == ["oncall@example.com"]
+
+
+def test_what_one_switches_off_stays_on_for_others(client: TestClient, user: Person, admin: Person) -> None:
+    put(client, user, "email", {"enabled": False})
+    assert listed(client, admin)["email"]["enabled"] is True
+
+
+def test_settings_of_one_channel_at_once_are_one_row(settings: Settings, own_database: Database) -> None:
+    services = build_services(settings, own_database, channels={"email": Outbox()})
+    with TestClient(create_app(settings, services)) as client:
+        client.post("/v1/auth/signup", json={"email": "user@example.com", "password": PASSWORD})
+        credentials = {"username": "user@example.com", "password": PASSWORD}
+        tokens = client.post("/v1/auth/login/access-token", json=credentials).json()
+        user = Person(0, "", {"Authorization": f"Bearer {tokens['access_token']}"}, "")
+        changes: list[Preference] = [{"enabled": False}, {"address": "+15550100"}]
+        jobs = [partial(put, client, user, "sms", change) for change in changes]
+        answers = meeting_at(own_database, "LOCK TABLE notification_preferences IN EXCLUSIVE MODE", jobs)
+        stored = listed(client, user)["sms"]
+    assert (stored["enabled"], stored["address"]) == (False, "+15550100")
+    assert {answer["id"] for answer in answers} == {stored["id"]}
+    with own_database.transaction() as session:
+        assert session.execute(text("SELECT count(*) FROM notification_preferences")).scalar_one() == 1
