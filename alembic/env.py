@@ -1,5 +1,7 @@
 """Run migrations on the service's own database, or on the connection that the service hands over."""
 
+import logging
+
 from sqlalchemy import Connection, text
 
 from alembic import context
@@ -31,6 +33,7 @@ def run_online() -> None:
         return
     settings = get_settings()
     configure_logging(settings)
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # an operator wants to see what runs
     with database_of(settings) as database, database.connection() as connection:
         run(connection)
 

@@ -1,4 +1,4 @@
-"""Requests that meet at a lock, so that a race is run the same way each time."""
+"""Looks into the database: at what is stored there, and at requests that meet at a lock."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,3 +29,10 @@ def waiting(database: Database) -> int:
     with database.transaction() as session:
         count: int = session.execute(WAITING).scalar_one()
     return count
+
+
+def stored_text(database: Database, *tables: str) -> str:
+    """All that is in the tables, as text."""
+    with database.transaction() as session:
+        rows = [row for table in tables for row in session.scalars(text(f"SELECT t::text FROM {table} t"))]
+    return "\n".join(rows)

@@ -9,7 +9,13 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from app.core.config import Settings
 
-QUIET_LOGGERS = ("apscheduler", "alembic.runtime.plugins", "alembic.runtime.migration", "mail.log")
+QUIET_LOGGERS = (
+    "apscheduler",
+    "alembic.runtime.plugins",
+    "alembic.runtime.migration",
+    "alembic.ddl.postgresql",
+    "mail.log",
+)
 
 
 def configure_logging(settings: Settings) -> None:

@@ -130,6 +130,7 @@ def test_redoc_shows_the_reference_and_searches_it(visit: Visit) -> None:
     page.get_by_placeholder("Search...").press_sequentially("snooze")
     found = page.locator('[data-role="search:results"]')
     expect(found.get_by_text("Snooze an incident")).to_be_visible(timeout=DEADLINE_MS)
+    expect(page.get_by_alt_text("redocly logo")).to_be_visible(timeout=DEADLINE_MS)
     assert visit.policy["script-src"] == "'self'"
     assert visit.complaints() == []
 

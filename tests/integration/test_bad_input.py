@@ -166,7 +166,7 @@ def test_numbers_that_json_does_not_have_are_refused(sender: Sender, operation: 
 
 @pytest.mark.parametrize("operation", [o for o in WITH_STRICT_BODY if o.parameters("header")], ids=str)
 def test_nesting_about_as_deep_as_the_parser_goes_is_refused(sender: Sender, operation: Operation) -> None:
-    for depth in range(500, 1000, 5):
+    for depth in range(900, 1000):
         body = b'{"metadata": ' + b"[" * depth + b"]" * depth + b"}"
         problem(sender.send(operation, body, idempotency_key="deep"), 422)
 

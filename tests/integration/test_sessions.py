@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from jose import jwt
-from sqlalchemy import text
 
 from app.core.config import Settings
 from app.db.session import Database
@@ -14,7 +13,7 @@ from app.main import create_app
 from app.utils.service_locator import build_services
 from tests.answers import problem
 from tests.conftest import PASSWORD, Clock, Outbox, Person
-from tests.contention import meeting_at
+from tests.contention import meeting_at, stored_text
 from tests.scenario import race
 
 LOGIN, REFRESH, LOGOUT = "/v1/auth/login/access-token", "/v1/auth/login/refresh-token", "/v1/auth/logout"
@@ -155,8 +154,7 @@ def test_logins_at_once_all_succeed(served: TestClient) -> None:
 
 def test_of_tokens_only_fingerprints_are_stored(served: TestClient, own_database: Database) -> None:
     pair = log_in_there(served)
-    with own_database.transaction() as session:
-        stored = str(session.execute(text("SELECT * FROM refresh_tokens, auth_sessions, users")).all())
+    stored = stored_text(own_database, "refresh_tokens", "auth_sessions", "users")
     assert pair["refresh_token"] not in stored
     assert pair["access_token"] not in stored
     assert PASSWORD not in stored

@@ -1,0 +1,98 @@
+"""The schema: up, down, up again, no difference to the models, and several processes at once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from alembic import command
+from app.core.errors import ConfigurationError
+from app.db import migrations
+from app.db.base import Base
+from app.db.session import Database, connect
+
+
+@pytest.fixture
+def empty(new_database: Callable[..., str]) -> Iterator[Database]:
+    """A database without a schema."""
+    database = connect(new_database(), pool_size=5)
+    yield database
+    database.dispose()
+
+
+def run(database: Database, migrate: Callable[[Config, str], None], revision: str) -> None:
+    config = Config(migrations.ALEMBIC_INI)
+    with database.connection() as connection:
+        config.attributes["connection"] = connection
+        migrate(config, revision)
+
+
+def tables(database: Database) -> set[str]:
+    with database.connection() as connection:
+        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+def test_upgrade_downgrade_and_upgrade_again_end_at_the_models(empty: Database) -> None:
+    run(empty, command.upgrade, "head")
+    assert tables(empty) == set(Base.metadata.tables)
+    run(empty, command.downgrade, "base")
+    assert tables(empty) == set()
+    run(empty, command.upgrade, "head")
+    with empty.connection() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_check_of_the_models_is_in_the_migrated_database(empty: Database) -> None:
+    migrations.upgrade(empty)
+    with empty.connection() as connection:
+        found = set(connection.scalars(text("SELECT conname FROM pg_constraint WHERE contype = 'c'")))
+    declared = {
+        str(constraint.name)
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+        if constraint.__visit_name__ == "check_constraint"
+    }
+    assert declared <= found
+
+
+def test_every_foreign_key_is_indexed(empty: Database) -> None:
+    migrations.upgrade(empty)
+    with empty.connection() as connection:
+        inspector = inspect(connection)
+        for table in Base.metadata.tables:
+            indexed = [index["column_names"][0] for index in inspector.get_indexes(table)]
+            indexed += [unique["column_names"][0] for unique in inspector.get_unique_constraints(table)]
+            for key in inspector.get_foreign_keys(table):
+                assert key["constrained_columns"][0] in indexed, (table, key["name"])
+
+
+def test_processes_that_start_at_once_migrate_once(new_database: Callable[..., str]) -> None:
+    url = new_database()
+    environment = os.environ | {"DATABASE_URL": url}
+    command_line = [sys.executable, "-m", "app", "migrate"]
+    started = [subprocess.Popen(command_line, cwd=migrations.ALEMBIC_INI.parent, env=environment) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    database = connect(url, pool_size=1)
+    assert tables(database) == set(Base.metadata.tables)
+    database.dispose()
+
+
+def test_a_schema_that_is_behind_is_refused_with_what_is_missing(empty: Database) -> None:
+    run(empty, command.upgrade, "20240818")
+    with pytest.raises(ConfigurationError, match=r"20240820, 20240819.*alembic upgrade head"):
+        migrations.require_current(empty)
+
+
+def test_a_schema_that_is_newer_than_the_code_is_served(empty: Database) -> None:
+    migrations.upgrade(empty)
+    with empty.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '20990101'"))
+    migrations.require_current(empty)
+    migrations.upgrade(empty)
