@@ -143,14 +143,16 @@ def move(
 
 
 def _unresolve(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Open again. Another transaction may open the alert's incident meanwhile: the database decides who was first."""
-    _refuse_if_alert_is_open_elsewhere(session, incident)
-    just_opened = AlertOpenElsewhere("The alert of this incident has just opened another.")
+    """Open again. The database decides whether the incident's alert is open in another one.
+
+    Raises AlertOpenElsewhere.
+    """
+    elsewhere = AlertOpenElsewhere("The alert of this incident was open in another.")
     try:
-        with violations({ALERT_IS_UNIQUE: just_opened}), session.begin_nested():
+        with violations({ALERT_IS_UNIQUE: elsewhere}), session.begin_nested():
             _settle(incident, IncidentStatus.OPEN, at=at, snoozed_until=None)
     except AlertOpenElsewhere:
-        _refuse_if_alert_is_open_elsewhere(session, incident)
+        _name_where_alert_is_open(session, incident)
         raise
 
 
@@ -239,10 +241,10 @@ def locked(session: Session, incident_id: int) -> Incident:
     return _found(crud_incident.get_for_update(session, incident_id), incident_id)
 
 
-def _refuse_if_alert_is_open_elsewhere(session: Session, incident: Incident) -> None:
-    if incident.alert_id is None:
-        return
-    other = crud_incident.lock_unresolved(session, incident.source, [incident.alert_id]).get(incident.alert_id)
+def _name_where_alert_is_open(session: Session, incident: Incident) -> None:
+    """Raise AlertOpenElsewhere with the other incident's id, unless that was resolved just now."""
+    key = incident.alert_id or ""
+    other = crud_incident.lock_unresolved(session, incident.source, [key]).get(key)
     if other is not None:
         raise AlertOpenElsewhere(f"The alert of this incident is open in incident {other.id}.", incident_id=other.id)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
 from typing import Any
@@ -12,11 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.config import Settings
+from app.core.vocabulary import Severity
 from app.db.session import Database
-from tests.api import Api, real_connections, together
+from app.services import alert_service, incident_service
+from app.services.alert import AlertSignal
+from tests.api import Api, real_connections, together, wait_until_somebody_waits_for_a_lock
 from tests.conftest import Person
 
 POSTS = 32
+SIGNAL = AlertSignal("elastic", "a", True, "Disk full", None, None, "db", {})
 POLICY = {"name": "everything", "actions": [{"type": "notify", "target": "admins"}]}
 
 Answers = list[dict[str, Any]]
@@ -60,6 +65,36 @@ def test_alerts_that_rise_at_once_end_at_the_worst(api: Api) -> None:
     [incident] = api.call("GET /incidents")
     assert (incident["severity"], incident["alert_count"]) == ("critical", POSTS)
     assert counts(answers)["incident_created"] == 1
+
+
+@pytest.mark.parametrize("outcome", ["incident_updated", "incident_created"])
+def test_an_alert_waits_for_another_that_is_just_opening_the_same(
+    api: Api, own_database: Database, outcome: str
+) -> None:
+    with ThreadPoolExecutor(1) as other_thread, own_database.session() as session:
+        [first] = alert_service.ingest(session, [SIGNAL], default_severity=Severity.HIGH)
+        answer = other_thread.submit(api.alert, id="a")
+        wait_until_somebody_waits_for_a_lock(own_database)
+        if outcome == "incident_updated":
+            session.commit()
+        else:
+            session.rollback()
+        second = answer.result(30)
+    assert second["status"] == outcome
+    assert (second["incident_id"] == first.incident_id) == (outcome == "incident_updated")
+    assert [i["id"] for i in api.call("GET /incidents")] == [second["incident_id"]]
+
+
+def test_an_alert_that_waited_for_the_end_of_its_incident_opens_another(api: Api, own_database: Database) -> None:
+    resolved = api.alert(id="a")["incident_id"]
+    with ThreadPoolExecutor(1) as other_thread, own_database.transaction() as session:
+        incident_service.resolve(session, resolved, by=None)
+        session.flush()
+        answer = other_thread.submit(api.alert, id="a")
+        wait_until_somebody_waits_for_a_lock(own_database)
+        session.commit()
+        assert answer.result(30)["status"] == "incident_created"
+    assert [i["status"] for i in api.call("GET /incidents")] == ["open", "resolved"]
 
 
 @pytest.mark.parametrize("is_open", [False, True])

@@ -58,16 +58,16 @@ def titles(api: Api, query: str) -> str:
 
 def pages(api: Api, path: str) -> Iterator[list[dict[str, Any]]]:
     """Follow the Link headers to the end, which must come."""
-    url: str | None = f"/v1{path}"
+    url = f"/v1{path}"
     for _ in range(50):
         answer = api.client.get(url, headers=api.headers)
         assert answer.status_code == 200, answer.text
         yield answer.json()
         link = NEXT.fullmatch(answer.headers.get("link", ""))
         assert (link is None) == ("link" not in answer.headers)
-        url = link and link[1]
-        if url is None:
+        if link is None:
             return
+        url = link[1]
     raise AssertionError("the links do not end")
 
 

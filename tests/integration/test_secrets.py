@@ -1,5 +1,6 @@
 """What was told in confidence is repeated nowhere: not in an answer, not in a log."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -7,11 +8,15 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from app.core.vocabulary import Environment
+from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import Services
 from tests.conftest import Person
+from tests.contention import stored_text
 from tests.logs import captured
 from tests.operations import WITH_STRICT_BODY, Operation, sample
 
@@ -93,3 +98,26 @@ def test_a_secret_in_a_header_is_not_repeated(log: tuple[TestClient, io.StringIO
     assert answer.status_code == 401
     assert MARK not in answer.text
     assert MARK not in lines.getvalue()
+
+
+def test_what_is_kept_of_a_request_does_not_let_anybody_try_passwords_out(
+    client: TestClient, admin: Person, database: Database
+) -> None:
+    """A plain hash of the body would: address and key are known, and it costs nothing to compute."""
+    body = {"email": "new@example.com", "password": MARK}
+    answer = client.post("/v1/users", json=body, headers={**admin.headers, "Idempotency-Key": "key"})
+    assert answer.status_code == 201
+    stored = stored_text(database, "idempotency_keys")
+    texts = [
+        json.dumps(body, sort_keys=keys, separators=marks) for keys in (True, False) for marks in (None, (",", ":"))
+    ]
+    assert "new@example.com" in stored
+    assert MARK not in stored
+    assert not [said for said in texts if hashlib.sha256(said.encode()).hexdigest() in stored]
+
+
+def test_a_statement_that_failed_does_not_say_what_it_was_to_store(own_database: Database) -> None:
+    with pytest.raises(IntegrityError) as caught, own_database.transaction() as session:
+        session.execute(text("INSERT INTO refresh_tokens (token_hash) VALUES (:mark)"), {"mark": MARK})
+    assert "token_hash" in str(caught.value)
+    assert f"'{MARK}'" not in str(caught.value)

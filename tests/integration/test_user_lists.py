@@ -1,13 +1,12 @@
-"""Reading accounts page by page, and making one though the answer to the first attempt was lost."""
+"""Reading accounts page by page."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.answers import problem
-from tests.conftest import PASSWORD, Clock, Person
+from tests.conftest import PASSWORD, Person
 
 USERS = "/v1/users"
 NEW = {"email": "new@example.com", "password": PASSWORD}
@@ -91,53 +90,3 @@ def test_a_page_that_cannot_be_is_refused(client: TestClient, admin: Person, nam
 def test_a_large_offset_is_refused_with_a_hint_to_the_cursor(client: TestClient, admin: Person) -> None:
     answer = client.get(USERS, params={"skip": 10**9}, headers=admin.headers)
     assert "cursor" in problem(answer, 422, pointer="skip")["detail"]
-
-
-def keyed(admin: Person, key: str = "key-1") -> dict[str, str]:
-    return {**admin.headers, "Idempotency-Key": key}
-
-
-def test_the_same_key_and_body_answer_the_first_result_again(client: TestClient, admin: Person) -> None:
-    first = client.post(USERS, json=NEW, headers=keyed(admin))
-    again = client.post(USERS + "/", json=dict(reversed(NEW.items())), headers=keyed(admin))
-    assert (again.status_code, again.json()) == (201, first.json())
-    assert "idempotency-replayed" not in first.headers
-    assert again.headers["idempotency-replayed"] == "true"
-    assert len(page(client, admin)[0]) == 2
-
-
-def test_another_body_under_the_same_key_is_a_conflict(client: TestClient, admin: Person) -> None:
-    client.post(USERS, json=NEW, headers=keyed(admin))
-    answer = client.post(USERS, json={**NEW, "email": "other@example.com"}, headers=keyed(admin))
-    assert problem(answer, 409)["code"] == "idempotency_key_reused"
-    assert len(page(client, admin)[0]) == 2
-
-
-def test_a_refusal_is_not_kept(client: TestClient, admin: Person, user: Person) -> None:
-    body = {**NEW, "email": user.email}
-    problem(client.post(USERS, json=body, headers=keyed(admin)), 409)
-    client.delete(f"{USERS}/{user.id}", headers=admin.headers)
-    assert client.post(USERS, json=body, headers=keyed(admin)).status_code == 201
-
-
-@pytest.mark.parametrize(("hours", "status"), [(23.9, 201), (24.1, 409)])
-def test_a_key_counts_for_a_day(client: TestClient, admin: Person, clock: Clock, hours: float, status: int) -> None:
-    """After that the request is a new one, and the address is taken."""
-    client.post(USERS, json=NEW, headers=keyed(admin))
-    clock.advance(hours=hours)
-    assert client.post(USERS, json=NEW, headers=keyed(admin)).status_code == status
-
-
-def test_a_key_is_its_senders_own(client: TestClient, admin: Person, sign_up: Callable[..., Person]) -> None:
-    other = sign_up()
-    client.put(f"{USERS}/{other.id}", json={"is_superuser": True}, headers=admin.headers)
-    client.post(USERS, json=NEW, headers=keyed(admin))
-    answer = client.post(USERS, json={**NEW, "email": "other@example.com"}, headers=keyed(other))
-    assert (answer.status_code, answer.json()["email"]) == (201, "other@example.com")
-
-
-def test_who_lost_the_right_is_not_answered_again(client: TestClient, admin: Person, user: Person) -> None:
-    client.put(f"{USERS}/{user.id}", json={"is_superuser": True}, headers=admin.headers)
-    assert client.post(USERS, json=NEW, headers=keyed(user)).status_code == 201
-    client.put(f"{USERS}/{user.id}", json={"is_superuser": False}, headers=admin.headers)
-    problem(client.post(USERS, json=NEW, headers=keyed(user)), 403)

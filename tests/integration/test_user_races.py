@@ -77,17 +77,6 @@ def test_of_accounts_for_one_address_at_once_one_is_made(client: TestClient, adm
     assert sorted(race(lambda: client.post("/v1/auth/signup", json=body).status_code, times=6)) == [201] + [409] * 5
 
 
-def test_the_same_request_at_once_is_done_once_and_answered_alike(
-    client: TestClient, own_database: Database, admins: dict[int, Headers]
-) -> None:
-    headers = {**next(iter(admins.values())), "Idempotency-Key": "key"}
-    body = {"email": "new@example.com", "password": PASSWORD}
-    jobs = [lambda: client.post(USERS, json=body, headers=headers)] * 4
-    answers = meeting_at(own_database, "LOCK TABLE idempotency_keys IN EXCLUSIVE MODE", jobs)
-    assert [(answer.status_code, answer.json()) for answer in answers] == [(201, answers[0].json())] * 4
-    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 3
-
-
 def test_a_change_overwrites_what_was_committed_while_it_waited(
     client: TestClient, own_database: Database, admins: dict[int, Headers]
 ) -> None:
