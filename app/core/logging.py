@@ -17,30 +17,29 @@ QUIET_LOGGERS = (
     "mail.log",
 )
 
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+# One list for good: loggers that are cached already keep what they were given first.
+PROCESSORS = [*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+
 
 def configure_logging(settings: Settings) -> None:
     """Send structlog and the standard library's loggers through one formatter to standard error."""
-    shared = _shared_processors()
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=PROCESSORS,
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    logging.config.dictConfig(_dict_config(settings, shared))
+    logging.config.dictConfig(_dict_config(settings))
 
 
-def _shared_processors() -> list[Any]:
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-
-
-def _dict_config(settings: Settings, shared: list[Any]) -> dict[str, Any]:
+def _dict_config(settings: Settings) -> dict[str, Any]:
     # Tracebacks without local variables: those hold passwords, and a whole body takes minutes to print.
     tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     renderer: list[Any] = (
@@ -51,7 +50,7 @@ def _dict_config(settings: Settings, shared: list[Any]) -> dict[str, Any]:
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-        "foreign_pre_chain": shared,
+        "foreign_pre_chain": SHARED,
     }
     handler = {"class": "logging.StreamHandler", "formatter": "structured"}
     return {

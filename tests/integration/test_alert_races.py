@@ -87,7 +87,7 @@ def test_an_alert_waits_for_another_that_is_just_opening_the_same(
 
 def test_an_alert_that_waited_for_the_end_of_its_incident_opens_another(api: Api, own_database: Database) -> None:
     resolved = api.alert(id="a")["incident_id"]
-    with ThreadPoolExecutor(1) as other_thread, own_database.transaction() as session:
+    with ThreadPoolExecutor(1) as other_thread, own_database.session() as session:
         incident_service.resolve(session, resolved, by=None)
         session.flush()
         answer = other_thread.submit(api.alert, id="a")
