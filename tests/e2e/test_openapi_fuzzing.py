@@ -34,7 +34,7 @@ Role = Literal["admin", "user", "nobody"]
 
 WEBHOOK_TOKEN = "a secret between two machines"
 IS_THOROUGH = "FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 ALL_PHASES = ("examples", "coverage", "fuzzing", "stateful")
 # The systematic phase meets the same schemas for everybody: the others need not repeat it.
 PHASES: dict[Role, tuple[str, ...]] = {

@@ -1,6 +1,6 @@
 """How people want to be reached: by which channels, and where those lead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -182,18 +182,38 @@ def test_what_one_switches_off_stays_on_for_others(client: TestClient, user: Per
     assert listed(client, admin)["email"]["enabled"] is True
 
 
-def test_settings_of_one_channel_at_once_are_one_row(settings: Settings, own_database: Database) -> None:
+@pytest.fixture
+def served(settings: Settings, own_database: Database) -> Iterator[tuple[TestClient, Person]]:
+    """The API on connections of its own, and a user there."""
     services = build_services(settings, own_database, channels={"email": Outbox()})
     with TestClient(create_app(settings, services)) as client:
-        client.post("/v1/auth/signup", json={"email": "user@example.com", "password": PASSWORD})
-        credentials = {"username": "user@example.com", "password": PASSWORD}
+        account = client.post("/v1/auth/signup", json={"email": "user@example.com", "password": PASSWORD}).json()
+        credentials = {"username": account["email"], "password": PASSWORD}
         tokens = client.post("/v1/auth/login/access-token", json=credentials).json()
-        user = Person(0, "", {"Authorization": f"Bearer {tokens['access_token']}"}, "")
-        changes: list[Preference] = [{"enabled": False}, {"address": "+15550100"}]
-        jobs = [partial(put, client, user, "sms", change) for change in changes]
-        answers = meeting_at(own_database, "LOCK TABLE notification_preferences IN EXCLUSIVE MODE", jobs)
-        stored = listed(client, user)["sms"]
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        yield client, Person(account["id"], account["email"], headers, tokens["refresh_token"])
+
+
+def test_first_settings_of_one_channel_at_once_are_one_row(
+    served: tuple[TestClient, Person], own_database: Database
+) -> None:
+    client, user = served
+    changes: list[Preference] = [{"enabled": False}, {"address": "+15550100"}]
+    jobs = [partial(put, client, user, "sms", change) for change in changes]
+    answers = meeting_at(own_database, "LOCK TABLE notification_preferences IN EXCLUSIVE MODE", jobs)
+    stored = listed(client, user)["sms"]
     assert (stored["enabled"], stored["address"]) == (False, "+15550100")
     assert {answer["id"] for answer in answers} == {stored["id"]}
     with own_database.transaction() as session:
         assert session.execute(text("SELECT count(*) FROM notification_preferences")).scalar_one() == 1
+
+
+def test_a_setting_knows_what_was_committed_while_it_waited(
+    served: tuple[TestClient, Person], own_database: Database
+) -> None:
+    client, user = served
+    put(client, user, "sms", {"enabled": True})
+    other = "UPDATE notification_preferences SET is_enabled = false"
+    [answer] = meeting_at(own_database, other, [partial(put, client, user, "sms", {"address": "+15550100"})])
+    assert (answer["enabled"], answer["address"]) == (False, "+15550100")
+    assert answer == listed(client, user)["sms"]

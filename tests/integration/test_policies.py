@@ -218,6 +218,28 @@ def test_a_policy_that_names_somebody_who_is_gone_can_still_be_renamed(
     problem(answer, 422, pointer="/steps/0/actions/0/user_id")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said", "is_escalated"),
+    [
+        (1000, 1000.0, True),
+        (1000.0, "1000", True),
+        ([1, 2.5], 2.5, True),
+        (True, "true", True),
+        ("Prod", "prod", True),
+        (1e20, 100_000_000_000_000_000_000, True),
+        (1000, 1000.5, False),
+        (1, True, False),
+        (None, "", False),
+    ],
+)
+def test_a_condition_on_the_metadata_matches_however_its_value_is_spelled(
+    api: Api, wanted: Any, said: Any, is_escalated: bool
+) -> None:
+    create(api, conditions={"metadata.value": wanted})
+    incident = api.incident(api.alert(value=said)["incident_id"])
+    assert (incident["next_escalation_at"] is not None) == is_escalated
+
+
 def test_of_many_policies_of_one_name_at_once_one_is_made(settings: Settings, own_database: Database) -> None:
     with real_connections(settings, own_database) as api:
         body = {"name": "Databases", "steps": STEPS}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from jose import jwt
+from sqlalchemy import text
 
 from app.core.config import Settings
 from app.db.session import Database
@@ -105,6 +106,16 @@ def test_a_token_that_has_ended_stays_so_when_the_account_is_opened_again(
         close(client, user, admin, {"is_active": is_active})
     assert not counts(client, user)
     assert counts(client, log_in(user.email))
+
+
+@pytest.mark.parametrize("closed", ["is_active = false", "deleted_at = now()"])
+def test_a_closed_account_has_no_tokens_even_if_its_sessions_were_left_open(
+    client: TestClient, user: Person, database: Database, closed: str
+) -> None:
+    with database.transaction() as session:
+        session.execute(text(f"UPDATE users SET {closed}"))
+    assert not counts(client, user)
+    problem(client.post(REFRESH, json={"refresh_token": user.refresh_token}), 401)
 
 
 @pytest.fixture
