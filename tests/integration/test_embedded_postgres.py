@@ -243,6 +243,7 @@ def test_a_crashed_server_moves_when_its_port_was_taken(data_dir: Path) -> None:
     url = server.start()
     remember(url, "committed")
     kill(postmaster(data_dir))
+    until(lambda: not processes_in(data_dir))  # its backends may hold the port a moment longer
     with socket.create_server(("127.0.0.1", int(psycopg2.extensions.parse_dsn(url)["port"]))):
         moved = server.start()
         assert moved != url
