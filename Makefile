@@ -17,8 +17,12 @@ run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database un
 	@exec $(BIN)/python -m app serve
 
 .PHONY: test
-test: $(VENV)/dev ## Run the whole suite on a real PostgreSQL that it starts itself
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/dev ## Run the suite on a real PostgreSQL that it starts itself
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not recovery"
+
+.PHONY: recovery
+recovery: $(VENV)/dev ## Kill the service and its embedded database in every way, and see them come back
+	$(BIN)/python -m pytest -n 2 --dist load -m recovery
 
 .PHONY: check
 check: $(VENV)/dev ## Lint, types, import direction, and migrations against models

@@ -13,6 +13,8 @@ import requests
 
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.recovery
+
 ROOT = Path(__file__).parents[2]
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 

@@ -21,6 +21,8 @@ import structlog
 
 from app.db.embedded import EmbeddedPostgres, EmbeddedPostgresError, binary_dir
 
+pytestmark = pytest.mark.recovery
+
 DEADLINE_SECONDS = 30
 IS_ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not IS_ROOT, reason="only root runs PostgreSQL as somebody else")
