@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
+READING_POLICIES = 0x1A5CE5
 KEPT = EscalationPolicy.deleted_at.is_(None)
 IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
     EscalationPolicy.version == EscalationPolicyVersion.version
@@ -65,6 +66,18 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         """The current version of one policy."""
         query = ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
         return ActivePolicy(*session.execute(query.where(EscalationPolicy.id == policy_id)).one())
+
+    def read_until_the_end(self, session: Session) -> None:
+        """Let `wait_for_readers` wait for this transaction, which is about to read the policies."""
+        session.execute(select(func.pg_advisory_xact_lock_shared(READING_POLICIES)))
+
+    def wait_for_readers(self, session: Session) -> None:
+        """Return when every transaction has ended that may have read the policies before now.
+
+        What they wrote is seen by the next statement; who reads the policies later sees them as they are now.
+        """
+        session.execute(select(func.pg_advisory_lock(READING_POLICIES)))
+        session.execute(select(func.pg_advisory_unlock(READING_POLICIES)))
 
     def claim_spreading(self, session: Session) -> EscalationPolicy | None:
         """A policy, perhaps deleted, whose change has not come to every open incident yet."""

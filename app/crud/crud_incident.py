@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.vocabulary import IncidentStatus, Severity
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
@@ -125,14 +125,14 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return session.scalars(_with_escalations(query)).all()
 
-    def lock_escalated_by(self, session: Session, policy_id: int, *, limit: int) -> Sequence[Incident]:
-        """Incidents that a policy's escalation still runs on, locked in order of their ids."""
-        running = select(Escalation.incident_id).where(
-            Escalation.policy_id == policy_id, Escalation.next_run_at.is_not(None)
+    def lock_escalated_by(self, session: Session, policy_id: int, *, after: int, limit: int) -> Sequence[Incident]:
+        """Unresolved incidents that a policy escalates or has escalated, beyond the id `after`, locked in order."""
+        escalated = select(Escalation.incident_id).where(
+            Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED
         )
         query = (
             select(Incident)
-            .where(Incident.id.in_(running))
+            .where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
             .order_by(Incident.id)
             .limit(limit)
             .with_for_update(key_share=True)

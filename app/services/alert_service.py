@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, InvalidInput
 from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_incident
 from app.crud.base import now
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 # An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
 MAX_ROUNDS = 10
+MAX_ALERTS = 10_000  # 1 MiB may hold a quarter of a million bare ones, which would take minutes
 
 Unresolved = dict[str, Incident]
 
@@ -30,10 +31,12 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     """Apply alerts in their order; the result has one entry for each.
 
     The database decides who opens the incident of a key (a partial unique index), so that concurrent posts of one
-    alert open one. All signals of a batch have one source.
+    alert open one. All signals of a batch have one source. Raises InvalidInput for more than any sender means.
     """
     if not signals:
         return []
+    if len(signals) > MAX_ALERTS:
+        raise InvalidInput(f"There are over {MAX_ALERTS} alerts in one body: send fewer at a time.", pointer="/alerts")
     at = now(session)
     keys = sorted({signal.dedup_key for signal in signals if signal.dedup_key})
     unresolved = crud_incident.lock_unresolved(session, signals[0].source, keys)

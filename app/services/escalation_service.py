@@ -15,7 +15,7 @@ from app.services.timeline_service import record
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
     """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
-    policies = crud_policy.active(session)
+    policies = _policies(session)
     if not policies:
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
@@ -32,7 +32,7 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id])
     facts = _facts(incident, assigned)
-    policies = crud_policy.active(session)
+    policies = _policies(session)
     matching = {p.policy_id: p for p in policies if escalation.matches(p.conditions, facts)}
     present = {e.policy_id: e for e in incident.escalations}
     for policy_id, row in present.items():
@@ -44,12 +44,23 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
 
 
 def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, now: datetime) -> None:
-    """Begin one policy's escalation on those of the incidents that it matches."""
-    batch = list(incidents)
+    """Begin one policy's escalation on those of the incidents that it matches, unless it has begun there."""
+    batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
         if escalation.matches(policy.conditions, _facts(incident, assigned)):
             _start(session, incident, policy, now=now)
+
+
+def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
+    rows = (row for row in incident.escalations if row.policy_id == policy.policy_id)
+    return any(row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in rows)
+
+
+def _policies(session: Session) -> Sequence[ActivePolicy]:
+    """The active policies. One that appears before this transaction ends waits for it, and then comes to it."""
+    crud_policy.read_until_the_end(session)
+    return crud_policy.active(session)
 
 
 def stop(incident: Incident) -> None:

@@ -93,9 +93,14 @@ def delete(session: Session, policy_id: int) -> EscalationPolicy:
 
 
 def spread_next(session: Session) -> int:
-    """Carry one more batch of a change to the open incidents. Returns how many it met; 0 when all is done."""
+    """Carry a change one batch further through the incidents. Returns 1, or 0 when all changes are everywhere."""
     policy = crud_policy.claim_spreading(session)
-    return _spread(session, policy, at=now(session)) if policy else 0
+    if policy is None:
+        return 0
+    if policy.spread_after == FIRST_ID:
+        crud_policy.wait_for_readers(session)
+    _spread(session, policy, at=now(session))
+    return 1
 
 
 def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
@@ -120,17 +125,21 @@ def events(session: Session, incident_id: int, page: Page, *, user: User) -> Seq
 
 
 def _begin_spreading(session: Session, policy: EscalationPolicy) -> None:
-    """Do the first batch at once; if there are more, the worker goes on from `spread_after`."""
+    """Do the first batch at once, and let the worker go over all of them again when this is committed.
+
+    An incident that another transaction opens meanwhile sees this change as little as this one sees the incident.
+    """
     policy.spread_after = FIRST_ID
     _spread(session, policy, at=now(session))
+    policy.spread_after = FIRST_ID
+    session.flush()
 
 
-def _spread(session: Session, policy: EscalationPolicy, *, at: datetime) -> int:
+def _spread(session: Session, policy: EscalationPolicy, *, at: datetime) -> None:
     is_on = policy.is_active and policy.deleted_at is None
-    batch = _start_on_open(session, policy, at=at) if is_on else _end_on_running(session, policy, at=at)
+    batch = _start_on_open(session, policy, at=at) if is_on else _end_everywhere(session, policy, at=at)
     policy.spread_after = batch[-1].id if len(batch) == SPREAD_BATCH else None
     session.flush()
-    return len(batch)
 
 
 def _start_on_open(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
@@ -140,8 +149,9 @@ def _start_on_open(session: Session, policy: EscalationPolicy, *, at: datetime) 
     return batch
 
 
-def _end_on_running(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
-    batch = crud_incident.lock_escalated_by(session, policy.id, limit=SPREAD_BATCH)
+def _end_everywhere(session: Session, policy: EscalationPolicy, *, at: datetime) -> Sequence[Incident]:
+    after = policy.spread_after or FIRST_ID
+    batch = crud_incident.lock_escalated_by(session, policy.id, after=after, limit=SPREAD_BATCH)
     reason = "the policy was deleted." if policy.deleted_at else "the policy was switched off."
     for incident in batch:
         for row in incident.escalations:

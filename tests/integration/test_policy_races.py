@@ -1,0 +1,95 @@
+"""A policy that appears while an incident opens: neither transaction sees the other, and nobody may be forgotten."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EscalationState, Severity
+from app.db.session import Database
+from app.models import Escalation
+from app.schemas.escalation import PolicyCreate, PolicyUpdate
+from app.services import alert_service, policy_service
+from app.services.alert import AlertSignal
+from tests.scenario import steps
+from tests.waiting import wait_until
+
+
+def open_one(session: Session) -> int:
+    signal = AlertSignal("elastic", None, True, "Disk full", None, None, "api", {})
+    [result] = alert_service.ingest(session, [signal], default_severity=Severity.HIGH)
+    assert result.incident_id is not None
+    return result.incident_id
+
+
+def add_policy(database: Database) -> int:
+    with database.transaction() as session:
+        return policy_service.create(session, PolicyCreate.model_validate({"name": "all", "steps": steps(5)})).id
+
+
+def spread(database: Database) -> None:
+    """What the worker does with every tick."""
+    while True:
+        with database.transaction() as session:
+            if not policy_service.spread_next(session):
+                return
+
+
+def states(database: Database) -> list[EscalationState]:
+    with database.transaction() as session:
+        return list(session.scalars(select(Escalation.state)))
+
+
+def is_somebody_waiting(database: Database) -> bool:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+    with database.transaction() as session:
+        return bool(session.execute(waiting).scalar_one())
+
+
+@pytest.mark.parametrize("has_row_before", [False, True])
+def test_an_incident_that_opens_while_a_policy_appears_is_escalated(
+    own_database: Database, has_row_before: bool
+) -> None:
+    if has_row_before:
+        policy_id = add_policy(own_database)
+        spread(own_database)
+        with own_database.transaction() as session:
+            policy_service.update(session, policy_id, PolicyUpdate(is_active=False))
+        spread(own_database)
+    with ThreadPoolExecutor(1) as worker, own_database.session() as opening:
+        open_one(opening)
+        if has_row_before:
+            with own_database.transaction() as session:
+                policy_service.update(session, policy_id, PolicyUpdate(is_active=True))
+        else:
+            add_policy(own_database)
+        spreading: Future[None] = worker.submit(spread, own_database)
+        wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
+        opening.commit()
+        spreading.result(30)
+    assert states(own_database) == [EscalationState.RUNNING]
+
+
+def test_going_over_the_incidents_again_starts_nothing_twice(own_database: Database) -> None:
+    with own_database.transaction() as session:
+        open_one(session)
+    add_policy(own_database)
+    spread(own_database)
+    with own_database.transaction() as session:
+        [row] = session.scalars(select(Escalation)).all()
+        assert (row.loop, row.state) == (0, EscalationState.RUNNING)
+
+
+def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_database: Database) -> None:
+    policy_id = add_policy(own_database)
+    spread(own_database)
+    with ThreadPoolExecutor(1) as worker, own_database.session() as opening:
+        open_one(opening)
+        with own_database.transaction() as session:
+            policy_service.update(session, policy_id, PolicyUpdate(is_active=False))
+        spreading: Future[None] = worker.submit(spread, own_database)
+        wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
+        opening.commit()
+        spreading.result(30)
+    assert states(own_database) == [EscalationState.ENDED]
