@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
@@ -15,6 +15,7 @@ from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
+ALERT_BATCHES = 0x1A5BA7
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
 
@@ -72,6 +73,10 @@ class CRUDIncident(CRUDBase[Incident]):
     def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))
         return session.scalars(page.of(query, Incident.id, newest_first=True)).all()
+
+    def one_batch_at_a_time(self, session: Session) -> None:
+        """Wait for other batches of alerts to end: two that share several alerts would wait for each other."""
+        session.execute(select(func.pg_advisory_xact_lock(ALERT_BATCHES)))
 
     def lock_unresolved(self, session: Session, source: str, keys: Sequence[str]) -> dict[str, Incident]:
         """The unresolved incident of each alert key that has one, locked in order of their ids."""

@@ -39,6 +39,8 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
         raise InvalidInput(f"There are over {MAX_ALERTS} alerts in one body: send fewer at a time.", pointer="/alerts")
     at = now(session)
     keys = sorted({signal.dedup_key for signal in signals if signal.dedup_key})
+    if len(keys) > 1:
+        crud_incident.one_batch_at_a_time(session)
     unresolved = crud_incident.lock_unresolved(session, signals[0].source, keys)
     opening = _first_of_their_key(signals, unresolved)
     opened = _open_all(session, [signals[i] for i in opening], unresolved, at=at, severity=default_severity)
