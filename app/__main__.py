@@ -19,9 +19,10 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
-    from app.utils.service_locator import database_of
+    from app.utils.service_locator import database_of, require_a_channel
     from app.utils.startup import prepare
 
+    require_a_channel(settings)
     # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Prepared here and not only by each process: what is wrong is told in a sentence, and an embedded database

@@ -18,7 +18,7 @@ from app.api.v1.endpoints import health
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
 from app.schemas.health import WorkerHealth
-from app.utils.service_locator import Services, build_services, database_of
+from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, warn
 from app.worker import Jobs, Worker
 
@@ -84,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if app.state.services is not None:
         yield
         return
+    require_a_channel(settings)
     with database_of(settings) as database:
         prepare(settings, database)
         warn(settings)

@@ -22,13 +22,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
+from app.core.channel import Envelope, Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
 from app.db import migrations
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect, driver_url
 from app.main import create_app
-from app.services.ports import Envelope, Outcome
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
@@ -48,6 +48,9 @@ class Outbox:
     def send(self, envelope: Envelope) -> Outcome:
         self.sent.append(envelope)
         return self.answers.pop(0) if self.answers else Outcome(AttemptOutcome.ACCEPTED, provider_id="1")
+
+    def provider(self, address: str) -> str:
+        return "outbox"
 
 
 @dataclass(frozen=True)

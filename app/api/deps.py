@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from app.api.routing import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
-from app.core.vocabulary import Channel
 from app.crud.base import Page
 from app.db.session import Database
 from app.models import User
+from app.schemas import types
 from app.services import auth_service
 from app.services.auth_service import Auth
 from app.services.ports import Paging
@@ -152,4 +152,4 @@ PaginatedDep = Annotated[Paginated, Depends(get_paginated)]
 IncidentId = Annotated[int, Path(ge=1, le=MAX_ID, description="The incident", examples=[1])]
 UserId = Annotated[int, Path(ge=1, le=MAX_ID, description="The user", examples=[1])]
 PolicyId = Annotated[int, Path(ge=1, le=MAX_ID, description="The escalation policy", examples=[1])]
-ChannelName = Annotated[Channel, Path(description="The channel", examples=[Channel.EMAIL])]
+ChannelName = Annotated[types.ChannelName, Path(description="The channel", examples=["email"])]

@@ -21,8 +21,14 @@ MIN_PASSWORD_LENGTH = 8  # NIST SP 800-63B, section 5.1.1.1
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+class ChannelSettings(BaseSettings):
+    """The settings of one channel, declared in its file and read from where the others are."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+
 class Settings(BaseSettings):
-    """All that an operator can set. The field's upper-case name is the variable's name."""
+    """What an operator can set, beside the settings of single channels. The upper-case name is the variable's name."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
 
@@ -54,9 +60,13 @@ class Settings(BaseSettings):
     webhook_default_severity: Severity = Severity.HIGH
 
     worker_enabled: bool = True
-    worker_threads: Annotated[int, Field(ge=1, le=64)] = 8
+    worker_threads: Annotated[int, Field(ge=1, le=64)] = 16
     worker_lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
     shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
+    dead_man_url: str | None = None
+    dead_man_interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
+    page_link_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+    require_verified_addresses: bool | None = None
 
     smtp_host: str | None = None
     smtp_port: Port = 587
@@ -93,6 +103,8 @@ class Settings(BaseSettings):
             self.migrate_on_start = development
         if self.rate_limit_enabled is None:
             self.rate_limit_enabled = not development
+        if self.require_verified_addresses is None:
+            self.require_verified_addresses = not development
         if not self.public_url:
             self.public_url = f"http://{self.host}:{self.port}"
         return self
@@ -136,8 +148,6 @@ def _production_problems(settings: Settings) -> list[str]:
         found.append("DATABASE_URL is missing: the embedded database is for development only")
     if settings.elastic_webhook_token is None:
         found.append("ELASTIC_WEBHOOK_TOKEN is missing: anybody could open incidents")
-    if settings.smtp_host is None:
-        found.append("SMTP_HOST is missing: no channel could page anybody")
     return found
 
 

@@ -81,6 +81,12 @@ class InvalidResetToken(DomainError):
     code = "invalid_reset_token"
 
 
+class LinkExpired(DomainError):
+    """The link of a page was good once."""
+
+    code = "link_expired"
+
+
 class MalformedBody(DomainError):
     """The body is not JSON."""
 

@@ -1,10 +1,11 @@
 """Passwords (bcrypt), access tokens (JWT) and opaque single-use tokens."""
 
+import base64
 import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
@@ -13,9 +14,10 @@ from passlib.context import CryptContext
 
 from app.core.clock import utcnow
 from app.core.config import Settings
-from app.core.errors import NotAuthenticated
+from app.core.errors import LinkExpired, NotAuthenticated, NotFound
 
 OPAQUE_TOKEN_BYTES = 32
+LINK_SIGNATURE_BYTES = 16  # NIST SP 800-107, section 5.3.4: an HMAC may be cut to half of its length
 MAX_ID = 2**31 - 1  # PostgreSQL's integer
 
 
@@ -80,6 +82,45 @@ class Tokens:
     def seal(self, data: bytes) -> str:
         """A fingerprint that only this installation can make: what is guessable cannot be tried out on it."""
         return hmac.new(self._key.encode(), b"seal:" + data, hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """What a page's link allows: to see one incident and to act on it as one person. Nobody: `user_id` is None."""
+
+    incident_id: int
+    user_id: int | None
+
+
+class PageLinks:
+    """Signs and reads the links that pages carry: `<incident>.<user or 0>.<expiry, unix seconds>.<signature>`.
+
+    Short enough for an SMS. They are good for their one purpose only, because their key is derived for it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = hmac.new(settings.signing_key().encode(), b"page link", hashlib.sha256).digest()
+        self._base = f"{settings.public_url.rstrip('/')}/p"
+        self._lifetime = timedelta(hours=settings.page_link_hours)
+
+    def url(self, link: PageLink, *, at: datetime) -> str:
+        """The address of the page about an incident, good for `PAGE_LINK_HOURS` from `at`."""
+        payload = f"{link.incident_id}.{link.user_id or 0}.{int((at + self._lifetime).timestamp())}"
+        return f"{self._base}/{payload}.{self._sign(payload)}"
+
+    def read(self, token: str, *, at: datetime) -> PageLink:
+        """What a token allows. Raises NotFound for one that is not ours, LinkExpired for one that was."""
+        payload, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(self._sign(payload).encode(), signature.encode("utf-8", "replace")):
+            raise NotFound("This link is not valid.")
+        incident_id, user_id, expires_at = (int(part) for part in payload.split("."))
+        if at.timestamp() > expires_at:
+            raise LinkExpired("This link has expired.")
+        return PageLink(incident_id, user_id or None)
+
+    def _sign(self, payload: str) -> str:
+        digest = hmac.new(self._key, payload.encode("utf-8", "replace"), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest[:LINK_SIGNATURE_BYTES]).rstrip(b"=").decode()
 
 
 def new_opaque_token() -> str:

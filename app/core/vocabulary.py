@@ -75,18 +75,23 @@ class NotificationKind(StrEnum):
 
     PAGE = "page"
     MANUAL_PAGE = "manual_page"
+    BUNDLE = "bundle"  # names several pages that one person is sent by one channel
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
+    VERIFICATION = "verification"  # the code that proves an address
+    TEST = "test"
+    NOTICE = "notice"  # about a person's own settings
+    WEBHOOK_ACTION = "webhook_action"  # an action of a policy's step
 
 
-class Channel(StrEnum):
-    """The channels a person can set preferences for. Which of them can send is the registry's to say."""
+class MessageEvent(StrEnum):
+    """What a message template is for."""
 
-    EMAIL = "email"
-    SMS = "sms"
-    PUSH = "push"
-    WEBHOOK = "webhook"
-    SLACK = "slack"
-    TEAMS = "teams"
+    PAGE = "page"
+    BUNDLE = "bundle"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
+    VERIFICATION = "verification"
+    TEST = "test"
+    NOTICE = "notice"
 
 
 class TimelineEventType(StrEnum):
@@ -110,7 +115,12 @@ class TimelineEventType(StrEnum):
     ESCALATION_QUARANTINED = "escalation_quarantined"
     ESCALATED_MANUALLY = "escalated_manually"
     NOTIFICATION_SENT = "notification_sent"
+    NOTIFICATION_DELIVERED = "notification_delivered"
     NOTIFICATION_FAILED = "notification_failed"
+    NOTIFICATION_FELL_BACK = "notification_fell_back"
+    WEBHOOK_CALLED = "webhook_called"
+    CYCLE_LIMIT_REACHED = "cycle_limit_reached"
+    ESCALATION_HEALED = "escalation_healed"
     NOBODY_REACHABLE = "nobody_reachable"
 
 

@@ -3,11 +3,13 @@
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
-from app.models.notification import Notification, NotificationAttempt
-from app.models.notification_preference import NotificationPreference
+from app.models.notification import Notification, NotificationAttempt, NotificationPace, NotificationTemplate
+from app.models.notification_preference import AddressVerification, NotificationPreference
 from app.models.user import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models.worker import WorkerHeartbeat
 
 __all__ = [
+    "AddressVerification",
     "AuthSession",
     "Escalation",
     "EscalationEvent",
@@ -19,9 +21,12 @@ __all__ = [
     "IncidentComment",
     "Notification",
     "NotificationAttempt",
+    "NotificationPace",
     "NotificationPreference",
+    "NotificationTemplate",
     "PasswordResetToken",
     "RefreshToken",
     "TimelineEvent",
     "User",
+    "WorkerHeartbeat",
 ]

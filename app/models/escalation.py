@@ -58,6 +58,7 @@ class Escalation(Timestamps, Base):
         Index(None, "policy_id"),
         Index(None, "version_id"),
         Index("ix_escalations_due", "next_run_at", postgresql_where=text("next_run_at IS NOT NULL")),
+        Index("ix_escalations_unreachable", "id", postgresql_where=text("unreachable_since IS NOT NULL")),
         CheckConstraint("(state = 'running') = (next_run_at IS NOT NULL)", name="running_has_a_due_time"),
     )
 
@@ -72,6 +73,7 @@ class Escalation(Timestamps, Base):
     step: Mapped[int]
     has_reached: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     next_run_at: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     quarantined_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)

@@ -17,7 +17,10 @@ SEARCHED = ("title", "description", "service")
 
 
 class Incident(Timestamps, Base):
-    """Something that is wrong. `cycle` only rises; pages of an older cycle are void."""
+    """Something that is wrong. `cycle` only rises; pages of an older cycle are void.
+
+    `policy_cycles` counts the cycles that policies began since a person or an alert last did something.
+    """
 
     __tablename__ = "incidents"
     __table_args__ = (
@@ -57,6 +60,7 @@ class Incident(Timestamps, Base):
     last_alert_at: Mapped[datetime | None]
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))
     cycle: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    policy_cycles: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     acknowledged_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]

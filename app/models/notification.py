@@ -1,17 +1,22 @@
 """The outbox: what must be sent, and every attempt to send it."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
-from app.db.base_class import Base, Created, words
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, MessageEvent, NotificationKind
+from app.db.base_class import Base, Created, Timestamps, words
 
 
 class Notification(Created, Base):
-    """One message to one recipient by one channel, written in the transaction that causes it."""
+    """One message to one recipient by one channel, written in the transaction that causes it.
+
+    A held page waits for its person's pace to let it go, alone or within a bundle. At `fallback_at` the person's next
+    channel is tried as well.
+    """
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -20,11 +25,17 @@ class Notification(Created, Base):
         Index(None, "incident_id", "id"),
         Index(None, "user_id", "id"),
         Index(None, "fallback_of", postgresql_where=text("fallback_of IS NOT NULL")),
+        Index(None, "bundle_id", postgresql_where=text("bundle_id IS NOT NULL")),
+        Index("ix_notifications_due", "next_attempt_at", postgresql_where=text("status IN ('pending', 'retry')")),
         Index(
-            "ix_notifications_due",
+            "ix_notifications_due_by_channel",
+            "channel",
             "next_attempt_at",
-            postgresql_where=text("status IN ('pending', 'retry')"),
+            postgresql_where=text("status IN ('pending', 'retry') AND NOT is_held"),
         ),
+        Index("ix_notifications_held", "channel", "next_attempt_at", postgresql_where=text("is_held")),
+        Index("ix_notifications_held_for", "recipient", "channel", postgresql_where=text("is_held")),
+        Index("ix_notifications_fallback", "fallback_at", postgresql_where=text("fallback_at IS NOT NULL")),
         Index("ix_notifications_lease", "lease_until", postgresql_where=text("status = 'sending'")),
         CheckConstraint(
             "(status = 'sending') = (lease_token IS NOT NULL AND lease_until IS NOT NULL)", name="sending_is_leased"
@@ -43,19 +54,25 @@ class Notification(Created, Base):
     is_exempt: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     subject: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
+    html: Mapped[str | None] = mapped_column(Text)
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     idempotency_key: Mapped[UUID] = mapped_column(default=uuid4, server_default=text("gen_random_uuid()"))
     status: Mapped[DeliveryStatus] = mapped_column(
         words(DeliveryStatus, length=20), default=DeliveryStatus.PENDING, server_default="pending"
     )
+    is_held: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[UUID | None]
     fallback_of: Mapped[int | None] = mapped_column(ForeignKey("notifications.id", ondelete="CASCADE"))
+    fallback_at: Mapped[datetime | None]
+    bundle_id: Mapped[int | None] = mapped_column(ForeignKey("notifications.id", ondelete="SET NULL"))
     provider_id: Mapped[str | None] = mapped_column(String(255))
     last_error: Mapped[str | None] = mapped_column(Text)
     first_attempt_at: Mapped[datetime | None]
     accepted_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 
     attempts: Mapped[list["NotificationAttempt"]] = relationship(
@@ -76,3 +93,30 @@ class NotificationAttempt(Base):
     status_code: Mapped[int | None]
     latency_ms: Mapped[int]
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class NotificationPace(Base):
+    """The token bucket of one recipient on one channel."""
+
+    __tablename__ = "notification_paces"
+
+    recipient: Mapped[str] = mapped_column(String(320), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(50), primary_key=True)
+    tokens: Mapped[float]
+    refilled_at: Mapped[datetime]
+    last_sent_at: Mapped[datetime | None]
+
+
+class NotificationTemplate(Timestamps, Base):
+    """An administrator's wording of one kind of message on one channel."""
+
+    __tablename__ = "notification_templates"
+    __table_args__ = (UniqueConstraint("channel", "event"), Index(None, "updated_by"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(50))
+    event: Mapped[MessageEvent] = mapped_column(words(MessageEvent, length=50))
+    subject: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    html: Mapped[str | None] = mapped_column(Text)
+    updated_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))

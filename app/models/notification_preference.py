@@ -1,13 +1,20 @@
 """How a person wants to be reached."""
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint, text
+from datetime import datetime, time
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base_class import Base, Timestamps
+from app.db.base_class import Base, Created, Timestamps
 
 
 class NotificationPreference(Timestamps, Base):
-    """One person's choice for one channel. Without a row the channel's default holds."""
+    """One person's choice for one channel. Without a row the channel's default holds.
+
+    `position` orders a person's channels; those without one come last. Pages of a severity in `quiet_severities` do
+    not come by this channel; with quiet hours, only not within them. An address is verified if it is the verified one.
+    """
 
     __tablename__ = "notification_preferences"
     __table_args__ = (UniqueConstraint("user_id", "channel"),)
@@ -17,3 +24,26 @@ class NotificationPreference(Timestamps, Base):
     channel: Mapped[str] = mapped_column(String(50))
     is_enabled: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     address: Mapped[str | None] = mapped_column(String(2048))
+    position: Mapped[int | None]
+    quiet_severities: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
+    quiet_from: Mapped[time | None]
+    quiet_until: Mapped[time | None]
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    verified_address: Mapped[str | None] = mapped_column(String(2048))
+    disabled_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class AddressVerification(Created, Base):
+    """A code on its way to prove that an address is its owner's. One for each channel of a user."""
+
+    __tablename__ = "address_verifications"
+    __table_args__ = (UniqueConstraint("user_id", "channel"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    channel: Mapped[str] = mapped_column(String(50))
+    address: Mapped[str] = mapped_column(String(2048))
+    code_hash: Mapped[str] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    sent: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    expires_at: Mapped[datetime]

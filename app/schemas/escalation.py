@@ -21,9 +21,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from app.core.vocabulary import Channel, EventStatus, Severity
+from app.core.channel import CHANNELS
+from app.core.vocabulary import EventStatus, Severity
 from app.schemas.base import DocumentedAs, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Email, Flag, Id, JsonObject, Storable, Text, Time, Word
+from app.schemas.types import EXAMPLE_TIME, ChannelName, Email, Flag, Id, JsonObject, Storable, Text, Time, Word
 
 MAX_STEPS = 50
 MAX_ACTIONS = 20
@@ -40,14 +41,14 @@ def _known_target(target: int | str) -> int | str:
     """A group, a user's id, an e-mail address, or a channel's name (the assignees on that channel)."""
     if isinstance(target, int):
         return _id.validate_python(target)
-    if target in GROUP_TARGETS or target in set(Channel):
+    if target in GROUP_TARGETS or target in CHANNELS:
         return target
     if "@" in target:
         return _email.validate_python(target)
     raise PydanticCustomError(
         "unknown_target",
         "target must be one of {known}, a user's id, an e-mail address, or a list of those",
-        {"known": ", ".join((*GROUP_TARGETS, *Channel))},
+        {"known": ", ".join((*GROUP_TARGETS, *CHANNELS.names()))},
     )
 
 
@@ -67,7 +68,7 @@ class NotifyAction(Input):
         description="`assignees`, `creator`, `admins`, `all`, a user's id, an e-mail address, a list of those, or a "
         "channel's name: the assignees on that channel",
     )
-    channels: list[Channel] | None = None
+    channels: list[ChannelName] | None = None
     message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
 
 

@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from app.core.channel import CHANNELS
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
@@ -85,7 +88,21 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("is out of range") from error
 
 
+def _known_channel(name: str) -> str:
+    if name not in CHANNELS:
+        raise ValueError(f"is not a channel: use one of {', '.join(CHANNELS.names())}")
+    return name
+
+
+class _OneOfTheChannels:
+    """Lists the registered channels in the schema, whenever that is made."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core_schema), "enum": CHANNELS.names()}
+
+
 Storable = AfterValidator(storable)
+ChannelName = Annotated[str, AfterValidator(_known_channel), _OneOfTheChannels()]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 Email = Annotated[
     str,

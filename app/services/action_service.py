@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.channel import CHANNELS
 from app.core.errors import DomainError
-from app.core.vocabulary import Channel, IncidentStatus
+from app.core.vocabulary import IncidentStatus
 from app.models import Incident
 from app.services import collaboration_service, incident_service, recipient_service
 from app.services.incident import MOVES_TO
@@ -68,8 +69,16 @@ def _notify(context: Context, action: Mapping[str, Any]) -> StepResult:
     planned = Plan()
     for single in target if isinstance(target, list) else [target]:
         people = recipient_service.resolve(context.session, context.incident, single)
-        named = [single] if single in set(Channel) else action.get("channels")
-        planned += plan(context.incident, people, context.paging, named=named, note=action.get("message"))
+        named = [single] if single in CHANNELS else action.get("channels")
+        planned += plan(
+            context.session,
+            context.incident,
+            people,
+            context.paging,
+            at=context.at,
+            named=named,
+            note=action.get("message"),
+        )
     outcome = {"type": "notify", "pages": len(planned.pages)}
     return StepResult(planned, has_reached=bool(planned.pages), outcomes=(outcome,))
 

@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.channel import Channel, Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_attempt, crud_incident, crud_notification
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.notification import FollowUp, follow_up
-from app.services.ports import Channel, Envelope, Outcome
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -116,6 +116,9 @@ def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> A
                 body=message.body,
                 idempotency_key=message.idempotency_key,
                 incident_id=message.incident_id,
+                kind=message.kind,
+                html=message.html,
+                facts=message.facts,
             )
         )
     return Attempt(outcome, began_at, latency_ms=round((time.monotonic() - started) * 1000))
@@ -157,7 +160,7 @@ def _end(session: Session, message: Notification, values: dict[str, Any]) -> boo
     """End the lease. The text of a password mail is a secret: it is kept no longer than it is needed."""
     is_secret = message.kind is NotificationKind.PASSWORD_RESET
     if is_secret and values["status"] in ENDED:
-        values = {**values, "body": ""}
+        values = {**values, "body": "", "html": None, "facts": {}}
     return crud_notification.record(session, message.id, lease_token=_lease_of(message), values=values)
 
 

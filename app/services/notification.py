@@ -1,15 +1,14 @@
-"""Decides by which channel a person is paged, what the message says, and what follows an attempt to send it."""
+"""Decides by which channel a person is paged, and what follows an attempt to send a message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
-from app.services.ports import Outcome
 
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60))
 GIVE_UP_AFTER = timedelta(minutes=15)
-MAX_SUBJECT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,38 +105,3 @@ def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, now
     if now + delay > first_attempt_at + GIVE_UP_AFTER:
         return FollowUp(DeliveryStatus.DEAD, None)
     return FollowUp(DeliveryStatus.RETRY, now + delay)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A subject of one line, and a text."""
-
-    subject: str
-    body: str
-
-
-def page_message(
-    *, incident_id: int, title: str, severity: str, service: str, description: str | None, note: str | None, url: str
-) -> Message:
-    """What wakes a person: how bad, where, what, and where to go."""
-    subject = f"[{severity.upper()}] {service}: {title} (#{incident_id})"
-    paragraphs = [note, title, f"Severity: {severity}\nService:  {service}\nIncident: #{incident_id}", description]
-    how = f"Acknowledge it to stop further pages:\nPOST {url}/v1/incidents/{incident_id}/acknowledge"
-    return Message(_one_line(subject), "\n\n".join(p for p in [*paragraphs, how] if p) + "\n")
-
-
-def reset_message(*, token: str, url: str, minutes: int) -> Message:
-    """How to set a new password."""
-    body = (
-        "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
-        f"The token below works once, within {minutes} minutes:\n\n{token}\n\n"
-        f"POST {url}/v1/auth/reset-password\n"
-        '{"token": "<the token>", "new_password": "<the new password>"}\n'
-    )
-    return Message("Set a new password", body)
-
-
-def _one_line(text: str) -> str:
-    """A header cannot hold line breaks or control characters."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:MAX_SUBJECT]

@@ -7,20 +7,26 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import Channel, NotificationKind
+from app.core.channel import EMAIL
+from app.core.security import PageLink
+from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification
 from app.crud.base import Page as ListPage
 from app.models import EscalationEvent, Incident, Notification, User
-from app.services.notification import Message, Page, Person, Skip, page_message, reset_message, route
+from app.services import message_service
+from app.services.message import Message, page_facts
+from app.services.message_service import Composer
+from app.services.notification import Page, Person, Skip, route
 from app.services.ports import Paging
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPage:
-    """A page and what it will say."""
+    """A page, what it will say, and the facts in that."""
 
     page: Page
     message: Message
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +43,30 @@ class Plan:
 
 
 def plan(
-    incident: Incident, people: Sequence[Person], paging: Paging, *, named: Sequence[str] | None, note: str | None
+    session: Session,
+    incident: Incident,
+    people: Sequence[Person],
+    paging: Paging,
+    *,
+    at: datetime,
+    named: Sequence[str] | None,
+    note: str | None,
 ) -> Plan:
     """Decide by which channel each person is paged, and write the message."""
-    message = page_message(
-        incident_id=incident.id,
-        title=incident.title,
-        severity=incident.severity,
-        service=incident.service,
-        description=incident.description,
-        note=note,
-        url=paging.public_url,
-    )
     routes = [route(person, named, paging.channels) for person in people]
-    pages = tuple(PlannedPage(page, message) for found in routes for page in found.pages)
+    composer = message_service.composer(session)
+    pages = tuple(
+        _written(incident, page, paging, composer, at=at, note=note) for found in routes for page in found.pages
+    )
     return Plan(pages, tuple(skip for found in routes for skip in found.skips))
+
+
+def _written(
+    incident: Incident, page: Page, paging: Paging, composer: Composer, *, at: datetime, note: str | None
+) -> PlannedPage:
+    link = paging.links.url(PageLink(incident.id, page.person.user_id), at=at)
+    facts = page_facts(message_service.facts_of(incident), note=note, url=paging.public_url, link=link)
+    return PlannedPage(page, composer.compose(page.channel, MessageEvent.PAGE, facts), facts)
 
 
 def enqueue(
@@ -97,6 +112,8 @@ def _outbox_row(
         is_exempt=is_exempt,
         subject=planned.message.subject,
         body=planned.message.body,
+        html=planned.message.html,
+        facts=planned.facts,
         next_attempt_at=at,
         created_at=at,
     )
@@ -104,16 +121,18 @@ def _outbox_row(
 
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
     """Mail a reset token. Its text is erased from the outbox once the mail is accepted or dead."""
-    message = reset_message(token=token, url=url, minutes=minutes)
+    facts = {"token": token, "url": url, "minutes": minutes}
+    message = message_service.composer(session).compose(EMAIL, MessageEvent.PASSWORD_RESET, facts)
     row = Notification(
         user_id=user.id,
         recipient=f"user:{user.id}",
-        channel=Channel.EMAIL,
+        channel=EMAIL,
         address=user.email,
         kind=NotificationKind.PASSWORD_RESET,
         is_exempt=True,
         subject=message.subject,
         body=message.body,
+        html=message.html,
         next_attempt_at=at,
         created_at=at,
     )

@@ -1,46 +1,27 @@
-"""What services need of the world outside, and what integrations provide."""
+"""What services are handed of this installation."""
 
-from dataclasses import dataclass
-from typing import Protocol
-from uuid import UUID
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from app.core.vocabulary import AttemptOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One message, ready to send. The key is the same for every attempt."""
-
-    address: str
-    subject: str
-    body: str
-    idempotency_key: UUID
-    incident_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended. A channel that cannot tell says RETRY: a duplicate is better than a lost page."""
-
-    result: AttemptOutcome
-    status_code: int | None = None
-    provider_id: str | None = None
-    error: str | None = None
-    retry_after_seconds: float | None = None
-
-
-class Channel(Protocol):
-    """A way to deliver messages. `send` runs in a thread, has a timeout of its own and does not raise."""
-
-    @property
-    def name(self) -> str: ...
-
-    def send(self, envelope: Envelope) -> Outcome: ...
+from app.core.channel import CHANNELS, ChannelType
+from app.core.config import ChannelSettings
+from app.core.security import PageLinks
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What planning a page needs to know of this installation."""
+    """What planning a page needs to know: which channels are set up, and where links lead."""
 
     channels: frozenset[str]
     public_url: str
+    links: PageLinks
+    must_be_verified: bool = False
+    channel_settings: Mapping[str, ChannelSettings] = field(default_factory=dict)
+
+    def listed(self) -> list[ChannelType]:
+        """The channels that a person can choose from here."""
+        return [channel for channel in CHANNELS if not channel.is_optional or channel.name in self.channels]
+
+    def settings_of(self, channel: ChannelType) -> ChannelSettings:
+        """The settings that a channel was set up with."""
+        return self.channel_settings.get(channel.name) or channel.settings_type()

@@ -1,33 +1,30 @@
 """How people want to be reached."""
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
+from app.core.channel import CHANNELS
 from app.core.errors import InvalidInput, NotFound
-from app.core.vocabulary import Channel
 from app.crud import crud_preference, crud_user
 from app.crud.base import now
 from app.models import NotificationPreference, User
 from app.schemas.notification import PreferenceRead, PreferenceUpdate
-from app.schemas.types import Email, PhoneNumber
+from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-ADDRESS_TYPES: dict[str, TypeAdapter[str]] = {Channel.EMAIL: TypeAdapter(Email), Channel.SMS: TypeAdapter(PhoneNumber)}
 
-
-def effective(session: Session, user_id: int) -> list[PreferenceRead]:
+def effective(session: Session, user_id: int, paging: Paging) -> list[PreferenceRead]:
     """What holds for every channel, also for those never set. Raises NotFound."""
     _require_user(session, user_id)
     chosen = {preference.channel: preference for preference in crud_preference.of_users(session, [user_id])}
-    return [_read(user_id, channel, chosen.get(channel)) for channel in Channel]
+    return [_read(user_id, channel.name, chosen.get(channel.name)) for channel in paging.listed()]
 
 
-def put(session: Session, user_id: int, channel: Channel, update: PreferenceUpdate) -> PreferenceRead:
+def put(session: Session, user_id: int, channel: str, update: PreferenceUpdate, paging: Paging) -> PreferenceRead:
     """Switch a channel on or off, or set its address; null clears it. Raises NotFound, InvalidInput."""
     _require_user(session, user_id)
-    changes = _changes(channel, update)
+    changes = _changes(channel, update, paging)
     at = now(session)
     preference = crud_preference.put(session, user_id, channel, at=at)
     changes["is_enabled"] = update.switched(preference.is_enabled)
@@ -36,15 +33,16 @@ def put(session: Session, user_id: int, channel: Channel, update: PreferenceUpda
     return _read(user_id, channel, preference)
 
 
-def _changes(channel: Channel, update: PreferenceUpdate) -> dict[str, object]:
+def _changes(channel: str, update: PreferenceUpdate, paging: Paging) -> dict[str, object]:
     if "address" not in update.model_fields_set:
         return {}
-    if not update.address or channel not in ADDRESS_TYPES:
-        return {"address": update.address or None}
+    if not update.address:
+        return {"address": None}
+    kind = CHANNELS[channel]
     try:
-        return {"address": ADDRESS_TYPES[channel].validate_python(update.address)}
-    except ValidationError as error:
-        raise InvalidInput(f"This is not an address for {channel}.", pointer="/address") from error
+        return {"address": kind.clean_address(update.address, paging.settings_of(kind))}
+    except ValueError as error:
+        raise InvalidInput(str(error), pointer="/address") from error
 
 
 def _require_user(session: Session, user_id: int) -> User:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import Channel
+from app.core.channel import CHANNELS, EMAIL, ChannelType
 from app.crud import crud_assignment, crud_preference, crud_user
 from app.models import Incident, NotificationPreference, User
 from app.services.notification import ChannelChoice, Person
@@ -36,19 +36,21 @@ def people(session: Session, users: Sequence[User]) -> list[Person]:
 
 
 def choices_of(user: User, preferences: dict[str, NotificationPreference]) -> tuple[ChannelChoice, ...]:
-    """What holds for each channel, also for those never set: on, at the user's own address."""
-    return tuple(_choice(user, channel, preferences.get(channel)) for channel in Channel)
+    """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
+    choices = [_choice(user, channel, preferences.get(channel.name)) for channel in CHANNELS]
+    positions = {name: row.position for name, row in preferences.items() if row.position is not None}
+    return tuple(sorted(choices, key=lambda choice: positions.get(choice.channel, len(choices))))
 
 
-def _choice(user: User, channel: Channel, preference: NotificationPreference | None) -> ChannelChoice:
-    own = {Channel.EMAIL: user.email, Channel.SMS: user.phone_number}.get(channel)
+def _choice(user: User, channel: ChannelType, preference: NotificationPreference | None) -> ChannelChoice:
+    own: str | None = getattr(user, channel.own_address) if channel.own_address else None
     if preference is None:
-        return ChannelChoice(channel, is_enabled=True, address=own)
-    return ChannelChoice(channel, preference.is_enabled, preference.address or own)
+        return ChannelChoice(channel.name, is_enabled=True, address=own)
+    return ChannelChoice(channel.name, preference.is_enabled, preference.address or own)
 
 
 def _stranger(address: str) -> Person:
-    return Person(f"email:{address.lower()}", None, (ChannelChoice(Channel.EMAIL, is_enabled=True, address=address),))
+    return Person(f"email:{address.lower()}", None, (ChannelChoice(EMAIL, is_enabled=True, address=address),))
 
 
 def _assignees(session: Session, incident: Incident) -> Sequence[User]:

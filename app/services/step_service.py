@@ -217,7 +217,9 @@ def _page_admins(
     kind: NotificationKind,
 ) -> bool:
     note = "You are paged as an administrator: no policy reaches anybody else for this incident."
-    planned = notification_service.plan(incident, recipient_service.admins(session), paging, named=None, note=note)
+    planned = notification_service.plan(
+        session, incident, recipient_service.admins(session), paging, at=at, named=None, note=note
+    )
     is_exempt = kind is NotificationKind.MANUAL_PAGE
     notification_service.enqueue(session, incident, planned, at=at, event=event, kind=kind, is_exempt=is_exempt)
     return bool(planned.pages)

@@ -4,17 +4,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
-from app.core.config import Settings
+from app.core.channel import CHANNELS, Channel
+from app.core.config import ChannelSettings, Settings
+from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
-from app.core.security import Passwords, Tokens
+from app.core.security import PageLinks, Passwords, Tokens
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect
-from app.integrations.channels.email import EmailChannel, FileTransport, SmtpTransport, Transport
 from app.services.auth_service import Auth
 from app.services.delivery_service import Delivery
-from app.services.ports import Channel, Paging
+from app.services.ports import Paging
+
+# Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
+for known in ("email", "sms", "push", "webhook", "slack", "teams"):
+    import_module(f"app.integrations.channels.{known}")
 
 CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
 
@@ -47,28 +53,39 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
             public_url=settings.public_url,
         ),
         "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
-        "paging": Paging(channels=frozenset(channels), public_url=settings.public_url),
+        "paging": Paging(
+            channels=frozenset(channels),
+            public_url=settings.public_url,
+            links=PageLinks(settings),
+            must_be_verified=bool(settings.require_verified_addresses),
+            channel_settings=channel_settings(),
+        ),
     }
     return Services(settings=settings, database=database, channels=channels, **{**parts, **overrides})
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
-    """Every channel that is set up here, by name."""
-    email = EmailChannel(sender=settings.smtp_from, transport=_mail_transport(settings))
-    return {email.name: email}
+    """Every channel that is set up here, by name. Raises ConfigurationError."""
+    own = channel_settings()
+    found = {channel.name: channel.set_up(settings, own[channel.name]) for channel in CHANNELS}
+    return {name: channel for name, channel in found.items() if channel is not None}
 
 
-def _mail_transport(settings: Settings) -> Transport:
-    if settings.smtp_host is None:
-        return FileTransport(settings.data_dir / "mail")
-    return SmtpTransport(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        tls=settings.smtp_tls,
-        timeout_seconds=settings.smtp_timeout_seconds,
-        user=settings.smtp_user,
-        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-    )
+def require_a_channel(settings: Settings) -> None:
+    """Raise ConfigurationError if this installation, in production, could page nobody.
+
+    A webhook alone needs no provider and is always there, but nobody is woken by one.
+    """
+    if settings.is_production and build_channels(settings).keys() <= {"webhook", "slack", "teams"}:
+        raise ConfigurationError(
+            "the service cannot start:\n"
+            "  - no channel could page anybody: SMTP_HOST is missing, and so is every provider of sms and push"
+        )
+
+
+def channel_settings() -> dict[str, ChannelSettings]:
+    """The settings that channels declare themselves, by the channel's name."""
+    return {channel.name: channel.settings_type() for channel in CHANNELS}
 
 
 @contextmanager

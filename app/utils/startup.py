@@ -69,5 +69,3 @@ def warn(settings: Settings) -> None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:
         log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
-    if settings.twilio_account_sid is not None:
-        log.warning("channel_not_available", channel="sms", why="this version has no sms channel yet")

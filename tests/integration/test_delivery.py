@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_notification
 from app.crud.base import now
@@ -17,7 +18,6 @@ from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services import delivery_service
 from app.services.delivery_service import Delivery
-from app.services.ports import Envelope, Outcome
 from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Opener, Tick, act, timeline
@@ -148,6 +148,9 @@ class Breaking:
 
     def send(self, envelope: Envelope) -> Outcome:
         raise RuntimeError("out of memory")
+
+    def provider(self, address: str) -> str:
+        return "breaking"
 
 
 def test_a_channel_that_breaks_keeps_the_message_for_another_try(

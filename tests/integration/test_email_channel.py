@@ -14,9 +14,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from app.core.channel import Envelope
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.email import EmailChannel, FileTransport, SmtpTransport
-from app.services.ports import Envelope
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope(

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.core import channel as registry
 from app.core.config import Settings
-from app.core.vocabulary import Channel
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
@@ -41,7 +41,7 @@ def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: P
     answer = client.get(f"{PREFERENCES}/me", headers=user.headers)
     expected = {"id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
     assert answer.json() == [{**expected, "channel": channel} for channel in CHANNELS]
-    assert list(Channel) == CHANNELS
+    assert registry.CHANNELS.names() == CHANNELS
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

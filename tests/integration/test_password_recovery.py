@@ -9,11 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
 from app.db.session import Database
 from app.main import create_app
-from app.services.ports import Outcome
 from app.utils.service_locator import build_services
 from app.worker import Jobs
 from tests.answers import problem

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.core.config import SECRET_FILE, Settings, get_settings
 from app.core.errors import ConfigurationError
+from app.utils.service_locator import channel_settings, require_a_channel
 from tests.scenario import race
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def test_what_the_operator_says_beats_the_default_of_the_environment(
     assert getattr(settings, name.lower()) is (value == "true")
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "ELASTIC_WEBHOOK_TOKEN", "SMTP_HOST"])
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "ELASTIC_WEBHOOK_TOKEN"])
 @pytest.mark.parametrize("empty", [False, True], ids=["absent", "empty"])
 def test_production_names_the_setting_that_it_misses(
     monkeypatch: pytest.MonkeyPatch, missing: str, empty: bool
@@ -90,7 +91,13 @@ def test_production_names_the_setting_that_it_misses(
 
 def test_production_names_every_setting_that_it_misses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told = refusal(monkeypatch, {"ENVIRONMENT": "production"})
-    assert all(f"{name} is missing" in told for name in PRODUCTION if name != "ENVIRONMENT")
+    assert all(f"{name} is missing" in told for name in PRODUCTION if name not in ("ENVIRONMENT", "SMTP_HOST"))
+
+
+def test_production_without_a_channel_that_can_page_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_environment(monkeypatch, {**PRODUCTION, "SMTP_HOST": ""})
+    with pytest.raises(ConfigurationError, match="no channel could page anybody: SMTP_HOST is missing"):
+        require_a_channel(settings)
 
 
 @pytest.mark.parametrize("environment", [{}, PRODUCTION], ids=["development", "production"])
@@ -162,7 +169,8 @@ def test_the_file_is_read_and_the_environment_beats_it(monkeypatch: pytest.Monke
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
     example = ROOT / ".env.example"
     lines = [line for line in example.read_text().splitlines() if line and not line.startswith("#")]
-    assert sorted(line.partition("=")[0] for line in lines) == sorted(NAMES)
+    own = {field.upper() for settings in channel_settings().values() for field in type(settings).model_fields}
+    assert sorted(line.partition("=")[0] for line in lines) == sorted({*NAMES, *own})
     assert Settings(_env_file=example) == Settings(_env_file=None)
 
 

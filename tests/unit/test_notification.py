@@ -1,21 +1,18 @@
-"""By which channel a person is paged, what the message says, and what follows an attempt."""
+"""By which channel a person is paged, and what follows an attempt."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.services.notification import (
     GIVE_UP_AFTER,
-    MAX_SUBJECT,
     ChannelChoice,
     Person,
     follow_up,
-    page_message,
-    reset_message,
     route,
 )
-from app.services.ports import Outcome
 
 NOW = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
 EMAIL = ChannelChoice("email", is_enabled=True, address="ada@example.com")
@@ -81,36 +78,3 @@ def test_after_a_quarter_of_an_hour_a_message_is_dead() -> None:
     late = NOW + GIVE_UP_AFTER
     following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=9, first_attempt_at=NOW, now=late)
     assert following.status is DeliveryStatus.DEAD
-
-
-def page(title: str = "Disk full", note: str | None = None) -> tuple[str, str]:
-    message = page_message(
-        incident_id=7,
-        title=title,
-        severity="critical",
-        service="api",
-        description="97 %",
-        note=note,
-        url="https://pager.example.com",
-    )
-    return message.subject, message.body
-
-
-def test_a_page_says_how_bad_where_what_and_where_to_go() -> None:
-    subject, body = page(note="Call the vendor.")
-    assert subject == "[CRITICAL] api: Disk full (#7)"
-    for part in ("Call the vendor.", "critical", "97 %", "https://pager.example.com/v1/incidents/7/acknowledge"):
-        assert part in body
-
-
-def test_a_subject_is_one_short_line_whatever_the_title_is() -> None:
-    subject, _ = page(title="Disk\r\nBcc: everybody@example.com\x07\N{LINE SEPARATOR}" + "x" * 500)
-    assert subject.isprintable()
-    assert len(subject) == MAX_SUBJECT
-
-
-def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
-    message = reset_message(token="abc", url="https://pager.example.com", minutes=30)
-    assert "\nabc\n" in message.body
-    assert "https://pager.example.com/v1/auth/reset-password" in message.body
-    assert "30 minutes" in message.body

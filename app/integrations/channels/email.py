@@ -13,12 +13,18 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.channel import EMAIL, Channel, Envelope, Outcome, register
 from app.core.clock import utcnow
-from app.core.vocabulary import AttemptOutcome, Channel
-from app.services.ports import Envelope, Outcome
+from app.core.config import ChannelSettings, Settings
+from app.core.vocabulary import AttemptOutcome
+from app.schemas.types import Email
 
 REFUSED_FROM = 500  # RFC 5321, section 4.2.1: 4yz may be repeated, 5yz is final
 LOOPBACK_DOMAIN = "localhost"
+
+_address: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class Transport(Protocol):
@@ -89,7 +95,7 @@ class EmailChannel:
 
     sender: str
     transport: Transport
-    name: str = Channel.EMAIL
+    name: str = EMAIL
 
     def send(self, envelope: Envelope) -> Outcome:
         try:
@@ -101,6 +107,9 @@ class EmailChannel:
         except (smtplib.SMTPException, OSError, UnicodeError) as error:
             return _failure(error)
         return Outcome(AttemptOutcome.ACCEPTED, provider_id=message["Message-ID"])
+
+    def provider(self, address: str) -> str:
+        return self.transport.host if isinstance(self.transport, SmtpTransport) else LOOPBACK_DOMAIN
 
     def _compose(self, envelope: Envelope) -> EmailMessage:
         message = EmailMessage(policy=WIRE_FORMAT)
@@ -143,3 +152,33 @@ def _reply_text(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "; ".join(f"{code} {text!r}" for code, text in error.recipients.values())
     return str(error)
+
+
+@register
+class EmailType:
+    """Mail. Outside production it needs no server: it is written into files."""
+
+    name = EMAIL
+    settings_type = ChannelSettings
+    own_address: Literal["email", "phone_number"] | None = "email"
+    is_optional = False
+
+    def clean_address(self, address: str, own: ChannelSettings) -> str:
+        try:
+            return _address.validate_python(address)
+        except ValidationError as error:
+            raise ValueError("This is not an e-mail address.") from error
+
+    def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
+        if settings.smtp_host is None:
+            files = FileTransport(settings.data_dir / "mail")
+            return None if settings.is_production else EmailChannel(settings.smtp_from, files)
+        smtp = SmtpTransport(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            timeout_seconds=settings.smtp_timeout_seconds,
+            user=settings.smtp_user,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        )
+        return EmailChannel(settings.smtp_from, smtp)

@@ -1,0 +1,22 @@
+"""The slack channel: its addresses are kept, and nothing is sent by it yet."""
+
+from typing import Literal
+
+from app.core.channel import Channel, register
+from app.core.config import ChannelSettings, Settings
+
+
+@register
+class Slack:
+    """The channel type."""
+
+    name = "slack"
+    settings_type = ChannelSettings
+    own_address: Literal["email", "phone_number"] | None = None
+    is_optional = False
+
+    def clean_address(self, address: str, own: ChannelSettings) -> str:
+        return address
+
+    def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
+        return None

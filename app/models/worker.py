@@ -1,0 +1,24 @@
+"""The workers that are alive."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base_class import Base
+
+
+class WorkerHeartbeat(Base):
+    """What one worker last said of itself. `channels` has the state of each provider it sends to."""
+
+    __tablename__ = "worker_heartbeats"
+    __table_args__ = (Index(None, "last_seen_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    version: Mapped[str] = mapped_column(String(50))
+    started_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    channels: Mapped[dict[str, Any]]
