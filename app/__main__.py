@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m app serve | migrate | create-admin`."""
+"""The operator's commands: `python -m app serve | worker | migrate | create-admin`."""
 
 import argparse
 import signal
@@ -43,6 +43,22 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
+    """Escalate and send without serving. Any number of workers share the work of one database."""
+    import asyncio
+
+    from app.utils.service_locator import build_services, database_of, require_a_channel
+    from app.utils.startup import prepare, warn
+    from app.worker import work_until_told
+
+    require_a_channel(settings)
+    with database_of(settings) as database:
+        prepare(settings, database)
+        warn(settings)
+        asyncio.run(work_until_told(build_services(settings, database)))
+    return 0
+
+
 def migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Bring the database's schema up to date."""
     from app.db import migrations
@@ -79,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Incident Management System")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add(commands, "serve", serve)
+    _add(commands, "worker", worker)
     _add(commands, "migrate", migrate)
     admin = _add(commands, "create-admin", create_admin)
     admin.add_argument("email", metavar="EMAIL")

@@ -1,7 +1,6 @@
 """The application: middleware, routers, lifespan."""
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -20,7 +19,7 @@ from app.core.logging import configure_logging
 from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, warn
-from app.worker import Jobs, Worker
+from app.worker import working
 
 log = structlog.get_logger()
 
@@ -100,14 +99,9 @@ async def _working(app: FastAPI, services: Services) -> AsyncIterator[None]:
     if not services.settings.worker_enabled:
         yield
         return
-    senders = ThreadPoolExecutor(services.settings.worker_threads, thread_name_prefix="sender")
-    worker = Worker(Jobs(services.delivery, services.paging, senders), senders)
-    worker.start()
-    app.state.worker_health = worker.health
-    try:
+    async with working(services) as worker:
+        app.state.worker_health = worker.health
         yield
-    finally:
-        await worker.stop(grace_seconds=services.settings.shutdown_grace_seconds)
 
 
 app = create_app()

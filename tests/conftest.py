@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -205,10 +204,9 @@ def client(application: FastAPI, services: Services) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def jobs(services: Services) -> Iterator[Jobs]:
+def jobs(services: Services) -> Jobs:
     """The worker's jobs, run by the test instead of the scheduler."""
-    with ThreadPoolExecutor(1) as one_thread:
-        yield Jobs(services.delivery, services.paging, one_thread)
+    return Jobs(services.delivery, services.paging, width=0)
 
 
 @pytest.fixture

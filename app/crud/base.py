@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Result, Select, text
+from sqlalchemy import ColumnElement, CursorResult, Result, Select, func, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from app.db.base_class import Base
+from app.db.session import WAKE_CHANNEL
 
 Model = TypeVar("Model", bound=Base)
 
@@ -34,6 +35,14 @@ def _differ(old: Any, new: Any) -> bool:
 def affected(result: Result[*tuple[Any, ...]]) -> int:
     """How many rows an UPDATE or DELETE touched."""
     return cast("CursorResult[*tuple[Any, ...]]", result).rowcount
+
+
+def wake(session: Session, job: str) -> None:
+    """Wake the workers' job when this transaction is committed, once for all that it wrote."""
+    woken: set[str] = session.info.setdefault("woken", set())
+    if job not in woken:
+        woken.add(job)
+        session.execute(select(func.pg_notify(WAKE_CHANNEL, job)))
 
 
 @dataclass(frozen=True, slots=True)

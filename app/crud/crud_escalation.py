@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 READING_POLICIES = 0x1A5CE5
+HEALING = 0x1A5CEA
 KEPT = EscalationPolicy.deleted_at.is_(None)
 IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
     EscalationPolicy.version == EscalationPolicyVersion.version
@@ -125,6 +127,38 @@ class CRUDEscalation(CRUDBase[Escalation]):
             .execution_options(populate_existing=True)
         ).all()
         return [(row, incidents[row.incident_id]) for row in due]
+
+    def next_due(self, session: Session) -> datetime | None:
+        """When the next step is due."""
+        query = select(Escalation.next_run_at).where(Escalation.next_run_at.is_not(None))
+        return session.scalar(query.order_by(Escalation.next_run_at).limit(1))
+
+    def overdue(self, session: Session, *, before: datetime) -> int:
+        """How many steps were due before a time and have neither fired nor failed; counted up to 1,000."""
+        late = select(Escalation.id).where(Escalation.next_run_at < before, Escalation.quarantined_at.is_(None))
+        return session.scalar(select(func.count()).select_from(late.limit(1000).subquery())) or 0
+
+    def has_unreachable(self, session: Session) -> bool:
+        """True if an escalation goes on of which nobody could be reached."""
+        query = select(Escalation.id).where(
+            Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
+        )
+        return session.scalar(query.limit(1)) is not None
+
+    def forgotten(self, session: Session, incident_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """The incidents and policies of escalations that stand still, or run in another cycle, on open incidents."""
+        stands_still = (Escalation.state == EscalationState.STOPPED) & (Escalation.cycle == Incident.cycle)
+        is_elsewhere = (Escalation.state == EscalationState.RUNNING) & (Escalation.cycle != Incident.cycle)
+        query = (
+            select(Escalation.incident_id, Escalation.policy_id)
+            .join(Incident, Incident.id == Escalation.incident_id)
+            .where(Incident.id.in_(incident_ids), Incident.status == IncidentStatus.OPEN, stands_still | is_elsewhere)
+        )
+        return [(row.incident_id, row.policy_id) for row in session.execute(query)]
+
+    def try_heal(self, session: Session) -> bool:
+        """True for one worker at a time, until its transaction ends."""
+        return bool(session.scalar(select(func.pg_try_advisory_xact_lock(HEALING))))
 
     def of_incident(self, session: Session, incident_id: int) -> Sequence[Escalation]:
         """All escalations of an incident with their versions. The incident must be locked."""

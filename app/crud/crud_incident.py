@@ -130,6 +130,11 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return session.scalars(_with_escalations(query)).all()
 
+    def open_after(self, session: Session, after: int, *, limit: int) -> Sequence[int]:
+        """The ids of the open incidents that follow an id."""
+        query = select(Incident.id).where(Incident.status == IncidentStatus.OPEN, Incident.id > after)
+        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
+
     def lock_escalated_by(self, session: Session, policy_id: int, *, after: int, limit: int) -> Sequence[Incident]:
         """Unresolved incidents that a policy escalates or has escalated, beyond the id `after`, locked in order."""
         escalated = select(Escalation.incident_id).where(

@@ -1,17 +1,18 @@
 """The outbox."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
-from app.crud.base import CRUDBase, Page, affected
-from app.models import Incident, Notification, NotificationAttempt
+from app.crud.base import CRUDBase, Page, affected, wake
+from app.models import Incident, Notification, NotificationAttempt, NotificationPace
 
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 
@@ -32,6 +33,12 @@ class CRUDNotification(CRUDBase[Notification]):
             query = query.where(Notification.user_id == visible_to)
         return session.scalars(page.of(query, Notification.id, newest_first=True)).all()
 
+    def add_all(self, session: Session, objs: Sequence[Notification]) -> None:
+        """Insert messages, and wake the workers when the transaction is committed."""
+        super().add_all(session, objs)
+        if objs:
+            wake(session, "send")
+
     def unsent_of(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
         """Pages of an incident's cycle that nobody has begun to send."""
         return session.scalars(
@@ -39,16 +46,35 @@ class CRUDNotification(CRUDBase[Notification]):
                 Notification.incident_id == incident_id,
                 Notification.cycle == cycle,
                 Notification.status == DeliveryStatus.PENDING,
+                Notification.bundle_id.is_(None),
             )
         ).all()
 
+    def of_incident_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
+        """Every page of an incident's cycle."""
+        return session.scalars(
+            select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
+        ).all()
+
     def claim_due(
-        self, session: Session, *, at: datetime, lease_until: datetime, lease_token: UUID, limit: int
+        self,
+        session: Session,
+        channel: str | None,
+        *,
+        beside: Collection[str] = (),
+        at: datetime,
+        lease_until: datetime,
+        lease_token: UUID,
+        limit: int,
     ) -> Sequence[Notification]:
-        """Take due messages, oldest first, under a lease. Those that another worker holds are left to it."""
+        """Take due messages of a channel, oldest first, under a lease. Those that another worker holds are left to it.
+
+        Without a channel: those of all channels `beside` the given ones.
+        """
+        by = Notification.channel == channel if channel else Notification.channel.not_in(beside)
         due = (
             select(Notification.id)
-            .where(WAITING, Notification.next_attempt_at <= at)
+            .where(WAITING, ~Notification.is_held, by, Notification.next_attempt_at <= at)
             .order_by(Notification.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -66,6 +92,80 @@ class CRUDNotification(CRUDBase[Notification]):
         )
         return session.scalars(claimed, execution_options={"synchronize_session": False}).all()
 
+    def claim_fallbacks(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Notification, Incident]]:
+        """Lock pages that were not accepted in time or are dead: their incidents first, in order of ids."""
+        due = Notification.fallback_at <= at
+        candidates = session.execute(
+            select(Notification.id, Notification.incident_id)
+            .where(due, Notification.incident_id.is_not(None))
+            .order_by(Notification.fallback_at)
+            .limit(limit)
+        ).all()
+        locked = session.scalars(
+            select(Incident)
+            .where(Incident.id.in_({row.incident_id for row in candidates}))
+            .order_by(Incident.id)
+            .with_for_update(key_share=True, skip_locked=True)
+            .options(selectinload(Incident.escalations))
+            .execution_options(populate_existing=True)
+        ).all()
+        incidents = {incident.id: incident for incident in locked}
+        rows = session.scalars(
+            select(Notification)
+            .where(Notification.id.in_([row.id for row in candidates]), Notification.incident_id.in_(incidents), due)
+            .order_by(Notification.id)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
+        return [(row, incidents[row.incident_id]) for row in rows if row.incident_id is not None]
+
+    def held_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
+        """The recipients whose pages wait to be let go by now."""
+        return session.scalars(
+            select(Notification.recipient)
+            .where(Notification.is_held, Notification.channel == channel, Notification.next_attempt_at <= at)
+            .group_by(Notification.recipient)
+            .limit(limit)
+        ).all()
+
+    def lock_held(self, session: Session, channel: str, recipients: Collection[str]) -> Sequence[Notification]:
+        """All pages that wait for these recipients, oldest first."""
+        return session.scalars(
+            select(Notification)
+            .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
+            .order_by(Notification.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+
+    def unhold_beside(self, session: Session, channels: Collection[str]) -> None:
+        """Hold no page any more that goes by another channel than these."""
+        is_beside = Notification.is_held & Notification.channel.not_in(channels)
+        session.execute(update(Notification).where(is_beside).values(is_held=False))
+
+    def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
+        """The pages that a bundle names and that still wait for it."""
+        return session.scalars(
+            select(Notification)
+            .where(Notification.bundle_id == bundle_id, Notification.status == DeliveryStatus.PENDING)
+            .order_by(Notification.id)
+            .with_for_update()
+        ).all()
+
+    def lock_by_key(self, session: Session, key: UUID) -> Notification | None:
+        """The message of an idempotency key, locked."""
+        query = select(Notification).where(Notification.idempotency_key == key).with_for_update()
+        return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+    def named_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
+        """All pages that a bundle names, whatever became of them, locked."""
+        query = select(Notification).where(Notification.bundle_id == bundle_id).order_by(Notification.id)
+        return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
+
+    def defer(self, session: Session, id_: int, *, lease_token: UUID, until: datetime) -> bool:
+        """Give a message back that was claimed and not tried."""
+        values = {"status": DeliveryStatus.RETRY, "next_attempt_at": until, "attempt": Notification.attempt - 1}
+        return self.record(session, id_, lease_token=lease_token, values=values)
+
     def release_expired(self, session: Session, *, at: datetime) -> Sequence[int]:
         """Give back what a worker took and did not finish within its lease. It may have been sent."""
         return session.scalars(
@@ -80,7 +180,13 @@ class CRUDNotification(CRUDBase[Notification]):
         return Standing(row.status, row.cycle) if row else None
 
     def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> bool:
-        """End the lease with the outcome. False if the lease was lost: then nothing is written."""
+        """End the lease with the outcome. False if the lease was lost: then nothing is written.
+
+        What its provider has reported as delivered already is so, and not merely accepted.
+        """
+        if values["status"] is DeliveryStatus.ACCEPTED:
+            is_delivered = Notification.delivered_at.is_not(None)
+            values = {**values, "status": case((is_delivered, DeliveryStatus.DELIVERED), else_=DeliveryStatus.ACCEPTED)}
         result = session.execute(
             update(Notification)
             .where(Notification.id == id_, Notification.lease_token == lease_token)
@@ -89,5 +195,30 @@ class CRUDNotification(CRUDBase[Notification]):
         return affected(result) == 1
 
 
+class CRUDPace(CRUDBase[NotificationPace]):
+    def lock(
+        self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime
+    ) -> dict[str, NotificationPace]:
+        """The paces of recipients, made if there are none, locked in one order."""
+        new = [
+            {"recipient": recipient, "channel": channel, "tokens": tokens, "refilled_at": at}
+            for recipient in sorted(recipients)
+        ]
+        session.execute(insert(NotificationPace).values(new).on_conflict_do_nothing())
+        rows = session.scalars(
+            select(NotificationPace)
+            .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
+            .order_by(NotificationPace.recipient)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return {row.recipient: row for row in rows}
+
+    def forget(self, session: Session, *, before: datetime) -> int:
+        """Forget the paces of whom nothing was sent to lately: they are full again."""
+        return affected(session.execute(delete(NotificationPace).where(NotificationPace.refilled_at < before)))
+
+
+crud_pace = CRUDPace(NotificationPace)
 crud_notification = CRUDNotification(Notification)
 crud_attempt = CRUDBase(NotificationAttempt)

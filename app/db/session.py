@@ -1,14 +1,17 @@
 """The engine, and the one way to a transaction."""
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
 # What no statement of ours may exceed: a lock that is not given, a client that went away within a transaction.
@@ -52,6 +55,26 @@ class Database:
             with self.bind.connect() as connection:
                 yield connection
 
+    def notifications(self, seconds: float, is_over: Callable[[], bool]) -> Iterator[str]:
+        """What is notified on the workers' channel, until it is over; that is asked every so many seconds.
+
+        It has a connection of its own, beside the pool. Raises OperationalError when that is lost.
+        """
+        connection = connect_alone(self.bind)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {WAKE_CHANNEL}")
+            while not is_over():
+                readable, _, _ = select.select([connection], [], [], seconds)
+                if readable:
+                    connection.poll()
+                    yield from dict.fromkeys(notice.payload for notice in connection.notifies)
+                    connection.notifies.clear()
+        except psycopg2.Error as error:
+            raise OperationalError("LISTEN", {}, error) from error
+        finally:
+            connection.close()
+
     def revive(self) -> None:
         """Bring a server back that is ours to start. Another's is not."""
         if self._revive is not None:
@@ -61,6 +84,15 @@ class Database:
         """Close every idle connection."""
         if isinstance(self.bind, Engine):
             self.bind.dispose()
+
+
+def connect_alone(bind: Engine | Connection) -> Any:
+    """A psycopg2 connection outside the pool, without a transaction."""
+    fairy = bind.engine.raw_connection()
+    fairy.detach()
+    connection: Any = fairy.dbapi_connection
+    connection.set_session(autocommit=True)
+    return connection
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,17 +11,21 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import Channel, Envelope, Outcome
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind, TimelineEventType
-from app.crud import crud_attempt, crud_incident, crud_notification
+from app.core.crash_points import reach
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
+from app.crud import crud_attempt, crud_notification, crud_user
 from app.crud.base import now
-from app.db.session import Database
+from app.db.session import Database, is_unavailable
 from app.models import Notification, NotificationAttempt
-from app.services.notification import FollowUp, follow_up
-from app.services.timeline_service import record
+from app.services import outcome_service, pace_service
+from app.services.breaker import Breakers
+from app.services.notification import follow_up
 
 log = structlog.get_logger()
 
-ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
+PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
+DEACTIVATED = "The recipient's account was deactivated."
+RECORD_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Delivery:
     database: Database
     channels: Mapping[str, Channel]
     lease: timedelta
+    breakers: Breakers = field(default_factory=Breakers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,22 @@ class Attempt:
     latency_ms: int
 
 
-def send_due(delivery: Delivery, executor: Executor, *, limit: int) -> int:
-    """Claim due messages and send them side by side. Returns how many there were."""
-    claimed = _claim(delivery, limit=limit)
-    for _ in executor.map(lambda message: _send_one(delivery, message), claimed):
-        pass
-    return len(claimed)
+def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[Notification]:
+    """Take due messages of a channel under a lease; without a channel, those that no channel here can send."""
+    with delivery.database.transaction() as session:
+        at = now(session)
+        claimed = crud_notification.claim_due(
+            session,
+            channel,
+            beside=list(delivery.channels),
+            at=at,
+            lease_until=at + delivery.lease,
+            lease_token=uuid4(),
+            limit=limit,
+        )
+    if claimed:
+        reach("claimed")
+    return claimed
 
 
 def release_expired(session: Session) -> int:
@@ -59,25 +73,23 @@ def release_expired(session: Session) -> int:
     return len(released)
 
 
-def _claim(delivery: Delivery, *, limit: int) -> Sequence[Notification]:
-    with delivery.database.transaction() as session:
-        at = now(session)
-        return crud_notification.claim_due(
-            session, at=at, lease_until=at + delivery.lease, lease_token=uuid4(), limit=limit
-        )
-
-
-def _send_one(delivery: Delivery, message: Notification) -> None:
-    """Send one claimed message, unless it is void by now, and record what came of it."""
+def send(delivery: Delivery, message: Notification) -> None:
+    """Send one claimed message, unless it is void by now, and record what came of it. Never raises."""
     log_fields = {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
     try:
+        if (wait := _wait_seconds(delivery, message)) > 0:
+            give_back(delivery, message, wait_seconds=wait)
+            log.info("delivery_deferred", wait_seconds=round(wait, 1), **log_fields)
+            return
         began_at = _moment_to_send(delivery, message)
         if began_at is None:
             log.info("delivery_cancelled", **log_fields)
             return
+        reach("before_send")
         attempt = _attempt(delivery, message, began_at)
-        with delivery.database.transaction() as session:
-            is_recorded = _record(session, message, attempt)
+        reach("after_send")
+        is_recorded = _record_in_time(delivery, message, attempt)
+        reach("recorded")
     except Exception:
         # The lease stays and will expire: the message is sent again rather than lost.
         log.exception("delivery_interrupted", **log_fields)
@@ -86,13 +98,34 @@ def _send_one(delivery: Delivery, message: Notification) -> None:
     log.info(event, result=attempt.outcome.result, latency_ms=attempt.latency_ms, attempt=message.attempt, **log_fields)
 
 
+def give_back(delivery: Delivery, message: Notification, *, wait_seconds: float = 0.0) -> None:
+    """End the lease of a message that was not tried: it is due again after a while, with as many attempts as before."""
+    with delivery.database.transaction() as session:
+        until = now(session) + timedelta(seconds=wait_seconds)
+        crud_notification.defer(session, message.id, lease_token=_lease_of(message), until=until)
+
+
+def _wait_seconds(delivery: Delivery, message: Notification) -> float:
+    channel = delivery.channels.get(message.channel)
+    if channel is None:
+        return 0.0
+    return delivery.breakers.wait_seconds(channel.name, channel.provider(message.address), now=time.monotonic())
+
+
 def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | None:
     """The time, or None after cancelling a page whose incident somebody has acknowledged meanwhile."""
     with delivery.database.transaction() as session:
         at = now(session)
-        if _is_still_wanted(session, message):
+        if message.kind is NotificationKind.BUNDLE:
+            is_wanted = _rewrite_bundle(session, message, at=at)
+        else:
+            is_wanted = _is_still_wanted(session, message)
+        if is_wanted and _is_active(session, message):
             return at
-        _end(session, message, {"status": DeliveryStatus.CANCELLED, "ended_at": at})
+        values: dict[str, Any] = {"status": DeliveryStatus.CANCELLED, "ended_at": at, "fallback_at": None}
+        if is_wanted:
+            values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind in PAGES else None}
+        outcome_service.end(session, message, values)
         return None
 
 
@@ -103,25 +136,66 @@ def _is_still_wanted(session: Session, message: Notification) -> bool:
     return standing is not None and standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
 
 
+def _is_active(session: Session, message: Notification) -> bool:
+    return message.user_id is None or bool(crud_user.active(session, [message.user_id]))
+
+
+def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
+    """Leave out of a bundle what is void by now. False if nothing is left."""
+    pages = crud_notification.bundled_in(session, bundle.id)
+    wanted = [page for page in pages if _is_still_wanted(session, page)]
+    for page in pages:
+        if page not in wanted:
+            page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, None
+    if wanted and len(wanted) < len(bundle.facts["incidents"]):
+        pace_service.write(session, bundle, wanted)
+    return bool(wanted)
+
+
 def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> Attempt:
     channel = delivery.channels.get(message.channel)
     started = time.monotonic()
     if channel is None:
         outcome = Outcome(AttemptOutcome.RETRY, error=f"The channel {message.channel} is not set up here.")
     else:
-        outcome = channel.send(
-            Envelope(
-                address=message.address,
-                subject=message.subject,
-                body=message.body,
-                idempotency_key=message.idempotency_key,
-                incident_id=message.incident_id,
-                kind=message.kind,
-                html=message.html,
-                facts=message.facts,
-            )
-        )
+        outcome = channel.send(_envelope(message))
+        _count(delivery, channel, message, outcome)
     return Attempt(outcome, began_at, latency_ms=round((time.monotonic() - started) * 1000))
+
+
+def _envelope(message: Notification) -> Envelope:
+    return Envelope(
+        address=message.address,
+        subject=message.subject,
+        body=message.body,
+        idempotency_key=message.idempotency_key,
+        incident_id=message.incident_id,
+        kind=message.kind,
+        html=message.html,
+        facts=message.facts,
+    )
+
+
+def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome) -> None:
+    """Tell the circuit breaker. A refusal of one address is the provider's work done."""
+    error = (outcome.error or "temporary failure") if outcome.result is AttemptOutcome.RETRY else None
+    provider = channel.provider(message.address)
+    if delivery.breakers.record(channel.name, provider, message.id, error=error, now=time.monotonic()):
+        log.warning("circuit_breaker_moved", channel=channel.name, provider=provider, is_open=error is not None)
+
+
+def _record_in_time(delivery: Delivery, message: Notification, attempt: Attempt) -> bool:
+    """Record the outcome; while the database is away, try again until the lease would have expired."""
+    deadline = time.monotonic() + delivery.lease.total_seconds()
+    while True:
+        try:
+            with delivery.database.transaction() as session:
+                return _record(session, message, attempt)
+        except Exception as error:
+            if not is_unavailable(error) or time.monotonic() > deadline:
+                raise
+            log.warning("delivery_not_recorded_yet", notification_id=message.id)
+            time.sleep(RECORD_PAUSE_SECONDS)
 
 
 def _record(session: Session, message: Notification, attempt: Attempt) -> bool:
@@ -129,20 +203,14 @@ def _record(session: Session, message: Notification, attempt: Attempt) -> bool:
     at = now(session)
     first_attempt_at = message.first_attempt_at or attempt.began_at
     following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, now=at)
+    crud_attempt.stage(session, _attempt_row(message.id, attempt))
     values: dict[str, Any] = {
-        "status": following.status,
         "next_attempt_at": following.next_attempt_at,
         "first_attempt_at": first_attempt_at,
         "last_error": attempt.outcome.error,
         "provider_id": attempt.outcome.provider_id,
-        "accepted_at": at if following.status is DeliveryStatus.ACCEPTED else None,
-        "ended_at": at if following.status in ENDED else None,
     }
-    crud_attempt.stage(session, _attempt_row(message.id, attempt))
-    if not _end(session, message, values):
-        return False
-    _tell_timeline(session, message, following, attempt, at=at)
-    return True
+    return outcome_service.settle(session, message, following.status, values, attempt.outcome, at=at)
 
 
 def _attempt_row(notification_id: int, attempt: Attempt) -> NotificationAttempt:
@@ -156,36 +224,7 @@ def _attempt_row(notification_id: int, attempt: Attempt) -> NotificationAttempt:
     )
 
 
-def _end(session: Session, message: Notification, values: dict[str, Any]) -> bool:
-    """End the lease. The text of a password mail is a secret: it is kept no longer than it is needed."""
-    is_secret = message.kind is NotificationKind.PASSWORD_RESET
-    if is_secret and values["status"] in ENDED:
-        values = {**values, "body": "", "html": None, "facts": {}}
-    return crud_notification.record(session, message.id, lease_token=_lease_of(message), values=values)
-
-
 def _lease_of(message: Notification) -> UUID:
     if message.lease_token is None:
         raise ValueError(f"notification {message.id} was not claimed")
     return message.lease_token
-
-
-def _tell_timeline(
-    session: Session, message: Notification, following: FollowUp, attempt: Attempt, *, at: datetime
-) -> None:
-    """A page that arrived or never will is part of the incident's record."""
-    incident = crud_incident.get(session, message.incident_id) if message.incident_id else None
-    if incident is None or following.status not in ENDED:
-        return
-    sent = following.status is DeliveryStatus.ACCEPTED
-    event_type = TimelineEventType.NOTIFICATION_SENT if sent else TimelineEventType.NOTIFICATION_FAILED
-    verb = "was sent to" if sent else "could not be sent to"
-    record(
-        session,
-        incident,
-        event_type,
-        f"A page {verb} {message.recipient} by {message.channel}.",
-        at=at,
-        notification_id=message.id,
-        error=attempt.outcome.error,
-    )

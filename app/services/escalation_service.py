@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import crud_assignment, crud_policy
+from app.crud.base import wake
 from app.crud.crud_escalation import ActivePolicy
 from app.models import Escalation, Incident
 from app.services import escalation
@@ -20,10 +21,10 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
     for incident in incidents:
-        facts = _facts(incident, assigned)
+        facts = facts_of(incident, assigned)
         for policy in policies:
             if escalation.matches(policy.conditions, facts):
-                _start(session, incident, policy, now=now)
+                begin(session, incident, policy, now=now)
 
 
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
@@ -31,7 +32,7 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     if incident.status is not IncidentStatus.OPEN:
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id])
-    facts = _facts(incident, assigned)
+    facts = facts_of(incident, assigned)
     policies = _policies(session)
     matching = {p.policy_id: p for p in policies if escalation.matches(p.conditions, facts)}
     present = {e.policy_id: e for e in incident.escalations}
@@ -40,7 +41,7 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
     for policy_id, policy in matching.items():
         if policy_id not in present or present[policy_id].state is EscalationState.ENDED:
-            _start(session, incident, policy, now=now)
+            begin(session, incident, policy, now=now)
 
 
 def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, now: datetime) -> None:
@@ -48,8 +49,8 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
-        if escalation.matches(policy.conditions, _facts(incident, assigned)):
-            _start(session, incident, policy, now=now)
+        if escalation.matches(policy.conditions, facts_of(incident, assigned)):
+            begin(session, incident, policy, now=now)
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
@@ -87,10 +88,11 @@ def restart(session: Session, incident: Incident, row: Escalation, *, now: datet
     same = ActivePolicy(
         version.policy_id, version.policy.name, version.id, version.conditions, version.steps, version.repeat
     )
-    _start(session, incident, same, now=now)
+    begin(session, incident, same, now=now)
 
 
-def _start(session: Session, incident: Incident, policy: ActivePolicy, *, now: datetime) -> None:
+def begin(session: Session, incident: Incident, policy: ActivePolicy, *, now: datetime) -> None:
+    """Begin a policy's escalation of an incident, in a new loop if it was there before."""
     due_at = escalation.first_due(escalation.delays_of(policy.steps), now)
     row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
     if row is None:
@@ -105,6 +107,9 @@ def _start(session: Session, incident: Incident, policy: ActivePolicy, *, now: d
     row.repeats_left = policy.repeat
     row.has_reached = False
     row.next_run_at = due_at
+    row.unreachable_since = None
+    if due_at <= now:
+        wake(session, "plan")
     row.attempts = 0
     row.quarantined_at = row.last_error = None
     record(
@@ -118,7 +123,8 @@ def _start(session: Session, incident: Incident, policy: ActivePolicy, *, now: d
     )
 
 
-def _facts(incident: Incident, assigned: set[int]) -> escalation.Facts:
+def facts_of(incident: Incident, assigned: set[int]) -> escalation.Facts:
+    """What conditions can ask of an incident. `assigned` has the ids of those that somebody works on."""
     return escalation.Facts(
         severity=incident.severity,
         service=incident.service,

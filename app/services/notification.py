@@ -1,6 +1,6 @@
 """Decides by which channel a person is paged, and what follows an attempt to send a message."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60))
 GIVE_UP_AFTER = timedelta(minutes=15)
+FALL_BACK_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,14 @@ def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -
     else:
         chosen = usable[:1]
     return Route(tuple(Page(person, c.channel, c.address or "") for c in chosen), skips)
+
+
+def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str]) -> Page | None:
+    """The person's first usable channel that was not tried yet, whatever the action named."""
+    for choice in person.choices:
+        if choice.channel not in tried and _obstacle(choice, set_up) is None:
+            return Page(person, choice.channel, choice.address or "")
+    return None
 
 
 def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:

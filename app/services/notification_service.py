@@ -12,11 +12,11 @@ from app.core.security import PageLink
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification
 from app.crud.base import Page as ListPage
-from app.models import EscalationEvent, Incident, Notification, User
+from app.models import Incident, Notification, User
 from app.services import message_service
 from app.services.message import Message, page_facts
 from app.services.message_service import Composer
-from app.services.notification import Page, Person, Skip, route
+from app.services.notification import FALL_BACK_AFTER, Page, Person, Skip, route
 from app.services.ports import Paging
 
 
@@ -54,11 +54,17 @@ def plan(
 ) -> Plan:
     """Decide by which channel each person is paged, and write the message."""
     routes = [route(person, named, paging.channels) for person in people]
+    pages = [page for found in routes for page in found.pages]
+    skips = tuple(skip for found in routes for skip in found.skips)
+    return written(session, incident, pages, paging, at=at, note=note) + Plan(skips=skips)
+
+
+def written(
+    session: Session, incident: Incident, pages: Sequence[Page], paging: Paging, *, at: datetime, note: str | None
+) -> Plan:
+    """The pages with what they will say, each with its person's own link."""
     composer = message_service.composer(session)
-    pages = tuple(
-        _written(incident, page, paging, composer, at=at, note=note) for found in routes for page in found.pages
-    )
-    return Plan(pages, tuple(skip for found in routes for skip in found.skips))
+    return Plan(tuple(_written(incident, page, paging, composer, at=at, note=note) for page in pages))
 
 
 def _written(
@@ -75,48 +81,51 @@ def enqueue(
     planned: Plan,
     *,
     at: datetime,
-    event: EscalationEvent | None,
+    event_id: int | None,
     kind: NotificationKind = NotificationKind.PAGE,
     is_exempt: bool = False,
+    fallback_of: int | None = None,
 ) -> None:
-    """Write the pages into the outbox. One joins an unsent page of this cycle to the same person and channel."""
+    """Write the pages into the outbox. One joins an unsent page of this cycle to the same person and channel.
+
+    They wait for their person's pace, unless they are exempt.
+    """
     waiting = {
         (sent.recipient, sent.channel) for sent in crud_notification.unsent_of(session, incident.id, incident.cycle)
     }
     messages = [
-        _outbox_row(incident, item, at=at, event=event, kind=kind, is_exempt=is_exempt)
+        Notification(
+            event_id=event_id,
+            incident_id=incident.id,
+            cycle=incident.cycle,
+            kind=kind,
+            is_exempt=is_exempt,
+            is_held=not is_exempt,
+            fallback_of=fallback_of,
+            fallback_at=at + FALL_BACK_AFTER,
+            next_attempt_at=at,
+            created_at=at,
+            **_content(item),
+        )
         for item in planned.pages
         if is_exempt or (item.page.person.key, item.page.channel) not in waiting
     ]
     crud_notification.add_all(session, messages)
 
 
-def _outbox_row(
-    incident: Incident,
-    planned: PlannedPage,
-    *,
-    at: datetime,
-    event: EscalationEvent | None,
-    kind: NotificationKind,
-    is_exempt: bool,
-) -> Notification:
-    return Notification(
-        event_id=event.id if event else None,
-        incident_id=incident.id,
-        cycle=incident.cycle,
-        user_id=planned.page.person.user_id,
-        recipient=planned.page.person.key,
-        channel=planned.page.channel,
-        address=planned.page.address,
-        kind=kind,
-        is_exempt=is_exempt,
-        subject=planned.message.subject,
-        body=planned.message.body,
-        html=planned.message.html,
-        facts=planned.facts,
-        next_attempt_at=at,
-        created_at=at,
-    )
+def _content(planned: PlannedPage) -> dict[str, Any]:
+    """To whom and what. An alert's metadata may be large: templates saw it, the outbox does not keep it."""
+    incident = {name: value for name, value in planned.facts["incident"].items() if name != "metadata"}
+    return {
+        "user_id": planned.page.person.user_id,
+        "recipient": planned.page.person.key,
+        "channel": planned.page.channel,
+        "address": planned.page.address,
+        "subject": planned.message.subject,
+        "body": planned.message.body,
+        "html": planned.message.html,
+        "facts": {**planned.facts, "incident": incident},
+    }
 
 
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
@@ -136,7 +145,7 @@ def enqueue_password_reset(session: Session, user: User, token: str, *, at: date
         next_attempt_at=at,
         created_at=at,
     )
-    crud_notification.stage(session, row)
+    crud_notification.add_all(session, [row])
 
 
 def summary(planned: Plan) -> dict[str, Any]:

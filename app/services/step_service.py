@@ -43,6 +43,13 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
     return len(due)
 
 
+def seconds_to_next(session: Session, *, within: float) -> float | None:
+    """In how many seconds the next step is due, if it is within so many."""
+    due_at = crud_escalation.next_due(session)
+    seconds = (due_at - now(session)).total_seconds() if due_at else within
+    return max(seconds, 0.0) if seconds < within else None
+
+
 def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
     """Fire the next step of every matching policy at once; page the admins if none matches.
 
@@ -121,7 +128,7 @@ def _fire(
         incident,
         result.planned,
         at=at,
-        event=event,
+        event_id=event.id,
         kind=kind,
         is_exempt=kind is NotificationKind.MANUAL_PAGE or has_changed_status,
     )
@@ -176,21 +183,31 @@ def _reschedule(
     position = Position(row.loop, row.step, row.repeats_left)
     delays = escalation.delays_of(row.version.steps)
     decision = escalation.evaluate(delays, position, at, has_reached=result.has_reached is not False)
-    if decision.ends_loop and not row.has_reached and not _is_reaching_admins(session, incident, paging, event, at):
-        decision = escalation.retry_unreachable(position, at)
+    row.unreachable_since = None if row.has_reached else row.unreachable_since
+    if decision.ends_loop and not row.has_reached:
+        if _page_admins(session, incident, paging, at=at, event=event, kind=NotificationKind.PAGE):
+            row.unreachable_since = None
+        else:
+            _say_unreachable(session, incident, at=at)
+            row.unreachable_since = row.unreachable_since or at
+            decision = escalation.retry_unreachable(position, at)
     _settle(row, decision)
 
 
-def _is_reaching_admins(
-    session: Session, incident: Incident, paging: Paging, event: EscalationEvent, at: datetime
-) -> bool:
-    """A whole loop reached nobody: page the admins. False, with an alarm, if they cannot be reached either."""
-    if _page_admins(session, incident, paging, at=at, event=event, kind=NotificationKind.PAGE):
-        return True
+def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+    """No page of a finished escalation arrived anywhere: say so, and fire its last step again in a while."""
+    _say_unreachable(session, incident, at=at)
+    for row in crud_escalation.of_incident(session, incident.id):
+        row.unreachable_since = row.unreachable_since or at
+        if row.state is EscalationState.FINISHED and row.cycle == incident.cycle:
+            row.state = EscalationState.RUNNING
+            _settle(row, escalation.retry_unreachable(Position(row.loop, row.step, 0), at))
+
+
+def _say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
     description = "Nobody could be paged, not even an administrator."
     record(session, incident, TimelineEventType.NOBODY_REACHABLE, description, at=at)
     log.error("nobody_reachable", incident_id=incident.id)
-    return False
 
 
 def _settle(row: Escalation, decision: Decision) -> None:
@@ -221,7 +238,8 @@ def _page_admins(
         session, incident, recipient_service.admins(session), paging, at=at, named=None, note=note
     )
     is_exempt = kind is NotificationKind.MANUAL_PAGE
-    notification_service.enqueue(session, incident, planned, at=at, event=event, kind=kind, is_exempt=is_exempt)
+    event_id = event.id if event else None
+    notification_service.enqueue(session, incident, planned, at=at, event_id=event_id, kind=kind, is_exempt=is_exempt)
     return bool(planned.pages)
 
 

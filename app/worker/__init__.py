@@ -4,6 +4,6 @@ The scheduler only wakes. What is due stands in the database, and any number of 
 """
 
 from app.worker.jobs import Jobs
-from app.worker.scheduler import Worker
+from app.worker.running import work_until_told, working
 
-__all__ = ["Jobs", "Worker"]
+__all__ = ["Jobs", "work_until_told", "working"]

@@ -1,7 +1,6 @@
 """What the worker does when it is woken. Each job goes on in batches until nothing is due."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from threading import Event
 
 import structlog
@@ -11,70 +10,115 @@ from app.db.session import Database
 from app.services import (
     auth_service,
     delivery_service,
+    fallback_service,
+    health_service,
     idempotency_service,
     incident_service,
+    pace_service,
     policy_service,
     step_service,
 )
 from app.services.delivery_service import Delivery
+from app.services.health_service import Pulse
 from app.services.ports import Paging
+from app.worker.lane import Lane
 
 log = structlog.get_logger()
 
 BATCH = 100
+NO_CHANNEL = "other"
 
 
 class Jobs:
-    """The jobs of one process. `stopping` ends each of them after its current batch."""
+    """The jobs of one process. `stopping` ends each of them after its current batch.
 
-    def __init__(self, delivery: Delivery, paging: Paging, senders: Executor) -> None:
+    Messages are sent `width` side by side on each channel; with 0 one after the other, by the caller.
+    """
+
+    def __init__(self, delivery: Delivery, paging: Paging, *, width: int) -> None:
         self.stopping = Event()
         self._database: Database = delivery.database
-        self._delivery = delivery
+        self._breakers = delivery.breakers
         self._paging = paging
-        self._senders = senders
+        self._pulse = Pulse()
+        names: list[str | None] = [*delivery.channels, None]
+        self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
 
     def plan(self) -> None:
-        """End snoozes, carry policy changes on, fire the steps that are due."""
+        """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted."""
         done = {
             "snoozes_ended": self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
             "policy_spread": self._batches(policy_service.spread_next, 1),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
+            "leases_released": self._batches(delivery_service.release_expired, BATCH),
+            "fell_back": self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), BATCH),
+            "healed": self._once(lambda s: health_service.heal(s, self._pulse)),
         }
         if any(done.values()):
             log.info("plan_tick", **done)
 
     def send(self) -> None:
-        """Send what is due in the outbox."""
-        released = self._batches(delivery_service.release_expired, BATCH)
-        sent = 0
-        while not self.stopping.is_set():
-            taken = delivery_service.send_due(self._delivery, self._senders, limit=BATCH)
-            sent += taken
-            if taken < BATCH:
-                break
-        if sent or released:
-            log.info("send_tick", taken=sent, released=released)
+        """Send what is due in the outbox, channel after channel."""
+        for name in self.lanes:
+            self.send_by(name)
+
+    def send_by(self, lane: str) -> None:
+        """Send what is due on one channel."""
+        taken = self.lanes[lane].drain()
+        if taken:
+            log.info("send_tick", channel=lane, taken=taken)
+
+    def seconds_to_next_step(self, within: float) -> float | None:
+        """When the next step is due, if that is within so many seconds."""
+        with self._database.transaction() as session:
+            return step_service.seconds_to_next(session, within=within)
+
+    def beat(self) -> None:
+        """Say that this worker is alive, and how its providers are."""
+        with self._database.transaction() as session:
+            health_service.beat(session, self._pulse, self._breakers.report())
+
+    def leave(self) -> None:
+        """Say that this worker has ended."""
+        with self._database.transaction() as session:
+            health_service.leave(session, self._pulse)
+
+    def is_well(self) -> bool:
+        """True if nothing is overdue and nobody has to be reached in vain."""
+        with self._database.transaction() as session:
+            return health_service.is_well(session)
 
     def clean_up(self) -> None:
-        """Forget what no longer counts: old answers, dead sessions, expired reset tokens."""
+        """Forget what no longer counts: old answers, dead sessions, expired reset tokens, full buckets."""
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
-        if answers or sessions or tokens:
-            log.info("clean_up_tick", answers=answers, sessions=sessions, reset_tokens=tokens)
+            paces = pace_service.forget_old(session)
+            workers = health_service.forget_old(session)
+        if answers or sessions or tokens or paces or workers:
+            log.info(
+                "clean_up_tick", answers=answers, sessions=sessions, reset_tokens=tokens, paces=paces, workers=workers
+            )
 
     def revive_database(self) -> None:
         """Bring an embedded database back whose server was killed."""
         self._database.revive()
 
+    def close(self) -> None:
+        """Let the senders go."""
+        for lane in self.lanes.values():
+            lane.close()
+
+    def _once(self, job: Callable[[Session], int]) -> int:
+        with self._database.transaction() as session:
+            return job(session)
+
     def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
         """Do batches, each in a transaction of its own, until one is not full. Returns how many rows there were."""
         total = 0
         while not self.stopping.is_set():
-            with self._database.transaction() as session:
-                done = one_batch(session)
+            done = self._once(one_batch)
             total += done
             if done < full:
                 break

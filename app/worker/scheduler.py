@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from threading import Lock
+from functools import partial
+from threading import Event, Lock
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor as SchedulerThreads
@@ -14,25 +14,46 @@ from app.core.clock import utcnow
 from app.db.session import is_unavailable
 from app.schemas.health import WorkerHealth
 from app.worker.jobs import Jobs
+from app.worker.listener import Listener
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 1
+BEAT_SECONDS = 5
 CLEAN_UP_SECONDS = 3600
 STALLED_AFTER = timedelta(seconds=60)
+WELL_WITHIN = timedelta(seconds=5)
+SEND = "send"
 
 
 class Worker:
     """Wakes the jobs of one process, and tells whether they come through."""
 
-    def __init__(self, jobs: Jobs, senders: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        listener: Listener,
+        *,
+        ping: Callable[[], None] | None = None,
+        ping_seconds: int = 60,
+    ) -> None:
         self._jobs = jobs
-        self._senders = senders
+        self._listener = listener
+        self._ping = ping
         self._started_at: datetime | None = None
         self._last_tick_at: datetime | None = None
-        table = {"plan": (jobs.plan, TICK_SECONDS), "send": (jobs.send, TICK_SECONDS)}
-        self._table = table | {"clean_up": (jobs.clean_up, CLEAN_UP_SECONDS)}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        sends = {f"{SEND}:{name}": (partial(jobs.send_by, name), TICK_SECONDS) for name in jobs.lanes}
+        self._table: dict[str, tuple[Callable[[], None], int]] = {
+            "plan": (self._plan, TICK_SECONDS),
+            **sends,
+            "beat": (jobs.beat, BEAT_SECONDS),
+            "clean_up": (jobs.clean_up, CLEAN_UP_SECONDS),
+        }
+        if ping is not None:
+            self._table["dead_man"] = (self._ping_if_well, ping_seconds)
         self._locks = {name: Lock() for name in self._table}
+        self._wanted = {name: Event() for name in self._table}
         self._scheduler = AsyncIOScheduler(
             executors={"default": SchedulerThreads(len(self._table))},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -41,11 +62,21 @@ class Worker:
 
     def start(self) -> None:
         """Begin to wake the jobs. Must be called on the event loop."""
-        for name, (job, seconds) in self._table.items():
-            self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name, job], id=name)
+        self._loop = asyncio.get_running_loop()
+        for name, (_, seconds) in self._table.items():
+            self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name)
         self._scheduler.start()
+        self._listener.start(self.wake)
         self._started_at = utcnow()
         log.info("worker_started", jobs=sorted(self._table))
+
+    def wake(self, name: str) -> None:
+        """Run a job at once, or once more if it runs already; `send` is the job of every channel. From any thread."""
+        for job in self._table:
+            if job == name or job.partition(":")[0] == name:
+                self._wanted[job].set()
+                if self._loop is not None and not self._jobs.stopping.is_set():
+                    self._loop.call_soon_threadsafe(self._run_soon, job)
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Wake nobody any more and wait for what is in flight, up to the deadline.
@@ -54,9 +85,12 @@ class Worker:
         """
         self._jobs.stopping.set()
         self._scheduler.pause()
+        self._listener.stop()
         is_idle = await asyncio.to_thread(self._wait_until_idle, grace_seconds)
         self._scheduler.shutdown(wait=False)
-        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._jobs.close()
+        if is_idle:
+            await asyncio.to_thread(self._leave)
         log.info("worker_stopped", is_idle=is_idle)
 
     def health(self) -> WorkerHealth:
@@ -68,15 +102,45 @@ class Worker:
             return WorkerHealth(status="stalled", last_tick_at=self._last_tick_at)
         return WorkerHealth(status="ok" if self._last_tick_at else "starting", last_tick_at=self._last_tick_at)
 
-    def _run(self, name: str, job: Callable[[], None]) -> None:
+    def _run_soon(self, name: str) -> None:
+        """On the loop: let the scheduler run a job now instead of at its next tick."""
+        if self._scheduler.running and not self._locks[name].locked():
+            self._scheduler.modify_job(name, next_run_time=utcnow())
+
+    def _run(self, name: str) -> None:
+        """Do a job, and again as long as somebody has woken it meanwhile."""
         with self._locks[name]:
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001 - the next tick tries again
-                self._report(name, error)
-                return
-        if name == "plan":
-            self._last_tick_at = utcnow()
+            while True:
+                self._wanted[name].clear()
+                try:
+                    self._table[name][0]()
+                except Exception as error:  # noqa: BLE001 - the next tick tries again
+                    self._report(name, error)
+                    return
+                if not self._wanted[name].is_set() or self._jobs.stopping.is_set():
+                    return
+
+    def _plan(self) -> None:
+        self._jobs.plan()
+        self._last_tick_at = utcnow()
+        # A tick comes every second; a step that is due before that is fired at its moment.
+        seconds = self._jobs.seconds_to_next_step(TICK_SECONDS)
+        if seconds is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.wake, "plan")
+
+    def _ping_if_well(self) -> None:
+        """Tell the outside that all is well; silence is the alarm."""
+        is_ticking = self._last_tick_at is not None and utcnow() - self._last_tick_at < WELL_WITHIN
+        if self._ping is None or not is_ticking or not self._jobs.is_well():
+            log.error("dead_man_withheld", is_ticking=is_ticking)
+            return
+        self._ping()
+
+    def _leave(self) -> None:
+        try:
+            self._jobs.leave()
+        except Exception as error:  # noqa: BLE001 - its heartbeat ends anyway
+            log.info("worker_not_signed_off", reason=type(error).__name__)
 
     def _report(self, name: str, error: Exception) -> None:
         """Log a failure; a database that is away is no news each second, so without a traceback."""

@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
@@ -211,10 +210,9 @@ def test_an_administrator_gets_only_answers_that_the_document_names(
     assert len(run.failed - NEEDS_A_SECRET) < 4, f"never succeeded, the run was hollow: {run.failed}"
 
     _later(services.database)
-    with ThreadPoolExecutor(1) as one_thread:
-        jobs = Jobs(services.delivery, services.paging, one_thread)
-        jobs.plan()
-        jobs.send()
+    jobs = Jobs(services.delivery, services.paging, width=0)
+    jobs.plan()
+    jobs.send()
     happened = _timeline(services.database)
     assert happened["escalation_step"] > 0
     assert happened["escalation_quarantined"] == 0, "a policy was accepted that cannot be carried out"

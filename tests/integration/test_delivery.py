@@ -1,8 +1,8 @@
 """From the outbox to a person: leases, retries, fences."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -16,9 +16,10 @@ from app.crud import crud_notification
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
-from app.services import delivery_service
+from app.services import pace_service
 from app.services.delivery_service import Delivery
 from app.utils.service_locator import Services
+from app.worker.lane import Lane
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Opener, Tick, act, timeline
 
@@ -100,16 +101,21 @@ def plan(services: Services) -> None:
 
 
 def send(delivery: Delivery) -> int:
-    with ThreadPoolExecutor(1) as one_thread:
-        return delivery_service.send_due(delivery, one_thread, limit=10)
+    lanes = [*delivery.channels, None]
+    with delivery.database.transaction() as session:
+        for name in delivery.channels:
+            pace_service.let_go(session, name, limit=10)
+        pace_service.let_go_beside(session, list(delivery.channels))
+    return sum(Lane(name, delivery, Event(), width=0).drain() for name in lanes)
 
 
 def claim(services: Services) -> Notification:
     """What a worker does just before it dies."""
     with services.database.transaction() as session:
+        pace_service.let_go(session, "email", limit=10)
         at = now(session)
         [message] = crud_notification.claim_due(
-            session, at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
+            session, "email", at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
         )
     return message
 

@@ -98,10 +98,12 @@ def test_a_reopened_incident_is_escalated_from_the_first_step(
     open_incident: Opener,
     tick: Tick,
     outbox: Outbox,
+    clock: Clock,
 ) -> None:
     add_policy(steps=steps(0, 60))
     incident = open_incident()
     tick()
+    clock.advance(seconds=30)
     act(client, incident, "resolve", user)
     act(client, incident, "reopen", user)
     tick()

@@ -1,6 +1,5 @@
 """The main job on real input: alert, incident, policy, page by SMTP, acknowledgement."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from email.message import Message
@@ -52,8 +51,8 @@ class World:
         services = build_services(settings, self._database)
         with self._database.transaction() as session:
             make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-        threads = exits.enter_context(ThreadPoolExecutor(4))
-        self._jobs = Jobs(services.delivery, services.paging, threads)
+        self._jobs = Jobs(services.delivery, services.paging, width=4)
+        exits.callback(self._jobs.close)
         self.api = exits.enter_context(TestClient(create_app(settings, services)))
         self._log_in()
 

@@ -24,7 +24,8 @@ def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
     incidents = [open_incident()["id"] for _ in range(5)]
     add_policy()
     tick()
-    assert sorted(envelope.incident_id or 0 for envelope in outbox.sent) == incidents
+    [bundle] = outbox.sent
+    assert [page["incident"]["id"] for page in bundle.facts["incidents"]] == incidents
 
 
 @pytest.mark.parametrize("how", ["off", "deleted"])
@@ -52,11 +53,18 @@ def test_a_policy_that_goes_away_ends_its_escalations_and_says_so(
 
 
 def test_a_policy_switched_on_again_begins_a_new_loop(
-    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+    client: TestClient,
+    admin: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    outbox: Outbox,
+    clock: Clock,
 ) -> None:
     policy = add_policy()
     incident = open_incident()
     tick()
+    clock.advance(seconds=30)
     for is_active in (False, True):
         client.put(f"/v1/escalation/policies/{policy['id']}", json={"is_active": is_active}, headers=admin.headers)
     tick()

@@ -1,0 +1,31 @@
+"""The workers that are alive."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.crud.base import CRUDBase, affected
+from app.models import WorkerHeartbeat
+
+
+class CRUDHeartbeat(CRUDBase[WorkerHeartbeat]):
+    def put(self, session: Session, *, id_: UUID, **values: Any) -> None:
+        statement = insert(WorkerHeartbeat).values(id=id_, **values)
+        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    def remove(self, session: Session, id_: UUID) -> None:
+        session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.id == id_))
+
+    def all(self, session: Session) -> Sequence[WorkerHeartbeat]:
+        return session.scalars(select(WorkerHeartbeat).order_by(WorkerHeartbeat.started_at)).all()
+
+    def forget(self, session: Session, *, before: datetime) -> int:
+        return affected(session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.last_seen_at < before)))
+
+
+crud_heartbeat = CRUDHeartbeat(WorkerHeartbeat)

@@ -1,0 +1,70 @@
+"""Circuit breakers: a provider that fails again and again is left alone for a while, and tried by one message then."""
+
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+OPENS_AFTER = 5  # different messages that failed in a row: one that fails often says little of its provider
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _State:
+    failed: set[int] = field(default_factory=set)
+    pauses: int = 0
+    closed_until: float = 0.0
+    is_probing: bool = False
+    last_error: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.pauses > 0
+
+
+class Breakers:
+    """The breakers of one worker, one for each provider of a channel. Times are seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, str], _State] = {}
+        self._lock = Lock()
+
+    def wait_seconds(self, channel: str, provider: str, *, now: float) -> float:
+        """0 if a message may be tried; else how long to leave the provider alone."""
+        with self._lock:
+            state = self._states.get((channel, provider))
+            if state is None or not state.is_open:
+                return 0.0
+            if now < state.closed_until:
+                return state.closed_until - now
+            if state.is_probing:
+                return FIRST_PAUSE_SECONDS
+            state.is_probing = True
+            return 0.0
+
+    def record(self, channel: str, provider: str, message_id: int, *, error: str | None, now: float) -> bool:
+        """Count how an attempt ended. Returns True if this opened or closed the breaker."""
+        with self._lock:
+            state = self._states.setdefault((channel, provider), _State())
+            was_open = state.is_open
+            if error is None:
+                del self._states[channel, provider]
+                return was_open
+            state.failed.add(message_id)
+            state.last_error = error[:200]
+            if was_open and not state.is_probing:
+                return False
+            if was_open or len(state.failed) >= OPENS_AFTER:
+                pause = min(FIRST_PAUSE_SECONDS * 2**state.pauses, LONGEST_PAUSE_SECONDS)
+                state.pauses += 1
+                state.closed_until, state.is_probing = now + pause, False
+            return state.is_open and not was_open
+
+    def report(self) -> dict[str, Any]:
+        """What an operator sees: the providers that have failed last, by channel."""
+        with self._lock:
+            report: dict[str, Any] = {}
+            for (channel, provider), state in self._states.items():
+                words = {"state": "open" if state.is_open else "closed", "failing_messages": len(state.failed)}
+                report.setdefault(channel, {})[provider] = {**words, "last_error": state.last_error}
+            return report

@@ -1,0 +1,109 @@
+"""Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import DeliveryStatus, IncidentStatus, TimelineEventType
+from app.crud import crud_notification, crud_user
+from app.crud.base import now
+from app.models import Incident, Notification
+from app.services import notification_service, recipient_service, step_service
+from app.services.notification import Page, next_channel
+from app.services.notification_service import Plan
+from app.services.ports import Paging
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+REACHED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED}
+LOST = {DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
+NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
+
+
+def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
+    """Look after a batch of pages that were not accepted in time. Returns how many were taken."""
+    at = now(session)
+    due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
+    for page, incident in due:
+        page.fallback_at = None
+        if page.status not in REACHED and _is_wanted(page, incident):
+            _try_next(session, page, incident, paging, at=at)
+    session.flush()
+    return len(due)
+
+
+def _is_wanted(page: Notification, incident: Incident) -> bool:
+    return page.is_exempt or (incident.status is IncidentStatus.OPEN and incident.cycle == page.cycle)
+
+
+def _try_next(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
+    pages = crud_notification.of_incident_cycle(session, incident.id, incident.cycle)
+    following = _next_of_person(session, page, pages, paging)
+    if following is not None:
+        planned = notification_service.written(session, incident, [following], paging, at=at, note=None)
+        _enqueue(session, page, incident, planned, at=at)
+        description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
+        _tell(session, page, incident, description, at=at)
+    elif page.status in LOST and not _is_anybody_left(page, pages):
+        _page_admins(session, page, incident, pages, paging, at=at)
+
+
+def _next_of_person(session: Session, page: Notification, pages: Sequence[Notification], paging: Paging) -> Page | None:
+    users = crud_user.active(session, [page.user_id]) if page.user_id is not None else []
+    people = recipient_service.people(session, users)
+    tried = {p.channel for p in pages if p.recipient == page.recipient and p.event_id == page.event_id}
+    return next_channel(people[0], paging.channels, tried) if people else None
+
+
+def _is_anybody_left(page: Notification, pages: Sequence[Notification]) -> bool:
+    """True if another page of this cycle arrived or is still under way."""
+    return any(other.id != page.id and other.status not in LOST for other in pages)
+
+
+def _page_admins(
+    session: Session,
+    page: Notification,
+    incident: Incident,
+    pages: Sequence[Notification],
+    paging: Paging,
+    *,
+    at: datetime,
+) -> None:
+    admins = recipient_service.admins(session)
+    planned = notification_service.plan(session, incident, admins, paging, at=at, named=None, note=NOTE)
+    tried = {(p.recipient, p.channel) for p in pages}
+    new = tuple(p for p in planned.pages if (p.page.person.key, p.page.channel) not in tried)
+    if new:
+        _enqueue(session, page, incident, Plan(new), at=at)
+        _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
+    else:
+        step_service.alarm_unreachable(session, incident, at=at)
+
+
+def _enqueue(session: Session, page: Notification, incident: Incident, planned: Plan, *, at: datetime) -> None:
+    notification_service.enqueue(
+        session,
+        incident,
+        planned,
+        at=at,
+        event_id=page.event_id,
+        kind=page.kind,
+        is_exempt=page.is_exempt,
+        fallback_of=page.id,
+    )
+
+
+def _tell(session: Session, page: Notification, incident: Incident, description: str, *, at: datetime) -> None:
+    record(
+        session,
+        incident,
+        TimelineEventType.NOTIFICATION_FELL_BACK,
+        description,
+        at=at,
+        notification_id=page.id,
+        error=page.last_error,
+    )
+    log.warning("delivery_fell_back", notification_id=page.id, incident_id=incident.id, channel=page.channel)

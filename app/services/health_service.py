@@ -1,0 +1,114 @@
+"""Whether paging works: heartbeats of the workers, and the invariant that nothing open is forgotten."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app import __version__
+from app.core.vocabulary import TimelineEventType
+from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_policy
+from app.crud.base import now
+from app.models import WorkerHeartbeat
+from app.services import escalation_service
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
+LOOKED_AT_IN_A_TICK = 500
+ALIVE_WITHIN = timedelta(seconds=30)
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Who this worker is, and how far its round over the open incidents has come."""
+
+    id: UUID = field(default_factory=uuid4)
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    started_at: datetime | None = None
+    looked_at: int = 0
+    was_overdue: bool = False
+
+
+def beat(session: Session, pulse: Pulse, channels: dict[str, Any]) -> None:
+    """Write this worker's heartbeat."""
+    at = now(session)
+    pulse.started_at = pulse.started_at or at
+    crud_heartbeat.put(
+        session,
+        id_=pulse.id,
+        name=pulse.name,
+        version=__version__,
+        started_at=pulse.started_at,
+        last_seen_at=at,
+        channels=channels,
+    )
+
+
+def leave(session: Session, pulse: Pulse) -> None:
+    """A worker that ends in good order is missed by nobody."""
+    crud_heartbeat.remove(session, pulse.id)
+
+
+def workers(session: Session) -> Sequence[tuple[WorkerHeartbeat, bool]]:
+    """Every worker that was seen lately, and whether it is alive."""
+    at = now(session)
+    return [(row, row.last_seen_at > at - ALIVE_WITHIN) for row in crud_heartbeat.all(session)]
+
+
+def forget_old(session: Session) -> int:
+    """Forget the workers that were not seen for a day. Returns how many."""
+    return crud_heartbeat.forget(session, before=now(session) - FORGOTTEN_AFTER)
+
+
+def is_well(session: Session) -> bool:
+    """True if no step is overdue by over two ticks and there is nobody unreachable whom an open incident needs."""
+    return crud_escalation.overdue(session, before=now(session) - OVERDUE_AFTER) == 0 and not (
+        crud_escalation.has_unreachable(session)
+    )
+
+
+def heal(session: Session, pulse: Pulse) -> int:
+    """Check the invariant: nothing open, matched and unfinished is without a due time. Returns how many were healed.
+
+    That a running escalation has a due time the database guards; here it is those that stand still on an open
+    incident, or run in a cycle that is over. One worker at a time looks at the next open incidents, so that a tick
+    costs the same however many there are.
+    """
+    at = now(session)
+    _say_overdue(session, pulse, at=at)
+    if not crud_escalation.try_heal(session):
+        return 0
+    window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
+    pulse.looked_at = window[-1] if len(window) == LOOKED_AT_IN_A_TICK else 0
+    forgotten = crud_escalation.forgotten(session, window)
+    return sum(_begin_again(session, *names, at=at) for names in forgotten)
+
+
+def _begin_again(session: Session, incident_id: int, policy_id: int, *, at: datetime) -> int:
+    incident = crud_incident.get_for_update(session, incident_id)
+    policy = next((p for p in crud_policy.active(session) if p.policy_id == policy_id), None)
+    if incident is None or policy is None or not crud_escalation.forgotten(session, [incident_id]):
+        return 0
+    escalation_service.begin(session, incident, policy, now=at)
+    session.flush()
+    description = f"The escalation by policy {policy_id} had been forgotten and begins now."
+    record(session, incident, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
+    log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
+    return 1
+
+
+def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
+    """Alarm once when steps are late, and once when they no longer are."""
+    late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
+    if bool(late) != pulse.was_overdue:
+        pulse.was_overdue = bool(late)
+        log.log(40 if late else 20, "escalations_overdue", steps=late)

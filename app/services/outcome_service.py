@@ -1,0 +1,91 @@
+"""Records what came of a message: its end, the pages it named, the timeline, and what a dead address means."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.channel import Outcome
+from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
+from app.crud import crud_incident, crud_notification
+from app.models import Notification
+from app.services.timeline_service import record
+
+ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
+SECRET_KINDS = {NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION}
+PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
+
+
+def settle(
+    session: Session,
+    message: Notification,
+    status: DeliveryStatus,
+    values: dict[str, Any],
+    outcome: Outcome,
+    *,
+    at: datetime,
+) -> bool:
+    """Write what came of an attempt. False, and nothing is written, if the lease was lost."""
+    standing = {"status": status, **_times(message, status, at)}
+    if not end(session, message, {**values, **standing}):
+        return False
+    pages: Sequence[Notification] = [message]
+    if message.kind is NotificationKind.BUNDLE:
+        pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
+    if status in ENDED:
+        _tell_timelines(session, pages, message, status, outcome, at=at)
+    return True
+
+
+def end(session: Session, message: Notification, values: dict[str, Any]) -> bool:
+    """End the lease. A text that is a secret is kept no longer than it is needed."""
+    if message.kind in SECRET_KINDS and values["status"] in ENDED:
+        values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
+    if message.lease_token is None:
+        raise ValueError(f"notification {message.id} was not claimed")
+    return crud_notification.record(session, message.id, lease_token=message.lease_token, values=values)
+
+
+def _times(message: Notification, status: DeliveryStatus, at: datetime) -> dict[str, Any]:
+    """The times that belong to a status. What is dead is looked after at once, what was accepted never again."""
+    times: dict[str, Any] = {"ended_at": at if status in ENDED else None}
+    if status is DeliveryStatus.ACCEPTED:
+        times |= {"accepted_at": at, "fallback_at": None}
+    elif status is DeliveryStatus.DEAD and message.kind in PAGES:
+        times["fallback_at"] = at
+    return times
+
+
+def _settle_bundled(
+    session: Session, bundle: Notification, standing: dict[str, Any], *, at: datetime
+) -> Sequence[Notification]:
+    """The pages that a bundle names end as it ends."""
+    pages = crud_notification.bundled_in(session, bundle.id)
+    if standing["status"] not in ENDED:
+        return pages
+    for page in pages:
+        for name, value in {**standing, **_times(page, standing["status"], at)}.items():
+            setattr(page, name, value)
+    return pages
+
+
+def _tell_timelines(
+    session: Session,
+    pages: Sequence[Notification],
+    message: Notification,
+    status: DeliveryStatus,
+    outcome: Outcome,
+    *,
+    at: datetime,
+) -> None:
+    """A page that arrived or never will is part of its incident's record."""
+    is_sent = status is DeliveryStatus.ACCEPTED
+    event_type = TimelineEventType.NOTIFICATION_SENT if is_sent else TimelineEventType.NOTIFICATION_FAILED
+    verb = "was sent to" if is_sent else "could not be sent to"
+    together = "" if pages[:1] == [message] else f", in one message about {len(pages)} incidents"
+    for page in pages:
+        incident = crud_incident.get(session, page.incident_id) if page.incident_id and page.kind in PAGES else None
+        if incident is not None:
+            description = f"A page {verb} {page.recipient} by {page.channel}{together}."
+            record(session, incident, event_type, description, at=at, notification_id=page.id, error=outcome.error)

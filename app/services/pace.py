@@ -1,0 +1,61 @@
+"""Decides when a page may go to a person by a channel: alone, together with others, or later.
+
+A person who has heard nothing for a while hears at once. After that a token bucket lets single pages through, and
+what is more is named in one message before its oldest page has waited 25 s. So the first page of an incident is alone
+or named in a bundle within 30 s, and a storm is at most three messages in its first minute.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+CAPACITY = 3.0
+REFILL_EVERY = timedelta(seconds=20)
+PAUSE = timedelta(seconds=2)
+BUNDLE_AFTER = timedelta(seconds=25)
+
+
+class Release(StrEnum):
+    """What becomes of the pages that wait."""
+
+    ALONE = "alone"
+    BUNDLE = "bundle"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The token bucket of one recipient on one channel."""
+
+    tokens: float
+    refilled_at: datetime
+    last_sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, and the bucket after it. `until` is when to look again at pages that are held."""
+
+    release: Release
+    bucket: Bucket
+    until: datetime
+
+
+def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, now: datetime) -> Decision:
+    """Release the waiting pages, or hold them."""
+    full = _refilled(bucket, now)
+    bundle_at = oldest_at + BUNDLE_AFTER
+    last = full.last_sent_at
+    is_quiet = last is None or now >= last + BUNDLE_AFTER
+    is_single = waiting == 1 and full.tokens >= 1 and (last is None or now >= last + PAUSE)
+    if is_quiet or is_single or now >= bundle_at:
+        spent = replace(full, tokens=max(full.tokens - 1, 0.0), last_sent_at=now)
+        return Decision(Release.ALONE if waiting == 1 else Release.BUNDLE, spent, now)
+    if waiting == 1 and full.tokens >= 1 and last is not None:
+        return Decision(Release.HOLD, full, min(last + PAUSE, bundle_at))
+    return Decision(Release.HOLD, full, bundle_at)
+
+
+def _refilled(bucket: Bucket, now: datetime) -> Bucket:
+    earned = max((now - bucket.refilled_at) / REFILL_EVERY, 0.0)
+    return replace(bucket, tokens=min(bucket.tokens + earned, CAPACITY), refilled_at=now)

@@ -1,0 +1,76 @@
+"""One channel's way out. A slow provider fills its own lane and no other."""
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
+
+from app.models import Notification
+from app.services import delivery_service, pace_service
+from app.services.delivery_service import Delivery
+
+LOOK_AGAIN_SECONDS = 0.2
+RECIPIENTS = 500
+INLINE_BATCH = 100
+
+
+class Lane:
+    """Sends the messages of one channel, `width` side by side; with 0, one after the other in the caller's thread.
+
+    Without a channel it takes those that no channel here can send.
+    """
+
+    def __init__(self, channel: str | None, delivery: Delivery, stopping: Event, *, width: int) -> None:
+        self._channel = channel
+        self._delivery = delivery
+        self._stopping = stopping
+        self._width = width
+        self._threads = ThreadPoolExecutor(width, thread_name_prefix=f"send-{channel}") if width else None
+
+    def drain(self) -> int:
+        """Send until nothing is due and nothing in flight. Returns how many messages were taken."""
+        self._let_go()
+        if self._threads is None:
+            return self._drain_inline()
+        taken = 0
+        running: dict[Future[None], Notification] = {}
+        while not self._stopping.is_set():
+            if len(running) <= self._width:
+                claimed = delivery_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
+                running |= {self._threads.submit(delivery_service.send, self._delivery, m): m for m in claimed}
+                taken += len(claimed)
+            if not running:
+                break
+            done, _ = wait(running, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
+            running = {future: message for future, message in running.items() if future not in done}
+            self._let_go()
+        self._finish(running)
+        return taken
+
+    def close(self) -> None:
+        """Let the threads go; what still hangs in one is sent again after its lease."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _drain_inline(self) -> int:
+        taken = 0
+        while not self._stopping.is_set() and (
+            claimed := delivery_service.claim(self._delivery, self._channel, limit=100)
+        ):
+            for message in claimed:
+                delivery_service.send(self._delivery, message)
+            taken += len(claimed)
+        return taken
+
+    def _let_go(self) -> None:
+        """Let the pages go whose people's pace allows it."""
+        with self._delivery.database.transaction() as session:
+            if self._channel is None:
+                pace_service.let_go_beside(session, list(self._delivery.channels))
+            else:
+                pace_service.let_go(session, self._channel, limit=RECIPIENTS)
+
+    def _finish(self, running: dict[Future[None], Notification]) -> None:
+        """Give back what was not begun, and wait for what was."""
+        for future, message in running.items():
+            if future.cancel():
+                delivery_service.give_back(self._delivery, message)
+        wait(running)

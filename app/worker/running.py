@@ -1,0 +1,36 @@
+"""A worker from its start to its graceful end, in the service's process or alone."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.integrations import dead_man
+from app.utils.service_locator import Services
+from app.worker.jobs import Jobs
+from app.worker.listener import Listener
+from app.worker.scheduler import Worker
+
+
+@asynccontextmanager
+async def working(services: Services) -> AsyncIterator[Worker]:
+    """A worker that runs as long as the block."""
+    settings = services.settings
+    jobs = Jobs(services.delivery, services.paging, width=settings.worker_threads)
+    ping = dead_man.ping_of(settings.dead_man_url)
+    worker = Worker(jobs, Listener(services.database), ping=ping, ping_seconds=settings.dead_man_interval_seconds)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop(grace_seconds=settings.shutdown_grace_seconds)
+
+
+async def work_until_told(services: Services) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is in flight."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with working(services):
+        await told.wait()
