@@ -1,0 +1,189 @@
+"""A page that does not arrive: the next channel, the administrators, and the alarm when nobody is left."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.core.channel import Outcome
+from app.core.config import Settings
+from app.core.vocabulary import AttemptOutcome
+from app.db.session import Database
+from app.services import health_service
+from app.services.health_service import Pulse
+from app.utils.service_locator import Services, build_services
+from tests.conftest import Clock, Outbox, Person
+from tests.scenario import Opener, Tick, act, notify, timeline
+
+DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
+LATER = Outcome(AttemptOutcome.RETRY, error="busy")
+
+
+@pytest.fixture
+def sms() -> Outbox:
+    return Outbox("sms")
+
+
+@pytest.fixture
+def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
+    """An installation with two channels."""
+    return build_services(settings, database, channels={"email": outbox, "sms": sms})
+
+
+@pytest.fixture
+def on_call(sign_up: Callable[..., Person]) -> Person:
+    return sign_up("oncall@example.com", phone_number="+15550100")
+
+
+@pytest.fixture
+def incident(add_policy: Opener, open_incident: Opener, on_call: Person) -> dict[str, Any]:
+    """One whose policy pages the person on call by mail."""
+    action = notify(target=on_call.id, channels=["email"])
+    add_policy(steps=[{"delay_minutes": 0, "actions": [action]}])
+    return open_incident()
+
+
+def deliveries(client: TestClient, admin: Person) -> list[tuple[str, str, str]]:
+    answer = client.get("/v1/notifications", headers=admin.headers).json()
+    return [(row["channel"], row["recipient"], row["status"]) for row in reversed(answer)]
+
+
+def test_a_dead_page_goes_by_the_next_channel_even_outside_the_action(
+    incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person, clock: Clock
+) -> None:
+    outbox.answers = [DEAD]
+    tick()
+    tick()
+    assert [envelope.address for envelope in sms.sent] == ["+15550100"]
+    assert "notification_fell_back" in timeline(client, incident, admin)
+    clock.advance(minutes=10)
+    tick()
+    assert (len(outbox.sent), len(sms.sent)) == (1, 1)
+
+
+def test_after_a_minute_without_acceptance_the_next_channel_is_tried_as_well(
+    incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person, clock: Clock
+) -> None:
+    outbox.answers = [LATER] * 5
+    tick()
+    clock.advance(seconds=59)
+    tick()
+    assert sms.sent == []
+    clock.advance(seconds=1)
+    tick()
+    assert len(sms.sent) == 1
+    clock.advance(seconds=120)
+    tick()
+    clock.advance(seconds=120)
+    tick()
+    assert ("email", "oncall@example.com", "retry") in deliveries(client, admin)  # a fallback cancels nothing
+
+
+def test_nobody_is_tried_again_after_an_acknowledgement(
+    incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, user: Person, clock: Clock
+) -> None:
+    outbox.answers = [LATER]
+    tick()
+    act(client, incident, "acknowledge", user)
+    clock.advance(seconds=60)
+    tick()
+    assert sms.sent == []
+
+
+def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
+    incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person
+) -> None:
+    outbox.answers, sms.answers = [DEAD], [DEAD]
+    for _ in range(4):
+        tick()
+    assert [envelope.address for envelope in outbox.sent] == ["oncall@example.com", admin.email]
+
+
+def test_when_the_administrators_are_not_reached_either_it_says_so_and_tries_again(
+    incident: dict[str, Any],
+    tick: Tick,
+    outbox: Outbox,
+    sms: Outbox,
+    client: TestClient,
+    admin: Person,
+    clock: Clock,
+    services: Services,
+) -> None:
+    outbox.answers, sms.answers = [DEAD, DEAD], [DEAD]
+    for _ in range(5):
+        tick()
+    assert "nobody_reachable" in timeline(client, incident, admin)
+    with services.database.transaction() as session:
+        assert not health_service.is_well(session)
+    clock.advance(minutes=5)
+    tick()
+    assert outbox.sent[-1].address == "oncall@example.com"
+    with services.database.transaction() as session:
+        assert health_service.is_well(session)
+
+
+def test_the_page_of_somebody_deactivated_meanwhile_goes_to_the_administrators(
+    incident: dict[str, Any], tick: Tick, jobs: Any, outbox: Outbox, client: TestClient, admin: Person, on_call: Person
+) -> None:
+    jobs.plan()
+    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    tick()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [admin.email]
+
+
+def test_a_bundle_names_every_incident_and_all_its_pages_are_accepted_with_it(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, client: TestClient, admin: Person
+) -> None:
+    add_policy()
+    titles = ["Disk full", "Queue stuck", "Certificate expired"]
+    for title in titles:
+        open_incident(title=title)
+    tick()
+    [message] = outbox.sent
+    assert all(title in message.body for title in titles)
+    assert {status for _, _, status in deliveries(client, admin)} == {"accepted"}
+    assert len(deliveries(client, admin)) == 4
+
+
+def test_what_is_acknowledged_before_a_bundle_leaves_is_not_in_it(
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    jobs: Any,
+    outbox: Outbox,
+    client: TestClient,
+    user: Person,
+) -> None:
+    add_policy()
+    kept, done = open_incident(title="Disk full"), open_incident(title="Queue stuck")
+    outbox.answers = [LATER]
+    tick()
+    act(client, done, "acknowledge", user)
+    act(client, kept, "acknowledge", user)
+    jobs.send()
+    assert len(outbox.sent) == 1
+
+
+def test_an_escalation_that_stands_still_on_an_open_incident_is_healed(
+    incident: dict[str, Any], tick: Tick, session: Session, outbox: Outbox, client: TestClient, admin: Person
+) -> None:
+    session.execute(text("UPDATE escalations SET state = 'stopped', next_run_at = NULL"))
+    session.commit()
+    tick()
+    tick()
+    assert len(outbox.sent) == 1
+    assert "escalation_healed" in timeline(client, incident, admin)
+
+
+def test_what_is_as_it_should_be_is_not_healed(incident: dict[str, Any], session: Session) -> None:
+    assert health_service.heal(session, Pulse()) == 0
+
+
+def test_all_is_well_unless_a_step_is_overdue(incident: dict[str, Any], session: Session, clock: Clock) -> None:
+    assert health_service.is_well(session)
+    clock.advance(seconds=3)
+    assert not health_service.is_well(session)
