@@ -45,6 +45,12 @@ class AlertOpenElsewhere(Conflict):
     code = "alert_open_elsewhere"
 
 
+class CycleLimitReached(Conflict):
+    """Policies begin an incident anew again and again."""
+
+    code = "cycle_limit_reached"
+
+
 class LastAdmin(Conflict):
     """The last active administrator cannot be deleted, deactivated or demoted."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import AlertOpenElsewhere, InvalidInput, InvalidTransition, NotFound
+from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidInput, InvalidTransition, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
 from app.crud.base import Page, now
@@ -21,6 +21,7 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
+MAX_POLICY_CYCLES = 5
 ALERT_IS_UNIQUE = "uq_incidents_source_alert_id"
 PAST_TENSE = {
     Move.ACKNOWLEDGE: TimelineEventType.ACKNOWLEDGED,
@@ -126,6 +127,10 @@ def move(
         )
     if step.is_no_op:
         return incident
+    if because and step.to is IncidentStatus.OPEN:
+        count_policy_cycle(session, incident, at=at)
+    elif not because:
+        incident.policy_cycles = 0
     came_from = incident.status
     if came_from is IncidentStatus.RESOLVED:
         _unresolve(session, incident, at=at)
@@ -140,6 +145,19 @@ def move(
         escalation_service.stop(incident)
     log.info("incident_moved", incident_id=incident.id, came_from=came_from, to=step.to)
     return incident
+
+
+def count_policy_cycle(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Count what a policy begins anew. Policies that answer each other would go on for ever.
+
+    Raises CycleLimitReached, until a person or an alert moves the incident.
+    """
+    if incident.policy_cycles >= MAX_POLICY_CYCLES:
+        description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: this one is stopped."
+        record(session, incident, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=at)
+        log.error("cycle_limit_reached", incident_id=incident.id)
+        raise CycleLimitReached(f"The limit of {MAX_POLICY_CYCLES} cycles that policies begin is reached.")
+    incident.policy_cycles += 1
 
 
 def _unresolve(session: Session, incident: Incident, *, at: datetime) -> None:

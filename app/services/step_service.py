@@ -1,5 +1,6 @@
 """Fires the steps of escalations: those that are due, and those that somebody asks for now."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -26,6 +27,15 @@ from app.services.timeline_service import record
 log = structlog.get_logger()
 
 MANUAL_PAUSE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Where an escalation stood when its step fired."""
+
+    cycle: int
+    loop: int
+    step: int
 
 
 def run_due(session: Session, paging: Paging, *, limit: int) -> int:
@@ -116,12 +126,12 @@ def _fire(
     at: datetime,
     kind: NotificationKind = NotificationKind.PAGE,
 ) -> None:
-    """Perform the row's step, keep its event, and set what follows."""
-    status_before = incident.status
+    """Perform the row's step, keep its event, and set what follows; a cycle that the step itself began follows it."""
+    status_before, fired = incident.status, Fired(row.cycle, row.loop, row.step)
     steps = row.version.steps
     context = Context(session, incident, paging, at)
     result = action_service.perform(context, steps[row.step]["actions"])
-    event = crud_event.add(session, _event(row, result, at=at))
+    event = crud_event.add(session, _event(row, fired, result, at=at))
     has_changed_status = incident.status is not status_before
     notification_service.enqueue(
         session,
@@ -132,20 +142,22 @@ def _fire(
         kind=kind,
         is_exempt=kind is NotificationKind.MANUAL_PAGE or has_changed_status,
     )
-    _record_step(session, incident, row, result, at=at)
-    row.has_reached = row.has_reached or bool(result.has_reached)
+    _record_step(session, incident, row, fired, result, at=at)
     row.attempts, row.quarantined_at, row.last_error = 0, None, None
+    if (row.cycle, row.loop) != (fired.cycle, fired.loop):
+        return
+    row.has_reached = row.has_reached or bool(result.has_reached)
     _reschedule(session, incident, row, result, paging, event, at=at)
     session.flush()
 
 
-def _event(row: Escalation, result: StepResult, *, at: datetime) -> EscalationEvent:
+def _event(row: Escalation, fired: Fired, result: StepResult, *, at: datetime) -> EscalationEvent:
     return EscalationEvent(
         incident_id=row.incident_id,
         policy_id=row.policy_id,
-        cycle=row.cycle,
-        loop=row.loop,
-        step=row.step,
+        cycle=fired.cycle,
+        loop=fired.loop,
+        step=fired.step,
         status=EventStatus.FAILED if result.has_failed else EventStatus.COMPLETED,
         triggered_at=at,
         completed_at=at,
@@ -153,17 +165,19 @@ def _event(row: Escalation, result: StepResult, *, at: datetime) -> EscalationEv
     )
 
 
-def _record_step(session: Session, incident: Incident, row: Escalation, result: StepResult, *, at: datetime) -> None:
+def _record_step(
+    session: Session, incident: Incident, row: Escalation, fired: Fired, result: StepResult, *, at: datetime
+) -> None:
     policy = row.version.policy
-    description = f"Step {row.step + 1} of policy “{policy.name}” fired."
-    data = {"policy_id": row.policy_id, "step": row.step, "loop": row.loop, **result.metadata()}
+    description = f"Step {fired.step + 1} of policy “{policy.name}” fired."
+    data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
     record(session, incident, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
     log.info(
         "escalation_step_fired",
         incident_id=incident.id,
         policy_id=row.policy_id,
-        step=row.step,
-        loop=row.loop,
+        step=fired.step,
+        loop=fired.loop,
         pages=len(result.planned.pages),
     )
 

@@ -1,0 +1,39 @@
+"""Policies that would go on for ever are stopped, and say so."""
+
+from fastapi.testclient import TestClient
+
+from tests.conftest import Clock, Person
+from tests.scenario import Opener, Tick, act, events, timeline
+
+LOOP = [
+    {"type": "change_status", "status": "resolved"},
+    {"type": "change_status", "status": "open"},
+]
+
+
+def test_a_policy_that_reopens_what_it_resolves_is_stopped_and_says_so(
+    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, client: TestClient, admin: Person
+) -> None:
+    add_policy(steps=[{"delay_minutes": 0, "actions": LOOP}])
+    incident = open_incident()
+    for _ in range(10):
+        tick()
+        clock.advance(seconds=1)
+    fired = events(client, incident, admin)
+    assert len(fired) == 6
+    assert "limit of 5 cycles" in str(fired[-1]["metadata"])
+    assert timeline(client, incident, admin).count("cycle_limit_reached") == 1
+    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == "resolved"
+
+
+def test_what_a_person_does_begins_the_count_anew(
+    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, client: TestClient, admin: Person
+) -> None:
+    add_policy(steps=[{"delay_minutes": 0, "actions": LOOP}])
+    incident = open_incident()
+    for _ in range(10):
+        tick()
+    act(client, incident, "reopen", admin)
+    for _ in range(10):
+        tick()
+    assert len(events(client, incident, admin)) > 6
