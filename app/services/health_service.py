@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from app import __version__
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_policy
 from app.crud.base import now
-from app.models import WorkerHeartbeat
+from app.schemas.worker import WorkerRead
 from app.services import escalation_service
 from app.services.timeline_service import record
 
@@ -58,10 +57,21 @@ def leave(session: Session, pulse: Pulse) -> None:
     crud_heartbeat.remove(session, pulse.id)
 
 
-def workers(session: Session) -> Sequence[tuple[WorkerHeartbeat, bool]]:
+def workers(session: Session) -> list[WorkerRead]:
     """Every worker that was seen lately, and whether it is alive."""
-    at = now(session)
-    return [(row, row.last_seen_at > at - ALIVE_WITHIN) for row in crud_heartbeat.all(session)]
+    alive_since = now(session) - ALIVE_WITHIN
+    return [
+        WorkerRead(
+            id=row.id,
+            name=row.name,
+            version=row.version,
+            is_alive=row.last_seen_at > alive_since,
+            started_at=row.started_at,
+            last_seen_at=row.last_seen_at,
+            channels=row.channels,
+        )
+        for row in crud_heartbeat.all(session)
+    ]
 
 
 def forget_old(session: Session) -> int:

@@ -67,6 +67,7 @@ class Worker:
             self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name)
         self._scheduler.start()
         self._listener.start(self.wake)
+        self.wake("beat")
         self._started_at = utcnow()
         log.info("worker_started", jobs=sorted(self._table))
 

@@ -1,0 +1,17 @@
+"""Who sends the pages, and how that goes."""
+
+from fastapi import APIRouter
+
+from app.api.deps import AdminUser, SessionDep
+from app.api.errors import problems
+from app.api.routing import TransactionalRoute
+from app.schemas.worker import WorkerRead
+from app.services import health_service
+
+router = APIRouter(prefix="/workers", tags=["workers"], route_class=TransactionalRoute, responses=problems(403))
+
+
+@router.get("")
+def list_workers(user: AdminUser, session: SessionDep) -> list[WorkerRead]:
+    """List the workers of the last day: who is alive, and which providers fail. For administrators."""
+    return health_service.workers(session)

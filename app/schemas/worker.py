@@ -1,0 +1,23 @@
+"""The workers on the wire."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from app.schemas.base import Read
+from app.schemas.types import EXAMPLE_TIME, Time
+
+
+class WorkerRead(Read):
+    """One worker. `channels` names the providers that failed last, and whether their circuit breaker is open."""
+
+    id: UUID
+    name: str = Field(examples=["pager-1:4711"], description="Host and process id")
+    version: str
+    is_alive: bool = Field(description="It was heard of within the last 30 seconds")
+    started_at: Time = Field(examples=[EXAMPLE_TIME])
+    last_seen_at: Time = Field(examples=[EXAMPLE_TIME])
+    channels: dict[str, dict[str, Any]] = Field(
+        examples=[{"sms": {"api.twilio.com": {"state": "open", "failing_messages": 5, "last_error": "503"}}}]
+    )

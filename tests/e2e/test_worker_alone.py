@@ -1,0 +1,120 @@
+"""A worker without the service: it pages at once, says that it lives, pings, and ends when it is told to."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from app.core.config import Settings
+from app.core.vocabulary import DeliveryStatus, Severity
+from app.db.session import Database
+from app.models import Notification, WorkerHeartbeat
+from app.schemas.escalation import PolicyCreate
+from app.services import alert_service, policy_service
+from app.services.alert import AlertSignal
+from app.utils.service_locator import build_services
+from app.utils.startup import make_admin
+from tests.conftest import ADMIN, PASSWORD
+from tests.e2e.conftest import KEPT_VARIABLES, ROOT
+from tests.http_server import HttpServer, http_server
+from tests.scenario import steps
+from tests.waiting import wait_until
+
+DEADLINE_SECONDS = 30
+StartWorker = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start_worker(own_url: str, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts workers on the test's database; in the end each must stop by itself, with success."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**settings: str) -> subprocess.Popen[bytes]:
+        env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        env |= {"DATABASE_URL": own_url, "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "WARNING", **settings}
+        command = [sys.executable, "-m", "app", "worker"]
+        started.append(subprocess.Popen(command, cwd=ROOT, env=env))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(DEADLINE_SECONDS) for process in started] == [0] * len(started)
+
+
+@pytest.fixture
+def outside() -> Iterator[HttpServer]:
+    with http_server() as server:
+        yield server
+
+
+@pytest.fixture
+def policed(own_database: Database, settings: Settings) -> Database:
+    """A database with an administrator and a policy that pages it at once."""
+    with own_database.transaction() as session:
+        make_admin(session, ADMIN, PASSWORD, build_services(settings, own_database).auth.passwords)
+        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)))
+    return own_database
+
+
+def open_incident(database: Database) -> None:
+    with database.transaction() as session:
+        signals = [AlertSignal("elastic", None, True, "Disk full", None, None, "api", {})]
+        alert_service.ingest(session, signals, default_severity=Severity.HIGH)
+
+
+def accepted(database: Database) -> int:
+    with database.transaction() as session:
+        return len(session.scalars(select(Notification).filter_by(status=DeliveryStatus.ACCEPTED)).all())
+
+
+def alive(database: Database) -> int:
+    with database.transaction() as session:
+        return len(session.scalars(select(WorkerHeartbeat)).all())
+
+
+def test_workers_alone_page_say_that_they_live_and_sign_off(policed: Database, start_worker: StartWorker) -> None:
+    workers = [start_worker(), start_worker()]
+    wait_until(lambda: alive(policed) == 2, seconds=DEADLINE_SECONDS)
+    open_incident(policed)
+    wait_until(lambda: accepted(policed) == 1, seconds=DEADLINE_SECONDS)
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(DEADLINE_SECONDS) == 0
+    assert alive(policed) == 0
+
+
+def test_the_outside_is_pinged_while_all_is_well(
+    policed: Database, start_worker: StartWorker, outside: HttpServer
+) -> None:
+    start_worker(DEAD_MAN_URL=f"{outside.url}/alive", DEAD_MAN_INTERVAL_SECONDS="5")
+    wait_until(lambda: bool(outside.requests), seconds=DEADLINE_SECONDS)
+    assert outside.requests[0].path == "/alive"
+
+
+def test_the_outside_is_not_pinged_while_an_escalation_reaches_nobody(
+    policed: Database, start_worker: StartWorker, outside: HttpServer
+) -> None:
+    open_incident(policed)
+    with policed.transaction() as session:
+        session.execute(
+            text("UPDATE escalations SET next_run_at = now() + interval '1 day', unreachable_since = now()")
+        )
+    process = start_worker(DEAD_MAN_URL=f"{outside.url}/alive", DEAD_MAN_INTERVAL_SECONDS="5")
+    wait_until(lambda: alive(policed) == 1, seconds=DEADLINE_SECONDS)
+    with policed.transaction() as session:
+        first = session.scalars(select(WorkerHeartbeat)).one().last_seen_at
+
+    def has_beaten_twice() -> bool:
+        with policed.transaction() as session:
+            row = session.scalars(select(WorkerHeartbeat)).one()
+            return (row.last_seen_at - first).total_seconds() >= 6
+
+    wait_until(has_beaten_twice, seconds=DEADLINE_SECONDS)
+    assert outside.requests == []
+    assert process.poll() is None
