@@ -9,6 +9,7 @@ from app.core.config import ChannelSettings, Settings
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 
 EMAIL = "email"  # the channel of what goes to an account and not to a preference
+WEBHOOK = "webhook"  # the channel of what a policy's step calls
 
 
 @dataclass(frozen=True, slots=True)

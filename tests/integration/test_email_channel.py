@@ -3,12 +3,13 @@
 import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import Message
 from email.policy import default
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -16,7 +17,8 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from app.core.channel import Envelope
 from app.core.vocabulary import AttemptOutcome
-from app.integrations.channels.email import EmailChannel, FileTransport, SmtpTransport
+from app.integrations.channels.email import EmailChannel
+from app.integrations.channels.email_transport import FileTransport, SmtpTransport
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope(
@@ -88,9 +90,60 @@ def test_the_same_message_has_the_same_id_each_time(smtp: Callable[..., int], ma
     assert mailbox.mails[0]["Message-ID"] == mailbox.mails[1]["Message-ID"]
 
 
-def test_pages_of_one_incident_are_one_thread(smtp: Callable[..., int], mailbox: Mailbox) -> None:
-    channel(smtp()).send(ENVELOPE)
-    assert mailbox.mails[0]["References"] == "<incident-7@example.com>"
+def test_a_mail_client_shows_the_pages_of_one_incident_as_one_thread(
+    smtp: Callable[..., int], mailbox: Mailbox
+) -> None:
+    sender = channel(smtp())
+    for envelope in (ENVELOPE, replace(ENVELOPE, idempotency_key=uuid4()), replace(ENVELOPE, incident_id=8)):
+        assert sender.send(envelope).result is AttemptOutcome.ACCEPTED
+    first, second, other = mailbox.mails
+    assert first["Message-ID"] != second["Message-ID"]
+    assert first["References"] == first["In-Reply-To"] == "<incident-7@example.com>"
+    assert second["References"] == second["In-Reply-To"] == first["References"]
+    assert other["References"] != first["References"]
+
+
+def test_what_is_about_no_incident_is_in_no_thread(smtp: Callable[..., int], mailbox: Mailbox) -> None:
+    channel(smtp()).send(replace(ENVELOPE, incident_id=None))
+    [mail] = mailbox.mails
+    assert (mail["References"], mail["In-Reply-To"], mail["Importance"]) == (None, None, None)
+
+
+def test_a_mail_with_html_offers_the_same_as_text_first(smtp: Callable[..., int], mailbox: Mailbox) -> None:
+    html = "<p>Bitte <b>ansehen</b>: Störung.</p>"
+    outcome = channel(smtp()).send(replace(ENVELOPE, html=html))
+    assert outcome.result is AttemptOutcome.ACCEPTED
+    [mail] = mailbox.mails
+    assert mail.get_content_type() == "multipart/alternative"
+    parts = [(part.get_content_type(), part.get_content().strip()) for part in mail.iter_parts()]  # type: ignore[attr-defined]  # policy default
+    assert parts == [("text/plain", "Bitte ansehen."), ("text/html", html)]
+    assert (mail["References"], mail["Message-ID"]) == ("<incident-7@example.com>", f"<{KEY}@example.com>")
+
+
+def page_of(severity: str) -> dict[str, Any]:
+    return {"incident": {"id": 7, "severity": severity}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_urgent"),
+    [
+        (page_of("critical"), True),
+        (page_of("high"), True),
+        (page_of("medium"), False),
+        (page_of("low"), False),
+        ({"incidents": [page_of("low"), page_of("high")]}, True),
+        ({"incidents": [page_of("low"), page_of("medium")]}, False),
+        ({"incident": "seven"}, False),
+        ({}, False),
+    ],
+)
+def test_a_page_of_a_critical_or_high_incident_is_marked_urgent(
+    smtp: Callable[..., int], mailbox: Mailbox, facts: dict[str, Any], is_urgent: bool
+) -> None:
+    channel(smtp()).send(replace(ENVELOPE, facts=facts))
+    [mail] = mailbox.mails
+    marks = [mail["X-Priority"], mail["Importance"], mail["Priority"]]
+    assert marks == (["1 (Highest)", "high", "urgent"] if is_urgent else [None] * 3)
 
 
 @pytest.mark.parametrize(

@@ -1,92 +1,29 @@
 """Mail: by SMTP, or as files under the data directory while no server is set."""
 
-import os
 import smtplib
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE_FORMAT
 from email.utils import format_datetime
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.channel import EMAIL, Channel, Envelope, Outcome, register
 from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
-from app.core.vocabulary import AttemptOutcome
+from app.core.vocabulary import AttemptOutcome, Severity
+from app.integrations.channels.email_transport import FileTransport, SmtpTransport, Transport
+from app.integrations.channels.urgency import severity_of
 from app.schemas.types import Email
 
 REFUSED_FROM = 500  # RFC 5321, section 4.2.1: 4yz may be repeated, 5yz is final
 LOOPBACK_DOMAIN = "localhost"
+# Importance and Priority are RFC 2156, section 5.3; X-Priority is what Outlook and Apple Mail look at.
+URGENT = {"X-Priority": "1 (Highest)", "Importance": "high", "Priority": "urgent"}
 
 _address: TypeAdapter[str] = TypeAdapter(Email)
-
-
-class Transport(Protocol):
-    """Hands a complete mail over. Raises smtplib.SMTPException or OSError."""
-
-    def deliver(self, message: EmailMessage) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpTransport:
-    """A connection for each mail: nothing to keep alive, nothing that one slow mail can hold up."""
-
-    host: str
-    port: int
-    tls: Literal["none", "starttls", "tls"]
-    timeout_seconds: float
-    user: str | None = None
-    password: str | None = None
-
-    def deliver(self, message: EmailMessage) -> None:
-        with self._connection() as smtp:
-            smtp.send_message(message)
-
-    @contextmanager
-    def _connection(self) -> Iterator[smtplib.SMTP]:
-        smtp = self._connect()
-        try:
-            if self.tls == "starttls":
-                smtp.starttls(context=ssl.create_default_context())
-            if self.user is not None:
-                smtp.login(self.user, self.password or "")
-            yield smtp
-        finally:
-            _hang_up(smtp)
-
-    def _connect(self) -> smtplib.SMTP:
-        if self.tls == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_seconds, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_seconds)
-
-
-def _hang_up(smtp: smtplib.SMTP) -> None:
-    """Say goodbye if the server still listens: the mail's fate was decided before."""
-    try:
-        smtp.quit()
-    except (smtplib.SMTPException, OSError):
-        smtp.close()
-
-
-@dataclass(frozen=True, slots=True)
-class FileTransport:
-    """Writes each mail as an .eml file that appears whole or not at all; the same mail twice is one file."""
-
-    directory: Path
-
-    def deliver(self, message: EmailMessage) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = str(message["Message-ID"]).strip("<>").partition("@")[0]
-        draft = self.directory / f".{name}.{os.getpid()}"
-        draft.write_bytes(message.as_bytes())
-        draft.rename(self.directory / f"{name}.eml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +49,17 @@ class EmailChannel:
         return self.transport.host if isinstance(self.transport, SmtpTransport) else LOOPBACK_DOMAIN
 
     def _compose(self, envelope: Envelope) -> EmailMessage:
+        message = self._addressed(envelope)
+        if severity_of(envelope) in (Severity.CRITICAL, Severity.HIGH):
+            for name, value in URGENT.items():
+                message[name] = value
+        message.set_content(envelope.body)
+        if envelope.html is not None:
+            message.add_alternative(envelope.html, subtype="html")  # the last is the best (RFC 2046, section 5.1.4)
+        return message
+
+    def _addressed(self, envelope: Envelope) -> EmailMessage:
+        """The headers: from whom, to whom, and which thread a mail client shows it in."""
         message = EmailMessage(policy=WIRE_FORMAT)
         message["From"] = Address(addr_spec=self.sender)
         message["To"] = Address(addr_spec=envelope.address)
@@ -123,7 +71,6 @@ class EmailChannel:
             thread = f"<incident-{envelope.incident_id}@{self._domain}>"
             message["References"] = thread
             message["In-Reply-To"] = thread
-        message.set_content(envelope.body)
         return message
 
     @property

@@ -1,22 +1,124 @@
-"""The slack channel: its addresses are kept, and nothing is sent by it yet."""
+"""Slack: Block Kit by an incoming webhook, whose URL is the address (https://docs.slack.dev/block-kit)."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from app.core.channel import Channel, register
+from app.core.channel import Channel, Envelope, Outcome, register
 from app.core.config import ChannelSettings, Settings
+from app.integrations import http
+from app.integrations.addresses import host_of
+from app.integrations.channels.hook import HookSettings, clean_url, line_of, rest_of, settings_of, shortened
+
+# https://docs.slack.dev/reference/block-kit/blocks, and .../messaging/sending-messages-using-incoming-webhooks
+MAX_HEADER = 150
+MAX_SECTION = 3000
+MAX_FIELD = 2000
+MAX_LINE = 200
+MAX_FALLBACK = 3000
+MAX_LISTED = 9000  # characters of all lines of a bundle: well within what Slack takes in one message
+GONE = frozenset({404, 410})  # no_service, channel_is_archived: the webhook or its channel is no more
+ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+Block = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SlackChannel:
+    """Posts messages to incoming webhooks. Slack knows no idempotency key: a duplicate is seen twice."""
+
+    own: HookSettings
+    name: str = "slack"
+
+    def send(self, envelope: Envelope) -> Outcome:
+        return http.post(envelope.address, json=layout(envelope), limits=self.own.limits(gone=GONE))
+
+    def provider(self, address: str) -> str:
+        return host_of(address)
+
+
+def layout(envelope: Envelope) -> dict[str, Any]:
+    """The message as blocks, and as the text that notifications and screen readers say."""
+    header = {"type": "header", "text": _plain(envelope.subject, MAX_HEADER)}
+    if "incidents" in envelope.facts:
+        blocks = _bundle(envelope.facts["incidents"])
+    elif "incident" in envelope.facts:
+        blocks = _page(envelope.facts)
+    else:
+        blocks = [_section(escaped(envelope.body, MAX_SECTION))]
+    return {"text": escaped(envelope.subject, MAX_FALLBACK), "blocks": [header, *blocks]}
+
+
+def _page(facts: Mapping[str, Any]) -> list[Block]:
+    incident = facts["incident"]
+    named = {"Severity": incident["severity"], "Service": incident["service"], "Incident": f"#{incident['id']}"}
+    fields = [{"type": "mrkdwn", "text": f"*{name}*\n{escaped(value, MAX_FIELD)}"} for name, value in named.items()]
+    texts = [facts.get("note"), incident["title"], incident.get("description")]
+    sections = [_section(escaped(text, MAX_SECTION)) for text in texts if text]
+    return [*sections, {"type": "section", "fields": fields}, *_button(facts.get("link"))]
+
+
+def _button(link: str | None) -> list[Block]:
+    if not link:
+        return []
+    button = {"type": "button", "text": _plain("See and acknowledge", MAX_HEADER), "url": link, "style": "primary"}
+    return [{"type": "actions", "elements": [button]}]
+
+
+def _bundle(pages: Sequence[Mapping[str, Any]]) -> list[Block]:
+    lines = [_line(page) for page in pages]
+    count, length = 0, 0
+    while count < len(lines) and length + len(lines[count]) <= MAX_LISTED:
+        length += len(lines[count])
+        count += 1
+    sections = _packed(lines[:count])
+    rest = [rest_of(pages[count:], limit=MAX_SECTION)] if count < len(pages) else []
+    return [_section(text) for text in [*sections, *rest]]
+
+
+def _packed(lines: Sequence[str]) -> list[str]:
+    """The lines in as few texts as a section's size allows."""
+    texts: list[str] = []
+    for line in lines:
+        if texts and len(texts[-1]) + 1 + len(line) <= MAX_SECTION:
+            texts[-1] += f"\n{line}"
+        else:
+            texts.append(line)
+    return texts
+
+
+def _line(page: Mapping[str, Any]) -> str:
+    said = escaped(line_of(page, limit=MAX_LINE), MAX_SECTION)
+    return f"• <{page['link']}|{said}>" if page.get("link") else f"• {said}"
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text or "…"}}
+
+
+def _plain(text: str, limit: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": shortened(text, limit) or "…", "emoji": False}
+
+
+def escaped(text: str, limit: int) -> str:
+    """Text in which nothing is a link or a mention, at most so many characters with its escapes."""
+    shown = shortened(text, limit)
+    while len(safe := shown.translate(ESCAPES)) > limit:
+        shown = shortened(shown, len(shown) - max((len(safe) - limit) // 5, 1))
+    return safe
 
 
 @register
-class Slack:
-    """The channel type."""
+class SlackType:
+    """Slack, and what takes its webhooks. It is always set up: each person names a webhook."""
 
     name = "slack"
-    settings_type = ChannelSettings
+    settings_type = HookSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
-        return address
+        return clean_url(address, own, is_secret=True)
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
-        return None
+        return SlackChannel(settings_of(own))

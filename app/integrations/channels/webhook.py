@@ -1,22 +1,110 @@
-"""The webhook channel: its addresses are kept, and nothing is sent by it yet."""
+"""Webhooks: JSON to a URL, signed as Standard Webhooks says (https://www.standardwebhooks.com)."""
 
-from typing import Literal
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
 
-from app.core.channel import Channel, register
+from pydantic import SecretStr
+
+from app.core.channel import WEBHOOK, Channel, Envelope, Outcome, register
+from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
+from app.core.errors import ConfigurationError
+from app.core.vocabulary import NotificationKind
+from app.integrations import http
+from app.integrations.addresses import host_of
+from app.integrations.channels.hook import HookSettings, clean_url
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+MIN_KEY_BYTES = 24  # Standard Webhooks: 24 to 64 bytes
+DERIVED_FOR = b"webhook signatures"
+GONE = frozenset({410})
+SHOWN = ("incident", "incidents", "count", "note", "link", "url")
+ANSWER_CHARACTERS = 500
+
+
+class WebhookSettings(HookSettings):
+    """The secrets that sign, newest first; while two are set, receivers can change from one to the other."""
+
+    webhook_signing_secrets: SecretStr = SecretStr("")
+
+    def keys(self) -> tuple[bytes, ...]:
+        """Raises ConfigurationError."""
+        listed = self.webhook_signing_secrets.get_secret_value().split(",")
+        return tuple(_key(secret.strip()) for secret in listed if secret.strip())
+
+
+def _key(secret: str) -> bytes:
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(SECRET_PREFIX) or len(key) < MIN_KEY_BYTES:
+        made = "echo whsec_$(openssl rand -base64 32)"
+        raise ConfigurationError(f"WEBHOOK_SIGNING_SECRETS has one that is not whsec_<base64>: make it with `{made}`")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChannel:
+    """Posts a message as JSON. Its id is the idempotency key, so that a receiver can tell a duplicate."""
+
+    keys: tuple[bytes, ...]
+    own: HookSettings
+    name: str = WEBHOOK
+
+    def send(self, envelope: Envelope) -> Outcome:
+        is_action = envelope.kind is NotificationKind.WEBHOOK_ACTION
+        body = envelope.body if is_action else json.dumps(payload(envelope), ensure_ascii=False)
+        headers = {"Content-Type": "application/json", **signature(self.keys, envelope.idempotency_key, body)}
+        limits = self.own.limits(gone=GONE, answer_characters=ANSWER_CHARACTERS if is_action else 0)
+        return http.post(envelope.address, data=body, headers=headers, limits=limits)
+
+    def provider(self, address: str) -> str:
+        return host_of(address)
+
+
+def payload(envelope: Envelope) -> dict[str, Any]:
+    """What is posted: the kind of message, the time of this attempt, and what the message says."""
+    facts = {name: envelope.facts[name] for name in SHOWN if name in envelope.facts}
+    return {
+        "type": envelope.kind,
+        "timestamp": utcnow().isoformat(),
+        "data": {"subject": envelope.subject, "text": envelope.body, **facts},
+    }
+
+
+def signature(keys: tuple[bytes, ...], message_id: UUID, body: str) -> dict[str, str]:
+    """The headers that prove where a body comes from: a signature by each key, the newest first."""
+    timestamp = str(int(time.time()))
+    signed = f"{message_id}.{timestamp}.{body}".encode()
+    signatures = (base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys)
+    return {
+        "webhook-id": str(message_id),
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
+    }
 
 
 @register
-class Webhook:
-    """The channel type."""
+class WebhookType:
+    """Any URL. It is always set up: without a secret of its own it signs with one that comes from SECRET_KEY."""
 
-    name = "webhook"
-    settings_type = ChannelSettings
+    name = WEBHOOK
+    settings_type = WebhookSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
-        return address
+        return clean_url(address, own)
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
-        return None
+        mine = own if isinstance(own, WebhookSettings) else WebhookSettings()
+        derived = hmac.new(settings.signing_key().encode(), DERIVED_FOR, hashlib.sha256).digest()
+        return WebhookChannel(mine.keys() or (derived,), mine)

@@ -1,0 +1,53 @@
+"""What providers report of messages they were given: who may, and what it says."""
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+
+from app.api.deps import ServicesDep
+from app.core.errors import MalformedBody, NotFound, PermissionDenied
+from app.core.security import same_secret
+from app.integrations.channels import twilio_callback
+from app.services.callback_service import DeliveryReport
+
+MAX_FIELDS = 200
+EXAMPLE_KEY = "3f2b1a90-7c1d-41ef-9a53-0242ac120002"
+
+
+async def require_twilio_signature(
+    request: Request,
+    services: ServicesDep,
+    x_twilio_signature: Annotated[str, Header(include_in_schema=False)] = "",
+) -> None:
+    """Raise PermissionDenied unless Twilio signed this, NotFound if there is no Twilio here."""
+    token = services.settings.twilio_auth_token
+    if token is None:
+        raise NotFound("There is nothing under this address.")
+    url = twilio_callback.callback_url(services.settings.public_url)
+    signed = f"{url}?{request.url.query}" if request.url.query else url
+    expected = twilio_callback.signature(signed, await _form(request), token.get_secret_value())
+    if not same_secret(x_twilio_signature, expected):
+        raise PermissionDenied("Twilio's signature is missing or wrong.")
+
+
+async def get_twilio_report(
+    request: Request,
+    key: Annotated[UUID, Query(description="The message, as its callback address named it", examples=[EXAMPLE_KEY])],
+) -> DeliveryReport:
+    """What Twilio says of a message."""
+    return twilio_callback.report_of(key, await _form(request))
+
+
+async def _form(request: Request) -> list[tuple[str, str]]:
+    """The fields in the order in which they came. Raises MalformedBody."""
+    try:
+        body = (await request.body()).decode()
+        return parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise MalformedBody("The body is not a form.") from error
+
+
+TwilioSignature = Depends(require_twilio_signature)
+TwilioReport = Annotated[DeliveryReport, Depends(get_twilio_report)]

@@ -1,0 +1,72 @@
+"""Push by ntfy: https://docs.ntfy.sh/publish/"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.core.channel import Envelope, Outcome
+from app.core.vocabulary import Severity
+from app.integrations.addresses import host_of, parsed, require_public_literal
+from app.integrations.channels.push_text import body_of, link_of
+from app.integrations.channels.urgency import severity_of
+from app.integrations.http import Limits, post
+
+PUBLIC_SERVER = "https://ntfy.sh"
+TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
+PRIORITIES = {Severity.CRITICAL: 5, Severity.HIGH: 4, Severity.MEDIUM: 3, Severity.LOW: 2}
+# Names of emojis: https://docs.ntfy.sh/emojis/
+TAGS = {
+    Severity.CRITICAL: "rotating_light",
+    Severity.HIGH: "rotating_light",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "information_source",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ntfy:
+    """Publishes to a topic, on the operator's server or on another that the address names."""
+
+    server: str
+    token: str | None
+    timeout_seconds: float
+    allows_private: bool = False
+
+    def send(self, envelope: Envelope) -> Outcome:
+        server, topic = self._place(envelope.address)
+        is_own = server == self.server
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token and is_own else {}
+        limits = Limits(self.timeout_seconds, allows_private=is_own or self.allows_private, id_field="id")
+        return post(server, json={"topic": topic, **_message(envelope)}, headers=headers, limits=limits)
+
+    def provider(self, address: str) -> str:
+        return host_of(self._place(address)[0])
+
+    def _place(self, address: str) -> tuple[str, str]:
+        """The server and the topic. The operator's token is for the operator's server only."""
+        if TOPIC.fullmatch(address):
+            return self.server, address
+        server, _, topic = address.rpartition("/")
+        return server, topic
+
+
+def _message(envelope: Envelope) -> dict[str, Any]:
+    severity, link = severity_of(envelope), link_of(envelope)
+    message: dict[str, Any] = {"title": envelope.subject, "message": body_of(envelope)}
+    if severity is not None:
+        message |= {"priority": PRIORITIES[severity], "tags": [TAGS[severity]]}
+    return message | ({"click": link} if link else {})
+
+
+def clean_topic(address: str, *, allows_private: bool) -> str:
+    """The name of a topic, or the URL of one as it is given. Raises ValueError."""
+    if TOPIC.fullmatch(address):
+        return address
+    parts = parsed(address, schemes=("http", "https") if allows_private else ("https",))
+    if not allows_private:
+        require_public_literal(parts)
+    given = urlsplit(address)
+    if not TOPIC.fullmatch(given.path.removeprefix("/")) or given.query or given.fragment or address[-1] in "?#":
+        raise ValueError("The URL of an ntfy topic is that of its server and the topic's name.")
+    return address

@@ -1,0 +1,98 @@
+"""The open connections of this process, and the deadline that an exchange over one of them keeps."""
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+POOLS = 100
+CONNECTIONS_OF_A_POOL = 16
+
+
+@dataclass
+class Watch:
+    """Ends an exchange at its deadline, even one whose server sends a byte now and then."""
+
+    seconds: float
+    deadline: float = field(init=False)
+    has_expired: bool = False
+    connected: socket.socket | None = None
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.seconds
+        self._timer = threading.Timer(self.seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "Watch":
+        self._timer.start()
+        _current.watch = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self.connected = _current.watch = None
+
+    def remaining(self) -> float:
+        return max(self.deadline - time.monotonic(), 0.001)
+
+    def check(self) -> None:
+        """Raise TimeoutError after the deadline: what looks like an answer then is one that was cut off."""
+        if self.has_expired:
+            raise TimeoutError
+
+    def _expire(self) -> None:
+        self.has_expired = True
+        connected = self.connected
+        if connected is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # whoever reads it finds its end
+
+
+_current = threading.local()
+
+
+class _Watched:
+    """A connection that tells this thread's watch which socket it waits at."""
+
+    sock: socket.socket | None
+
+    def getresponse(self) -> Any:
+        watch: Watch = _current.watch
+        watch.connected = self.sock
+        watch.check()
+        response = super().getresponse()  # type: ignore[misc]  # the class mixed in before urllib3's
+        if watch.has_expired:
+            response.close()
+        watch.check()
+        return response
+
+
+class _PlainConnection(_Watched, HTTPConnection):
+    pass
+
+
+class _TlsConnection(_Watched, HTTPSConnection):
+    pass
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+@lru_cache(maxsize=1)
+def pools() -> PoolManager:
+    """The open connections of this process, shared by its threads. It asks no proxy of the environment."""
+    manager = PoolManager(POOLS, maxsize=CONNECTIONS_OF_A_POOL, ssl_context=ssl.create_default_context())
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return manager

@@ -1,0 +1,204 @@
+"""The one way out over HTTP for channels: a POST and its outcome, within a deadline, to no forbidden place."""
+
+import json as json_format
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlencode
+
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.util import Url, make_headers
+
+from app.core.channel import Outcome
+from app.core.clock import utcnow
+from app.core.vocabulary import AttemptOutcome
+from app.integrations.addresses import is_public, parsed, resolve
+from app.integrations.connections import Watch, pools
+
+TEMPORARY = {408, 425, 429}  # RFC 9110, RFC 8470, RFC 6585: the same again may work later
+SERVER_ERROR = 500
+MAX_RETRY_AFTER = 24 * 3600.0
+MAX_ANSWER_BYTES = 8192
+MAX_ERROR = 1000
+ERROR_EXCERPT = 300
+MAX_ADDRESSES = 4
+MAX_ID = 255
+USER_AGENT = "incident-service"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a channel allows, and how it reads answers.
+
+    `gone` are the status codes that mean that the address will never work again; `id_header` and `id_field` say
+    where the provider's id is; `answer_characters` of the body become the outcome's `answer`.
+    """
+
+    timeout_seconds: float = 10.0
+    allows_private: bool = False
+    gone: frozenset[int] = frozenset()
+    id_header: str | None = None
+    id_field: str | None = None
+    answer_characters: int = 0
+
+
+def post(
+    url: str,
+    *,
+    json: Any = None,
+    data: bytes | str | Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Outcome:
+    """Post JSON, a form (a mapping) or a body as it is, and say what came of it. Never raises for what is out there.
+
+    2xx is accepted; 408, 425, 429, 5xx, time-outs and errors of the network are to be tried again, and the rest is
+    final: redirects are not followed. The host's name is resolved once, and what was checked is connected to.
+    """
+    limits = limits or Limits()
+    try:
+        target = parsed(url)
+        body, own = _content(json, data)
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **own, **(headers or {})}
+        if auth is not None:
+            sent |= make_headers(basic_auth=":".join(auth))
+        sent["Host"] = target.netloc or ""
+    except ValueError as error:
+        return Outcome(AttemptOutcome.DEAD, error=str(error)[:MAX_ERROR])
+    with Watch(limits.timeout_seconds) as watch:
+        return _exchange(target, body, sent, limits, watch)
+
+
+def _content(json: Any, data: bytes | str | Mapping[str, str] | None) -> tuple[bytes, dict[str, str]]:
+    if json is not None:
+        return json_format.dumps(json, ensure_ascii=False).encode(), {"Content-Type": "application/json"}
+    if isinstance(data, Mapping):
+        return urlencode(data).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    return (data.encode() if isinstance(data, str) else data or b""), {}
+
+
+def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits, watch: Watch) -> Outcome:
+    try:
+        addresses = _allowed(target, limits, watch)
+        if not addresses:
+            reason = "The URL leads to a private address, which is not allowed here."
+            return Outcome(AttemptOutcome.DEAD, error=reason)
+        response = _first_to_answer(addresses, target, body, headers, watch)
+        return _outcome(response, _beginning(response), target, limits)
+    except (HTTPError, OSError) as error:
+        if watch.has_expired:
+            return Outcome(AttemptOutcome.RETRY, error=f"No answer within {limits.timeout_seconds:g} s.")
+        return Outcome(AttemptOutcome.RETRY, error=_without_secrets(f"{type(error).__name__}: {error}", target))
+    except (ValueError, TypeError) as error:  # such as a line break in a header
+        return Outcome(AttemptOutcome.DEAD, error=f"This cannot be sent: {type(error).__name__}.")
+
+
+def _allowed(target: Url, limits: Limits, watch: Watch) -> list[str]:
+    found = resolve((target.host or "").strip("[]"), _port(target), seconds=watch.remaining())
+    public = [a for a in found if limits.allows_private or is_public(ip_address(a.partition("%")[0]))]
+    return public[:MAX_ADDRESSES]
+
+
+def _port(target: Url) -> int:
+    return target.port or (443 if target.scheme == "https" else 80)
+
+
+def _first_to_answer(
+    addresses: list[str], target: Url, body: bytes, headers: dict[str, str], watch: Watch
+) -> BaseHTTPResponse:
+    """The answer of the first address that can be connected to."""
+    for address in addresses[:-1]:
+        with suppress(NewConnectionError, ConnectTimeoutError):
+            return _ask(address, target, body, headers, watch)
+    return _ask(addresses[-1], target, body, headers, watch)
+
+
+def _ask(address: str, target: Url, body: bytes, headers: dict[str, str], watch: Watch) -> BaseHTTPResponse:
+    """Post to exactly this address; the certificate must be the name's."""
+    name = (target.host or "").strip("[]")
+    tls = {"server_hostname": name} if target.scheme == "https" else {}
+    pool = pools().connection_from_host(address, _port(target), target.scheme, pool_kwargs=tls)
+    left = watch.remaining()
+    return pool.urlopen(
+        "POST",
+        target.request_uri,
+        body=body,
+        headers=headers,
+        retries=False,
+        redirect=False,
+        assert_same_host=False,
+        timeout=Timeout(connect=left, read=left),
+        preload_content=False,
+        decode_content=False,
+    )
+
+
+def _beginning(response: BaseHTTPResponse) -> bytes:
+    """The beginning of the body. What the status says holds, even if the rest never comes."""
+    content = b""
+    with suppress(HTTPError, OSError):
+        content = response.read(MAX_ANSWER_BYTES, decode_content=False)
+    if not response.closed:
+        response.close()  # the rest is not waited for, and its connection not used again
+    return content
+
+
+def _outcome(response: BaseHTTPResponse, content: bytes, target: Url, limits: Limits) -> Outcome:
+    status, text = response.status, content.decode("utf-8", "replace").replace("\x00", "")
+    result = classified(status)
+    is_accepted = result is AttemptOutcome.ACCEPTED
+    said = f"The server answered {status}: {' '.join(text.split())[:ERROR_EXCERPT]}".rstrip(": ")
+    return Outcome(
+        result,
+        status_code=status,
+        provider_id=_provider_id(response, text, limits) if is_accepted else None,
+        error=None if is_accepted else _without_secrets(said, target),
+        retry_after_seconds=retry_after(response.headers) if result is AttemptOutcome.RETRY else None,
+        is_address_gone=status in limits.gone,
+        answer=text[: limits.answer_characters] if limits.answer_characters else None,
+    )
+
+
+def classified(status: int) -> AttemptOutcome:
+    """What a status code means for the message."""
+    if 200 <= status < 300:
+        return AttemptOutcome.ACCEPTED
+    return AttemptOutcome.RETRY if status in TEMPORARY or status >= SERVER_ERROR else AttemptOutcome.DEAD
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a Retry-After, also of one that is a date (RFC 9110, section 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        seconds = (parsedate_to_datetime(value) - utcnow()).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _provider_id(response: BaseHTTPResponse, text: str, limits: Limits) -> str | None:
+    if limits.id_header is not None:
+        return (response.headers.get(limits.id_header) or "")[:MAX_ID] or None
+    if limits.id_field is None:
+        return None
+    try:
+        answer = json_format.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = answer.get(limits.id_field) if isinstance(answer, dict) else None
+    return str(found)[:MAX_ID] if isinstance(found, str | int) else None
+
+
+def _without_secrets(text: str, target: Url) -> str:
+    """A path or a query is often all that a URL's owner has for a password."""
+    for part in (target.request_uri, target.path, target.query):
+        if part and part != "/":
+            text = text.replace(part, "…")
+    return text[:MAX_ERROR]

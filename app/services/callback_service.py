@@ -1,0 +1,96 @@
+"""Hears from providers what became of the messages that they had accepted, in whatever order and however often."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import NotFound
+from app.core.vocabulary import DeliveryStatus, TimelineEventType
+from app.crud import crud_incident, crud_notification
+from app.crud.base import now, wake
+from app.models import Notification
+from app.services.outcome_service import PAGES, SECRET_KINDS
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+FINAL = {DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
+UNLEASED = {"lease_until": None, "lease_token": None, "next_attempt_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way."""
+
+    key: UUID
+    has_arrived: bool | None
+    provider_id: str | None = None
+    error: str | None = None
+
+
+def take(session: Session, report: DeliveryReport) -> None:
+    """Record the first final word on a message; all others change nothing. Raises NotFound.
+
+    What never arrived is dead, so that the person's next channel is tried at once.
+    """
+    message = crud_notification.lock_by_key(session, report.key)
+    if message is None:
+        raise NotFound("There is no such message.")
+    if report.has_arrived is None or message.status in FINAL or message.delivered_at is not None:
+        return
+    at = now(session)
+    named = crud_notification.named_in(session, message.id)
+    messages = [message, *(page for page in named if page.status not in FINAL)]
+    for each in messages:
+        _apply(each, _arrived(each, at) if report.has_arrived else _failed(each, report, at))
+    message.provider_id = message.provider_id or report.provider_id
+    session.flush()
+    _tell_timelines(session, messages, report, at=at)
+    if not report.has_arrived:
+        wake(session, "plan")
+    log.info("delivery_reported", notification_id=message.id, channel=message.channel, arrived=report.has_arrived)
+
+
+def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
+    """Before our own record of the attempt only the fact is kept: that record needs its lease, and turns it into
+    the status.
+    """
+    if message.status is DeliveryStatus.SENDING:
+        return {"delivered_at": at}
+    accepted_at = message.accepted_at or at
+    times = {"delivered_at": at, "accepted_at": accepted_at, "ended_at": at, "fallback_at": None}
+    return {"status": DeliveryStatus.DELIVERED, "is_held": False, **UNLEASED, **times}
+
+
+def _failed(message: Notification, report: DeliveryReport, at: datetime) -> dict[str, Any]:
+    """Final, also for a worker that still waits for the provider's answer: without its lease it writes nothing."""
+    fallback_at = at if message.kind in PAGES else None
+    times = {"ended_at": at, "fallback_at": fallback_at}
+    return {"status": DeliveryStatus.DEAD, "is_held": False, "last_error": report.error, **UNLEASED, **times}
+
+
+def _apply(message: Notification, values: dict[str, Any]) -> None:
+    """A text that is a secret is kept no longer than it is needed."""
+    if message.kind in SECRET_KINDS and "status" in values:
+        values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
+    for name, value in values.items():
+        setattr(message, name, value)
+
+
+def _tell_timelines(
+    session: Session, messages: Sequence[Notification], report: DeliveryReport, *, at: datetime
+) -> None:
+    """A page that arrived or never will is part of its incident's record."""
+    event_type, verb = TimelineEventType.NOTIFICATION_FAILED, "could not be delivered to"
+    if report.has_arrived:
+        event_type, verb = TimelineEventType.NOTIFICATION_DELIVERED, "was delivered to"
+    for page in messages:
+        incident = crud_incident.get(session, page.incident_id) if page.incident_id and page.kind in PAGES else None
+        if incident is not None:
+            description = f"A page {verb} {page.recipient} by {page.channel}."
+            record(session, incident, event_type, description, at=at, notification_id=page.id, error=report.error)
