@@ -145,5 +145,6 @@ def _request_id(headers: Headers) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path in a log: without the address that password recovery has in it."""
-    return re.sub(r"(/password-recovery/).+", r"\1-", path, flags=re.DOTALL)
+    """A path in a log: without the address that password recovery has in it, and the token of a page's link."""
+    path = re.sub(r"(/password-recovery/).+", r"\1-", path, flags=re.DOTALL)
+    return re.sub(r"^/p/.*?(/acknowledge|/snooze|/escalate)?$", r"/p/-\1", path, flags=re.DOTALL)

@@ -1,12 +1,14 @@
 """Says what a message is made of, and writes the plain one that is sent when nothing better can be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 MAX_SUBJECT = 200
 MAX_FACT = 2000
+MAX_NAMED = 1000  # characters; with a link a long text message of most providers (1,600)
+MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,30 @@ def one_line(text: str) -> str:
 def headline(incident: Mapping[str, Any]) -> str:
     """How bad, where, what, which."""
     return f"[{incident['severity'].upper()}] {incident['service']}: {incident['title']} (#{incident['id']})"
+
+
+def named(incidents: Sequence[Mapping[str, Any]], room: int = MAX_NAMED) -> list[str]:
+    """Every incident by its id, in as few words as the room asks for: `#12 Disk full`, else `#12`, else `#12-#34`."""
+    ids = [incident["id"] for incident in incidents]
+    room -= sum(len(f"#{id_}, ") for id_ in ids)
+    if room < 0:
+        return _ranges(sorted(ids))
+    names = []
+    for incident in incidents:
+        title = f" {one_line(incident['title'])[:MAX_NAME]}"
+        names.append(f"#{incident['id']}" + (title if len(title) <= room else ""))
+        room -= len(title) if len(title) <= room else 0
+    return names
+
+
+def _ranges(ids: Sequence[int]) -> list[str]:
+    runs: list[list[int]] = []
+    for id_ in ids:
+        if runs and id_ == runs[-1][-1] + 1:
+            runs[-1].append(id_)
+        else:
+            runs.append([id_])
+    return [f"#{run[0]}" + (f"-#{run[-1]}" if len(run) > 1 else "") for run in runs]
 
 
 def _page(facts: Mapping[str, Any]) -> tuple[str, str]:

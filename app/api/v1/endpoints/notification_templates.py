@@ -1,0 +1,55 @@
+"""How messages are worded. For administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from app.api.deps import AdminUser, ChannelName, PagingDep, SessionDep
+from app.api.errors import problems
+from app.api.routing import TransactionalRoute
+from app.core.vocabulary import MessageEvent
+from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
+from app.services import template_service
+
+router = APIRouter(prefix="/notification-templates", tags=["notifications"], route_class=TransactionalRoute)
+
+Event = Annotated[MessageEvent, Path(description="The kind of message", examples=["page"])]
+
+
+@router.get("", responses=problems(403))
+def list_templates(user: AdminUser, paging: PagingDep, session: SessionDep) -> list[TemplateRead]:
+    """List the wording of every message. One for each channel and kind of message, also where it is the default."""
+    return template_service.effective(session, paging)
+
+
+@router.get("/{channel}/{event}", responses=problems(403, 404))
+def read_template(channel: ChannelName, event: Event, user: AdminUser, session: SessionDep) -> TemplateRead:
+    """Read the wording of one message. It is the default until an administrator sets another."""
+    return template_service.get(session, channel, event)
+
+
+@router.put("/{channel}/{event}", responses=problems(403, 404))
+def set_template(
+    channel: ChannelName, event: Event, body: TemplateUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
+) -> TemplateRead:
+    """Set the wording of one message. It is a part of Jinja, and is tried on a sample before it is taken.
+
+    A page has `incident` (`id`, `title`, `severity`, `service`, `status`, `source`, `description`, `created_at`,
+    `metadata`), `note`, `url` and `link`; a bundle has `count`, `named` and `incidents`, each like a page. What is
+    missing reads as nothing. Should a template fail when it counts, the default is sent.
+    """
+    return template_service.put(session, channel, event, body, paging, by=user)
+
+
+@router.delete("/{channel}/{event}", responses=problems(403, 404))
+def reset_template(channel: ChannelName, event: Event, user: AdminUser, session: SessionDep) -> TemplateRead:
+    """Go back to the default wording. Answers with it; once more changes nothing."""
+    return template_service.reset(session, channel, event, by=user)
+
+
+@router.post("/{channel}/{event}/preview", responses=problems(403, 404))
+def preview_template(
+    channel: ChannelName, event: Event, body: TemplatePreview, user: AdminUser, paging: PagingDep, session: SessionDep
+) -> TemplatePreviewRead:
+    """Try a wording on an incident. Nothing is stored or sent; what does not work is said in `error`."""
+    return template_service.preview(session, channel, event, body, paging)

@@ -1,0 +1,65 @@
+"""Message templates on the wire."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from app.core.vocabulary import MessageEvent
+from app.schemas.base import Read, Update
+from app.schemas.types import MAX_TEXT, ChannelName, Id, RequiredText, Storable, Time
+
+SUBJECT = "[{{ incident.severity | upper }}] {{ incident.title }}"
+BODY = "{{ incident.title }} ({{ incident.service }})\n{{ link }}\n"
+EXAMPLE: dict[str, Any] = {"subject": SUBJECT, "body": BODY}
+HTML = (
+    "The same as HTML, for e-mail only; facts in it are escaped. Null, or absent beside a new body: the message is "
+    "plain text"
+)
+
+Source = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), Storable]
+
+
+class TemplateUpdate(Update):
+    """The wording of one kind of message on one channel."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    read_only: ClassVar[frozenset[str]] = frozenset({"channel", "event", "is_default", "updated_at", "updated_by"})
+
+    subject: RequiredText = ""
+    body: Source = ""
+    html: Source | None = Field(default=None, description=HTML)
+
+    def wording(self) -> dict[str, Any]:
+        """What is to be worded anew. Mail programs show HTML first: with a new body the old one would hide it."""
+        named = {name: value for name, value in self.changes().items() if name in ("subject", "body", "html")}
+        return {"html": None, **named} if "body" in named else named
+
+
+class TemplatePreview(TemplateUpdate):
+    """What to try. What is absent is as it is stored; without an incident a sample is taken."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**EXAMPLE, "incident_id": 1}]})
+
+    incident_id: Id | None = None
+
+
+class TemplateRead(Read):
+    """The wording that holds."""
+
+    channel: ChannelName = Field(examples=["email"])
+    event: MessageEvent
+    subject: str = Field(examples=[SUBJECT])
+    body: str = Field(examples=[BODY])
+    html: str | None
+    is_default: bool = Field(description="This is the wording that the service comes with")
+    updated_at: Time | None = Field(description="When an administrator wrote it")
+    updated_by: int | None = Field(description="The administrator who wrote it")
+
+
+class TemplatePreviewRead(Read):
+    """The message that would be sent. With an error it is the default one."""
+
+    subject: str
+    body: str
+    html: str | None
+    error: str | None = Field(description="What is wrong with the template")

@@ -1,0 +1,139 @@
+"""What somebody can do with the link of a page: see one incident, and act on it as the person who was paged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from app.core.errors import InvalidInput, PermissionDenied
+from app.core.security import PageLink
+from app.core.vocabulary import IncidentStatus, TimelineEventType
+from app.crud import crud_timeline, crud_user
+from app.crud.base import Page, now
+from app.models import Incident, TimelineEvent, User
+from app.services import collaboration_service, incident_service, step_service
+from app.services.incident import Move
+from app.services.ports import Paging
+
+SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes
+LATEST = Page(limit=10)
+BY_LINK = " by the link of a page"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened."""
+
+    at: datetime
+    description: str
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """An incident as the page behind a link shows it, and what it offers. `person` is whose link it is."""
+
+    id: int
+    title: str
+    severity: str
+    service: str
+    status: str
+    description: str | None
+    created_at: datetime
+    snoozed_until: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    timeline: tuple[Entry, ...]
+    person: str | None
+    can_acknowledge: bool
+    can_snooze: bool
+    can_escalate: bool
+
+
+def view(session: Session, token: str, paging: Paging) -> PageView:
+    """The incident of a link. Raises NotFound, LinkExpired, PermissionDenied."""
+    link, person = _read(session, token, paging)
+    incident = incident_service.get(session, link.incident_id)
+    entries = crud_timeline.page(session, incident.id, LATEST)
+    acknowledgement = _acknowledgement(session, incident)
+    names = _names(session, [*entries, *([acknowledgement] if acknowledgement else [])])
+    return PageView(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        service=incident.service,
+        status=incident.status,
+        description=incident.description,
+        created_at=incident.created_at,
+        snoozed_until=incident.snoozed_until,
+        acknowledged_at=incident.acknowledged_at,
+        acknowledged_by=names.get(acknowledgement.user_id or 0) if acknowledgement else None,
+        timeline=tuple(Entry(e.created_at, e.description, names.get(e.user_id or 0)) for e in entries),
+        person=_name(person) if person else None,
+        can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
+        can_snooze=incident.status is not IncidentStatus.RESOLVED,
+        can_escalate=_can_escalate(session, incident, person),
+    )
+
+
+def acknowledge(session: Session, token: str, paging: Paging) -> None:
+    """Somebody is on it. Raises InvalidTransition, and what `view` raises."""
+    link, person = _read(session, token, paging)
+    incident = incident_service.locked(session, link.incident_id)
+    incident_service.move(session, incident, Move.ACKNOWLEDGE, at=now(session), by=person, because=BY_LINK)
+
+
+def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> None:
+    """Be quiet for one of `SNOOZES`. Raises InvalidInput, InvalidTransition, and what `view` raises."""
+    link, person = _read(session, token, paging)
+    if minutes not in SNOOZES:
+        raise InvalidInput(f"Snooze for one of {', '.join(SNOOZES.values())}.", pointer="minutes")
+    incident = incident_service.locked(session, link.incident_id)
+    at = now(session)
+    until = at + timedelta(minutes=minutes)
+    incident_service.move(session, incident, Move.SNOOZE, at=at, by=person, snoozed_until=until, because=BY_LINK)
+
+
+def escalate(session: Session, token: str, paging: Paging) -> None:
+    """Page the next step now. Raises PermissionDenied for nobody's link, and what `view` raises."""
+    link, person = _read(session, token, paging)
+    if person is None:
+        raise PermissionDenied("This link is nobody's own: log in to escalate.")
+    step_service.escalate_now(session, link.incident_id, paging, by=person)
+
+
+def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User | None]:
+    """What a link allows and to whom: the author of what is done with it. None: it is nobody's own."""
+    link = paging.links.read(token, at=now(session))
+    if link.user_id is None:
+        return link, None
+    people = crud_user.active(session, [link.user_id])
+    if not people:
+        raise PermissionDenied("The person whom this link was sent to is no longer active.")
+    return link, people[0]
+
+
+def _can_escalate(session: Session, incident: Incident, person: User | None) -> bool:
+    if person is None or incident.status is IncidentStatus.RESOLVED:
+        return False
+    try:
+        collaboration_service.require_responder(session, incident, person)
+    except PermissionDenied:
+        return False
+    return True
+
+
+def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | None:
+    if incident.acknowledged_at is None:
+        return None
+    return crud_timeline.newest(session, incident.id, TimelineEventType.ACKNOWLEDGED)
+
+
+def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, str]:
+    ids = {entry.user_id for entry in entries if entry.user_id is not None}
+    return {user.id: _name(user) for user in crud_user.present(session, sorted(ids))}
+
+
+def _name(user: User) -> str:
+    return user.full_name or user.email
