@@ -18,11 +18,17 @@ run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database un
 
 .PHONY: test
 test: $(VENV)/dev ## Run the suite on a real PostgreSQL that it starts itself
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not recovery"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not recovery and not faults"
 
 .PHONY: recovery
 recovery: $(VENV)/dev ## Kill the service and its embedded database in every way, and see them come back
 	$(BIN)/python -m pytest -n 2 --dist load -m recovery
+
+SCALE ?= 1
+
+.PHONY: faults
+faults: $(VENV)/dev ## Kill, freeze and starve the workers, and see that no page is lost; SCALE=0.05 is the short way
+	$(BIN)/python -m tests.faults --scale $(SCALE)
 
 .PHONY: check
 check: $(VENV)/dev ## Lint, types, import direction, and migrations against models

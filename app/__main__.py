@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m app serve | worker | migrate | create-admin`."""
+"""The operator's commands: `python -m app serve | worker | migrate | create-admin | vapid-key`."""
 
 import argparse
 import signal
@@ -91,12 +91,21 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
+    """Make a key for Web Push and print the setting."""
+    from app.integrations.channels.push_web import new_private_key
+
+    print(f"WEB_PUSH_PRIVATE_KEY={new_private_key()}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Incident Management System")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add(commands, "serve", serve)
     _add(commands, "worker", worker)
     _add(commands, "migrate", migrate)
+    _add(commands, "vapid-key", make_vapid_key)
     admin = _add(commands, "create-admin", create_admin)
     admin.add_argument("email", metavar="EMAIL")
     admin.add_argument("--password-stdin", action="store_true", help="read the password from standard input")

@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api import docs, errors, openapi
+from app.api import docs, errors, openapi, page_link
 from app.api.middleware import BodyLimit, RequestContext, SecurityHeaders, TrailingSlash
 from app.api.v1.api import api_router
 from app.api.v1.endpoints import health
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.state.settings, app.state.services, app.state.worker_health = settings, services, _no_worker
     app.include_router(api_router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(page_link.router)
     docs.install(app)
     errors.install(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # as FastAPI's docs do

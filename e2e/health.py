@@ -24,6 +24,12 @@ def health(world: World) -> None:
     holds(answer["worker"]["status"] in ("starting", "ok"), f"the worker works: {answer['worker']}")
 
 
+@check(GROUP, "administrators see the workers and how their providers are")
+def workers(world: World) -> None:
+    holds(any(worker["is_alive"] for worker in world.admin.call("GET /v1/workers")), "a worker is alive")
+    world.user.refused("GET /v1/workers", status=403, code="permission_denied")
+
+
 @check(GROUP, "the documentation loads nothing from elsewhere")
 def documentation(world: World) -> None:
     for page in ("/docs", "/redoc"):

@@ -1,5 +1,7 @@
 """How people want to be reached, and what became of their messages."""
 
+from uuid import uuid4
+
 from e2e.api import Json
 from e2e.expectations import has, holds, same
 from e2e.world import BEYOND_32_BITS, World, check
@@ -55,3 +57,20 @@ def permission(world: World) -> None:
     refused: Json = {"status": 403, "code": "permission_denied"}
     world.user.refused(f"GET {others}", **refused)
     world.user.refused(f"PUT {others}/email", {"enabled": False}, **refused)
+
+
+@check(GROUP, "a browser learns the key that it subscribes with, where Web Push is set up")
+def web_push_key(world: World) -> None:
+    request = "GET /v1/notification-preferences/web-push-key"
+    answer = world.user.answer(request, wants=(200, 404))
+    if answer.ok:
+        holds(len(answer.json()["public_key"]) == 87, "the key is a point of P-256 in base64url")
+    world.nobody.refused(request, status=401, code="not_authenticated")
+
+
+@check(GROUP, "what Twilio did not sign is not believed")
+def unsigned_report(world: World) -> None:
+    form = {"MessageSid": "SM0", "MessageStatus": "delivered"}
+    request = f"POST /v1/notifications/callbacks/twilio?key={uuid4()}"
+    answer = world.nobody.answer(request, data=form, wants=(403, 404))
+    holds(answer.json()["code"] in ("permission_denied", "not_found"), "it is refused")

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.errors import DomainError, InvalidInput, UnsupportedMediaType
 from app.models import User
 from app.services import idempotency_service
 from app.services.idempotency_service import Request as RepeatableRequest
@@ -142,9 +142,14 @@ def _run_in(
 ) -> Any:
     with session, session.begin():
         resolved = {n: v.resolve(session) if isinstance(v, Deferred) else v for n, v in values.items()}
-        if repeatable is None:
-            return endpoint(**resolved)
-        return _run_once(session, endpoint, resolved, repeatable, status)
+        try:
+            if repeatable is None:
+                return endpoint(**resolved)
+            return _run_once(session, endpoint, resolved, repeatable, status)
+        except DomainError as refusal:
+            if refusal.is_remembered:
+                session.commit()
+            raise
 
 
 def _run_once(

@@ -4,9 +4,13 @@ from typing import Any
 
 
 class DomainError(Exception):
-    """A fact that refuses a request. `code` is stable for programs, `str(error)` is for people."""
+    """A fact that refuses a request. `code` is stable for programs, `str(error)` is for people.
+
+    If it `is_remembered`, what was written before it is committed all the same.
+    """
 
     code = "error"
+    is_remembered = False
 
     def __init__(self, message: str, **extra: Any) -> None:
         super().__init__(message)
@@ -55,6 +59,12 @@ class LastAdmin(Conflict):
     """The last active administrator cannot be deleted, deactivated or demoted."""
 
     code = "last_admin"
+
+
+class ChannelUnusable(Conflict):
+    """The channel is not set up here, or leads nowhere."""
+
+    code = "channel_unusable"
 
 
 class IdempotencyKeyReused(Conflict):
@@ -121,6 +131,13 @@ class InvalidInput(DomainError):
     def __init__(self, message: str, *, pointer: str) -> None:
         super().__init__(message)
         self.pointer = pointer
+
+
+class WrongCode(InvalidInput):
+    """The code does not prove the address. The attempt is counted."""
+
+    code = "wrong_code"
+    is_remembered = True
 
 
 class ConfigurationError(Exception):

@@ -10,12 +10,21 @@ from limits.strategies import MovingWindowRateLimiter
 from app.core.errors import TooManyRequests
 
 # OWASP's Authentication Cheat Sheet asks for a limit for each account, beside one for each sender.
-PER_ACCOUNT = {"login": RateLimitItemPerMinute(10), "password_recovery": RateLimitItemPerHour(5)}
+PER_ACCOUNT = {
+    "login": RateLimitItemPerMinute(10),
+    "password_recovery": RateLimitItemPerHour(5),
+    "address_verification": RateLimitItemPerMinute(5),
+    "address_confirmation": RateLimitItemPerMinute(20),
+    "test_message": RateLimitItemPerMinute(3),
+}
 PER_SENDER = {
     "login": RateLimitItemPerMinute(60),
     "password_recovery": RateLimitItemPerHour(30),
     "password_reset": RateLimitItemPerMinute(20),
     "signup": RateLimitItemPerHour(60),
+    "address_verification": RateLimitItemPerMinute(60),
+    "address_confirmation": RateLimitItemPerMinute(120),
+    "test_message": RateLimitItemPerMinute(60),
 }
 
 

@@ -176,6 +176,16 @@ class CRUDEvent(CRUDBase[EscalationEvent]):
         query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
         return session.scalars(page.of(query, EscalationEvent.id, newest_first=False)).all()
 
+    def has_fired(self, session: Session, row: Escalation) -> bool:
+        """True if the step at which an escalation stands has fired in this cycle before, in an earlier loop."""
+        same = select(EscalationEvent.id).where(
+            EscalationEvent.incident_id == row.incident_id,
+            EscalationEvent.policy_id == row.policy_id,
+            EscalationEvent.cycle == row.cycle,
+            EscalationEvent.step == row.step,
+        )
+        return session.scalars(same.limit(1)).first() is not None
+
 
 crud_policy = CRUDPolicy(EscalationPolicy)
 crud_policy_version = CRUDBase(EscalationPolicyVersion)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.vocabulary import EscalationState, IncidentStatus, Severity
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity, TimelineEventType
 from app.crud.base import CRUDBase, Page
 from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
@@ -189,6 +189,11 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
     def page(self, session: Session, incident_id: int, page: Page) -> Sequence[TimelineEvent]:
         query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
         return session.scalars(page.of(query, TimelineEvent.id, newest_first=True)).all()
+
+    def newest(self, session: Session, incident_id: int, kind: TimelineEventType) -> TimelineEvent | None:
+        """The last entry of a kind."""
+        query = select(TimelineEvent).filter_by(incident_id=incident_id, event_type=kind)
+        return session.scalar(query.order_by(TimelineEvent.id.desc()).limit(1))
 
 
 crud_incident = CRUDIncident(Incident)

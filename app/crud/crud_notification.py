@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -25,13 +25,36 @@ class Standing:
     cycle: int
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationFilter:
+    """What to list. Values of one field are alternatives, fields must all hold."""
+
+    incident_id: Sequence[int] = ()
+    channel: Sequence[str] = ()
+    status: Sequence[DeliveryStatus] = ()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        columns: dict[Any, Sequence[Any]] = {
+            Notification.incident_id: self.incident_id,
+            Notification.channel: self.channel,
+            Notification.status: self.status,
+        }
+        return [column.in_(values) for column, values in columns.items() if values]
+
+
 class CRUDNotification(CRUDBase[Notification]):
-    def page(self, session: Session, page: Page, *, visible_to: int | None) -> Sequence[Notification]:
+    def page(
+        self, session: Session, wanted: NotificationFilter, page: Page, *, visible_to: int | None
+    ) -> Sequence[Notification]:
         """Deliveries, newest first; of everybody if `visible_to` is None."""
-        query = select(Notification).options(selectinload(Notification.attempts))
+        query = select(Notification).where(*wanted.conditions()).options(selectinload(Notification.attempts))
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
         return session.scalars(page.of(query, Notification.id, newest_first=True)).all()
+
+    def with_attempts(self, session: Session, id_: int) -> Notification:
+        query = select(Notification).where(Notification.id == id_).options(selectinload(Notification.attempts))
+        return session.scalars(query).one()
 
     def add_all(self, session: Session, objs: Sequence[Notification]) -> None:
         """Insert messages, and wake the workers when the transaction is committed."""

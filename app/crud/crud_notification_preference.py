@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.models import NotificationPreference
+from app.models import AddressVerification, NotificationPreference
 
 
 class CRUDPreference(CRUDBase[NotificationPreference]):
@@ -23,5 +23,26 @@ class CRUDPreference(CRUDBase[NotificationPreference]):
         query = select(NotificationPreference).filter_by(user_id=user_id, channel=channel)
         return session.scalars(query.with_for_update()).one()
 
+    def of_channel(self, session: Session, user_id: int, channel: str) -> NotificationPreference | None:
+        query = select(NotificationPreference).filter_by(user_id=user_id, channel=channel)
+        return session.scalars(query).one_or_none()
+
+
+class CRUDVerification(CRUDBase[AddressVerification]):
+    def put(self, session: Session, user_id: int, channel: str, *, at: datetime) -> AddressVerification:
+        """The row of a user's channel, made if there is none, with nothing sent yet, locked."""
+        new = {"user_id": user_id, "channel": channel, "created_at": at, "expires_at": at, "sent": 0}
+        new |= {"address": "", "code_hash": ""}
+        session.execute(insert(AddressVerification).values(**new).on_conflict_do_nothing())
+        return session.scalars(self._locked(user_id, channel)).one()
+
+    def get_for_update(self, session: Session, user_id: int, channel: str) -> AddressVerification | None:
+        return session.scalars(self._locked(user_id, channel)).one_or_none()
+
+    def _locked(self, user_id: int, channel: str) -> Select[AddressVerification]:
+        query = select(AddressVerification).filter_by(user_id=user_id, channel=channel).with_for_update()
+        return query.execution_options(populate_existing=True)
+
 
 crud_preference = CRUDPreference(NotificationPreference)
+crud_verification = CRUDVerification(AddressVerification)

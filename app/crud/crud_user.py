@@ -41,6 +41,9 @@ class CRUDUser(CRUDBase[User]):
     def page(self, session: Session, page: Page) -> Sequence[User]:
         return session.scalars(page.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
 
+    def present(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
+        return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()
+
     def active(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
 

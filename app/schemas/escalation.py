@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -14,83 +14,22 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from app.core.channel import CHANNELS
 from app.core.vocabulary import EventStatus, Severity
+from app.schemas.action import Actions
 from app.schemas.base import DocumentedAs, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, ChannelName, Email, Flag, Id, JsonObject, Storable, Text, Time, Word
+from app.schemas.types import EXAMPLE_TIME, Flag, JsonObject, Storable, Text, Time
 
 MAX_STEPS = 50
-MAX_ACTIONS = 20
 MAX_DELAY_MINUTES = 60 * 24 * 30
-GROUP_TARGETS = ("assignees", "creator", "admins", "all")
 METADATA_PREFIX = "metadata."
 
 Scalar = str | int | float | bool | None
-_email: TypeAdapter[str] = TypeAdapter(Email)
-_id: TypeAdapter[int] = TypeAdapter(Id)
-
-
-def _known_target(target: int | str) -> int | str:
-    """A group, a user's id, an e-mail address, or a channel's name (the assignees on that channel)."""
-    if isinstance(target, int):
-        return _id.validate_python(target)
-    if target in GROUP_TARGETS or target in CHANNELS:
-        return target
-    if "@" in target:
-        return _email.validate_python(target)
-    raise PydanticCustomError(
-        "unknown_target",
-        "target must be one of {known}, a user's id, an e-mail address, or a list of those",
-        {"known": ", ".join((*GROUP_TARGETS, *CHANNELS.names()))},
-    )
-
-
-Target = Annotated[
-    Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(max_length=255)],
-    AfterValidator(_known_target),
-]
-Targets = Target | Annotated[list[Target], Field(min_length=1, max_length=100)]
-
-
-class NotifyAction(Input):
-    """Page people. Without `channels` each person's own preferences decide."""
-
-    type: Literal["notify"]
-    target: Targets = Field(
-        default="assignees",
-        description="`assignees`, `creator`, `admins`, `all`, a user's id, an e-mail address, a list of those, or a "
-        "channel's name: the assignees on that channel",
-    )
-    channels: list[ChannelName] | None = None
-    message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
-
-
-class AssignAction(Input):
-    """Make somebody an assignee."""
-
-    type: Literal["assign"]
-    user_id: Id
-    role: Word = "responder"
-
-
-class ChangeStatusAction(Input):
-    """Move the incident to another status."""
-
-    type: Literal["change_status", "status_change"]
-    status: Literal["open", "acknowledged", "resolved"]
-
-
-Action = Annotated[NotifyAction | AssignAction | ChangeStatusAction, Field(discriminator="type")]
-Actions = Annotated[list[Action], Field(min_length=1, max_length=MAX_ACTIONS)]
-
-
 Number = TypeVar("Number", int, float)
 Delay = Annotated[Number, Field(ge=0, le=MAX_DELAY_MINUTES)]
 

@@ -1,28 +1,125 @@
 """Preferences and deliveries on the wire."""
 
-from typing import Annotated, ClassVar
+from datetime import time
+from functools import cache
+from typing import Annotated, ClassVar, Self
+from zoneinfo import available_timezones
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
-from app.schemas.base import Read, Update
-from app.schemas.types import Flag, Storable, Time
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind, Severity
+from app.schemas.base import Input, Read, Update
+from app.schemas.types import ChannelName, Flag, Storable, Time
+
+MAX_POSITION = 100
+MAX_SEVERITIES = 20
+SECRET_KINDS = {NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION}
+HOURS_EXAMPLE: dict[str, JsonValue] = {"from": "22:00", "until": "07:00", "time_zone": "Europe/Berlin"}
+
+_known_zones = cache(available_timezones)
+
+
+def _known_zone(name: str) -> str:
+    if name not in _known_zones():
+        raise ValueError("is not a time zone: use a name of the IANA database, such as Europe/Berlin")
+    return name
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("must not name a channel twice")
+    return names
+
+
+def _most_urgent_first(severities: list[Severity]) -> list[Severity]:
+    return [severity for severity in Severity if severity in severities]
+
+
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), Field(examples=["22:00"])]
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone), Field(examples=["UTC"])]
+
+
+class QuietHours(Input):
+    """From when until when to be quiet, by the clocks of a time zone. They may go over midnight."""
+
+    model_config = ConfigDict(populate_by_name=True, json_schema_extra={"examples": [HOURS_EXAMPLE]})
+
+    begins: TimeOfDay = Field(alias="from")
+    ends: TimeOfDay = Field(alias="until")
+    time_zone: TimeZone
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.begins == self.ends:
+            raise ValueError("from and until are the same: leave out quiet_hours to be quiet always")
+        return self
+
+    def columns(self) -> dict[str, object]:
+        """As they are stored."""
+        begins, ends = time.fromisoformat(self.begins), time.fromisoformat(self.ends)
+        return {"quiet_from": begins, "quiet_until": ends, "time_zone": self.time_zone}
 
 
 class PreferenceUpdate(Update):
-    """Switch a channel on or off, or set where it leads. `enabled` and `is_enabled` are the same."""
+    """Say whether a channel is on, where it leads, when it comes and when it is quiet.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
-    read_only: ClassVar[frozenset[str]] = frozenset({"id", "user_id", "channel"})
+    `enabled` and `is_enabled` are the same.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"enabled": True},
+                {"position": 1, "quiet_severities": ["low"], "quiet_hours": HOURS_EXAMPLE},
+            ]
+        }
+    )
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "user_id", "channel", "is_verified", "disabled_reason"})
 
     enabled: Flag = True
     is_enabled: Flag = True
     address: Annotated[str, StringConstraints(max_length=2048, strip_whitespace=True), Storable] | None = None
+    position: Annotated[int, Field(ge=1, le=MAX_POSITION, strict=True)] | None = Field(
+        default=None, description="Which channel comes first; those without a position come last"
+    )
+    quiet_severities: (
+        Annotated[list[Severity], Field(max_length=MAX_SEVERITIES), AfterValidator(_most_urgent_first)] | None
+    ) = Field(default=None, description="Pages of these severities do not come by this channel within the quiet hours")
+    quiet_hours: QuietHours | None = Field(default=None, description="null: the severities are always quiet")
 
     def switched(self, current: bool) -> bool:
         """On or off after this. Of two answers that differ, the one that was edited counts."""
         given = {getattr(self, name) for name in ("enabled", "is_enabled") if name in self.model_fields_set}
         return given.pop() if len(given) == 1 else current if not given else not current
+
+    def columns(self) -> dict[str, object]:
+        """The order and the quiet times that the client named, as they are stored."""
+        named = self.changes()
+        columns = {name: value for name, value in named.items() if name == "position"}
+        if "quiet_severities" in named:
+            columns["quiet_severities"] = [str(severity) for severity in self.quiet_severities or ()]
+        if "quiet_hours" in named:
+            nothing: dict[str, object] = dict.fromkeys(("quiet_from", "quiet_until", "time_zone"))
+            columns |= self.quiet_hours.columns() if self.quiet_hours else nothing
+        return columns
+
+
+class ChannelOrder(Update):
+    """Which channels come first, in this order. All others come after them, in the order they are listed in."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"channels": ["sms", "email"]}]})
+
+    channels: Annotated[list[ChannelName], AfterValidator(_each_once), Field(max_length=MAX_POSITION)] = Field(
+        default_factory=list
+    )
+
+
+class Confirmation(Input):
+    """The code that came to the address."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "123456"}]})
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True), Storable]
 
 
 class PreferenceRead(Read):
@@ -34,6 +131,11 @@ class PreferenceRead(Read):
     enabled: bool
     is_enabled: bool
     address: str | None = Field(description="Where this channel leads; null: the user's own address")
+    position: int | None = Field(description="Which channel comes first; those without a position come last")
+    quiet_severities: list[Severity]
+    quiet_hours: QuietHours | None
+    is_verified: bool = Field(description="Whether the address in force is proved to be the user's")
+    disabled_reason: str | None = Field(description="Why the service has switched the channel off by itself")
 
 
 class AttemptRead(Read):
@@ -64,5 +166,15 @@ class NotificationRead(Read):
     created_at: Time
     next_attempt_at: Time | None
     accepted_at: Time | None
+    delivered_at: Time | None = Field(description="When the provider said that it arrived, where it says so")
     ended_at: Time | None
+    fallback_of: int | None = Field(description="The message that was not accepted in time")
+    bundle_id: int | None = Field(description="The message that named this one together with others")
     attempts: list[AttemptRead]
+
+    @model_validator(mode="after")
+    def _keep_secrets(self) -> Self:
+        """Whoever could read a code here would not have to have the address."""
+        if self.kind in SECRET_KINDS:
+            self.subject = ""
+        return self

@@ -1,6 +1,6 @@
 """Decides which policies match an incident, and when their steps are due."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,16 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionResult:
+    """What one condition wanted, any of these, and what the incident has."""
+
+    attribute: str
+    wanted: tuple[Any, ...]
+    found: Any
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Which step fires next, in which loop, and how many loops are left after this one."""
 
@@ -43,19 +53,35 @@ class Decision:
 
 def matches(conditions: Mapping[str, Any], facts: Facts) -> bool:
     """All conditions must hold; of a list of values one must. No condition matches everything."""
-    return all(_holds(attribute, wanted, facts) for attribute, wanted in conditions.items())
+    return all(result.holds for result in _results(conditions, facts))
 
 
-def _holds(attribute: str, wanted: Any, facts: Facts) -> bool:
-    values = wanted if isinstance(wanted, list) else [wanted]
-    if attribute == "service":
-        return any(glob_matches(str(value), facts.service) for value in values)
+def explain(conditions: Mapping[str, Any], facts: Facts) -> tuple[ConditionResult, ...]:
+    """What each condition wants and what it found. The policy matches if all of them hold."""
+    return tuple(_results(conditions, facts))
+
+
+def _results(conditions: Mapping[str, Any], facts: Facts) -> Iterator[ConditionResult]:
+    for attribute, wanted in conditions.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        found = _found(attribute, facts)
+        yield ConditionResult(attribute, tuple(values), found, _holds(attribute, values, found))
+
+
+def _found(attribute: str, facts: Facts) -> Any:
     if attribute == "assigned":
-        return facts.is_assigned in values
+        return facts.is_assigned
     if attribute.startswith(METADATA_PREFIX):
-        found = _look_up(facts.metadata, attribute.removeprefix(METADATA_PREFIX))
+        return _look_up(facts.metadata, attribute.removeprefix(METADATA_PREFIX))
+    return getattr(facts, attribute)
+
+
+def _holds(attribute: str, values: Sequence[Any], found: Any) -> bool:
+    if attribute == "service":
+        return any(glob_matches(str(value), found) for value in values)
+    if attribute.startswith(METADATA_PREFIX):
         return not _words(found).isdisjoint({_word(value) for value in values})
-    return getattr(facts, attribute) in values
+    return found in values
 
 
 def glob_matches(pattern: str, text: str) -> bool:

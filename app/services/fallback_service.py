@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import DeliveryStatus, IncidentStatus, TimelineEventType
+from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_notification, crud_user
 from app.crud.base import now
 from app.models import Incident, Notification
@@ -14,6 +14,7 @@ from app.services import notification_service, recipient_service, step_service
 from app.services.notification import Page, next_channel
 from app.services.notification_service import Plan
 from app.services.ports import Paging
+from app.services.quiet import Occasion
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ def _is_wanted(page: Notification, incident: Incident) -> bool:
 
 def _try_next(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
     pages = crud_notification.of_incident_cycle(session, incident.id, incident.cycle)
-    following = _next_of_person(session, page, pages, paging)
+    following = _next_of_person(session, page, incident, pages, paging, at=at)
     if following is not None:
         planned = notification_service.written(session, incident, [following], paging, at=at, note=None)
         _enqueue(session, page, incident, planned, at=at)
@@ -51,9 +52,18 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
         _page_admins(session, page, incident, pages, paging, at=at)
 
 
-def _next_of_person(session: Session, page: Notification, pages: Sequence[Notification], paging: Paging) -> Page | None:
+def _next_of_person(
+    session: Session,
+    page: Notification,
+    incident: Incident,
+    pages: Sequence[Notification],
+    paging: Paging,
+    *,
+    at: datetime,
+) -> Page | None:
     users = crud_user.active(session, [page.user_id]) if page.user_id is not None else []
-    people = recipient_service.people(session, users)
+    occasion = None if page.kind is NotificationKind.MANUAL_PAGE else Occasion(incident.severity, at)
+    people = recipient_service.people(session, users, paging, occasion)
     tried = {p.channel for p in pages if p.recipient == page.recipient and p.event_id == page.event_id}
     return next_channel(people[0], paging.channels, tried) if people else None
 
@@ -72,7 +82,7 @@ def _page_admins(
     *,
     at: datetime,
 ) -> None:
-    admins = recipient_service.admins(session)
+    admins = recipient_service.admins(session, paging)
     planned = notification_service.plan(session, incident, admins, paging, at=at, named=None, note=NOTE)
     tried = {(p.recipient, p.channel) for p in pages}
     new = tuple(p for p in planned.pages if (p.page.person.key, p.page.channel) not in tried)

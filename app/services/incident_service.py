@@ -223,11 +223,14 @@ def update(session: Session, incident_id: int, update: IncidentUpdate, *, by: Us
         changes["metadata_"] = changes.pop("metadata")
     if changes.get("assigned_to") != incident.assigned_to:
         require_active_user(session, changes.get("assigned_to"), pointer="/assigned_to")
-    _change_fields(session, incident, changes, at=at, by=by)
+    change_fields(session, incident, changes, at=at, by=by)
     return _move_to(session, incident, wanted, at=at, by=by)
 
 
-def _change_fields(session: Session, incident: Incident, changes: dict[str, Any], *, at: datetime, by: User) -> None:
+def change_fields(
+    session: Session, incident: Incident, changes: dict[str, Any], *, at: datetime, by: User | None
+) -> None:
+    """Set fields of a locked incident, and let policies see what their conditions ask. `by` nobody: the service."""
     old = crud_incident.apply(session, incident, changes, at=at)
     if not old:
         return

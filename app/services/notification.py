@@ -1,6 +1,6 @@
 """Decides by which channel a person is paged, and what follows an attempt to send a message."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,15 +10,21 @@ from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60))
 GIVE_UP_AFTER = timedelta(minutes=15)
 FALL_BACK_AFTER = timedelta(seconds=60)
+QUIET, NOT_VERIFIED = "quiet", "not_verified"
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelChoice:
-    """A person's setting for one channel. Without an address the channel leads nowhere."""
+    """A person's setting for one channel. Without an address the channel leads nowhere.
+
+    `is_verified`: the address is proved to be the person's, or need not be. `is_quiet`: not for such a page, not now.
+    """
 
     channel: str
     is_enabled: bool
     address: str | None
+    is_verified: bool = True
+    is_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +65,26 @@ class Route:
 def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -> Route:
     """By the channels that the action names, or by the person's first usable one.
 
-    A named channel that the person has disabled or that leads nowhere is skipped, and says so. If the action names
-    only channels that this installation has not set up, the person's own order decides.
+    A named channel that the person has disabled or that leads nowhere is skipped, and says so; so does one that is
+    quiet or not verified. If the action names only channels that this installation has not set up, the person's own
+    order decides. Of a person who is reached by none, each channel that is set up says why.
     """
-    skips = tuple(
-        Skip(person, choice.channel, reason)
-        for choice in person.choices
-        if choice.channel in (named or ()) and (reason := _obstacle(choice, set_up)) is not None
-    )
     usable = [choice for choice in person.choices if _obstacle(choice, set_up) is None]
     if named and set_up.intersection(named):
         chosen = [choice for choice in usable if choice.channel in named]
     else:
         chosen = usable[:1]
+    skips = tuple(_skips(person, named or (), set_up, is_reached=bool(chosen)))
     return Route(tuple(Page(person, c.channel, c.address or "") for c in chosen), skips)
+
+
+def _skips(person: Person, named: Collection[str], set_up: frozenset[str], *, is_reached: bool) -> Iterator[Skip]:
+    for choice in person.choices:
+        reason = _obstacle(choice, set_up)
+        is_passed_over = reason in (QUIET, NOT_VERIFIED) and not set_up.intersection(named)
+        is_missed = not is_reached and choice.channel in set_up
+        if reason is not None and (choice.channel in named or is_passed_over or is_missed):
+            yield Skip(person, choice.channel, reason)
 
 
 def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str]) -> Page | None:
@@ -88,7 +100,11 @@ def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:
         return "channel_not_set_up"
     if not choice.is_enabled:
         return "disabled_by_recipient"
-    return None if choice.address else "no_address"
+    if not choice.address:
+        return "no_address"
+    if not choice.is_verified:
+        return NOT_VERIFIED
+    return QUIET if choice.is_quiet else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.channel import EMAIL
+from app.core.channel import EMAIL, WEBHOOK
 from app.core.security import PageLink
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification
-from app.crud.base import Page as ListPage
 from app.models import Incident, Notification, User
 from app.services import message_service
 from app.services.message import Message, page_facts
@@ -40,6 +40,14 @@ class Plan:
         known = {(planned.page.person.key, planned.page.channel) for planned in self.pages}
         new = [p for p in other.pages if (p.page.person.key, p.page.channel) not in known]
         return Plan((*self.pages, *new), (*self.skips, *other.skips))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A URL that a step calls, and the JSON it posts."""
+
+    url: str
+    body: str
 
 
 def plan(
@@ -128,24 +136,63 @@ def _content(planned: PlannedPage) -> dict[str, Any]:
     }
 
 
+def enqueue_calls(
+    session: Session, incident: Incident, calls: Sequence[Call], *, at: datetime, event_id: int, policy_id: int
+) -> None:
+    """Write what a step calls into the outbox. It belongs to no cycle: it is no page, and reaches nobody."""
+    messages = [
+        Notification(
+            event_id=event_id,
+            incident_id=incident.id,
+            recipient=f"policy:{policy_id}:{sha256(f'{call.url} {call.body}'.encode()).hexdigest()[:16]}",
+            channel=WEBHOOK,
+            address=call.url,
+            kind=NotificationKind.WEBHOOK_ACTION,
+            is_exempt=True,
+            subject="",
+            body=call.body,
+            next_attempt_at=at,
+            created_at=at,
+        )
+        for call in dict.fromkeys(calls)
+    ]
+    crud_notification.add_all(session, messages)
+
+
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
     """Mail a reset token. Its text is erased from the outbox once the mail is accepted or dead."""
     facts = {"token": token, "url": url, "minutes": minutes}
-    message = message_service.composer(session).compose(EMAIL, MessageEvent.PASSWORD_RESET, facts)
+    enqueue_own(session, user, NotificationKind.PASSWORD_RESET, facts, channel=EMAIL, address=user.email, at=at)
+
+
+def enqueue_own(
+    session: Session,
+    user: User,
+    kind: NotificationKind,
+    facts: dict[str, Any],
+    *,
+    channel: str,
+    address: str,
+    at: datetime,
+) -> Notification:
+    """Write a message to a person about their own account. It is about no incident, so nothing cancels it."""
+    message = message_service.composer(session).compose(channel, MessageEvent(kind), facts)
     row = Notification(
         user_id=user.id,
         recipient=f"user:{user.id}",
-        channel=EMAIL,
-        address=user.email,
-        kind=NotificationKind.PASSWORD_RESET,
+        channel=channel,
+        address=address,
+        kind=kind,
         is_exempt=True,
         subject=message.subject,
         body=message.body,
         html=message.html,
+        facts=facts,
         next_attempt_at=at,
         created_at=at,
     )
     crud_notification.add_all(session, [row])
+    return row
 
 
 def summary(planned: Plan) -> dict[str, Any]:
@@ -156,8 +203,3 @@ def summary(planned: Plan) -> dict[str, Any]:
             {"recipient": skip.person.key, "channel": skip.channel, "reason": skip.reason} for skip in planned.skips
         ],
     }
-
-
-def deliveries(session: Session, page: ListPage, *, user: User) -> Sequence[Notification]:
-    """Deliveries, newest first: one's own, or everybody's for an administrator."""
-    return crud_notification.page(session, page, visible_to=None if user.is_superuser else user.id)

@@ -15,6 +15,7 @@ from app.crud.violations import violations
 from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
 from app.services import collaboration_service, escalation_service, incident_service
+from app.services.actions.templates import broken_templates
 
 log = structlog.get_logger()
 
@@ -37,9 +38,11 @@ def page(session: Session, page: Page) -> Sequence[EscalationPolicy]:
 def create(session: Session, new: PolicyCreate) -> EscalationPolicy:
     """Add a policy and begin its escalation of the open incidents it matches.
 
-    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist.
+    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist or has a template
+    that cannot be rendered.
     """
     steps = dump_steps(new.steps)
+    _require_good_templates(steps)
     _require_known_users(session, steps)
     at = now(session)
     policy = EscalationPolicy(
@@ -70,6 +73,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate) -> Escalation
     if "steps" in changes:
         changes["steps"] = dump_steps(update.steps)
         if changes["steps"] != policy.steps:
+            _require_good_templates(changes["steps"])
             _require_known_users(session, changes["steps"])
     with violations({NAME_IS_UNIQUE: _taken(update.name)}):
         old = crud_policy.apply(session, policy, changes, at=at)
@@ -170,6 +174,14 @@ def _add_version(session: Session, policy: EscalationPolicy, *, at: datetime) ->
         created_at=at,
     )
     crud_policy_version.add(session, version)
+
+
+def _require_good_templates(steps: list[dict[str, Any]]) -> None:
+    """Raise InvalidInput, naming the field, for the first template that cannot be rendered."""
+    for s, step in enumerate(steps):
+        for a, action in enumerate(step["actions"]):
+            for place, reason in broken_templates(action):
+                raise InvalidInput(reason, pointer=f"/steps/{s}/actions/{a}/{place}")
 
 
 def _require_known_users(session: Session, steps: list[dict[str, Any]]) -> None:

@@ -2,51 +2,104 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS, EMAIL, ChannelType
 from app.crud import crud_assignment, crud_preference, crud_user
 from app.models import Incident, NotificationPreference, User
 from app.services.notification import ChannelChoice, Person
+from app.services.ports import Paging
+from app.services.quiet import Hours, Occasion, is_quiet
+
+log = structlog.get_logger()
+
+LAST = 1000  # where channels without a position come
 
 
-def resolve(session: Session, incident: Incident, target: int | str) -> list[Person]:
+def resolve(
+    session: Session, incident: Incident, target: int | str, paging: Paging, occasion: Occasion | None
+) -> list[Person]:
     """The active people that a target means at this moment. A channel's name means the assignees."""
     if isinstance(target, int):
-        return people(session, crud_user.active(session, [target]))
+        return people(session, crud_user.active(session, [target]), paging, occasion)
     if "@" in target:
         users = crud_user.active_by_emails(session, [target])
-        return people(session, users) if users else [_stranger(target)]
+        return people(session, users, paging, occasion) if users else [_stranger(target)]
     group = GROUPS.get(target, _assignees)
-    return people(session, group(session, incident))
+    return people(session, group(session, incident), paging, occasion)
 
 
-def admins(session: Session) -> list[Person]:
-    """Every active administrator: whom to page when nobody else can be."""
-    return people(session, crud_user.active_admins(session))
+def admins(session: Session, paging: Paging) -> list[Person]:
+    """Every active administrator: whom to page when nobody else can be. No hour is quiet then."""
+    return people(session, crud_user.active_admins(session), paging, None)
 
 
-def people(session: Session, users: Sequence[User]) -> list[Person]:
-    """Users with their choices of channels."""
+def people(session: Session, users: Sequence[User], paging: Paging, occasion: Occasion | None) -> list[Person]:
+    """Users with their choices of channels for an ordinary page; without an occasion nothing is quiet."""
     chosen: dict[int, dict[str, NotificationPreference]] = defaultdict(dict)
     for preference in crud_preference.of_users(session, [user.id for user in users]):
         chosen[preference.user_id][preference.channel] = preference
-    return [Person(f"user:{user.id}", user.id, choices_of(user, chosen[user.id])) for user in users]
+    return [Person(f"user:{user.id}", user.id, choices_of(user, chosen[user.id], paging, occasion)) for user in users]
 
 
-def choices_of(user: User, preferences: dict[str, NotificationPreference]) -> tuple[ChannelChoice, ...]:
+def choices_of(
+    user: User, preferences: dict[str, NotificationPreference], paging: Paging, occasion: Occasion | None
+) -> tuple[ChannelChoice, ...]:
     """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
-    choices = [_choice(user, channel, preferences.get(channel.name)) for channel in CHANNELS]
+    choices = [_choice(user, channel, preferences.get(channel.name), paging, occasion) for channel in CHANNELS]
     positions = {name: row.position for name, row in preferences.items() if row.position is not None}
-    return tuple(sorted(choices, key=lambda choice: positions.get(choice.channel, len(choices))))
+    return tuple(sorted(choices, key=lambda choice: positions.get(choice.channel, LAST)))
 
 
-def _choice(user: User, channel: ChannelType, preference: NotificationPreference | None) -> ChannelChoice:
+def address_of(user: User, channel: ChannelType, preference: NotificationPreference | None) -> str | None:
+    """Where a channel leads: to the address that was set for it, else to the user's own."""
     own: str | None = getattr(user, channel.own_address) if channel.own_address else None
-    if preference is None:
-        return ChannelChoice(channel.name, is_enabled=True, address=own)
-    return ChannelChoice(channel.name, preference.is_enabled, preference.address or own)
+    return (preference.address if preference else None) or own
+
+
+def is_verified(user: User, channel: ChannelType, preference: NotificationPreference | None) -> bool:
+    """True if the address in force is the one that was proved, or the account's own mail address."""
+    address = address_of(user, channel, preference)
+    if address is None:
+        return False
+    is_account = channel.own_address == "email" and address.casefold() == user.email.casefold()
+    return is_account or (preference is not None and preference.verified_address == address)
+
+
+def _choice(
+    user: User,
+    channel: ChannelType,
+    preference: NotificationPreference | None,
+    paging: Paging,
+    occasion: Occasion | None,
+) -> ChannelChoice:
+    return ChannelChoice(
+        channel.name,
+        is_enabled=preference is None or preference.is_enabled,
+        address=address_of(user, channel, preference),
+        is_verified=not paging.must_be_verified or is_verified(user, channel, preference),
+        is_quiet=preference is not None
+        and bool(preference.quiet_severities)
+        and is_quiet(occasion, preference.quiet_severities, _hours(preference)),
+    )
+
+
+def _hours(preference: NotificationPreference) -> Hours | None:
+    if preference.quiet_from is None or preference.quiet_until is None or preference.time_zone is None:
+        return None
+    return Hours(preference.quiet_from, preference.quiet_until, _zone(preference.time_zone))
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The zone, or UTC if this machine's data does not know it any more: a page must not fail of that."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        log.warning("time_zone_unknown", time_zone=name)
+        return ZoneInfo("UTC")
 
 
 def _stranger(address: str) -> Person:

@@ -129,7 +129,7 @@ def _fire(
     """Perform the row's step, keep its event, and set what follows; a cycle that the step itself began follows it."""
     status_before, fired = incident.status, Fired(row.cycle, row.loop, row.step)
     steps = row.version.steps
-    context = Context(session, incident, paging, at)
+    context = Context(session, incident, row, paging, at, is_manual=kind is NotificationKind.MANUAL_PAGE)
     result = action_service.perform(context, steps[row.step]["actions"])
     event = crud_event.add(session, _event(row, fired, result, at=at))
     has_changed_status = incident.status is not status_before
@@ -141,6 +141,9 @@ def _fire(
         event_id=event.id,
         kind=kind,
         is_exempt=kind is NotificationKind.MANUAL_PAGE or has_changed_status,
+    )
+    notification_service.enqueue_calls(
+        session, incident, result.calls, at=at, event_id=event.id, policy_id=row.policy_id
     )
     _record_step(session, incident, row, fired, result, at=at)
     row.attempts, row.quarantined_at, row.last_error = 0, None, None
@@ -249,7 +252,7 @@ def _page_admins(
 ) -> bool:
     note = "You are paged as an administrator: no policy reaches anybody else for this incident."
     planned = notification_service.plan(
-        session, incident, recipient_service.admins(session), paging, at=at, named=None, note=note
+        session, incident, recipient_service.admins(session, paging), paging, at=at, named=None, note=note
     )
     is_exempt = kind is NotificationKind.MANUAL_PAGE
     event_id = event.id if event else None

@@ -19,7 +19,7 @@ from app.services.delivery_service import Delivery
 from app.services.ports import Paging
 
 # Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
-for known in ("email", "sms", "push", "webhook", "slack", "teams"):
+for known in ("email", "sms", "push", "webhook", "slack", "teams", "apprise"):
     import_module(f"app.integrations.channels.{known}")
 
 CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare

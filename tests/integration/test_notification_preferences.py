@@ -41,7 +41,7 @@ def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: P
     answer = client.get(f"{PREFERENCES}/me", headers=user.headers)
     expected = {"id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
     assert answer.json() == [{**expected, "channel": channel} for channel in CHANNELS]
-    assert registry.CHANNELS.names() == CHANNELS
+    assert registry.CHANNELS.names() == [*CHANNELS, "apprise"]  # an extra, which is not set up here
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -63,10 +63,10 @@ def test_a_channel_is_switched_by_either_name_and_answered_by_both(
     [
         ("email", "oncall@example.com"),
         ("sms", "+1 (555) 010-0199"),
-        ("push", "device-token"),
+        ("push", "on-call_7"),
         ("webhook", "https://hooks.example/1"),
-        ("slack", "#incidents"),
-        ("teams", "ü" * 2048),
+        ("slack", "https://hooks.slack.example/services/T0/B0/x"),
+        ("teams", "https://flows.example/" + "x" * 2026),
     ],
 )
 def test_a_channel_leads_where_it_was_told_and_null_clears_that(
@@ -93,9 +93,24 @@ def test_switching_keeps_the_address(client: TestClient, user: Person) -> None:
         ("email", "a@example.com\nBcc: b@example.com"),
         ("sms", "call me"),
         ("sms", "1" * 33),
+        ("sms", "+15550100, +15550101"),
+        ("push", "x" * 65),
         ("push", "x" * 2049),
+        ("push", "device token"),
+        ("push", "https://127.0.0.1/topic"),
+        ("push", "https://ntfy.sh/topic?auth=1"),
+        ("push", '{"endpoint": "https://push.example.com/x", "keys": {}}'),
+        ("webhook", "hooks.example"),
+        ("webhook", "ftp://hooks.example/"),
+        ("webhook", "https://me:secret@hooks.example/"),
+        ("webhook", "https://127.0.0.1/"),
+        ("webhook", "https://hooks.example/" + "x" * 2027),
+        ("slack", "#incidents"),
+        ("slack", "http://hooks.slack.example/services/T0/B0/x"),
         ("slack", "a\x00b"),
         ("slack", 1),
+        ("teams", "ü" * 2048),
+        ("teams", "http://flows.example/"),
     ],
 )
 def test_what_is_no_address_for_the_channel_is_refused(

@@ -52,16 +52,24 @@ GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_eve
 POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 503
 GET /v1/notification-preferences/me list_my_preferences 200 401 503
 PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 404 413 415 422 503
+GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 503
 GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 503
 PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 413 415 422 503
+GET /v1/notification-templates list_templates 200 401 403 503
+GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 503
+PUT /v1/notification-templates/{channel}/{event} set_template 200 401 403 404 413 415 422 503
+DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 503
+POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 413 415 422 503
 GET /v1/notifications list_notifications 200 401 422 503
+POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 413 415 422 503
 POST /v1/alerts/elastic receive_elastic_alert 201 400 401 409 413 415 422 503
+GET /v1/workers list_workers 200 401 403 503
 GET / read_root 200
 GET /health read_health 200 503
 """
 PUBLIC = {
     *("sign_up", "log_in", "refresh_tokens", "log_out", "recover_password", "reset_password"),
-    *("read_root", "read_health"),
+    *("receive_twilio_report", "read_root", "read_health"),
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {

@@ -148,11 +148,20 @@ def test_after_a_person_reopened_it_the_alert_updates_it(api: Api, opened: Opene
     [("acknowledged", "low", 1), ("acknowledged", "high", 2), ("snoozed", "low", 1), ("snoozed", "high", 2)],
 )
 def test_only_a_worse_alert_pages_who_thought_it_was_taken_care_of(
-    api: Api, opened: Opened, add_policy: Any, tick: Tick, outbox: Outbox, state: str, then: str, pages: int
+    api: Api,
+    opened: Opened,
+    add_policy: Any,
+    clock: Clock,
+    tick: Tick,
+    outbox: Outbox,
+    state: str,
+    then: str,
+    pages: int,
 ) -> None:
     add_policy()
     incident_id = opened(severity="low")
     tick()
+    clock.advance(seconds=30)
     api.call(f"POST /incidents/{incident_id}/{MOVES[state]}")
     api.alert(id="a", severity=then)
     tick()

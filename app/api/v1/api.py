@@ -8,8 +8,10 @@ from app.api.v1.endpoints import (
     escalation,
     incidents,
     notification_preferences,
+    notification_templates,
     notifications,
     users,
+    workers,
 )
 
 api_router = APIRouter()
@@ -18,5 +20,7 @@ api_router.include_router(users.router)
 api_router.include_router(incidents.router)
 api_router.include_router(escalation.router)
 api_router.include_router(notification_preferences.router)
+api_router.include_router(notification_templates.router)
 api_router.include_router(notifications.router)
 api_router.include_router(elastic_webhook.router)
+api_router.include_router(workers.router)

@@ -25,8 +25,9 @@ from app.schemas.incident import (
     Snooze,
     TimelineEventRead,
 )
+from app.schemas.notification import NotificationRead
 from app.schemas.types import GivenTime, Storable
-from app.services import collaboration_service, incident_service
+from app.services import collaboration_service, delivery_record_service, incident_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
@@ -182,6 +183,19 @@ def list_timeline(
     events = collaboration_service.timeline(session, incident_id, paginated.page)
     paginated.link_next(events)
     return [TimelineEventRead.model_validate(event) for event in events]
+
+
+@router.get("/{incident_id}/notifications", responses=problems(403, 404))
+def list_incident_notifications(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+) -> list[NotificationRead]:
+    """List what was sent about an incident, newest first, with every attempt.
+
+    For admins, its creator and its assignees. Only admins see the whole address of somebody else.
+    """
+    deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.page, user=user)
+    paginated.link_next(deliveries)
+    return deliveries
 
 
 router.include_router(escalation.incident_router)

@@ -1,12 +1,18 @@
 """How people want to be reached."""
 
+from datetime import timedelta
+
 from fastapi import APIRouter
 
-from app.api.deps import AdminUser, ChannelName, CurrentUser, PagingDep, SessionDep, UserId
+from app.api.deps import AdminUser, AuthDep, ChannelName, CurrentUser, PagingDep, RateLimitDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
-from app.schemas.notification import PreferenceRead, PreferenceUpdate
-from app.services import preference_service
+from app.core.channel import CHANNELS
+from app.integrations.channels import push
+from app.schemas.base import Message
+from app.schemas.notification import ChannelOrder, Confirmation, NotificationRead, PreferenceRead, PreferenceUpdate
+from app.schemas.push import WebPushKey
+from app.services import preference_service, verification_service
 
 router = APIRouter(prefix="/notification-preferences", tags=["notifications"], route_class=TransactionalRoute)
 
@@ -17,12 +23,64 @@ def list_my_preferences(user: CurrentUser, paging: PagingDep, session: SessionDe
     return preference_service.effective(session, user.id, paging)
 
 
-@router.put("/me/{channel}", responses=problems(404))
+@router.put("/me")
+def order_my_channels(
+    body: ChannelOrder, user: CurrentUser, paging: PagingDep, session: SessionDep
+) -> list[PreferenceRead]:
+    """Say which of one's own channels come first. A page goes by the first of them that works."""
+    return preference_service.order(session, user, body.changes().get("channels"), paging)
+
+
+@router.put("/me/{channel}", responses=problems(403, 404))
 def set_my_preference(
     channel: ChannelName, body: PreferenceUpdate, user: CurrentUser, paging: PagingDep, session: SessionDep
 ) -> PreferenceRead:
-    """Set one of one's own channels. Switches it on or off, or sets where it leads."""
-    return preference_service.put(session, user.id, channel, body, paging)
+    """Set one of one's own channels. Switches it on or off, or sets where it leads and when it is quiet."""
+    return preference_service.put(session, user.id, channel, body, paging, by=user)
+
+
+@router.post("/me/{channel}/verify", responses=problems(404, 409, 429))
+def verify_my_address(
+    channel: ChannelName,
+    user: CurrentUser,
+    paging: PagingDep,
+    auth: AuthDep,
+    session: SessionDep,
+    hit: RateLimitDep,
+) -> Message:
+    """Send a code of six digits to the address of a channel. Confirming it proves that the address is one's own."""
+    hit("address_verification", account=str(user.id))
+    minutes = verification_service.send_code(session, user, channel, paging, auth.tokens) // timedelta(minutes=1)
+    return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
+
+
+@router.post("/me/{channel}/confirm", responses=problems(404, 429))
+def confirm_my_address(
+    channel: ChannelName,
+    body: Confirmation,
+    user: CurrentUser,
+    auth: AuthDep,
+    session: SessionDep,
+    hit: RateLimitDep,
+) -> PreferenceRead:
+    """Confirm the code that came to the address of a channel. Each code can be tried five times."""
+    hit("address_confirmation", account=str(user.id))
+    return verification_service.confirm(session, user, channel, body.code, auth.tokens)
+
+
+@router.post("/me/{channel}/test", responses=problems(404, 409, 429))
+def test_my_channel(
+    channel: ChannelName, user: CurrentUser, paging: PagingDep, session: SessionDep, hit: RateLimitDep
+) -> NotificationRead:
+    """Send oneself a test message by one channel. The answer is the message; its status is at /v1/notifications."""
+    hit("test_message", account=str(user.id))
+    return NotificationRead.model_validate(verification_service.send_test(session, user, channel, paging))
+
+
+@router.get("/web-push-key", responses=problems(404))
+def read_web_push_key(user: CurrentUser, paging: PagingDep, session: SessionDep) -> WebPushKey:
+    """Read the key that a browser subscribes with. The subscription is then the address of the push channel."""
+    return WebPushKey(public_key=push.application_server_key(paging.settings_of(CHANNELS[push.PushType.name])))
 
 
 @router.get("/{user_id}", responses=problems(403, 404))
@@ -40,5 +98,5 @@ def set_preference(
     paging: PagingDep,
     session: SessionDep,
 ) -> PreferenceRead:
-    """Set one of a user's channels. Switches it on or off, or sets where it leads. For administrators."""
-    return preference_service.put(session, user_id, channel, body, paging)
+    """Set one of a user's channels. An address that is set here is verified. For administrators."""
+    return preference_service.put(session, user_id, channel, body, paging, by=user)

@@ -1,18 +1,66 @@
 """What became of each message."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any
 
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from app.api.callbacks import TwilioReport, TwilioSignature
 from app.api.deps import CurrentUser, PaginatedDep, SessionDep
+from app.api.errors import problems
 from app.api.routing import TransactionalRoute
+from app.core.security import MAX_ID
+from app.core.vocabulary import DeliveryStatus
+from app.crud.crud_notification import NotificationFilter
 from app.schemas.notification import NotificationRead
-from app.services import notification_service
+from app.schemas.types import ChannelName
+from app.services import callback_service, delivery_record_service
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=TransactionalRoute)
 
+FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
+TWILIO_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+                "example": {"MessageSid": "SM0123456789abcdef0123456789abcdef", "MessageStatus": "delivered"},
+            }
+        },
+    }
+}
+
+
+async def get_filter(
+    incident_id: Annotated[list[FilterId], Query(description="About one of these incidents")] = [],  # noqa: B006 - FastAPI copies it
+    channel: Annotated[list[ChannelName], Query(description="By one of these channels")] = [],  # noqa: B006
+    status: Annotated[list[DeliveryStatus], Query(description="In one of these")] = [],  # noqa: B006
+) -> NotificationFilter:
+    """Each filter may be repeated: its values are alternatives."""
+    return NotificationFilter(incident_id=incident_id, channel=channel, status=status)
+
 
 @router.get("")
-def list_notifications(user: CurrentUser, session: SessionDep, paginated: PaginatedDep) -> list[NotificationRead]:
+def list_notifications(
+    wanted: Annotated[NotificationFilter, Depends(get_filter)],
+    user: CurrentUser,
+    session: SessionDep,
+    paginated: PaginatedDep,
+) -> list[NotificationRead]:
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
-    deliveries = notification_service.deliveries(session, paginated.page, user=user)
+    deliveries = delivery_record_service.deliveries(session, wanted, paginated.page, user=user)
     paginated.link_next(deliveries)
     return [NotificationRead.model_validate(delivery) for delivery in deliveries]
+
+
+@router.post(
+    "/callbacks/twilio",
+    status_code=204,
+    dependencies=[TwilioSignature],
+    responses=problems(400, 403, 404),
+    openapi_extra=TWILIO_BODY,
+)
+def receive_twilio_report(report: TwilioReport, session: SessionDep) -> None:
+    """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
+    callback_service.take(session, report)

@@ -8,7 +8,7 @@ from app.api.routing import TransactionalRoute
 from app.schemas.worker import WorkerRead
 from app.services import health_service
 
-router = APIRouter(prefix="/workers", tags=["workers"], route_class=TransactionalRoute, responses=problems(403))
+router = APIRouter(prefix="/workers", tags=["health"], route_class=TransactionalRoute, responses=problems(403))
 
 
 @router.get("")

@@ -1,0 +1,1 @@
+"""One file for each kind of action that a policy's step can have."""
