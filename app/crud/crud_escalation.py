@@ -176,6 +176,11 @@ class CRUDEvent(CRUDBase[EscalationEvent]):
         query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
         return session.scalars(page.of(query, EscalationEvent.id, newest_first=False)).all()
 
+    def of_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[EscalationEvent]:
+        """Every step that fired in a cycle of an incident, oldest first."""
+        query = select(EscalationEvent).filter_by(incident_id=incident_id, cycle=cycle)
+        return session.scalars(query.order_by(EscalationEvent.id)).all()
+
     def has_fired(self, session: Session, row: Escalation) -> bool:
         """True if the step at which an escalation stands has fired in this cycle before, in an earlier loop."""
         same = select(EscalationEvent.id).where(

@@ -1,6 +1,6 @@
 """Incidents and their record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -194,6 +194,15 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
         """The last entry of a kind."""
         query = select(TimelineEvent).filter_by(incident_id=incident_id, event_type=kind)
         return session.scalar(query.order_by(TimelineEvent.id.desc()).limit(1))
+
+    def latest(
+        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]
+    ) -> TimelineEvent | None:
+        """The newest entry of one of these types."""
+        query = select(TimelineEvent).where(
+            TimelineEvent.incident_id == incident_id, TimelineEvent.event_type.in_(event_types)
+        )
+        return session.scalars(query.order_by(TimelineEvent.id.desc()).limit(1)).one_or_none()
 
 
 crud_incident = CRUDIncident(Incident)

@@ -56,13 +56,15 @@ def test_row_4_no_step_is_planned_after_an_acknowledgement(
 def test_row_5_no_page_is_begun_to_be_sent_a_second_after_an_acknowledgement(
     rig: Rig, scaled: Callable[..., int], figures: Figures
 ) -> None:
-    people_each, number = scaled(200, 40), scaled(20, 4)
+    people_each, number = scaled(500, 50), 4
     rig.provider.always(Answer(delay=0.3))
     add_admin(rig.store, rig.provider)
-    add_people(rig.store, rig.provider, people_each)
-    policy = add_policy(rig.store, steps(0, target="all"))
     rig.start_ready(2)
-    incidents = add_incidents(rig.store, policy, number, [1])
+    incidents: list[int] = []
+    for group in range(number):  # nobody is paged about two of them, which would be one message
+        people = add_people(rig.store, rig.provider, people_each)
+        policy = add_policy(rig.store, steps(0, target=people), name=f"policy {group}")
+        incidents += add_incidents(rig.store, policy, 1, people)
     rig.wait_for(oracle.EVENTS, number, seconds=60)
     rig.wait(lambda: len(rig.provider.arrivals) > people_each // 4, seconds=60)
     _acknowledge(rig, incidents)

@@ -19,14 +19,16 @@ from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud.base import now
+from app.db.session import Database
 from app.integrations.channels.twilio_callback import signature
 from app.models import Notification
-from app.services import delivery_service, outcome_service
+from app.services import callback_service, delivery_service, outcome_service
+from app.services.callback_service import DeliveryReport
 from app.utils.service_locator import Services
 from tests.answers import problem
 from tests.conftest import Clock, Outbox, Person
 from tests.operations import OPERATIONS
-from tests.scenario import Opener, Tick, timeline
+from tests.scenario import Opener, Tick, race, timeline
 
 CALLBACK = "/v1/notifications/callbacks/twilio"
 PUBLIC_URL = "https://pager.example.com"
@@ -139,6 +141,31 @@ def test_in_every_order_three_times_each_the_first_final_word_stands_and_is_told
     assert only(session).status == status
     told = [event for event in timeline(client, page, admin) if event in {told for _, told in ENDS.values()}]
     assert told == [event_type]
+
+
+def test_of_reports_that_come_at_once_one_final_word_stands(own_database: Database) -> None:
+    with own_database.transaction() as session:
+        fields = {"recipient": "user:1", "channel": "sms", "address": "+15550100", "kind": "manual_page"}
+        message = Notification(subject="s", body="b", **fields)
+        message.status = DeliveryStatus.ACCEPTED
+        session.add(message)
+        session.flush()
+        key = message.idempotency_key
+    words = [True, False] * 4
+
+    def take() -> int:
+        arrived = words.pop()
+        with own_database.transaction() as session:
+            callback_service.take(session, DeliveryReport(key, arrived, error=None if arrived else "unreachable"))
+        return 1
+
+    assert sum(race(take, times=8)) == 8
+    with own_database.transaction() as session:
+        [stored] = session.scalars(select(Notification)).all()
+    is_delivered = stored.status is DeliveryStatus.DELIVERED
+    assert is_delivered or stored.status is DeliveryStatus.DEAD
+    assert (stored.delivered_at is not None, stored.fallback_at is None) == (is_delivered, is_delivered)
+    assert stored.last_error == (None if is_delivered else "unreachable")
 
 
 @pytest.fixture

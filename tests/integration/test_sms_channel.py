@@ -168,9 +168,7 @@ def test_a_telephone_number_is_kept_as_it_was_given(address: str) -> None:
     assert CHANNELS["sms"].clean_address(address, SmsSettings(_env_file=None)) == address
 
 
-@pytest.mark.parametrize(
-    "address", ["", "call me", "1" * 33, "+", "+15550100\n", "\uff11\uff12\uff13", "+1555;ext=1"]
-)
+@pytest.mark.parametrize("address", ["", "call me", "1" * 33, "+", "+15550100\n", "\uff11\uff12\uff13", "+1555;ext=1"])
 def test_what_is_no_telephone_number_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"^This is not a telephone number"):
         CHANNELS["sms"].clean_address(address, SmsSettings(_env_file=None))

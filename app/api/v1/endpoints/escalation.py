@@ -8,7 +8,8 @@ from app.api.routing import TransactionalRoute, idempotent
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import IncidentRead
-from app.services import policy_service, step_service
+from app.schemas.preview import EscalationPreview, PreviewRequest
+from app.services import policy_service, preview_service, step_service
 from app.services.ports import Paging
 
 router = APIRouter(
@@ -57,6 +58,14 @@ def update_policy(
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
     return _read(policy_service.delete(session, policy_id), paging)
+
+
+@router.post("/preview", responses=problems(404))
+def preview_escalation(
+    body: PreviewRequest, user: AdminUser, paging: PagingDep, session: SessionDep
+) -> EscalationPreview:
+    """Try out whom the policies would page. Nothing is written or sent, and the policy given here is not saved."""
+    return preview_service.preview(session, body, paging, by=user)
 
 
 @router.get("/incidents/{incident_id}/escalation-events", responses=problems(404))

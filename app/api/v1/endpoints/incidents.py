@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import Field
 
-from app.api.deps import CurrentUser, IncidentId, PaginatedDep, SessionDep, UserId
+from app.api.deps import CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute, idempotent
 from app.api.v1.endpoints import escalation
@@ -27,7 +27,8 @@ from app.schemas.incident import (
 )
 from app.schemas.notification import NotificationRead
 from app.schemas.types import GivenTime, Storable
-from app.services import collaboration_service, delivery_record_service, incident_service
+from app.schemas.why import IncidentWhy
+from app.services import collaboration_service, delivery_record_service, incident_service, why_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
@@ -196,6 +197,12 @@ def list_incident_notifications(
     deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.page, user=user)
     paginated.link_next(deliveries)
     return deliveries
+
+
+@router.get("/{incident_id}/why", responses=problems(403, 404))
+def explain_incident(incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
+    """Explain who was paged about an incident, who was not, and why. For admins, its creator and its assignees."""
+    return why_service.explain(session, incident_id, paging, user=user)
 
 
 router.include_router(escalation.incident_router)

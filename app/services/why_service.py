@@ -1,0 +1,206 @@
+"""Explains who was paged about an incident, who was not, and why. Only reads."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.crud import (
+    crud_assignment,
+    crud_escalation,
+    crud_event,
+    crud_notification,
+    crud_policy,
+    crud_timeline,
+    crud_user,
+)
+from app.crud.crud_escalation import ActivePolicy
+from app.models import Escalation, Incident, Notification, User
+from app.schemas.preview import ConditionRead
+from app.schemas.why import IncidentWhy, PersonWhy, PolicyWhy, ReasonRead
+from app.services import collaboration_service, escalation, escalation_service, incident_service, why
+from app.services.address import masked
+from app.services.escalation import ConditionResult
+from app.services.notification import Person, route
+from app.services.ports import Paging
+from app.services.preview_service import people_of
+from app.services.quiet import Occasion
+from app.services.why import Place, Reason, Sent, Stop
+
+PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
+MAX_MISMATCHES = 50  # policies whose people are looked up though they do not match
+STOPPED_BY = {
+    IncidentStatus.ACKNOWLEDGED: TimelineEventType.ACKNOWLEDGED,
+    IncidentStatus.RESOLVED: TimelineEventType.RESOLVED,
+    IncidentStatus.SNOOZED: TimelineEventType.SNOOZED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked about, and what was found for each person."""
+
+    session: Session
+    incident: Incident
+    paging: Paging
+    stop: Stop | None
+    found: dict[str, list[Reason]] = field(default_factory=lambda: defaultdict(list))
+
+
+def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -> IncidentWhy:
+    """Why people were paged in the incident's current cycle, or not. Raises NotFound, PermissionDenied."""
+    incident = incident_service.get(session, incident_id)
+    collaboration_service.require_responder(session, incident, user)
+    case = Case(session, incident, paging, _stop(session, incident))
+    escalations = crud_escalation.of_incident(session, incident_id)
+    policies = _matched(session, incident)
+    _add_pages(case)
+    _add_skips(case, {row.policy_id: row.version.policy.name for row in escalations})
+    for row in escalations:
+        _add_steps_to_come(case, row)
+    for policy, conditions in islice(((p, c) for p, c in policies if not _holds(c)), MAX_MISMATCHES):
+        _add_mismatch(case, policy, conditions)
+    for admin in crud_user.active_admins(session):
+        case.found[f"user:{admin.id}"] = case.found[f"user:{admin.id}"] or [why.of_admin()]
+    standing = {row.policy_id: row for row in escalations}
+    return IncidentWhy(
+        incident_id=incident_id,
+        cycle=incident.cycle,
+        people=_people(case),
+        policies=[_policy(policy, conditions, standing.get(policy.policy_id)) for policy, conditions in policies],
+    )
+
+
+def _stop(session: Session, incident: Incident) -> Stop | None:
+    """What the incident's status says of its paging; None while it is open."""
+    kind = STOPPED_BY.get(incident.status)
+    entry = crud_timeline.latest(session, incident.id, [kind]) if kind else None
+    if kind is None or entry is None:
+        return Stop(incident.status, None, None) if kind else None
+    who = crud_user.by_ids(session, [entry.user_id] if entry.user_id else [])
+    return Stop(incident.status, entry.created_at, _name(who[0]) if who else None)
+
+
+def _matched(session: Session, incident: Incident) -> list[tuple[ActivePolicy, tuple[ConditionResult, ...]]]:
+    assigned = crud_assignment.incidents_with_any(session, [incident.id])
+    facts = escalation_service.facts_of(incident, assigned)
+    return [(policy, escalation.explain(policy.conditions, facts)) for policy in crud_policy.active(session)]
+
+
+def _add_pages(case: Case) -> None:
+    rows = crud_notification.of_incident_cycle(case.session, case.incident.id, case.incident.cycle)
+    pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind in PAGES}
+    for row in pages.values():
+        before = pages.get(row.fallback_of or 0)
+        is_own = before is not None and before.recipient == row.recipient
+        sent = _sent(row, tried_before=before.channel if before and is_own else None)
+        case.found[row.recipient] += why.of_page(sent, case.stop)
+
+
+def _sent(row: Notification, *, tried_before: str | None) -> Sent:
+    return Sent(
+        notification_id=row.id,
+        channel=row.channel,
+        status=row.status,
+        is_held=row.is_held,
+        is_bundled=row.bundle_id is not None,
+        attempts=row.attempt,
+        error=row.last_error,
+        created_at=row.created_at,
+        accepted_at=row.accepted_at,
+        delivered_at=row.delivered_at,
+        ended_at=row.ended_at,
+        next_attempt_at=row.next_attempt_at,
+        tried_before=tried_before,
+    )
+
+
+def _add_skips(case: Case, names: dict[int, str]) -> None:
+    for event in crud_event.of_cycle(case.session, case.incident.id, case.incident.cycle):
+        place = Place(event.policy_id, names.get(event.policy_id, str(event.policy_id)), event.step)
+        for skip in event.metadata_.get("skipped", ()):
+            reason = why.of_skip(place, skip["channel"], skip["reason"], event.triggered_at)
+            case.found[skip["recipient"]].append(reason)
+
+
+def _add_steps_to_come(case: Case, row: Escalation) -> None:
+    """What a running escalation will do, or what a stopped one will not."""
+    if row.cycle != case.incident.cycle:
+        return
+    delays = escalation.delays_of(row.version.steps)
+    for index in range(row.step, len(delays)):
+        place = Place(row.policy_id, row.version.policy.name, index)
+        actions = row.version.steps[index]["actions"]
+        if row.state is EscalationState.STOPPED and case.stop is not None:
+            for person, _ in _targets(case, actions, None):
+                case.found[person.key].append(why.of_stopped(place, case.stop))
+        elif row.next_run_at is not None:
+            due_at = row.next_run_at + delays[index] - delays[row.step]
+            for person, named in _targets(case, actions, Occasion(case.incident.severity, due_at)):
+                case.found[person.key] += _upcoming(case, place, person, named, due_at)
+
+
+def _upcoming(
+    case: Case, place: Place, person: Person, named: Sequence[str] | None, due_at: datetime
+) -> Iterator[Reason]:
+    routed = route(person, named, case.paging.channels)
+    for page in routed.pages:
+        yield why.of_upcoming(place, due_at, page.channel, None)
+    for skip in routed.skips:
+        yield why.of_upcoming(place, due_at, skip.channel, skip.reason)
+    if not routed.pages and not routed.skips:
+        yield why.of_upcoming(place, due_at, None, "no_channel")
+
+
+def _add_mismatch(case: Case, policy: ActivePolicy, conditions: Sequence[ConditionResult]) -> None:
+    reason = why.of_mismatch(policy.policy_id, policy.name, conditions)
+    actions = [action for step in policy.steps for action in step["actions"]]
+    for key in {person.key: None for person, _ in _targets(case, actions, None)}:
+        case.found[key].append(reason)
+
+
+def _targets(
+    case: Case, actions: Sequence[dict[str, object]], occasion: Occasion | None
+) -> Iterator[tuple[Person, Sequence[str] | None]]:
+    for action in actions:
+        if action["type"] == "notify":
+            yield from people_of(case.session, case.incident, action, case.paging, occasion)
+
+
+def _people(case: Case) -> list[PersonWhy]:
+    ids = {key: int(key.removeprefix("user:")) for key in case.found if key.startswith("user:")}
+    names = {user.id: _name(user) for user in crud_user.by_ids(case.session, list(ids.values()))}
+    return [
+        PersonWhy(
+            recipient=key if key in ids else f"email:{masked(key.removeprefix('email:'))}",
+            user_id=ids.get(key),
+            name=names.get(ids.get(key, 0)),
+            reasons=[ReasonRead.model_validate(reason) for reason in reasons],
+        )
+        for key, reasons in case.found.items()
+    ]
+
+
+def _policy(policy: ActivePolicy, conditions: Sequence[ConditionResult], row: Escalation | None) -> PolicyWhy:
+    matches = _holds(conditions)
+    return PolicyWhy(
+        policy_id=policy.policy_id,
+        name=policy.name,
+        matches=matches,
+        conditions=[ConditionRead.model_validate(condition) for condition in conditions],
+        state=row.state if row else None,
+        next_run_at=row.next_run_at if row else None,
+        sentence=f"“{policy.name}” matches." if matches else why.mismatch(policy.name, conditions),
+    )
+
+
+def _holds(conditions: Sequence[ConditionResult]) -> bool:
+    return all(condition.holds for condition in conditions)
+
+
+def _name(user: User) -> str:
+    return user.full_name or masked(user.email)
