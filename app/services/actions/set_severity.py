@@ -14,7 +14,7 @@ def set_severity(context: Context, action: Mapping[str, Any]) -> StepResult:
     """Once in a cycle by the same step: else two policies, each of which ends the other, would go on for ever."""
     severity = Severity(action["severity"])
     is_repeated = crud_event.has_fired(context.session, context.escalation)
-    if True:
+    if not is_repeated:
         changes = {"severity": severity}
         incident_service.change_fields(context.session, context.incident, changes, at=context.at, by=None)
     return done("set_severity", severity=severity, **({"skipped": "set_in_this_cycle"} if is_repeated else {}))
