@@ -24,7 +24,7 @@ from typing import Any
 
 import requests
 
-from e2e import alerts, authentication, escalation, health, incidents, notifications, templates, users
+from e2e import alerts, authentication, escalation, health, incidents, notifications, seeing, templates, users
 from e2e.api import Api
 from e2e.expectations import Failed, holds
 from e2e.world import CHECKS, NOTIFY_CREATOR, PASSWORD, RUN, Check, World, check
@@ -36,7 +36,7 @@ GROUPS = (  # in the order in which they are run: first what needs no administra
     SETUP,
     *(module.GROUP for module in (health, authentication, incidents, alerts)),
     ADMIN,
-    *(module.GROUP for module in (users, notifications, templates, escalation)),
+    *(module.GROUP for module in (users, notifications, templates, escalation, seeing)),
     COVERAGE,
     CLEANUP,
 )

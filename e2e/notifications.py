@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from e2e.api import Json
-from e2e.expectations import has, holds, same
+from e2e.expectations import eventually, has, holds, same
 from e2e.world import BEYOND_32_BITS, World, check
 
 GROUP = "Notification preferences"
@@ -74,3 +74,41 @@ def unsigned_report(world: World) -> None:
     request = f"POST /v1/notifications/callbacks/twilio?key={uuid4()}"
     answer = world.nobody.answer(request, data=form, wants=(403, 404))
     holds(answer.json()["code"] in ("permission_denied", "not_found"), "it is refused")
+
+
+@check(GROUP, "users say which channel comes first, and when one is quiet")
+def order(world: World) -> None:
+    ordered = world.outsider.call(f"PUT {MINE}", {"channels": ["sms", "email"]})
+    positions = {preference["channel"]: preference["position"] for preference in ordered}
+    same(positions, {**dict.fromkeys(CHANNELS), "sms": 1, "email": 2}, "the order")
+    hours = {"from": "22:00", "until": "07:00", "time_zone": "Europe/Berlin"}
+    quiet = world.outsider.call(f"PUT {MINE}/sms", {"quiet_severities": ["low"], "quiet_hours": hours})
+    has(quiet, quiet_severities=["low"], quiet_hours=hours, position=1)
+    problem: Json = {"status": 422, "code": "validation_error"}
+    world.outsider.refused(f"PUT {MINE}", {"channels": ["sms", "sms"]}, pointer="/channels", **problem)
+    world.outsider.refused(f"PUT {MINE}/sms", {"quiet_hours": {**hours, "from": "25:00"}}, **problem)
+
+
+@check(GROUP, "a code proves an address, and a wrong one does not")
+def prove(world: World) -> None:
+    somebody = world.new_user()
+    sent = somebody.call(f"POST {MINE}/email/verify")
+    holds("minutes" in sent["msg"], "how long the code is good for")
+    for code in ("000000", "x"):
+        pointed: Json = {"status": 422, "code": "wrong_code", "pointer": "/code"}
+        somebody.refused(f"POST {MINE}/email/confirm", {"code": code}, **pointed)
+    somebody.refused(f"POST {MINE}/teams/verify", status=409, code="channel_unusable")
+
+
+@check(GROUP, "users try a channel with a message to themselves")
+def try_out(world: World) -> None:
+    somebody = world.new_user()
+    sent = somebody.call(f"POST {MINE}/email/test")
+    has(sent, kind="test", channel="email", user_id=somebody.id, recipient=somebody.email)
+
+    def attempts() -> list[Json]:
+        listed = somebody.pages("GET /v1/notifications?limit=500")
+        return [attempt for message in listed if message["id"] == sent["id"] for attempt in message["attempts"]]
+
+    eventually(attempts, "an attempt")
+    somebody.refused(f"POST {MINE}/teams/test", status=409, code="channel_unusable")

@@ -11,6 +11,9 @@ Schema = dict[str, Any]
 
 DOCUMENT: dict[str, Any] = app.openapi()
 SAMPLES = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
+SIGNED = {
+    "/v1/notifications/callbacks/twilio"
+}  # answered only with its sender's signature: see test_delivery_callbacks
 OPEN_OBJECT = {"type": "object", "additionalProperties": True}
 
 
@@ -71,6 +74,7 @@ OPERATIONS = [
 ]
 WITH_LOGIN = [operation for operation in OPERATIONS if operation.needs_login]
 WITH_BODY = [operation for operation in OPERATIONS if operation.media_types]
+WITH_JSON = [operation for operation in WITH_BODY if "application/json" in operation.media_types]
 WITH_STRICT_BODY = [operation for operation in WITH_BODY if operation.reads_strictly]
 
 

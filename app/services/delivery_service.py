@@ -17,9 +17,10 @@ from app.crud import crud_attempt, crud_notification, crud_user
 from app.crud.base import now
 from app.db.session import Database, is_unavailable
 from app.models import Notification, NotificationAttempt
-from app.services import outcome_service, pace_service
+from app.services import outcome_service, pace_service, verification_service
 from app.services.breaker import Breakers
 from app.services.notification import follow_up
+from app.services.ports import Paging
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ class Delivery:
 
     database: Database
     channels: Mapping[str, Channel]
+    paging: Paging
     lease: timedelta
     breakers: Breakers = field(default_factory=Breakers)
 
@@ -190,7 +192,7 @@ def _record_in_time(delivery: Delivery, message: Notification, attempt: Attempt)
     while True:
         try:
             with delivery.database.transaction() as session:
-                return _record(session, message, attempt)
+                return _record(delivery, session, message, attempt)
         except Exception as error:
             if not is_unavailable(error) or time.monotonic() > deadline:
                 raise
@@ -198,7 +200,7 @@ def _record_in_time(delivery: Delivery, message: Notification, attempt: Attempt)
             time.sleep(RECORD_PAUSE_SECONDS)
 
 
-def _record(session: Session, message: Notification, attempt: Attempt) -> bool:
+def _record(delivery: Delivery, session: Session, message: Notification, attempt: Attempt) -> bool:
     """Write the outcome, fenced by the lease: False if another worker has taken the message over."""
     at = now(session)
     first_attempt_at = message.first_attempt_at or attempt.began_at
@@ -210,7 +212,11 @@ def _record(session: Session, message: Notification, attempt: Attempt) -> bool:
         "last_error": attempt.outcome.error,
         "provider_id": attempt.outcome.provider_id,
     }
-    return outcome_service.settle(session, message, following.status, values, attempt.outcome, at=at)
+    if not outcome_service.settle(session, message, following.status, values, attempt.outcome, at=at):
+        return False
+    if attempt.outcome.is_address_gone:
+        verification_service.disable_gone(session, message, delivery.paging, at=at)
+    return True
 
 
 def _attempt_row(notification_id: int, attempt: Attempt) -> NotificationAttempt:

@@ -10,6 +10,7 @@ from app.core.channel import Outcome
 from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
 from app.crud import crud_incident, crud_notification
 from app.models import Notification
+from app.services.actions.webhook import tell_webhook_answer
 from app.services.timeline_service import record
 
 ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
@@ -35,6 +36,7 @@ def settle(
         pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
     if status in ENDED:
         _tell_timelines(session, pages, message, status, outcome, at=at)
+        tell_webhook_answer(session, message, outcome, at=at)
     return True
 
 

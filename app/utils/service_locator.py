@@ -38,7 +38,8 @@ class Services:
 
     @property
     def delivery(self) -> Delivery:
-        return Delivery(self.database, self.channels, timedelta(seconds=self.settings.worker_lease_seconds))
+        lease = timedelta(seconds=self.settings.worker_lease_seconds)
+        return Delivery(self.database, self.channels, self.paging, lease)
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:

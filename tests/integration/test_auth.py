@@ -201,6 +201,7 @@ def test_every_operation_wants_a_login_but_these() -> None:
         "POST /v1/auth/password-recovery/{email}",
         "POST /v1/auth/reset-password",
         "POST /v1/auth/signup",
+        "POST /v1/notifications/callbacks/twilio",
     }
 
 

@@ -85,7 +85,7 @@ def test_after_a_quarter_of_an_hour_of_failures_a_message_is_dead(
 def test_a_channel_that_is_not_set_up_is_tried_again(
     page: dict[str, object], session: Session, services: Services, outbox: Outbox
 ) -> None:
-    without = Delivery(services.database, {}, timedelta(seconds=60))
+    without = Delivery(services.database, {}, services.paging, timedelta(seconds=60))
     assert send(without) == 0
     plan(services)
     assert send(without) == 1
@@ -163,7 +163,7 @@ def test_a_channel_that_breaks_keeps_the_message_for_another_try(
     page: dict[str, object], services: Services, session: Session, tick: Tick, clock: Clock, outbox: Outbox
 ) -> None:
     plan(services)
-    assert send(Delivery(services.database, {"email": Breaking()}, timedelta(seconds=60))) == 1
+    assert send(Delivery(services.database, {"email": Breaking()}, services.paging, timedelta(seconds=60))) == 1
     assert only(session).status is DeliveryStatus.SENDING
     clock.advance(seconds=60)
     tick()
@@ -185,7 +185,7 @@ def test_two_senders_at_once_send_a_message_once(own_database: Database, race_to
 
 
 @pytest.fixture
-def race_to_send(own_database: Database, outbox: Outbox) -> Callable[[], int]:
+def race_to_send(own_database: Database, services: Services, outbox: Outbox) -> Callable[[], int]:
     """Lets four workers send what one message is due; says how many were sent."""
     from tests.scenario import race
 
@@ -195,7 +195,7 @@ def race_to_send(own_database: Database, outbox: Outbox) -> Callable[[], int]:
         session.add(
             Notification(kind="manual_page", is_exempt=True, subject="s", body="b", next_attempt_at=at, **fields)
         )
-    delivery = Delivery(own_database, {"email": outbox}, timedelta(seconds=60))
+    delivery = Delivery(own_database, {"email": outbox}, services.paging, timedelta(seconds=60))
 
     def run() -> int:
         race(lambda: send(delivery), times=4)

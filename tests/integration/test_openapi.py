@@ -41,6 +41,8 @@ DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 40
 GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 503
 POST /v1/incidents/{incident_id}/comments add_comment 200 401 404 409 413 415 422 503
 GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 503
+GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 503
+GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 503
 GET /v1/incidents/{incident_id}/escalation-events list_incident_escalation_events 200 401 403 404 422 503
 POST /v1/incidents/{incident_id}/escalate escalate_incident_now 200 401 403 404 503
 GET /v1/escalation/policies list_policies 200 401 403 422 503
@@ -48,10 +50,15 @@ POST /v1/escalation/policies create_policy 201 401 403 409 413 415 422 503
 GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 503
 PUT /v1/escalation/policies/{policy_id} update_policy 200 401 403 404 409 413 415 422 503
 DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 503
+POST /v1/escalation/preview preview_escalation 200 401 403 404 413 415 422 503
 GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 503
 POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 503
 GET /v1/notification-preferences/me list_my_preferences 200 401 503
-PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 404 413 415 422 503
+PUT /v1/notification-preferences/me order_my_channels 200 401 413 415 422 503
+PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 403 404 413 415 422 503
+POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 429 503
+POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 404 413 415 422 429 503
+POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 429 503
 GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 503
 GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 503
 PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 413 415 422 503
@@ -74,7 +81,7 @@ PUBLIC = {
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
-    *("list_incident_escalation_events", "list_escalation_events"),
+    *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
 }
 # What JSON Schema 2020-12 and OpenAPI 3.1 know, of what is used here. Anything else is without effect: a typing error.
 KEYWORDS = {

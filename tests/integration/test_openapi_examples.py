@@ -10,14 +10,14 @@ from sqlalchemy import text
 
 from app.db.session import Database
 from tests.conftest import Outbox, Person
-from tests.operations import WITH_BODY, Operation, resolved
+from tests.operations import SIGNED, WITH_BODY, Operation, resolved
 
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = {"email": "user@example.com", "password": "securepassword"}
 TOKEN = re.compile(r"^[\w-]{43}$", re.MULTILINE)
+CODE = re.compile(r"\b\d{6}\b")
 MAKES_THE_ACCOUNT = "/v1/auth/signup"
 ANYTHING = "*/*"  # what a webhook's sender may call its JSON
-SIGNED = {"/v1/notifications/callbacks/twilio"}  # only with its signature: see test_delivery_callbacks
 LISTED = [
     (operation, kind)
     for operation in WITH_BODY
@@ -57,28 +57,27 @@ def world(client: TestClient, first_admin: Person, add_policy: Callable[..., Any
 
 
 @pytest.fixture
-def secrets(client: TestClient, world: Person, tick: Callable[[], None], outbox: Outbox) -> Callable[[], Any]:
-    """What no example can know: tokens that were really handed out."""
-
-    def run() -> dict[str, str]:
-        assert client.post(f"/v1/auth/password-recovery/{world.email}").status_code == 200
-        tick()
-        [token] = [token for mail in outbox.sent for token in TOKEN.findall(mail.body)]
-        return {"token": token, "refresh_token": world.refresh_token}
-
-    return run
+def secrets(client: TestClient, world: Person, tick: Callable[[], None], outbox: Outbox) -> dict[str, str]:
+    """What no example can know: what was really handed out."""
+    assert client.post(f"/v1/auth/password-recovery/{world.email}").status_code == 200
+    verify = "/v1/notification-preferences/me/email/verify"
+    assert client.post(verify, headers=world.headers).status_code == 200
+    tick()
+    [token] = [token for mail in outbox.sent for token in TOKEN.findall(mail.body)]
+    [code] = [code for mail in outbox.sent if not TOKEN.search(mail.body) for code in CODE.findall(mail.body)]
+    return {"token": token, "refresh_token": world.refresh_token, "code": code}
 
 
 @pytest.mark.parametrize(("operation", "media_type"), LISTED, ids=str)
 def test_an_example_works(
-    client: TestClient, world: Person, secrets: Callable[[], dict[str, str]], operation: Operation, media_type: str
+    client: TestClient, world: Person, secrets: dict[str, str], operation: Operation, media_type: str
 ) -> None:
     if operation.path != MAKES_THE_ACCOUNT:
         assert client.post(MAKES_THE_ACCOUNT, json=ACCOUNT).status_code == 201
     shown = examples(operation.spec["requestBody"]["content"][media_type])
     assert shown
     for example in shown:
-        body = example | {name: secret for name, secret in secrets().items() if name in example}
+        body = example | {name: secret for name, secret in secrets.items() if name in example}
         sent = {"data": body} if media_type == FORM else {"json": body}
         answer = client.request(operation.method, operation.url(), headers=world.headers, **sent)
         assert answer.is_success, answer.text

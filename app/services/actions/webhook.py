@@ -49,7 +49,7 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
     return body
 
 
-def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, at: datetime) -> None:
+def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
     """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
     incident = crud_incident.get(session, message.incident_id) if message.incident_id is not None else None
     if message.kind is not NotificationKind.WEBHOOK_ACTION or incident is None:
