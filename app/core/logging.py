@@ -61,6 +61,8 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": settings.log_level},
         "loggers": {
             **{name: {"level": "WARNING"} for name in QUIET_LOGGERS},
+            # A tick that is still at work skips the next one, as it should.
+            "apscheduler.scheduler": {"level": "ERROR"},
             # Uvicorn's own lines would say every request a second time, without its id.
             "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},

@@ -12,17 +12,18 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud.base import CRUDBase, Page, affected, wake
-from app.models import Incident, Notification, NotificationAttempt, NotificationPace
+from app.models import Incident, Notification, NotificationAttempt, NotificationPace, User
 
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a notification's incident is like at this moment."""
+    """A message's incident and its recipient. None: it has no such thing."""
 
-    status: IncidentStatus
-    cycle: int
+    status: IncidentStatus | None
+    cycle: int | None
+    is_recipient_active: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,16 @@ class CRUDNotification(CRUDBase[Notification]):
             .returning(Notification.id)
         ).all()
 
-    def standing(self, session: Session, incident_id: int) -> Standing | None:
-        row = session.execute(select(Incident.status, Incident.cycle).where(Incident.id == incident_id)).first()
-        return Standing(row.status, row.cycle) if row else None
+    def standings(self, session: Session, messages: Sequence[Notification]) -> dict[int, Standing]:
+        """What the incidents and the recipients of messages are like at this moment, by the message's id."""
+        query = (
+            select(Notification.id, Incident.status, Incident.cycle, User.is_active & User.deleted_at.is_(None))
+            .select_from(Notification)
+            .outerjoin(Incident, Incident.id == Notification.incident_id)
+            .outerjoin(User, User.id == Notification.user_id)
+            .where(Notification.id.in_([message.id for message in messages]))
+        )
+        return {id_: Standing(status, cycle, is_active) for id_, status, cycle, is_active in session.execute(query)}
 
     def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> bool:
         """End the lease with the outcome. False if the lease was lost: then nothing is written.
@@ -213,7 +221,8 @@ class CRUDNotification(CRUDBase[Notification]):
         result = session.execute(
             update(Notification)
             .where(Notification.id == id_, Notification.lease_token == lease_token)
-            .values(lease_until=None, lease_token=None, **values)
+            .values(lease_until=None, lease_token=None, **values),
+            execution_options={"synchronize_session": False},
         )
         return affected(result) == 1
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse, Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError
 from urllib3.util import Url, make_headers
 
 from app.core.channel import Outcome
@@ -89,7 +89,10 @@ def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits,
             reason = "The URL leads to a private address, which is not allowed here."
             return Outcome(AttemptOutcome.DEAD, error=reason)
         response = _first_to_answer(addresses, target, body, headers, watch)
-        return _outcome(response, _beginning(response), target, limits)
+        content, is_whole = _beginning(response)
+        if (watch.has_expired or not is_whole) and classified(response.status) is AttemptOutcome.ACCEPTED:
+            raise ProtocolError(f"the answer {response.status} broke off")
+        return _outcome(response, content, target, limits)
     except (HTTPError, OSError) as error:
         if watch.has_expired:
             return Outcome(AttemptOutcome.RETRY, error=f"No answer within {limits.timeout_seconds:g} s.")
@@ -138,14 +141,18 @@ def _ask(address: str, target: Url, body: bytes, headers: dict[str, str], watch:
     )
 
 
-def _beginning(response: BaseHTTPResponse) -> bytes:
-    """The beginning of the body. What the status says holds, even if the rest never comes."""
-    content = b""
+def _beginning(response: BaseHTTPResponse) -> tuple[bytes, bool]:
+    """The beginning of the body, and whether all came that it asked for.
+
+    Whoever breaks off in the middle of "accepted" may have failed meanwhile: once too often is better than never.
+    """
+    content, is_whole = b"", False
     with suppress(HTTPError, OSError):
         content = response.read(MAX_ANSWER_BYTES, decode_content=False)
+        is_whole = True
     if not response.closed:
         response.close()  # the rest is not waited for, and its connection not used again
-    return content
+    return content, is_whole
 
 
 def _outcome(response: BaseHTTPResponse, content: bytes, target: Url, limits: Limits) -> Outcome:

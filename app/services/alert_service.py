@@ -112,7 +112,7 @@ def _repeat(session: Session, incident: Incident, signal: AlertSignal, *, at: da
     incident.updated_at = at
     incident.metadata_ = signal.metadata
     description = f"The alert was repeated: {incident.alert_count} in all."
-    record(session, incident, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count)
+    record(session, incident.id, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count)
     if signal.severity is None:
         return
     reported = Severity(signal.severity)
@@ -131,7 +131,7 @@ def _raise_severity(session: Session, incident: Incident, to: Severity, *, at: d
     incident.status = IncidentStatus.OPEN
     incident.acknowledged_at = incident.snoozed_until = None
     description = f"The alert raised the severity to {to}."
-    record(session, incident, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
+    record(session, incident.id, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
     log.info("incident_severity_raised", incident_id=incident.id, severity=to)
     if status_was is IncidentStatus.OPEN:
         escalation_service.rematch(session, incident, now=at)

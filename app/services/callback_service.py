@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
 from app.core.vocabulary import DeliveryStatus, TimelineEventType
-from app.crud import crud_incident, crud_notification
+from app.crud import crud_notification
 from app.crud.base import now, wake
 from app.models import Notification
 from app.services.outcome_service import PAGES, SECRET_KINDS
@@ -90,7 +90,14 @@ def _tell_timelines(
     if report.has_arrived:
         event_type, verb = TimelineEventType.NOTIFICATION_DELIVERED, "was delivered to"
     for page in messages:
-        incident = crud_incident.get(session, page.incident_id) if page.incident_id and page.kind in PAGES else None
-        if incident is not None:
+        if page.incident_id is not None and page.kind in PAGES:
             description = f"A page {verb} {page.recipient} by {page.channel}."
-            record(session, incident, event_type, description, at=at, notification_id=page.id, error=report.error)
+            record(
+                session,
+                page.incident_id,
+                event_type,
+                description,
+                at=at,
+                notification_id=page.id,
+                error=report.error,
+            )

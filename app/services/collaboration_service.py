@@ -40,7 +40,7 @@ def put_assignment(
     incident.updated_at = at
     description = f"User {user_id} was assigned as {role}."
     record(
-        session, incident, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
+        session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
     )
     session.flush()
     return assignment
@@ -59,7 +59,7 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
         incident.assigned_to = others[0].user_id if others else None
     incident.updated_at = at
     description = f"User {user_id} is no longer assigned."
-    record(session, incident, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
+    record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
     return assignment
 
 
@@ -70,7 +70,7 @@ def comment(session: Session, incident_id: int, content: str, *, by: User) -> In
     written = IncidentComment(incident_id=incident_id, user_id=by.id, content=content, created_at=at)
     crud_comment.add(session, written)
     incident.updated_at = at
-    record(session, incident, TimelineEventType.COMMENTED, "Commented.", at=at, by=by, comment_id=written.id)
+    record(session, incident.id, TimelineEventType.COMMENTED, "Commented.", at=at, by=by, comment_id=written.id)
     return written
 
 

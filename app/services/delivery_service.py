@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud import crud_attempt, crud_notification, crud_user
+from app.crud import crud_attempt, crud_notification
 from app.crud.base import now
+from app.crud.crud_notification import Standing
 from app.db.session import Database, is_unavailable
 from app.models import Notification, NotificationAttempt
 from app.services import outcome_service, pace_service, verification_service
@@ -118,11 +119,11 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
     """The time, or None after cancelling a page whose incident somebody has acknowledged meanwhile."""
     with delivery.database.transaction() as session:
         at = now(session)
+        standing = crud_notification.standings(session, [message])[message.id]
+        is_wanted = _is_still_wanted(message, standing)
         if message.kind is NotificationKind.BUNDLE:
             is_wanted = _rewrite_bundle(session, message, at=at)
-        else:
-            is_wanted = _is_still_wanted(session, message)
-        if is_wanted and _is_active(session, message):
+        if is_wanted and standing.is_recipient_active is not False:
             return at
         values: dict[str, Any] = {"status": DeliveryStatus.CANCELLED, "ended_at": at, "fallback_at": None}
         if is_wanted:
@@ -131,21 +132,17 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
         return None
 
 
-def _is_still_wanted(session: Session, message: Notification) -> bool:
+def _is_still_wanted(message: Notification, standing: Standing) -> bool:
     if message.is_exempt or message.incident_id is None:
         return True
-    standing = crud_notification.standing(session, message.incident_id)
-    return standing is not None and standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
-
-
-def _is_active(session: Session, message: Notification) -> bool:
-    return message.user_id is None or bool(crud_user.active(session, [message.user_id]))
+    return standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
 
 
 def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
     """Leave out of a bundle what is void by now. False if nothing is left."""
     pages = crud_notification.bundled_in(session, bundle.id)
-    wanted = [page for page in pages if _is_still_wanted(session, page)]
+    standings = crud_notification.standings(session, pages)
+    wanted = [page for page in pages if _is_still_wanted(page, standings[page.id])]
     for page in pages:
         if page not in wanted:
             page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, None

@@ -79,7 +79,7 @@ def end(session: Session, incident: Incident, row: Escalation, *, now: datetime,
     row.next_run_at = None
     if was_running:
         description = f"Escalation by policy {row.policy_id} ended: {reason}"
-        record(session, incident, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id)
+        record(session, incident.id, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id)
 
 
 def restart(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> None:
@@ -114,7 +114,7 @@ def begin(session: Session, incident: Incident, policy: ActivePolicy, *, now: da
     row.quarantined_at = row.last_error = None
     record(
         session,
-        incident,
+        incident.id,
         TimelineEventType.ESCALATION_STARTED,
         f"Escalation by policy “{policy.name}” started.",
         at=now,

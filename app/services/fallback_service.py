@@ -109,7 +109,7 @@ def _enqueue(session: Session, page: Notification, incident: Incident, planned: 
 def _tell(session: Session, page: Notification, incident: Incident, description: str, *, at: datetime) -> None:
     record(
         session,
-        incident,
+        incident.id,
         TimelineEventType.NOTIFICATION_FELL_BACK,
         description,
         at=at,

@@ -111,7 +111,7 @@ def _begin_again(session: Session, incident_id: int, policy_id: int, *, at: date
     escalation_service.begin(session, incident, policy, now=at)
     session.flush()
     description = f"The escalation by policy {policy_id} had been forgotten and begins now."
-    record(session, incident, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
+    record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
     log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
     return 1
 

@@ -70,7 +70,7 @@ def open_many(
     opened = [incident for incident in incidents if incident is not None]
     for incident in opened:
         description = f"Incident opened with severity {incident.severity}."
-        record(session, incident, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
+        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
         log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
     if opened:
         escalation_service.start_matching(session, opened, now=at)
@@ -138,7 +138,7 @@ def move(
         _settle(incident, step.to, at=at, snoozed_until=snoozed_until)
     description = f"Incident {PAST_TENSE[move]}{because}."
     data = {"from": came_from, "to": step.to, **({"until": snoozed_until.isoformat()} if snoozed_until else {})}
-    record(session, incident, PAST_TENSE[move], description, at=at, by=by, **data)
+    record(session, incident.id, PAST_TENSE[move], description, at=at, by=by, **data)
     if step.to is IncidentStatus.OPEN:
         start_new_cycle(session, [incident], at=at)
     else:
@@ -154,7 +154,7 @@ def count_policy_cycle(session: Session, incident: Incident, *, at: datetime) ->
     """
     if incident.policy_cycles >= MAX_POLICY_CYCLES:
         description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: this one is stopped."
-        record(session, incident, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=at)
+        record(session, incident.id, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=at)
         log.error("cycle_limit_reached", incident_id=incident.id)
         raise CycleLimitReached(f"The limit of {MAX_POLICY_CYCLES} cycles that policies begin is reached.")
     incident.policy_cycles += 1
@@ -209,7 +209,7 @@ def end_snoozes(session: Session, *, limit: int) -> int:
 def end_snooze(session: Session, incident: Incident, *, at: datetime) -> None:
     """Open again; nobody has acknowledged this cycle, the assignees stay. The caller starts the cycle."""
     _settle(incident, IncidentStatus.OPEN, at=at, snoozed_until=None)
-    record(session, incident, TimelineEventType.SNOOZE_ENDED, "The snooze is over.", at=at)
+    record(session, incident.id, TimelineEventType.SNOOZE_ENDED, "The snooze is over.", at=at)
     log.info("incident_snooze_ended", incident_id=incident.id)
 
 
@@ -236,7 +236,7 @@ def change_fields(
         return
     said = {name.rstrip("_"): {"from": value, "to": getattr(incident, name)} for name, value in old.items()}
     description = f"Changed {', '.join(said)}."
-    record(session, incident, TimelineEventType.UPDATED, description, at=at, by=by, changes=said)
+    record(session, incident.id, TimelineEventType.UPDATED, description, at=at, by=by, changes=said)
     log.info("incident_updated", incident_id=incident.id, fields=sorted(said))
     if old.keys() & {"severity", "service"}:
         escalation_service.rematch(session, incident, now=at)

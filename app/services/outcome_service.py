@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
-from app.crud import crud_incident, crud_notification
+from app.crud import crud_notification
 from app.models import Notification
 from app.services.actions.webhook import tell_webhook_answer
 from app.services.timeline_service import record
@@ -36,7 +36,8 @@ def settle(
         pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
     if status in ENDED:
         _tell_timelines(session, pages, message, status, outcome, at=at)
-        tell_webhook_answer(session, message, outcome, at=at)
+        if message.kind is NotificationKind.WEBHOOK_ACTION:
+            tell_webhook_answer(session, message, outcome, at=at)
     return True
 
 
@@ -87,7 +88,14 @@ def _tell_timelines(
     verb = "was sent to" if is_sent else "could not be sent to"
     together = "" if pages[:1] == [message] else f", in one message about {len(pages)} incidents"
     for page in pages:
-        incident = crud_incident.get(session, page.incident_id) if page.incident_id and page.kind in PAGES else None
-        if incident is not None:
+        if page.incident_id is not None and page.kind in PAGES:
             description = f"A page {verb} {page.recipient} by {page.channel}{together}."
-            record(session, incident, event_type, description, at=at, notification_id=page.id, error=outcome.error)
+            record(
+                session,
+                page.incident_id,
+                event_type,
+                description,
+                at=at,
+                notification_id=page.id,
+                error=outcome.error,
+            )

@@ -74,7 +74,7 @@ def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User
     if incident.escalated_at is not None and at < incident.escalated_at + MANUAL_PAUSE:
         return incident
     incident.escalated_at = at
-    record(session, incident, TimelineEventType.ESCALATED_MANUALLY, "Escalated by hand.", at=at, by=by)
+    record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, "Escalated by hand.", at=at, by=by)
     log.info("incident_escalated_manually", incident_id=incident.id)
     _make_matching_escalations(session, incident, at=at)
     rows = [e for e in crud_escalation.of_incident(session, incident.id) if e.state is not EscalationState.ENDED]
@@ -101,8 +101,7 @@ def _make_matching_escalations(session: Session, incident: Incident, *, at: date
     if incident.status is IncidentStatus.SNOOZED:
         incident_service.end_snooze(session, incident, at=at)
         incident_service.start_new_cycle(session, [incident], at=at)
-    else:
-        escalation_service.rematch(session, incident, now=at)
+    escalation_service.rematch(session, incident, now=at)
     session.flush()
 
 
@@ -174,7 +173,7 @@ def _record_step(
     policy = row.version.policy
     description = f"Step {fired.step + 1} of policy “{policy.name}” fired."
     data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
-    record(session, incident, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
+    record(session, incident.id, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
     log.info(
         "escalation_step_fired",
         incident_id=incident.id,
@@ -223,7 +222,7 @@ def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> 
 
 def _say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
     description = "Nobody could be paged, not even an administrator."
-    record(session, incident, TimelineEventType.NOBODY_REACHABLE, description, at=at)
+    record(session, incident.id, TimelineEventType.NOBODY_REACHABLE, description, at=at)
     log.error("nobody_reachable", incident_id=incident.id)
 
 
@@ -274,5 +273,7 @@ def _quarantine(session: Session, row_id: int, incident_id: int, error: Exceptio
     row.next_run_at = escalation.quarantine_until(row.attempts, at)
     if is_new:
         description = f"Escalation by policy {row.policy_id} failed and is tried again later."
-        record(session, incident, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id)
+        record(
+            session, incident.id, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id
+        )
     session.flush()

@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_timeline
-from app.models import Incident, TimelineEvent, User
+from app.models import TimelineEvent, User
 
 
 def record(
     session: Session,
-    incident: Incident,
+    incident_id: int,
     event_type: TimelineEventType,
     description: str,
     *,
@@ -22,7 +22,7 @@ def record(
 ) -> None:
     """Add an entry. `by` is None for what the service does by itself; `data` is JSON."""
     event = TimelineEvent(
-        incident_id=incident.id,
+        incident_id=incident_id,
         event_type=event_type,
         description=description,
         user_id=by.id if by else None,

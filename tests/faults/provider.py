@@ -13,6 +13,7 @@ from typing import Literal
 DRIP_SECONDS = 0.2
 CLOSE_NOW = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing resets the connection
 START_SECONDS = 10
+FOREVER_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ class Provider:
                 self.arrivals.append(Arrival(time.time(), path, key, headers.get("user-agent", ""), answer))
                 if not await _reply(writer, answer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the sender went away, which some of the faults are about
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the sender went away, which some of the faults are about, or the provider stops
         finally:
             writer.close()
 
@@ -126,7 +127,7 @@ async def _reply(writer: asyncio.StreamWriter, answer: Answer) -> bool:
     if answer.delay:
         await asyncio.sleep(answer.delay)
     if answer.fault == "hang":
-        await asyncio.Event().wait()
+        await asyncio.sleep(FOREVER_SECONDS)  # the loop keeps who sleeps; who only waits could be collected
     if answer.fault == "reset":
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_NOW)
         writer.transport.abort()

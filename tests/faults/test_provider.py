@@ -63,7 +63,7 @@ FAULTS = [
     Fault("hangs", _first(Answer(fault="hang"))),
     Fault("drips", _first(Answer(fault="drip"))),
     Fault("resets", _first(Answer(fault="reset"), times=2)),
-    Fault("refuses", lambda path, _before: Answer(STATUS_CODES[hash(path) % 3]), recovers=False),
+    Fault("refuses", lambda path, _before: Answer(STATUS_CODES[int(path.rpartition("/")[2]) % 3]), recovers=False),
 ]
 
 
@@ -100,7 +100,7 @@ def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
     assert oracle.lost(rig.store) == oracle.repeated(rig.store) == 0
     assert oracle.falsely_sent(rig.store, rig.provider) == 0
     assert _shortest_gap(rig) >= (RETRY_AFTER_SECONDS if fault.name == "429" else FIRST_RETRY_SECONDS)
-    assert p99[1] <= max(2 * p99[0], 2 * TICK_SECONDS)
+    assert p99[1] <= max(2 * p99[0], TICK_SECONDS)  # under a second it is the machine's noise
 
 
 def _mail_latency(rig: Rig, policy: int, people: list[int], beside: list[float] | None = None) -> list[float]:

@@ -21,7 +21,7 @@ SENDERS = 8
 MOST_IN_FIRST_MINUTE = 3
 NAMED_WITHIN_SECONDS = 30.0
 FAN_OUT_SECONDS = 10.0
-LATE_SECONDS = 2.0
+LATE_SECONDS = 1.0
 # Every incident with the messages that name it: its page, or the bundle that its page went with.
 NAMED_BY = """
     SELECT i.id, extract(epoch FROM i.created_at) AS opened_at,

@@ -123,3 +123,18 @@ def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
     client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": stranger.id}, headers=user.headers)
     answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=stranger.headers)
     assert answer.status_code == 200
+
+
+def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_hand(
+    client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    policy = add_policy(steps=steps(10, target="creator"), conditions={"severity": "low"})
+    incident = open_incident(severity="low")
+    act(client, incident, "snooze", user, hours=1)
+    change = {"conditions": {"severity": "critical"}}
+    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=change, headers=admin.headers).status_code == 200
+    act(client, incident, "escalate", user)
+    tick()
+    assert events(client, incident, admin) == []
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]

@@ -18,7 +18,7 @@ def comment(context: Context, action: Mapping[str, Any]) -> StepResult:
         return done("comment", skipped="empty")
     record(
         context.session,
-        context.incident,
+        context.incident.id,
         TimelineEventType.COMMENTED,
         content,
         at=context.at,

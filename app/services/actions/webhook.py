@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import NotificationKind, TimelineEventType
-from app.crud import crud_incident
 from app.models import Notification
 from app.services import template
 from app.services.actions.registry import Context, StepResult, register
@@ -51,13 +50,12 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
 
 def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
     """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
-    incident = crud_incident.get(session, message.incident_id) if message.incident_id is not None else None
-    if message.kind is not NotificationKind.WEBHOOK_ACTION or incident is None:
+    if message.incident_id is None:
         return
     answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
     record(
         session,
-        incident,
+        message.incident_id,
         TimelineEventType.WEBHOOK_CALLED,
         f"A webhook of an escalation policy {answered}.",
         at=at,
