@@ -12,7 +12,7 @@ from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_timeline, crud_user
 from app.crud.base import Page, now
 from app.models import Incident, TimelineEvent, User
-from app.services import collaboration_service, incident_service, step_service
+from app.services import incident_service, step_service
 from app.services.incident import Move
 from app.services.ports import Paging
 
@@ -73,7 +73,7 @@ def view(session: Session, token: str, paging: Paging) -> PageView:
         person=_name(person) if person else None,
         can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
         can_snooze=incident.status is not IncidentStatus.RESOLVED,
-        can_escalate=_can_escalate(session, incident, person),
+        can_escalate=incident.status is not IncidentStatus.RESOLVED,
     )
 
 
@@ -96,11 +96,10 @@ def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> Non
 
 
 def escalate(session: Session, token: str, paging: Paging) -> None:
-    """Page the next step now. Raises PermissionDenied for nobody's link, and what `view` raises."""
+    """Page the next step now: whoever was paged may pass it on. Raises what `view` raises."""
     link, person = _read(session, token, paging)
-    if person is None:
-        raise PermissionDenied("This link is nobody's own: log in to escalate.")
-    step_service.escalate_now(session, link.incident_id, paging, by=person)
+    incident = incident_service.locked(session, link.incident_id)
+    step_service.escalate_locked(session, incident, paging, by=person, because=BY_LINK)
 
 
 def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User | None]:
@@ -112,16 +111,6 @@ def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User 
     if not people:
         raise PermissionDenied("The person whom this link was sent to is no longer active.")
     return link, people[0]
-
-
-def _can_escalate(session: Session, incident: Incident, person: User | None) -> bool:
-    if person is None or incident.status is IncidentStatus.RESOLVED:
-        return False
-    try:
-        collaboration_service.require_responder(session, incident, person)
-    except PermissionDenied:
-        return False
-    return True
 
 
 def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | None:

@@ -68,13 +68,21 @@ def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User
     """
     incident = incident_service.locked(session, incident_id)
     collaboration_service.require_responder(session, incident, by)
+    return escalate_locked(session, incident, paging, by=by)
+
+
+def escalate_locked(
+    session: Session, incident: Incident, paging: Paging, *, by: User | None, because: str = ""
+) -> Incident:
+    """As `escalate_now`, for whom the caller has allowed it."""
     at = now(session)
     if incident.status is IncidentStatus.RESOLVED:
         return incident
     if incident.escalated_at is not None and at < incident.escalated_at + MANUAL_PAUSE:
         return incident
     incident.escalated_at = at
-    record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, "Escalated by hand.", at=at, by=by)
+    description = f"Escalated by hand{because}."
+    record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
     log.info("incident_escalated_manually", incident_id=incident.id)
     _make_matching_escalations(session, incident, at=at)
     rows = [e for e in crud_escalation.of_incident(session, incident.id) if e.state is not EscalationState.ENDED]

@@ -151,23 +151,27 @@ def test_escalating_pages_the_next_step_now(
     assert [sent.incident_id for sent in outbox.sent] == [incident["id"]]
 
 
-def test_who_may_not_escalate_is_offered_no_button_and_refused(
-    client: TestClient, sign_up: Callable[..., Person], open_incident: Opener, link_of: Linker
-) -> None:
-    link = link_of(open_incident(), sign_up())
-    assert buttons(page(client.get(link))) == {"acknowledge", "snooze"}
-    page(press(client, link, "escalate"), 403)
+def test_whoever_was_paged_may_escalate(
+    client: TestClient, admin: Person, sign_up: Callable[..., Person], open_incident: Opener, link_of: Linker,
+    tick: Tick, outbox: Outbox,
+) -> None:  # fmt: skip
+    paged, incident = sign_up(), open_incident()
+    assert press(client, link_of(incident, paged), "escalate").status_code == 303
+    tick()
+    assert [sent.address for sent in outbox.sent] == [admin.email]
+    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=paged.headers).json()
+    [entry] = [entry for entry in entries if entry["event_type"] == "escalated_manually"]
+    assert (entry["user_id"], entry["description"]) == (paged.id, "Escalated by hand by the link of a page.")
 
 
-def test_a_link_that_is_nobodys_own_acknowledges_and_snoozes_only(
+def test_a_link_that_is_nobodys_own_acts_in_nobodys_name(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker
 ) -> None:
     incident = open_incident()
     link = link_of(incident)
     shown = page(client.get(link))
-    assert buttons(shown) == {"acknowledge", "snooze"}
+    assert buttons(shown) == {"acknowledge", "snooze", "escalate"}
     assert "You act as" not in shown
-    page(press(client, link, "escalate"), 403)
     assert press(client, link, "acknowledge").status_code == 303
     entry = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=user.headers).json()[0]
     assert (entry["event_type"], entry["user_id"]) == ("acknowledged", None)
