@@ -12,8 +12,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
-CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
+# A server whose machine is gone sends no word of it: give its connections up after half a minute.
+NETWORK_LIMITS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 # What no statement of ours may exceed: a lock that is not given, a client that went away within a transaction.
 SESSION_LIMITS = {
     "lock_timeout": "10s",
@@ -111,7 +118,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,  # what a failed statement says of itself is logged
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "incidents"},
+        connect_args={"application_name": "incidents", **NETWORK_LIMITS},
     )
     event.listen(engine, "connect", _limit_session)
     return Database(engine, revive)

@@ -37,9 +37,8 @@ class Breakers:
                 return 0.0
             if now < state.closed_until:
                 return state.closed_until - now
-            if state.is_probing:
-                return FIRST_PAUSE_SECONDS
-            state.is_probing = True
+            # A probe may end without a word (its page was cancelled meanwhile): after a pause there is another.
+            state.is_probing, state.closed_until = True, now + FIRST_PAUSE_SECONDS
             return 0.0
 
     def record(self, channel: str, provider: str, message_id: int, *, error: str | None, now: float) -> bool:
