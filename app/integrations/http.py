@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse, Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util import Url, make_headers
 
 from app.core.channel import Outcome
@@ -94,7 +94,7 @@ def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits,
             raise ProtocolError(f"the answer {response.status} broke off")
         return _outcome(response, content, target, limits)
     except (HTTPError, OSError) as error:
-        if watch.has_expired:
+        if watch.has_expired or isinstance(error, ReadTimeoutError):
             return Outcome(AttemptOutcome.RETRY, error=f"No answer within {limits.timeout_seconds:g} s.")
         return Outcome(AttemptOutcome.RETRY, error=_without_secrets(f"{type(error).__name__}: {error}", target))
     except (ValueError, TypeError) as error:  # such as a line break in a header

@@ -29,6 +29,8 @@ from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.conftest import PASSWORD
 
+pytestmark = pytest.mark.fuzz
+
 Role = Literal["admin", "user", "nobody"]
 
 WEBHOOK_TOKEN = "a secret between two machines"
