@@ -204,6 +204,17 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
         )
         return session.scalars(query.order_by(TimelineEvent.id.desc()).limit(1)).one_or_none()
 
+    def first_after(
+        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType], *, after: int
+    ) -> TimelineEvent | None:
+        """The oldest entry of one of these types that is newer than the entry of an id."""
+        query = select(TimelineEvent).where(
+            TimelineEvent.incident_id == incident_id,
+            TimelineEvent.event_type.in_(event_types),
+            TimelineEvent.id > after,
+        )
+        return session.scalars(query.order_by(TimelineEvent.id).limit(1)).one_or_none()
+
 
 crud_incident = CRUDIncident(Incident)
 crud_assignment = CRUDAssignment(IncidentAssignment)

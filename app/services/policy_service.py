@@ -42,8 +42,7 @@ def create(session: Session, new: PolicyCreate) -> EscalationPolicy:
     that cannot be rendered.
     """
     steps = dump_steps(new.steps)
-    _require_good_templates(steps)
-    _require_known_users(session, steps)
+    require_workable(session, steps)
     at = now(session)
     policy = EscalationPolicy(
         name=new.name,
@@ -73,8 +72,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate) -> Escalation
     if "steps" in changes:
         changes["steps"] = dump_steps(update.steps)
         if changes["steps"] != policy.steps:
-            _require_good_templates(changes["steps"])
-            _require_known_users(session, changes["steps"])
+            require_workable(session, changes["steps"])
     with violations({NAME_IS_UNIQUE: _taken(update.name)}):
         old = crud_policy.apply(session, policy, changes, at=at)
     if VERSIONED & old.keys():
@@ -120,6 +118,12 @@ def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
         f"The channel {channel} is not set up here: a page that names only such channels goes by e-mail."
         for channel in sorted(named)
     ]
+
+
+def require_workable(session: Session, steps: list[dict[str, Any]]) -> None:
+    """Raise InvalidInput for a template that cannot be rendered, and for a user who does not exist."""
+    _require_good_templates(steps)
+    _require_known_users(session, steps)
 
 
 def events(session: Session, incident_id: int, page: Page, *, user: User) -> Sequence[EscalationEvent]:

@@ -92,7 +92,7 @@ def _consequences(preference: NotificationPreference, changes: Mapping[str, Any]
     """What follows from an address that is new, and from a channel that is on."""
     is_new = "address" in changes and changes["address"] != preference.address
     follows: dict[str, Any] = {"disabled_reason": None} if is_new or changes["is_enabled"] else {}
-    if is_new and changes["address"] and by.is_superuser:
+    if changes.get("address") and by.is_superuser:  # also one that is there: to set it again is to vouch for it
         follows["verified_address"] = changes["address"]
     return follows
 

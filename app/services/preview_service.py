@@ -1,7 +1,7 @@
 """Tries policies on an incident: whom they would page, when and by which channel. Nothing is written or sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
 from app.core.errors import InvalidInput
-from app.core.vocabulary import IncidentStatus
+from app.core.vocabulary import IncidentStatus, Severity
 from app.crud import crud_assignment, crud_policy, crud_user
 from app.crud.base import now
 from app.crud.crud_escalation import ActivePolicy
@@ -25,7 +25,7 @@ from app.schemas.preview import (
     PreviewRequest,
     StepPreview,
 )
-from app.services import escalation, escalation_service, incident_service, recipient_service
+from app.services import escalation, escalation_service, incident_service, policy_service, recipient_service
 from app.services.address import masked
 from app.services.escalation import Position
 from app.services.notification import Person, route
@@ -40,11 +40,13 @@ MAX_DISTANCE = timedelta(days=3650)
 
 @dataclass(slots=True)
 class Trial:
-    """One policy at work on an incident of its own, which is in no session."""
+    """One policy at work on an incident of its own, which is in no session. `facts` are those as it goes on."""
 
     session: Session
     paging: Paging
     incident: Incident
+    conditions: Mapping[str, Any]
+    facts: escalation.Facts
     assigned: list[int] = field(default_factory=list)
     is_over: bool = False
 
@@ -55,10 +57,12 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
     if abs(at - now(session)) > MAX_DISTANCE:
         raise InvalidInput("A preview is of a time within ten years.", pointer="/at")
     incident = _copy(incident_service.get(session, wanted.incident_id)) if wanted.incident_id else None
-    incident = incident or _made_up(wanted.incident, by=by)
+    incident = incident or _made_up(session, wanted.incident, by=by)
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    policies = [*crud_policy.active(session), *([_draft(wanted.policy)] if wanted.policy else [])]
-    found = [_try(Trial(session, paging, _copy(incident)), policy, facts, at=at) for policy in policies]
+    policies = [*crud_policy.active(session), *([_draft(session, wanted.policy)] if wanted.policy else [])]
+    found = [
+        _try(Trial(session, paging, _copy(incident), policy.conditions, facts), policy, at=at) for policy in policies
+    ]
     is_anybody_paged = any(p.matches and (not p.reaches_nobody or _pages(p.then_paged)) for p in found)
     return EscalationPreview(at=at, is_anybody_paged=is_anybody_paged, policies=found)
 
@@ -74,8 +78,8 @@ def people_of(
             yield person, named
 
 
-def _try(trial: Trial, policy: ActivePolicy, facts: escalation.Facts, *, at: datetime) -> PolicyPreview:
-    conditions = escalation.explain(policy.conditions, facts)
+def _try(trial: Trial, policy: ActivePolicy, *, at: datetime) -> PolicyPreview:
+    conditions = escalation.explain(trial.conditions, trial.facts)
     matches = all(condition.holds for condition in conditions)
     steps = list(_steps(trial, policy, at=at)) if matches else []
     reaches_nobody = matches and not any(_pages(a.people) for step in steps for a in step.actions)
@@ -99,7 +103,7 @@ def _steps(trial: Trial, policy: ActivePolicy, *, at: datetime) -> Iterator[Step
         if due_at is None or trial.is_over:
             yield StepPreview(step=index, delay_minutes=step["delay_minutes"], due_at=None, actions=[])
             continue
-        actions = [_action(trial, action, at=due_at) for action in step["actions"]]
+        actions = [_action(trial, action, at=due_at) for action in step.get("actions", ())]
         yield StepPreview(step=index, delay_minutes=step["delay_minutes"], due_at=due_at, actions=actions)
         notifying = [_pages(action.people) for action in actions if action.type == "notify"]
         has_reached = any(notifying) or not notifying
@@ -109,13 +113,27 @@ def _steps(trial: Trial, policy: ActivePolicy, *, at: datetime) -> Iterator[Step
 def _action(trial: Trial, action: Mapping[str, Any], *, at: datetime) -> ActionPreview:
     kind = action["type"]
     if kind == "assign":
-        trial.assigned.append(action["user_id"])
+        _assign(trial, action["user_id"])
     elif kind in ("change_status", "status_change"):
         trial.is_over = trial.is_over or action["status"] in ENDING
     elif kind == "set_severity":
-        trial.incident.severity = action["severity"]
+        _set_severity(trial, action["severity"])
     people = _people(trial, _targets(trial, action, at=at)) if kind == "notify" else []
     return ActionPreview(type=kind, people=people)
+
+
+def _assign(trial: Trial, user_id: int) -> None:
+    if crud_user.active(trial.session, [user_id]):
+        trial.assigned.append(user_id)
+        trial.facts = replace(trial.facts, is_assigned=True)
+
+
+def _set_severity(trial: Trial, severity: Severity) -> None:
+    """A policy that does not match any more has no further step."""
+    is_new = severity != trial.incident.severity
+    trial.incident.severity = severity
+    trial.facts = replace(trial.facts, severity=severity)
+    trial.is_over = trial.is_over or (is_new and not escalation.matches(trial.conditions, trial.facts))
 
 
 def _targets(trial: Trial, action: Mapping[str, Any], *, at: datetime) -> list[tuple[Person, Sequence[str] | None]]:
@@ -156,11 +174,20 @@ def _pages(people: Sequence[PersonPreview]) -> bool:
     return any(person.skipped is None for person in people)
 
 
-def _draft(new: PolicyCreate) -> ActivePolicy:
-    return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, dump_steps(new.steps), new.repeat)
+def _draft(session: Session, new: PolicyCreate) -> ActivePolicy:
+    """Raises InvalidInput if it could not be saved."""
+    steps = dump_steps(new.steps)
+    try:
+        policy_service.require_workable(session, steps)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), pointer=f"/policy{error.pointer}") from error
+    return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, steps, new.repeat)
 
 
-def _made_up(wanted: PreviewIncident | None, *, by: User) -> Incident:
+def _made_up(session: Session, wanted: PreviewIncident | None, *, by: User) -> Incident:
+    """Raises InvalidInput if its assignee does not exist."""
+    assigned_to = wanted.assigned_to if wanted else None
+    incident_service.require_active_user(session, assigned_to, pointer="/incident/assigned_to")
     fields = wanted.model_dump(exclude={"metadata"}) if wanted else {}
     is_by_hand = wanted is not None and wanted.source == "api"
     metadata = wanted.metadata if wanted else {}

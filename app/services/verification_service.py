@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from math import ceil
 
 import structlog
 from sqlalchemy.orm import Session
@@ -86,15 +87,17 @@ def send_test(session: Session, user: User, channel: str, paging: Paging) -> Not
 def disable_gone(session: Session, notification: Notification, paging: Paging, *, at: datetime) -> None:
     """Switch off the channel whose address is gone, and tell its owner by another one, if there is one that works.
 
-    Nothing happens if the channel leads elsewhere by now.
+    Nothing happens if the channel leads elsewhere or is off by now.
     """
     user = crud_user.get(session, notification.user_id) if notification.user_id is not None else None
-    if user is None or _address_in_force(session, user, notification.channel) != notification.address:
+    if user is None:
         return
+    # Locked before it is looked at: its user may be setting another address at this moment.
     preference = crud_preference.put(session, user.id, notification.channel, at=at)
-    changes = {"is_enabled": False, "disabled_reason": IS_GONE}
-    if "is_enabled" not in crud_preference.apply(session, preference, changes, at=at):
+    is_in_force = _address_in_force(session, user, notification.channel) == notification.address
+    if not is_in_force or not preference.is_enabled:
         return
+    crud_preference.apply(session, preference, {"is_enabled": False, "disabled_reason": IS_GONE}, at=at)
     log.warning("channel_disabled", user_id=user.id, channel=notification.channel, notification_id=notification.id)
     [person] = recipient_service.people(session, [user], paging, None)
     other = next_channel(person, paging.channels, {notification.channel})
@@ -128,7 +131,7 @@ def _count(row: AddressVerification, *, at: datetime) -> None:
     if at >= ends_at:
         row.created_at, row.sent = at, 0
     elif row.sent >= MAX_SENT:
-        seconds = max(1, round((ends_at - at).total_seconds()))
+        seconds = max(1, ceil((ends_at - at).total_seconds()))
         raise TooManyRequests("Several codes were sent: wait until another one is.", retry_after_seconds=seconds)
     row.sent += 1
 

@@ -33,7 +33,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is known of one page. `tried_before` is the channel that it stands in for."""
+    """What is known of one page. `tried_before` is the channel that it stands in for.
+
+    `is_last_resort`: nobody had named the person, an administrator.
+    """
 
     notification_id: int
     channel: str
@@ -48,6 +51,7 @@ class Sent:
     ended_at: datetime | None
     next_attempt_at: datetime | None
     tried_before: str | None = None
+    is_last_resort: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,11 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
         found.append(
             Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
         )
+    if sent.is_last_resort:
+        instead = "Paged as an administrator: nobody else was reached."
+        found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
     if sent.is_bundled:
-        together = f"Several pages came at once: one message by {sent.channel} named this incident with others."
+        together = f"Several pages came at once: one message by {sent.channel} names this incident with others."
         found.append(Reason("bundled", together, sent.created_at, sent.channel, notification_id=id_))
     return found
 
@@ -108,9 +115,22 @@ def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: st
     return Reason(code, sentence, due_at, channel, skipped, place.policy_id, place.step)
 
 
+def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
+    """An administrator who was to be paged because nobody else was reached, and was not reached either."""
+    by = f"not by {channel}" if channel else "there is no channel"
+    sentence = f"Nobody was reached, so the administrators were to be paged at {clock(at)}; {by}: {_because(skipped)}."
+    return Reason("skipped", sentence, at, channel, skipped)
+
+
 def of_stopped(place: Place, stop: Stop) -> Reason:
     """A step that does not fire any more."""
     return Reason("stopped", f"{place} did not fire: {stop}.", stop.at, policy_id=place.policy_id, step=place.step)
+
+
+def of_ended(place: Place) -> Reason:
+    """A step of a policy that is no more."""
+    sentence = f"{place} does not fire: the policy was switched off or deleted."
+    return Reason("stopped", sentence, policy_id=place.policy_id, step=place.step)
 
 
 def of_mismatch(policy_id: int, name: str, conditions: Sequence[ConditionResult]) -> Reason:
@@ -118,14 +138,21 @@ def of_mismatch(policy_id: int, name: str, conditions: Sequence[ConditionResult]
     return Reason("policy_mismatch", mismatch(name, conditions), policy_id=policy_id)
 
 
-def mismatch(name: str, conditions: Sequence[ConditionResult]) -> str:
-    """Why a policy does not match."""
+def mismatch(name: str, conditions: Sequence[ConditionResult], *, is_running: bool = False) -> str:
+    """Why a policy does not match, and that its escalation goes on if it did when that began."""
     missed = " and ".join(
         f"{c.attribute} is {_shown(c.found)} and it wants {' or '.join(map(_shown, c.wanted))}"
         for c in conditions
         if not c.holds
     )
-    return f"“{name}” does not match: {missed}."
+    goes_on = " It did when its escalation began, which goes on." if is_running else ""
+    return f"“{name}” does not match: {missed}.{goes_on}"
+
+
+def match(name: str, tried_again_at: datetime | None) -> str:
+    """That a policy matches, and when its step is tried again if that failed."""
+    failed = f" Its step failed, and is tried again at {clock(tried_again_at)}." if tried_again_at else ""
+    return f"“{name}” matches.{failed}"
 
 
 def of_admin() -> Reason:
@@ -147,7 +174,11 @@ def _outcome(sent: Sent, stop: Stop | None) -> tuple[str, str, datetime | None]:
             at = sent.accepted_at or sent.created_at
             return "accepted", f"{by}: accepted at {clock(at)}.", at
         case DeliveryStatus.DEAD:
-            return "failed", f"The page by {sent.channel} failed: {sent.error or 'no reason given'}.", sent.ended_at
+            return (
+                "failed",
+                f"The page by {sent.channel} failed: {(sent.error or 'no reason given').rstrip('.')}.",
+                sent.ended_at,
+            )
         case DeliveryStatus.CANCELLED:
             return "cancelled", f"The page by {sent.channel} was cancelled: {_end(sent, stop)}.", sent.ended_at
         case _:
@@ -158,10 +189,14 @@ def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
     page, again = f"The page by {sent.channel}", sent.next_attempt_at
     if sent.status is DeliveryStatus.SENDING:
         return "sending", f"{page} is being sent.", None
-    if sent.status is DeliveryStatus.RETRY:
+    if sent.status is DeliveryStatus.RETRY and sent.attempts:
+        times = "once" if sent.attempts == 1 else f"{sent.attempts} times"
         then = f", again at {clock(again)}" if again else ""
-        return "retrying", f"{page} was tried {sent.attempts} times{then}: {sent.error or 'not accepted'}.", again
-    if sent.is_held:
+        error = (sent.error or "not accepted").rstrip(".")
+        return "retrying", f"{page} was tried {times}{then}: {error}.", again
+    if sent.status is DeliveryStatus.RETRY:
+        return "waiting", f"{page} waits: its provider fails at the moment.", again
+    if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
         return "held", f"{page} waits: this person was sent several just now.", again
     return "waiting", f"{page} is about to be sent.", again
 
@@ -175,4 +210,6 @@ def _because(why: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return "absent" if value is None else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "empty"
+    return "absent" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

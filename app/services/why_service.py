@@ -8,7 +8,7 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.core.vocabulary import DeliveryStatus, EscalationState, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import (
     crud_assignment,
     crud_escalation,
@@ -19,11 +19,12 @@ from app.crud import (
     crud_user,
 )
 from app.crud.crud_escalation import ActivePolicy
-from app.models import Escalation, Incident, Notification, User
+from app.models import Escalation, EscalationEvent, Incident, Notification, User
 from app.schemas.preview import ConditionRead
 from app.schemas.why import IncidentWhy, PersonWhy, PolicyWhy, ReasonRead
-from app.services import collaboration_service, escalation, escalation_service, incident_service, why
+from app.services import collaboration_service, escalation, escalation_service, incident_service, recipient_service, why
 from app.services.address import masked
+from app.services.delivery_service import DEACTIVATED
 from app.services.escalation import ConditionResult
 from app.services.notification import Person, route
 from app.services.ports import Paging
@@ -33,11 +34,8 @@ from app.services.why import Place, Reason, Sent, Stop
 
 PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 MAX_MISMATCHES = 50  # policies whose people are looked up though they do not match
-STOPPED_BY = {
-    IncidentStatus.ACKNOWLEDGED: TimelineEventType.ACKNOWLEDGED,
-    IncidentStatus.RESOLVED: TimelineEventType.RESOLVED,
-    IncidentStatus.SNOOZED: TimelineEventType.SNOOZED,
-}
+BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
+ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,19 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
     incident = incident_service.get(session, incident_id)
     collaboration_service.require_responder(session, incident, user)
     case = Case(session, incident, paging, _stop(session, incident))
-    escalations = crud_escalation.of_incident(session, incident_id)
+    escalations = [e for e in crud_escalation.of_incident(session, incident_id) if e.cycle == incident.cycle]
     policies = _matched(session, incident)
-    _add_pages(case)
-    _add_skips(case, {row.policy_id: row.version.policy.name for row in escalations})
+    events = crud_event.of_cycle(session, incident_id, incident.cycle)
+    _add_pages(case, events)
+    _add_skips(case, events, {row.policy_id: row.version.policy.name for row in escalations})
+    _add_unreachable(case, escalations)
+    active = {policy.policy_id for policy, _ in policies}
     for row in escalations:
-        _add_steps_to_come(case, row)
-    for policy, conditions in islice(((p, c) for p, c in policies if not _holds(c)), MAX_MISMATCHES):
+        _add_steps_to_come(case, row, is_active=row.policy_id in active)
+    # Who is assigned meanwhile ends no escalation: one that goes on is more than a policy that would not match now.
+    begun = {row.policy_id for row in escalations if row.state is not EscalationState.ENDED}
+    apart = ((p, c) for p, c in policies if not _holds(c) and p.policy_id not in begun)
+    for policy, conditions in islice(apart, MAX_MISMATCHES):
         _add_mismatch(case, policy, conditions)
     for admin in crud_user.active_admins(session):
         case.found[f"user:{admin.id}"] = case.found[f"user:{admin.id}"] or [why.of_admin()]
@@ -76,13 +80,15 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
 
 
 def _stop(session: Session, incident: Incident) -> Stop | None:
-    """What the incident's status says of its paging; None while it is open."""
-    kind = STOPPED_BY.get(incident.status)
-    entry = crud_timeline.latest(session, incident.id, [kind]) if kind else None
-    if kind is None or entry is None:
-        return Stop(incident.status, None, None) if kind else None
+    """What ended the paging of the current cycle first; None while the incident is open."""
+    if incident.status is IncidentStatus.OPEN:
+        return None
+    begun = crud_timeline.latest(session, incident.id, BEGINNINGS)
+    entry = crud_timeline.first_after(session, incident.id, ENDS, after=begun.id if begun else 0)
+    if entry is None:
+        return Stop(incident.status, None, None)
     who = crud_user.by_ids(session, [entry.user_id] if entry.user_id else [])
-    return Stop(incident.status, entry.created_at, _name(who[0]) if who else None)
+    return Stop(entry.event_type, entry.created_at, _name(who[0]) if who else None)
 
 
 def _matched(session: Session, incident: Incident) -> list[tuple[ActivePolicy, tuple[ConditionResult, ...]]]:
@@ -91,53 +97,73 @@ def _matched(session: Session, incident: Incident) -> list[tuple[ActivePolicy, t
     return [(policy, escalation.explain(policy.conditions, facts)) for policy in crud_policy.active(session)]
 
 
-def _add_pages(case: Case) -> None:
+def _add_pages(case: Case, events: Sequence[EscalationEvent]) -> None:
+    planned = {e.id: {(n["recipient"], n["channel"]) for n in e.metadata_.get("notified", ())} for e in events}
     rows = crud_notification.of_incident_cycle(case.session, case.incident.id, case.incident.cycle)
     pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind in PAGES}
     for row in pages.values():
         before = pages.get(row.fallback_of or 0)
         is_own = before is not None and before.recipient == row.recipient
-        sent = _sent(row, tried_before=before.channel if before and is_own else None)
+        is_named = (row.recipient, row.channel) in planned.get(row.event_id or 0, {(row.recipient, row.channel)})
+        is_last_resort = not is_own and (before is not None or row.event_id is None or not is_named)
+        bundle = crud_notification.get(case.session, row.bundle_id) if row.bundle_id else None
+        sent = _sent(
+            row, bundle, tried_before=before.channel if before and is_own else None, is_last_resort=is_last_resort
+        )
         case.found[row.recipient] += why.of_page(sent, case.stop)
 
 
-def _sent(row: Notification, *, tried_before: str | None) -> Sent:
+def _sent(row: Notification, bundle: Notification | None, *, tried_before: str | None, is_last_resort: bool) -> Sent:
+    """While a page waits in a bundle, how the bundle is faring. What an error said of a void page is over."""
+    carrier = bundle if bundle is not None and row.status is DeliveryStatus.PENDING else row
+    is_void = row.status is DeliveryStatus.CANCELLED and row.last_error != DEACTIVATED
     return Sent(
         notification_id=row.id,
         channel=row.channel,
-        status=row.status,
+        status=carrier.status,
         is_held=row.is_held,
         is_bundled=row.bundle_id is not None,
-        attempts=row.attempt,
-        error=row.last_error,
+        attempts=carrier.attempt,
+        error=None if is_void else carrier.last_error,
         created_at=row.created_at,
         accepted_at=row.accepted_at,
         delivered_at=row.delivered_at,
         ended_at=row.ended_at,
-        next_attempt_at=row.next_attempt_at,
+        next_attempt_at=carrier.next_attempt_at,
         tried_before=tried_before,
+        is_last_resort=is_last_resort,
     )
 
 
-def _add_skips(case: Case, names: dict[int, str]) -> None:
-    for event in crud_event.of_cycle(case.session, case.incident.id, case.incident.cycle):
+def _add_skips(case: Case, events: Sequence[EscalationEvent], names: dict[int, str]) -> None:
+    for event in events:
         place = Place(event.policy_id, names.get(event.policy_id, str(event.policy_id)), event.step)
         for skip in event.metadata_.get("skipped", ()):
             reason = why.of_skip(place, skip["channel"], skip["reason"], event.triggered_at)
             case.found[skip["recipient"]].append(reason)
 
 
-def _add_steps_to_come(case: Case, row: Escalation) -> None:
-    """What a running escalation will do, or what a stopped one will not."""
-    if row.cycle != case.incident.cycle:
-        return
+def _add_unreachable(case: Case, escalations: Sequence[Escalation]) -> None:
+    """Why not even the administrators were paged."""
+    since = [row.unreachable_since for row in escalations if row.unreachable_since]
+    for person in recipient_service.admins(case.session, case.paging) if since else ():
+        routed = route(person, None, case.paging.channels)
+        for skip in () if routed.pages else routed.skips:
+            case.found[person.key].append(why.of_unreachable(skip.channel, skip.reason, min(since)))
+
+
+def _add_steps_to_come(case: Case, row: Escalation, *, is_active: bool) -> None:
+    """What a running escalation will do, or what one that was stopped or whose policy is off will not."""
     delays = escalation.delays_of(row.version.steps)
     for index in range(row.step, len(delays)):
         place = Place(row.policy_id, row.version.policy.name, index)
-        actions = row.version.steps[index]["actions"]
+        actions = row.version.steps[index].get("actions", ())
         if row.state is EscalationState.STOPPED and case.stop is not None:
             for person, _ in _targets(case, actions, None):
                 case.found[person.key].append(why.of_stopped(place, case.stop))
+        elif row.state is EscalationState.ENDED and not is_active:
+            for person, _ in _targets(case, actions, None):
+                case.found[person.key].append(why.of_ended(place))
         elif row.next_run_at is not None:
             due_at = row.next_run_at + delays[index] - delays[row.step]
             for person, named in _targets(case, actions, Occasion(case.incident.severity, due_at)):
@@ -158,7 +184,7 @@ def _upcoming(
 
 def _add_mismatch(case: Case, policy: ActivePolicy, conditions: Sequence[ConditionResult]) -> None:
     reason = why.of_mismatch(policy.policy_id, policy.name, conditions)
-    actions = [action for step in policy.steps for action in step["actions"]]
+    actions = [action for step in policy.steps for action in step.get("actions", ())]
     for key in {person.key: None for person, _ in _targets(case, actions, None)}:
         case.found[key].append(reason)
 
@@ -187,6 +213,9 @@ def _people(case: Case) -> list[PersonWhy]:
 
 def _policy(policy: ActivePolicy, conditions: Sequence[ConditionResult], row: Escalation | None) -> PolicyWhy:
     matches = _holds(conditions)
+    tried_again_at = row.next_run_at if row and row.quarantined_at else None
+    is_running = row is not None and row.state is EscalationState.RUNNING
+    missed = why.mismatch(policy.name, conditions, is_running=is_running)
     return PolicyWhy(
         policy_id=policy.policy_id,
         name=policy.name,
@@ -194,7 +223,7 @@ def _policy(policy: ActivePolicy, conditions: Sequence[ConditionResult], row: Es
         conditions=[ConditionRead.model_validate(condition) for condition in conditions],
         state=row.state if row else None,
         next_run_at=row.next_run_at if row else None,
-        sentence=f"“{policy.name}” matches." if matches else why.mismatch(policy.name, conditions),
+        sentence=why.match(policy.name, tried_again_at) if matches else missed,
     )
 
 

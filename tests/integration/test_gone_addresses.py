@@ -1,0 +1,152 @@
+"""An address of which the provider says that it is gone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.core.channel import Outcome
+from app.core.config import Settings
+from app.core.vocabulary import AttemptOutcome
+from app.db.session import Database
+from app.utils.service_locator import Services, build_services
+from tests.conftest import ADMIN, Outbox, Person
+from tests.preferences import post, preference, put
+from tests.scenario import Opener, Tick, notify, steps
+
+NUMBER, OTHER_NUMBER = "+15550100", "+15550199"
+GONE = Outcome(AttemptOutcome.DEAD, status_code=404, error="unknown number", is_address_gone=True)
+
+
+@pytest.fixture
+def sms() -> Outbox:
+    return Outbox("sms")
+
+
+@pytest.fixture
+def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
+    """An installation with two channels."""
+    return build_services(settings, database, channels={"email": outbox, "sms": sms})
+
+
+@pytest.fixture
+def on_call(sign_up: Callable[..., Person]) -> Person:
+    return sign_up("oncall@example.com", phone_number=NUMBER)
+
+
+@pytest.fixture
+def gone(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> dict[str, Any]:
+    """The preference after the provider has said so."""
+    sms.answers = [GONE]
+    post(client, on_call, "test")
+    tick()
+    return preference(client, on_call)
+
+
+def test_its_channel_is_switched_off_and_says_why(gone: dict[str, Any]) -> None:
+    assert (gone["enabled"], gone["is_enabled"]) == (False, False)
+    assert "does not exist any more" in gone["disabled_reason"]
+
+
+@pytest.mark.usefixtures("gone")
+def test_its_owner_is_told_by_another_channel_once(on_call: Person, tick: Tick, outbox: Outbox) -> None:
+    tick()
+    tick()
+    [notice] = outbox.sent
+    assert (notice.address, notice.kind) == (on_call.email, "notice")
+    assert "Your channel sms was switched off" in notice.body
+
+
+@pytest.mark.parametrize("address", [OTHER_NUMBER, NUMBER])
+@pytest.mark.usefixtures("gone")
+def test_another_address_takes_the_reason_away(client: TestClient, on_call: Person, address: str) -> None:
+    """Also the profile's number, when it is given by hand: the client says that it is right."""
+    answered = put(client, on_call, address=address, enabled=True)
+    assert (answered["enabled"], answered["disabled_reason"]) == (True, None)
+
+
+@pytest.mark.usefixtures("gone")
+def test_an_address_alone_does_not_switch_the_channel_on(client: TestClient, on_call: Person) -> None:
+    answered = put(client, on_call, address=OTHER_NUMBER)
+    assert (answered["enabled"], answered["disabled_reason"]) == (False, None)
+
+
+@pytest.mark.usefixtures("gone")
+def test_other_changes_leave_the_reason(client: TestClient, on_call: Person) -> None:
+    assert put(client, on_call, position=2)["disabled_reason"] is not None
+
+
+@pytest.mark.usefixtures("gone")
+def test_the_next_page_takes_another_channel(
+    client: TestClient, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    put(client, on_call, position=1)
+    add_policy(steps=steps(0, target=on_call.id))
+    open_incident()
+    tick()
+    assert sorted(mail.kind for mail in outbox.sent) == ["notice", "page"]
+
+
+def test_the_page_itself_falls_back(
+    client: TestClient,
+    on_call: Person,
+    add_policy: Opener,
+    open_incident: Opener,
+    tick: Tick,
+    outbox: Outbox,
+    sms: Outbox,
+) -> None:
+    sms.answers = [GONE]
+    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id, channels=["sms"])]}])
+    open_incident()
+    tick()
+    tick()
+    assert sorted(mail.kind for mail in outbox.sent) == ["notice", "page"]
+    assert preference(client, on_call)["enabled"] is False
+
+
+def test_an_address_that_was_replaced_meanwhile_is_not_blamed_on_the_new_one(
+    client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox
+) -> None:
+    sms.answers = [GONE]
+    post(client, on_call, "test")
+    put(client, on_call, address=OTHER_NUMBER)
+    tick()
+    tick()
+    assert (preference(client, on_call)["enabled"], outbox.sent) == (True, [])
+
+
+def test_who_has_switched_it_off_before_is_not_told(
+    client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox
+) -> None:
+    sms.answers = [GONE]
+    post(client, on_call, "test")
+    put(client, on_call, enabled=False)
+    tick()
+    tick()
+    assert (preference(client, on_call)["disabled_reason"], outbox.sent) == (None, [])
+
+
+def test_who_has_no_other_channel_sees_it_in_the_preferences(
+    client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox
+) -> None:
+    put(client, on_call, "email", enabled=False)
+    sms.answers = [GONE]
+    post(client, on_call, "test")
+    tick()
+    tick()
+    assert preference(client, on_call)["disabled_reason"] is not None
+    assert outbox.sent == []
+
+
+def test_an_address_that_nobody_has_an_account_for_is_let_be(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, client: TestClient, admin: Person
+) -> None:
+    outbox.answers = [GONE]
+    add_policy(steps=steps(0, target="stranger@example.com"))
+    open_incident()
+    tick()
+    tick()
+    assert [mail.address for mail in outbox.sent] == ["stranger@example.com", ADMIN]
+    assert preference(client, admin, "email")["enabled"] is True
