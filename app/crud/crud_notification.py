@@ -14,6 +14,10 @@ from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud.base import CRUDBase, Page, affected, wake
 from app.models import Incident, Notification, NotificationAttempt, NotificationPace, User
 
+WITH_ATTEMPTS = (
+    selectinload(Notification.attempts),
+    selectinload(Notification.bundle).selectinload(Notification.attempts),
+)
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 
 
@@ -48,13 +52,13 @@ class CRUDNotification(CRUDBase[Notification]):
         self, session: Session, wanted: NotificationFilter, page: Page, *, visible_to: int | None
     ) -> Sequence[Notification]:
         """Deliveries, newest first; of everybody if `visible_to` is None."""
-        query = select(Notification).where(*wanted.conditions()).options(selectinload(Notification.attempts))
+        query = select(Notification).where(*wanted.conditions()).options(*WITH_ATTEMPTS)
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
         return session.scalars(page.of(query, Notification.id, newest_first=True)).all()
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
-        query = select(Notification).where(Notification.id == id_).options(selectinload(Notification.attempts))
+        query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)
         return session.scalars(query).one()
 
     def add_all(self, session: Session, objs: Sequence[Notification]) -> None:

@@ -78,6 +78,14 @@ class Notification(Created, Base):
     attempts: Mapped[list["NotificationAttempt"]] = relationship(
         lazy="raise", order_by="NotificationAttempt.id", passive_deletes=True
     )
+    bundle: Mapped["Notification | None"] = relationship(
+        lazy="raise", foreign_keys="Notification.bundle_id", remote_side="Notification.id", viewonly=True
+    )
+
+    @property
+    def tries(self) -> list["NotificationAttempt"]:
+        """The attempts to send it, by itself and together with others."""
+        return [*self.attempts, *(self.bundle.attempts if self.bundle else ())]
 
 
 class NotificationAttempt(Base):

@@ -170,7 +170,9 @@ class NotificationRead(Read):
     ended_at: Time | None
     fallback_of: int | None = Field(description="The message that was not accepted in time")
     bundle_id: int | None = Field(description="The message that named this one together with others")
-    attempts: list[AttemptRead]
+    attempts: list[AttemptRead] = Field(
+        validation_alias="tries", description="Of a message that came in a bundle, the attempts to send that"
+    )
 
     @model_validator(mode="after")
     def _keep_secrets(self) -> Self:

@@ -74,15 +74,18 @@ def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -
         chosen = [choice for choice in usable if choice.channel in named]
     else:
         chosen = usable[:1]
-    skips = tuple(_skips(person, named or (), set_up, is_reached=bool(chosen)))
+    skips = tuple(_skips(person, named or (), set_up, chosen))
     return Route(tuple(Page(person, c.channel, c.address or "") for c in chosen), skips)
 
 
-def _skips(person: Person, named: Collection[str], set_up: frozenset[str], *, is_reached: bool) -> Iterator[Skip]:
+def _skips(
+    person: Person, named: Collection[str], set_up: frozenset[str], chosen: Sequence[ChannelChoice]
+) -> Iterator[Skip]:
+    before = person.choices[: person.choices.index(chosen[0])] if chosen else person.choices
     for choice in person.choices:
         reason = _obstacle(choice, set_up)
-        is_passed_over = reason in (QUIET, NOT_VERIFIED) and not set_up.intersection(named)
-        is_missed = not is_reached and choice.channel in set_up
+        is_passed_over = reason in (QUIET, NOT_VERIFIED) and choice in before and not set_up.intersection(named)
+        is_missed = not chosen and choice.channel in set_up
         if reason is not None and (choice.channel in named or is_passed_over or is_missed):
             yield Skip(person, choice.channel, reason)
 

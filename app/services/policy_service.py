@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.channel import CHANNELS, WEBHOOK
 from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus
 from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version, crud_user
@@ -16,6 +17,7 @@ from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersio
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
 from app.services import collaboration_service, escalation_service, incident_service
 from app.services.actions.templates import broken_templates
+from app.services.ports import Paging
 
 log = structlog.get_logger()
 
@@ -35,14 +37,14 @@ def page(session: Session, page: Page) -> Sequence[EscalationPolicy]:
     return crud_policy.page(session, page)
 
 
-def create(session: Session, new: PolicyCreate) -> EscalationPolicy:
+def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPolicy:
     """Add a policy and begin its escalation of the open incidents it matches.
 
-    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist or has a template
-    that cannot be rendered.
+    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist, has a template that
+    cannot be rendered or a URL that may not be called.
     """
     steps = dump_steps(new.steps)
-    require_workable(session, steps)
+    require_workable(session, steps, paging)
     at = now(session)
     policy = EscalationPolicy(
         name=new.name,
@@ -64,7 +66,7 @@ def create(session: Session, new: PolicyCreate) -> EscalationPolicy:
     return policy
 
 
-def update(session: Session, policy_id: int, update: PolicyUpdate) -> EscalationPolicy:
+def update(session: Session, policy_id: int, update: PolicyUpdate, paging: Paging) -> EscalationPolicy:
     """Change a policy. Escalations that run keep the steps they began with. Raises as `create` does, and NotFound."""
     policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
     at = now(session)
@@ -72,7 +74,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate) -> Escalation
     if "steps" in changes:
         changes["steps"] = dump_steps(update.steps)
         if changes["steps"] != policy.steps:
-            require_workable(session, changes["steps"])
+            require_workable(session, changes["steps"], paging)
     with violations({NAME_IS_UNIQUE: _taken(update.name)}):
         old = crud_policy.apply(session, policy, changes, at=at)
     if VERSIONED & old.keys():
@@ -114,15 +116,14 @@ def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
         for channel in action.get("channels", [])
         if channel not in set_up
     }
-    return [
-        f"The channel {channel} is not set up here: a page that names only such channels goes by e-mail."
-        for channel in sorted(named)
-    ]
+    only = "An action that names only such channels pages by the one that each person puts first."
+    return [f"The channel {channel} is not set up here: nobody is paged by it. {only}" for channel in sorted(named)]
 
 
-def require_workable(session: Session, steps: list[dict[str, Any]]) -> None:
-    """Raise InvalidInput for a template that cannot be rendered, and for a user who does not exist."""
+def require_workable(session: Session, steps: list[dict[str, Any]], paging: Paging) -> None:
+    """Raise InvalidInput for a template that cannot be rendered, a URL that may not be called, an unknown user."""
     _require_good_templates(steps)
+    _require_allowed_urls(steps, paging)
     _require_known_users(session, steps)
 
 
@@ -186,6 +187,22 @@ def _require_good_templates(steps: list[dict[str, Any]]) -> None:
         for a, action in enumerate(step["actions"]):
             for place, reason in broken_templates(action):
                 raise InvalidInput(reason, pointer=f"/steps/{s}/actions/{a}/{place}")
+
+
+def _require_allowed_urls(steps: list[dict[str, Any]], paging: Paging) -> None:
+    """Raise InvalidInput, naming the field, for the first URL that leads to where this installation must not call."""
+    webhook = CHANNELS[WEBHOOK]
+    urls = {
+        f"/steps/{s}/actions/{a}/url": action["url"]
+        for s, step in enumerate(steps)
+        for a, action in enumerate(step["actions"])
+        if "url" in action
+    }
+    for pointer, url in urls.items():
+        try:
+            webhook.clean_address(url, paging.settings_of(webhook))
+        except ValueError as error:
+            raise InvalidInput(str(error), pointer=pointer) from error
 
 
 def _require_known_users(session: Session, steps: list[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """How people want to be reached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -38,8 +38,13 @@ def put(
     changes = {**_address(channel, update, paging), **update.columns()}
     at = now(session)
     preference = crud_preference.put(session, user_id, channel, at=at)
-    changes["is_enabled"] = update.switched(preference.is_enabled)
-    changes |= _consequences(preference, changes, by=by)
+    is_new = "address" in changes and changes["address"] != preference.address
+    works_again = is_new and preference.disabled_reason is not None  # what was given up was the old address
+    changes["is_enabled"] = update.switched(preference.is_enabled or works_again)
+    if is_new or changes["is_enabled"]:
+        changes["disabled_reason"] = None
+    if changes.get("address") and by.is_superuser:  # also one that is there: to set it again is to vouch for it
+        changes["verified_address"] = changes["address"]
     crud_preference.apply(session, preference, changes, at=at)
     log.info("preference_set", user_id=user_id, channel=channel, is_enabled=preference.is_enabled)
     return read(user, channel, preference)
@@ -86,15 +91,6 @@ def read(user: User, channel: str, preference: NotificationPreference | None) ->
         is_verified=is_verified(user, CHANNELS[channel], preference),
         disabled_reason=preference.disabled_reason if preference else None,
     )
-
-
-def _consequences(preference: NotificationPreference, changes: Mapping[str, Any], *, by: User) -> dict[str, Any]:
-    """What follows from an address that is new, and from a channel that is on."""
-    is_new = "address" in changes and changes["address"] != preference.address
-    follows: dict[str, Any] = {"disabled_reason": None} if is_new or changes["is_enabled"] else {}
-    if changes.get("address") and by.is_superuser:  # also one that is there: to set it again is to vouch for it
-        follows["verified_address"] = changes["address"]
-    return follows
 
 
 def _address(channel: str, update: PreferenceUpdate, paging: Paging) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
     incident = _copy(incident_service.get(session, wanted.incident_id)) if wanted.incident_id else None
     incident = incident or _made_up(session, wanted.incident, by=by)
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    policies = [*crud_policy.active(session), *([_draft(session, wanted.policy)] if wanted.policy else [])]
+    policies = [*crud_policy.active(session), *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
     found = [
         _try(Trial(session, paging, _copy(incident), policy.conditions, facts), policy, at=at) for policy in policies
     ]
@@ -174,11 +174,11 @@ def _pages(people: Sequence[PersonPreview]) -> bool:
     return any(person.skipped is None for person in people)
 
 
-def _draft(session: Session, new: PolicyCreate) -> ActivePolicy:
+def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:
     """Raises InvalidInput if it could not be saved."""
     steps = dump_steps(new.steps)
     try:
-        policy_service.require_workable(session, steps)
+        policy_service.require_workable(session, steps, paging)
     except InvalidInput as error:
         raise InvalidInput(str(error), pointer=f"/policy{error.pointer}") from error
     return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, steps, new.repeat)

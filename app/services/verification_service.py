@@ -27,7 +27,7 @@ GOOD_FOR = timedelta(minutes=15)
 MAX_SENT = 3
 MAX_ATTEMPTS = 5
 SPENT = ""
-IS_GONE = "The provider says that this address does not exist any more. Set another one, and switch the channel on."
+IS_GONE = "The provider says that this address does not exist any more. Set another one."
 
 
 def send_code(session: Session, user: User, channel: str, paging: Paging, tokens: Tokens) -> timedelta:

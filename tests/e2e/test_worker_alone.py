@@ -56,9 +56,10 @@ def outside() -> Iterator[HttpServer]:
 @pytest.fixture
 def policed(own_database: Database, settings: Settings) -> Database:
     """A database with an administrator and a policy that pages it at once."""
+    services = build_services(settings, own_database)
     with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, build_services(settings, own_database).auth.passwords)
-        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)))
+        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
     return own_database
 
 

@@ -175,7 +175,7 @@ class Pair:
         self._say(f"add policy {version}")
         self.model.add_policy(version)
         new = PolicyCreate(name=f"policy {len(self._policy_ids)}", **self._wire(version))
-        self._do(lambda session: self._policy_ids.append(policy_service.create(session, new).id))
+        self._do(lambda session: self._policy_ids.append(policy_service.create(session, new, self._paging).id))
 
     def change_policy(self) -> None:
         number, version = self._policy(), self._version()
@@ -184,7 +184,7 @@ class Pair:
         self._say(f"policy {number} becomes {version}")
         self.model.change_policy(number, version)
         update = PolicyUpdate(**self._wire(version))
-        self._do(lambda session: policy_service.update(session, self._policy_ids[number], update))
+        self._do(lambda session: policy_service.update(session, self._policy_ids[number], update, self._paging))
 
     def switch(self) -> None:
         number, is_active = self._policy(), self._pick([True, False])
@@ -193,7 +193,7 @@ class Pair:
         self._say(f"policy {number} {'on' if is_active else 'off'}")
         self.model.switch(number, is_active=is_active)
         update = PolicyUpdate(is_active=is_active)
-        self._do(lambda session: policy_service.update(session, self._policy_ids[number], update))
+        self._do(lambda session: policy_service.update(session, self._policy_ids[number], update, self._paging))
 
     def delete_policy(self) -> None:
         number = self._policy()

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from app.core.config import Settings
 from app.schemas.escalation import PolicyUpdate
 from app.services import policy_service
 from tests.faults import oracle
+from tests.faults.conformance import paging_of
 from tests.faults.figures import Figures
 from tests.faults.rig import Rig
 from tests.faults.seeding import add_admin, add_incidents, add_people, add_policy, steps
@@ -54,11 +56,13 @@ def test_row_11_one_malformed_policy_holds_up_no_other(rig: Rig, scaled: Callabl
 
 
 def test_row_12_a_policy_edited_in_mid_run_is_followed_as_it_was(
-    rig: Rig, scaled: Callable[..., int], figures: Figures
+    rig: Rig, scaled: Callable[..., int], figures: Figures, settings: Settings
 ) -> None:
+    paging = paging_of(settings, rig.store.database)
     number = scaled(500, 20)
     add_admin(rig.store, rig.provider)
     before, after = add_people(rig.store, rig.provider, 2)
+    change = PolicyUpdate(steps=json.loads(json.dumps(steps(0, 5, target=after))))
     edited = add_policy(rig.store, steps(0, 5, target=before), name="edited")
     deleted = add_policy(rig.store, steps(0, 5, target=before), name="deleted")
     for policy in (edited, deleted):
@@ -66,7 +70,7 @@ def test_row_12_a_policy_edited_in_mid_run_is_followed_as_it_was(
     rig.start_ready(2)
     rig.wait_for(oracle.EVENTS, 2 * number, seconds=60 + number / 10)
     with rig.store.database.transaction() as session:
-        policy_service.update(session, edited, PolicyUpdate(steps=json.loads(json.dumps(steps(0, 5, target=after)))))
+        policy_service.update(session, edited, change, paging)
     with rig.store.database.transaction() as session:
         policy_service.delete(session, deleted)
     rig.wait_for(

@@ -23,7 +23,7 @@ def due(own_database: Database, services: Services) -> Database:
     """A database of its own in which many steps are due."""
     with own_database.transaction() as session:
         make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)))
+        policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
         signals = [AlertSignal("elastic", None, True, f"alert {i}", None, None, "api", {}) for i in range(DUE)]
         alert_service.ingest(session, signals, default_severity=Severity.HIGH)
     return own_database

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +38,8 @@ def services(settings: Settings, database: Database, outbox: Outbox) -> Services
     """With a webhook channel that may call the test's server."""
     own = WebhookSettings(_env_file=None, webhook_signing_secrets=SECRET, webhook_allow_private_addresses=True)
     webhook = CHANNELS["webhook"].set_up(settings, own)
-    return build_services(settings, database, channels={outbox.name: outbox, "webhook": webhook})
+    built = build_services(settings, database, channels={outbox.name: outbox, "webhook": webhook})
+    return replace(built, paging=replace(built.paging, channel_settings={"webhook": own}))
 
 
 def at_once(*actions: dict[str, Any]) -> list[dict[str, Any]]:

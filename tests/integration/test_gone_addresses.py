@@ -67,9 +67,12 @@ def test_another_address_takes_the_reason_away(client: TestClient, on_call: Pers
 
 
 @pytest.mark.usefixtures("gone")
-def test_an_address_alone_does_not_switch_the_channel_on(client: TestClient, on_call: Person) -> None:
-    answered = put(client, on_call, address=OTHER_NUMBER)
-    assert (answered["enabled"], answered["disabled_reason"]) == (False, None)
+@pytest.mark.parametrize(("said", "is_on"), [({}, True), ({"enabled": False}, False)])
+def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise(
+    client: TestClient, on_call: Person, said: dict[str, Any], is_on: bool
+) -> None:
+    answered = put(client, on_call, address=OTHER_NUMBER, **said)
+    assert (answered["enabled"], answered["disabled_reason"]) == (is_on, None)
 
 
 @pytest.mark.usefixtures("gone")

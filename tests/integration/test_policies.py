@@ -88,6 +88,15 @@ def test_actions_alone_are_short_for_one_step_at_once(api: Api) -> None:
     assert api.call(f"PUT {POLICIES}/{policy['id']}", {"actions": None}) == changed
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1/x", "http://[::1]/", "https://localhost", "http://169.254.169.254/"])
+def test_a_url_that_leads_into_the_own_network_is_refused(api: Api, url: str) -> None:
+    action = {"type": "webhook", "url": url}
+    policy = create(api)
+    steps = [{"delay_minutes": 0, "actions": [NOTIFY, action]}]
+    for request in (f"POST {POLICIES}", f"PUT {POLICIES}/{policy['id']}"):
+        problem(api.send(request, {"name": "Calls", "steps": steps}), 422, pointer="/steps/0/actions/1/url")
+
+
 @pytest.mark.parametrize(
     ("channels", "warned"),
     [(None, []), ([], []), (["email"], []), (["sms"], ["sms"]), (["sms", "email", "teams", "sms"], ["sms", "teams"])],

@@ -12,8 +12,15 @@ from app.models import Escalation
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.services import alert_service, policy_service
 from app.services.alert import AlertSignal
+from app.services.ports import Paging
+from app.utils.service_locator import Services
 from tests.scenario import steps
 from tests.waiting import wait_until
+
+
+@pytest.fixture
+def paging(services: Services) -> Paging:
+    return services.paging
 
 
 def open_one(session: Session) -> int:
@@ -23,9 +30,10 @@ def open_one(session: Session) -> int:
     return result.incident_id
 
 
-def add_policy(database: Database) -> int:
+def add_policy(database: Database, paging: Paging) -> int:
+    new = PolicyCreate.model_validate({"name": "all", "steps": steps(5)})
     with database.transaction() as session:
-        return policy_service.create(session, PolicyCreate.model_validate({"name": "all", "steps": steps(5)})).id
+        return policy_service.create(session, new, paging).id
 
 
 def spread(database: Database) -> None:
@@ -49,21 +57,21 @@ def is_somebody_waiting(database: Database) -> bool:
 
 @pytest.mark.parametrize("has_row_before", [False, True])
 def test_an_incident_that_opens_while_a_policy_appears_is_escalated(
-    own_database: Database, has_row_before: bool
+    own_database: Database, paging: Paging, has_row_before: bool
 ) -> None:
     if has_row_before:
-        policy_id = add_policy(own_database)
+        policy_id = add_policy(own_database, paging)
         spread(own_database)
         with own_database.transaction() as session:
-            policy_service.update(session, policy_id, PolicyUpdate(is_active=False))
+            policy_service.update(session, policy_id, PolicyUpdate(is_active=False), paging)
         spread(own_database)
     with ThreadPoolExecutor(1) as worker, own_database.session() as opening:
         open_one(opening)
         if has_row_before:
             with own_database.transaction() as session:
-                policy_service.update(session, policy_id, PolicyUpdate(is_active=True))
+                policy_service.update(session, policy_id, PolicyUpdate(is_active=True), paging)
         else:
-            add_policy(own_database)
+            add_policy(own_database, paging)
         spreading: Future[None] = worker.submit(spread, own_database)
         wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
         opening.commit()
@@ -71,23 +79,23 @@ def test_an_incident_that_opens_while_a_policy_appears_is_escalated(
     assert states(own_database) == [EscalationState.RUNNING]
 
 
-def test_going_over_the_incidents_again_starts_nothing_twice(own_database: Database) -> None:
+def test_going_over_the_incidents_again_starts_nothing_twice(own_database: Database, paging: Paging) -> None:
     with own_database.transaction() as session:
         open_one(session)
-    add_policy(own_database)
+    add_policy(own_database, paging)
     spread(own_database)
     with own_database.transaction() as session:
         [row] = session.scalars(select(Escalation)).all()
         assert (row.loop, row.state) == (0, EscalationState.RUNNING)
 
 
-def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_database: Database) -> None:
-    policy_id = add_policy(own_database)
+def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_database: Database, paging: Paging) -> None:
+    policy_id = add_policy(own_database, paging)
     spread(own_database)
     with ThreadPoolExecutor(1) as worker, own_database.session() as opening:
         open_one(opening)
         with own_database.transaction() as session:
-            policy_service.update(session, policy_id, PolicyUpdate(is_active=False))
+            policy_service.update(session, policy_id, PolicyUpdate(is_active=False), paging)
         spreading: Future[None] = worker.submit(spread, own_database)
         wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
         opening.commit()

@@ -37,7 +37,7 @@ def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, pagin
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
-    return _read(policy_service.create(session, body), paging)
+    return _read(policy_service.create(session, body, paging), paging)
 
 
 @router.get("/policies/{policy_id}", responses=problems(404))
@@ -51,7 +51,7 @@ def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
     """Change an escalation policy. What is absent stays. Escalations that run keep the steps they began with."""
-    return _read(policy_service.update(session, policy_id, body), paging)
+    return _read(policy_service.update(session, policy_id, body, paging), paging)
 
 
 @router.delete("/policies/{policy_id}", responses=problems(404))
