@@ -27,13 +27,13 @@ class Lane:
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken."""
-        self._let_go()
         if self._threads is None:
             return self._drain_inline()
         taken = 0
         running: dict[Future[None], Notification] = {}
         while not self._stopping.is_set():
             if len(running) <= self._width:
+                self._let_go()
                 claimed = delivery_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
                 running |= {self._threads.submit(delivery_service.send, self._delivery, m): m for m in claimed}
                 taken += len(claimed)
@@ -41,7 +41,6 @@ class Lane:
                 break
             done, _ = wait(running, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
             running = {future: message for future, message in running.items() if future not in done}
-            self._let_go()
         self._finish(running)
         return taken
 
@@ -51,9 +50,10 @@ class Lane:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _drain_inline(self) -> int:
+        self._let_go()
         taken = 0
         while not self._stopping.is_set() and (
-            claimed := delivery_service.claim(self._delivery, self._channel, limit=100)
+            claimed := delivery_service.claim(self._delivery, self._channel, limit=INLINE_BATCH)
         ):
             for message in claimed:
                 delivery_service.send(self._delivery, message)
