@@ -1,38 +1,19 @@
 """An address of which the provider says that it is gone."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.core.channel import Outcome
-from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
-from app.db.session import Database
-from app.utils.service_locator import Services, build_services
+from app.utils.service_locator import Services
 from tests.conftest import ADMIN, Outbox, Person
-from tests.preferences import post, preference, put
+from tests.preferences import GONE, NUMBER, OTHER_NUMBER, post, preference, put
 from tests.scenario import Opener, Tick, notify, steps
 
-NUMBER, OTHER_NUMBER = "+15550100", "+15550199"
-GONE = Outcome(AttemptOutcome.DEAD, status_code=404, error="unknown number", is_address_gone=True)
-
 
 @pytest.fixture
-def sms() -> Outbox:
-    return Outbox("sms")
-
-
-@pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
-    """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
-
-
-@pytest.fixture
-def on_call(sign_up: Callable[..., Person]) -> Person:
-    return sign_up("oncall@example.com", phone_number=NUMBER)
+def services(two_channels: Services) -> Services:
+    return two_channels
 
 
 @pytest.fixture

@@ -1,40 +1,21 @@
 """Which channel comes first, and when one is left out because it is quiet."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.core import channel as registry
-from app.core.channel import Outcome
-from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
-from app.db.session import Database
-from app.utils.service_locator import Services, build_services
+from app.utils.service_locator import Services
 from tests.answers import problem
 from tests.conftest import ADMIN, Clock, Outbox, Person
+from tests.preferences import DEAD, ME, at_noon, put
 from tests.scenario import Opener, Tick, act, events, steps
 
-ME = "/v1/notification-preferences/me"
-DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
-
 
 @pytest.fixture
-def sms() -> Outbox:
-    return Outbox("sms")
-
-
-@pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
-    """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
-
-
-@pytest.fixture
-def on_call(sign_up: Callable[..., Person]) -> Person:
-    return sign_up("oncall@example.com", phone_number="+15550100")
+def services(two_channels: Services) -> Services:
+    return two_channels
 
 
 def order(client: TestClient, by: Person, *channels: str) -> dict[str, int | None]:
@@ -43,11 +24,6 @@ def order(client: TestClient, by: Person, *channels: str) -> dict[str, int | Non
     assert answer.status_code == 200, answer.text
     assert answer.json() == client.get(ME, headers=by.headers).json()
     return {row["channel"]: row["position"] for row in answer.json()}
-
-
-def put(client: TestClient, by: Person, channel: str, **change: Any) -> None:
-    answer = client.put(f"{ME}/{channel}", json=change, headers=by.headers)
-    assert answer.status_code == 200, answer.text
 
 
 def test_channels_are_put_in_order_in_one_go(client: TestClient, on_call: Person) -> None:
@@ -121,13 +97,6 @@ def test_a_page_that_fails_goes_by_the_channel_that_comes_next(
     tick()
     tick()
     assert [mail.address for mail in outbox.sent] == [on_call.email]
-
-
-def at_noon(clock: Clock) -> None:
-    """Move the service's time to the next noon in UTC."""
-    now = datetime.now(UTC)
-    noon = now.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    clock.advance(seconds=(noon - now).total_seconds())
 
 
 @pytest.mark.parametrize(

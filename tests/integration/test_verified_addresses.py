@@ -1,7 +1,7 @@
-"""Proving that an address is one's own, trying a channel out, and what happens when an address is gone."""
+"""Proving that an address is one's own: by a code that is sent to it."""
 
-import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,39 +12,25 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
-from app.db.session import Database
 from app.models import AddressVerification, Notification
 from app.utils.service_locator import Services, build_services
 from tests.answers import problem
-from tests.conftest import ADMIN, Clock, Outbox, Person
-from tests.preferences import ME, post, preference, put
-from tests.scenario import Opener, Tick, events, steps
+from tests.conftest import Clock, Outbox, Person
+from tests.preferences import DEAD, GONE, ME, NUMBER, OTHER_NUMBER, codes, post, preference, put, receive_code
+from tests.scenario import Tick
 
-NUMBER, OTHER_NUMBER = "+15550100", "+15550199"
-GONE = Outcome(AttemptOutcome.DEAD, status_code=404, error="unknown number", is_address_gone=True)
-DEAD = Outcome(AttemptOutcome.DEAD, status_code=400, error="refused")
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 
 
 @pytest.fixture
-def sms() -> Outbox:
-    return Outbox("sms")
+def services(two_channels: Services) -> Services:
+    return two_channels
 
 
 @pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
-    """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
-
-
-@pytest.fixture
-def on_call(sign_up: Callable[..., Person]) -> Person:
-    return sign_up("oncall@example.com", phone_number=NUMBER)
-
-
-def codes(channel: Outbox) -> list[str]:
-    """Every code that came by a channel."""
-    return [re.findall(r"\b[0-9]{6}\b", message.body)[0] for message in channel.sent]
+def ask(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> Callable[[], str]:
+    """Asks for a code, and waits for it."""
+    return partial(receive_code, client, on_call, tick, sms)
 
 
 def wrong(code: str) -> str:
@@ -54,19 +40,6 @@ def wrong(code: str) -> str:
 def outbox_rows(session: Session) -> list[Notification]:
     session.expire_all()
     return list(session.scalars(select(Notification).order_by(Notification.id)))
-
-
-@pytest.fixture
-def ask(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> Callable[[], str]:
-    """Asks for a code, and waits for it."""
-
-    def run() -> str:
-        answer = post(client, on_call, "verify")
-        assert answer.status_code == 200, answer.text
-        tick()
-        return codes(sms)[-1]
-
-    return run
 
 
 def test_the_code_that_came_to_an_address_proves_it(
@@ -262,126 +235,6 @@ def test_what_leads_nowhere_is_refused_with_what_to_do(
     found = problem(post(client, user, what, channel=channel), 409)
     assert found["code"] == "channel_unusable"
     assert advice in found["detail"]
-
-
-def test_an_administrator_vouches_for_an_address(client: TestClient, on_call: Person, admin: Person) -> None:
-    put(client, on_call, address=OTHER_NUMBER)
-    assert put(client, admin, whose=on_call.id, position=1)["is_verified"] is False
-    assert put(client, admin, whose=on_call.id, address=OTHER_NUMBER)["is_verified"] is True
-    assert put(client, on_call, address=OTHER_NUMBER)["is_verified"] is True
-    assert put(client, on_call, address="+15550111")["is_verified"] is False
-
-
-class TestWhereAddressesMustBeVerified:
-    @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"require_verified_addresses": True})
-
-    @pytest.fixture
-    def page(
-        self, client: TestClient, on_call: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick
-    ) -> Callable[..., list[dict[str, Any]]]:
-        """Pages the person on call; answers whom the step skipped."""
-
-        def run(**action: Any) -> list[dict[str, Any]]:
-            policy = add_policy(steps=steps(0, target=on_call.id, **action))
-            incident = open_incident()
-            tick()
-            path = f"/v1/escalation/policies/{policy['id']}"
-            client.put(path, json={"is_active": False}, headers=admin.headers)
-            [event] = events(client, incident, admin)
-            skipped: list[dict[str, Any]] = event["metadata"]["skipped"]
-            return skipped
-
-        return run
-
-    def test_a_page_does_not_go_to_an_address_that_is_not(
-        self,
-        client: TestClient,
-        on_call: Person,
-        page: Callable[..., list[dict[str, Any]]],
-        outbox: Outbox,
-        sms: Outbox,
-    ) -> None:
-        put(client, on_call, position=1)
-        skip = {"recipient": f"user:{on_call.id}", "channel": "sms", "reason": "not_verified"}
-        assert page() == [skip]
-        assert ([mail.address for mail in outbox.sent], sms.sent) == ([on_call.email], [])
-
-    def test_a_channel_that_is_named_is_skipped_and_the_administrators_are_paged(
-        self, page: Callable[..., list[dict[str, Any]]], outbox: Outbox, sms: Outbox
-    ) -> None:
-        assert [skip["reason"] for skip in page(channels=["sms"])] == ["not_verified"]
-        assert ([mail.address for mail in outbox.sent], sms.sent) == ([ADMIN], [])
-
-    def test_a_page_goes_there_once_it_is(
-        self,
-        client: TestClient,
-        on_call: Person,
-        page: Callable[..., list[dict[str, Any]]],
-        ask: Callable[[], str],
-        sms: Outbox,
-    ) -> None:
-        post(client, on_call, "confirm", {"code": ask()})
-        assert page(channels=["sms"]) == []
-        assert [message.kind for message in sms.sent] == ["verification", "page"]
-
-    def test_a_page_does_not_fall_back_to_an_address_that_is_not(
-        self, page: Callable[..., list[dict[str, Any]]], tick: Tick, outbox: Outbox, sms: Outbox
-    ) -> None:
-        outbox.answers = [DEAD]
-        page()
-        tick()
-        assert sms.sent == []
-        assert outbox.sent[-1].address == ADMIN
-
-    def test_another_mail_address_than_the_accounts_is_to_be_verified(
-        self, client: TestClient, on_call: Person, page: Callable[..., list[dict[str, Any]]], outbox: Outbox
-    ) -> None:
-        put(client, on_call, "email", address="elsewhere@example.com")
-        page()
-        assert [mail.address for mail in outbox.sent] == [ADMIN]
-        put(client, on_call, "email", address=on_call.email.upper())
-        page()
-        assert outbox.sent[-1].address.lower() == on_call.email
-
-    def test_a_test_asks_for_the_proof_first(self, client: TestClient, on_call: Person, ask: Callable[[], str]) -> None:
-        assert "Verify" in problem(post(client, on_call, "test"), 409)["detail"]
-        post(client, on_call, "confirm", {"code": ask()})
-        assert post(client, on_call, "test").status_code == 200
-
-
-def test_addresses_must_be_verified_in_production(settings: Settings) -> None:
-    assert settings.require_verified_addresses is False
-    production = Settings(_env_file=None, environment="production", secret_key="k" * 64, smtp_host="mail.example.com")
-    assert production.require_verified_addresses is True
-
-
-def test_a_test_is_sent_for_real(client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox) -> None:
-    answer = post(client, on_call, "test")
-    assert answer.status_code == 200, answer.text
-    sent = answer.json()
-    assert (sent["kind"], sent["status"], sent["channel"], sent["recipient"]) == ("test", "pending", "sms", NUMBER)
-    assert (sent["incident_id"], sent["attempts"]) == (None, [])
-    tick()
-    assert outbox.sent == []
-    [message] = sms.sent
-    assert (message.address, message.kind) == (NUMBER, "test")
-    assert "a test of your sms channel" in message.body
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
-    assert (listed["id"], listed["status"], len(listed["attempts"])) == (sent["id"], "accepted", 1)
-
-
-def test_a_test_says_what_is_wrong_with_a_channel(
-    client: TestClient, on_call: Person, tick: Tick, sms: Outbox, outbox: Outbox
-) -> None:
-    sms.answers = [DEAD]
-    post(client, on_call, "test")
-    tick()
-    tick()
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
-    assert (listed["status"], listed["last_error"]) == ("dead", "refused")
-    assert outbox.sent == []  # it is no page: nothing falls back
 
 
 @pytest.mark.parametrize("what", ["verify", "confirm", "test"])
