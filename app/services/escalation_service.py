@@ -35,12 +35,11 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     facts = facts_of(incident, assigned)
     policies = _policies(session)
     matching = {p.policy_id: p for p in policies if escalation.matches(p.conditions, facts)}
-    present = {e.policy_id: e for e in incident.escalations}
-    for policy_id, row in present.items():
-        if policy_id not in matching:
+    for row in incident.escalations:
+        if row.policy_id not in matching:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
-    for policy_id, policy in matching.items():
-        if policy_id not in present or present[policy_id].state is EscalationState.ENDED:
+    for policy in matching.values():
+        if not _has_begun(incident, policy):
             begin(session, incident, policy, now=now)
 
 
@@ -54,6 +53,7 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
+    """True if it has begun in this cycle. What it did in an earlier one does not count."""
     rows = (row for row in incident.escalations if row.policy_id == policy.policy_id)
     return any(row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in rows)
 

@@ -109,3 +109,22 @@ def test_a_change_of_severity_begins_what_matches_now_and_ends_what_does_not(
     clock.advance(minutes=5)
     tick()
     assert ["for critical" in envelope.body for envelope in outbox.sent] == [True]
+
+
+def test_a_policy_that_was_done_in_an_earlier_cycle_begins_when_it_matches_again(
+    client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    add_policy(steps=steps(0), conditions={"severity": "high"})
+    incident = open_incident(severity="high")
+    tick()
+    act(client, incident, "resolve", user)
+    address = f"/v1/incidents/{incident['id']}"
+    client.put(address, json={"severity": "low"}, headers=user.headers)
+    act(client, incident, "reopen", user)
+    clock.advance(minutes=1)
+    tick()
+    assert len(outbox.sent) == 1
+    client.put(address, json={"severity": "high"}, headers=user.headers)
+    tick()
+    assert len(outbox.sent) == 2
