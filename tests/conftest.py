@@ -24,10 +24,13 @@ from sqlalchemy.orm import Session
 from app.core.channel import Envelope, Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
+from app.crud import crud_user
 from app.db import migrations
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect, driver_url
 from app.main import create_app
+from app.schemas.user import Signup
+from app.services import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
@@ -149,15 +152,21 @@ def own_database(own_url: str) -> Iterator[Database]:
     database.dispose()
 
 
+@pytest.fixture(scope="session")
+def shared_database(migrated_url: str) -> Iterator[Database]:
+    """One engine for all tests of this process: each would compile its statements anew."""
+    database = connect(migrated_url, pool_size=1)
+    yield database
+    database.dispose()
+
+
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
+def database(shared_database: Database) -> Iterator[Database]:
     """A database on one connection, in a transaction that is rolled back."""
-    owner = connect(migrated_url, pool_size=1)
-    with owner.connection() as connection:
+    with shared_database.connection() as connection:
         outer = connection.begin()
         yield Database(connection)
         outer.rollback()
-    owner.dispose()
 
 
 @pytest.fixture
@@ -221,29 +230,28 @@ def tick(jobs: Jobs) -> Callable[[], None]:
 
 
 @pytest.fixture
-def log_in(client: TestClient) -> Callable[..., Person]:
-    """Logs a user in."""
+def log_in(services: Services) -> Callable[..., Person]:
+    """Logs a user in, beside HTTP: nearly every test needs it."""
 
     def run(email: str, password: str = PASSWORD) -> Person:
-        answer = client.post("/v1/auth/login/access-token", json={"username": email, "password": password})
-        assert answer.status_code == 200, answer.text
-        tokens = answer.json()
-        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-        user = client.post("/v1/auth/login/test-token", headers=headers).json()
-        return Person(user["id"], email, headers, tokens["refresh_token"])
+        pair = auth_service.log_in(services.database, services.auth, username=email, password=password)
+        with services.database.transaction() as session:
+            user = crud_user.by_email(session, email)
+        assert user is not None
+        return Person(user.id, email, {"Authorization": f"Bearer {pair.access_token}"}, pair.refresh_token)
 
     return run
 
 
 @pytest.fixture
-def sign_up(client: TestClient, log_in: Callable[..., Person]) -> Callable[..., Person]:
+def sign_up(services: Services, log_in: Callable[..., Person]) -> Callable[..., Person]:
     """Makes an ordinary user and logs it in."""
 
     def run(email: str = "", **fields: Any) -> Person:
-        email = email or f"user-{uuid4().hex[:8]}@example.com"
-        answer = client.post("/v1/auth/signup", json={"email": email, "password": PASSWORD, **fields})
-        assert answer.status_code == 201, answer.text
-        return log_in(email)
+        new = Signup(email=email or f"user-{uuid4().hex[:8]}@example.com", password=PASSWORD, **fields)
+        with services.database.transaction() as session:
+            user_service.sign_up(session, new, services.auth.passwords, is_open=True)
+        return log_in(new.email)
 
     return run
 
