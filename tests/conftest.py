@@ -41,14 +41,19 @@ ADMIN = "admin@example.com"
 
 @dataclass
 class Outbox:
-    """A channel that keeps what it is given. `answers` are given in turn; after them everything is accepted."""
+    """A channel that keeps what it is given. `answers` are given in turn; after them everything is accepted.
+
+    `on_send` is called in the middle of each call.
+    """
 
     name: str = "email"
     sent: list[Envelope] = field(default_factory=list)
     answers: list[Outcome] = field(default_factory=list)
+    on_send: Callable[[], object] = lambda: None
 
     def send(self, envelope: Envelope) -> Outcome:
         self.sent.append(envelope)
+        self.on_send()
         return self.answers.pop(0) if self.answers else Outcome(AttemptOutcome.ACCEPTED, provider_id="1")
 
     def provider(self, address: str) -> str:

@@ -23,8 +23,10 @@ WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A message's incident and its recipient. None: it has no such thing."""
+    """A message's lease, its incident and its recipient. None: it has no such thing."""
 
+    lease_token: UUID | None
+    lease_until: datetime | None
     status: IncidentStatus | None
     cycle: int | None
     is_recipient_active: bool | None
@@ -204,15 +206,28 @@ class CRUDNotification(CRUDBase[Notification]):
         ).all()
 
     def standings(self, session: Session, messages: Sequence[Notification]) -> dict[int, Standing]:
-        """What the incidents and the recipients of messages are like at this moment, by the message's id."""
+        """What became of messages, their incidents and their recipients by this moment, by the message's id."""
         query = (
-            select(Notification.id, Incident.status, Incident.cycle, User.is_active & User.deleted_at.is_(None))
+            select(
+                Notification.id,
+                Notification.lease_token,
+                Notification.lease_until,
+                Incident.status,
+                Incident.cycle,
+                User.is_active & User.deleted_at.is_(None),
+            )
             .select_from(Notification)
             .outerjoin(Incident, Incident.id == Notification.incident_id)
             .outerjoin(User, User.id == Notification.user_id)
             .where(Notification.id.in_([message.id for message in messages]))
         )
-        return {id_: Standing(status, cycle, is_active) for id_, status, cycle, is_active in session.execute(query)}
+        return {row[0]: Standing(*row[1:]) for row in session.execute(query)}
+
+    def renew(self, session: Session, id_: int, *, lease_token: UUID, lease_until: datetime) -> bool:
+        """Hold a message for longer. False if the lease was lost."""
+        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
+        renewed = update(Notification).where(mine).values(lease_until=lease_until)
+        return affected(session.execute(renewed, execution_options={"synchronize_session": False})) == 1
 
     def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> bool:
         """End the lease with the outcome. False if the lease was lost: then nothing is written.

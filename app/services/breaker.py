@@ -6,7 +6,7 @@ from typing import Any
 
 OPENS_AFTER = 5  # different messages that failed in a row: one that fails often says little of its provider
 FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 15.0
 
 
 @dataclass(slots=True)

@@ -28,6 +28,12 @@ log = structlog.get_logger()
 PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 DEACTIVATED = "The recipient's account was deactivated."
 RECORD_PAUSE_SECONDS = 0.5
+TOO_MANY_REQUESTS = 429
+WHOLE_ENOUGH = 0.9  # of a lease
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the message over: it waited here for longer than its lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,9 @@ def send(delivery: Delivery, message: Notification) -> None:
         reach("after_send")
         is_recorded = _record_in_time(delivery, message, attempt)
         reach("recorded")
+    except LeaseLost:
+        log.warning("delivery_lease_lost", **log_fields)
+        return
     except Exception:
         # The lease stays and will expire: the message is sent again rather than lost.
         log.exception("delivery_interrupted", **log_fields)
@@ -120,6 +129,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
     with delivery.database.transaction() as session:
         at = now(session)
         standing = crud_notification.standings(session, [message])[message.id]
+        _hold(delivery, session, message, standing, at=at)
         is_wanted = _is_still_wanted(message, standing)
         if message.kind is NotificationKind.BUNDLE:
             is_wanted = _rewrite_bundle(session, message, at=at)
@@ -130,6 +140,16 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
             values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind in PAGES else None}
         outcome_service.end(session, message, values)
         return None
+
+
+def _hold(delivery: Delivery, session: Session, message: Notification, standing: Standing, *, at: datetime) -> None:
+    """Renew the lease of a message that has waited for its turn: it must outlast the call. Raises LeaseLost."""
+    if standing.lease_token != message.lease_token or standing.lease_until is None:
+        raise LeaseLost
+    if standing.lease_until - at < WHOLE_ENOUGH * delivery.lease:
+        token, until = _lease_of(message), at + delivery.lease
+        if not crud_notification.renew(session, message.id, lease_token=token, lease_until=until):
+            raise LeaseLost
 
 
 def _is_still_wanted(message: Notification, standing: Standing) -> bool:
@@ -176,8 +196,9 @@ def _envelope(message: Notification) -> Envelope:
 
 
 def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome) -> None:
-    """Tell the circuit breaker. A refusal of one address is the provider's work done."""
-    error = (outcome.error or "temporary failure") if outcome.result is AttemptOutcome.RETRY else None
+    """Tell the circuit breaker. A provider that refuses an address, or says "later", is alive."""
+    has_failed = outcome.result is AttemptOutcome.RETRY and outcome.status_code != TOO_MANY_REQUESTS
+    error = (outcome.error or "temporary failure") if has_failed else None
     provider = channel.provider(message.address)
     if delivery.breakers.record(channel.name, provider, message.id, error=error, now=time.monotonic()):
         log.warning("circuit_breaker_moved", channel=channel.name, provider=provider, is_open=error is not None)

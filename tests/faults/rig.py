@@ -134,5 +134,6 @@ class Rig:
             "BCRYPT_ROUNDS": "4",
             "WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
             "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "true",
+            "WEBHOOK_TIMEOUT_SECONDS": "6",  # a lease must outlast a call
             "SHUTDOWN_GRACE_SECONDS": "10",
         }

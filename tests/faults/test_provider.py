@@ -25,6 +25,7 @@ pytestmark = pytest.mark.faults
 RETRY_AFTER_SECONDS = 6
 FIRST_RETRY_SECONDS = 2.0
 STATUS_CODES = [400, 404, 410]
+RETRY_LATER = Answer(429, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 MAILED = """
     SELECT extract(epoch FROM n.accepted_at - d.due_at) AS seconds
     FROM notifications n JOIN due d USING (incident_id) WHERE n.channel = 'email' AND n.status = 'accepted'
@@ -46,24 +47,21 @@ TOLD = """
 
 @dataclass(frozen=True)
 class Fault:
-    """How the provider behaves at first, by the path and how often the message has come before."""
+    """How the provider behaves, by the path and how often the message has come before; for so long, if it ends."""
 
     name: str
     script: Script
-    recovers: bool = True
-
-
-def _first(answer: Answer, times: int = 1) -> Script:
-    return lambda _path, before: answer if before < times else Answer()
+    seconds: float | None = None
+    least_seconds: float = 15
 
 
 FAULTS = [
-    Fault("503", lambda _path, _before: Answer(503)),
-    Fault("429", _first(Answer(429, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}))),
-    Fault("hangs", _first(Answer(fault="hang"))),
-    Fault("drips", _first(Answer(fault="drip"))),
-    Fault("resets", _first(Answer(fault="reset"), times=2)),
-    Fault("refuses", lambda path, _before: Answer(STATUS_CODES[int(path.rpartition("/")[2]) % 3]), recovers=False),
+    Fault("503", lambda _path, _before: Answer(503), seconds=600),
+    Fault("429", lambda _path, before: Answer() if before else RETRY_LATER),
+    Fault("hangs", lambda _path, _before: Answer(fault="hang"), seconds=60),
+    Fault("drips", lambda _path, _before: Answer(fault="drip"), seconds=60),
+    Fault("resets", lambda _path, _before: Answer(fault="reset"), seconds=60),
+    Fault("refuses", lambda path, _before: Answer(STATUS_CODES[int(path.rpartition("/")[2]) % 3])),
 ]
 
 
@@ -80,7 +78,7 @@ def mail_port(free_port: int) -> Iterator[int]:
 def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
     rig: Rig, mail_port: int, scaled: Callable[..., int], figures: Figures, fault: Fault
 ) -> None:
-    number, seconds = scaled(200, 20), scaled(600, 15) if fault.name == "503" else 5
+    number, seconds = scaled(200, 20), scaled(fault.seconds or 20, fault.least_seconds)
     add_admin(rig.store, rig.provider)
     by_mail = add_mail_people(rig.store, 2 * number)
     people = add_people(rig.store, rig.provider, number, mail=True)
@@ -91,7 +89,9 @@ def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
     rig.provider.script = fault.script
     pages = add_incidents(rig.store, policy, number, people, apart=seconds / 2 / number)
     meanwhile = _mail_latency(rig, policy, by_mail[number:], beside=usual)
-    _let_pass(rig, seconds, fault)
+    if fault.seconds is not None:
+        time.sleep(seconds)  # the fault itself
+        rig.provider.always(Answer())
     rig.wait_for(oracle.DUE, 0, seconds=60)
     rig.wait_for(oracle.UNFINISHED, 0, seconds=240)
     p99 = (quantile(usual, 0.99), quantile(meanwhile, 0.99))
@@ -112,14 +112,6 @@ def _mail_latency(rig: Rig, policy: int, people: list[int], beside: list[float] 
     rig.wait(lambda: len(rig.store.rows(mine)) == len(people), seconds=90 + len(people) / 5)
     assert len(rig.store.rows(MAILED)) == before + len(people)
     return [float(row.seconds) for row in rig.store.rows(mine)]
-
-
-def _let_pass(rig: Rig, seconds: float, fault: Fault) -> None:
-    """Let the fault last as long as the row says, and end it if it ends."""
-    if fault.name == "503":
-        time.sleep(seconds)  # the fault itself
-    if fault.recovers and fault.name == "503":
-        rig.provider.always(Answer())
 
 
 def _shortest_gap(rig: Rig) -> float:

@@ -1,7 +1,7 @@
 """From the outbox to a person: leases, retries, fences."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from app.crud import crud_notification
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
-from app.services import pace_service
+from app.services import delivery_service, pace_service
 from app.services.delivery_service import Delivery
 from app.utils.service_locator import Services
 from app.worker.lane import Lane
@@ -145,6 +145,36 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
         assert stale.lease_token is not None
         assert not crud_notification.record(late, stale.id, lease_token=stale.lease_token, values=values)
     assert only(session).status is DeliveryStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("is_taken_over", [True, False])
+def test_what_waited_here_for_longer_than_its_lease_is_sent_once(
+    page: dict[str, object], services: Services, tick: Tick, clock: Clock, outbox: Outbox, is_taken_over: bool
+) -> None:
+    plan(services)
+    waiting = claim(services)
+    clock.advance(seconds=60)
+    if is_taken_over:
+        tick()
+    delivery_service.send(services.delivery, waiting)
+    tick()
+    assert len(outbox.sent) == 1
+
+
+@pytest.mark.parametrize(("waited_seconds", "lease_seconds"), [(5, 60), (7, 67), (70, 130)])
+def test_what_waited_for_its_turn_is_held_for_a_whole_call(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox,
+    waited_seconds: int, lease_seconds: int,
+) -> None:  # fmt: skip
+    """Else another worker would send it while it is being sent."""
+    plan(services)
+    waiting = claim(services)
+    claimed_at = now(session)
+    clock.advance(seconds=waited_seconds)
+    until: list[datetime | None] = []
+    outbox.on_send = lambda: until.append(only(session).lease_until)
+    delivery_service.send(services.delivery, waiting)
+    assert until == [claimed_at + timedelta(seconds=lease_seconds)]
 
 
 class Breaking:

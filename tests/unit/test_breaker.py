@@ -48,7 +48,7 @@ def test_pauses_double_up_to_a_limit() -> None:
         now += pauses[-1]
         assert breakers.wait_seconds(*HOOK, now=now) == 0.0
         assert not breakers.record(*HOOK, number, error="503", now=now)
-    assert pauses == [5.0, 10.0, 20.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
+    assert pauses == [5.0, 10.0, *[LONGEST_PAUSE_SECONDS] * 3]
 
 
 def test_a_probe_that_ends_without_a_word_is_followed_by_another() -> None:
