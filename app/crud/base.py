@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Result, Select, func, select, text
+from sqlalchemy import ColumnElement, CursorResult, DateTime, Result, Select, func, insert, literal_column, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -16,7 +16,9 @@ from app.db.session import WAKE_CHANNEL
 Model = TypeVar("Model", bound=Base)
 
 # Tests and rehearsals move the service's time with `SET incidents.clock_offset = '5 minutes'`.
-NOW = text("SELECT now() + coalesce(nullif(current_setting('incidents.clock_offset', true), ''), '0')::interval")
+CLOCK = "now() + coalesce(nullif(current_setting('incidents.clock_offset', true), ''), '0')::interval"
+NOW = text(f"SELECT {CLOCK}")
+NOW_COLUMN: ColumnElement[datetime] = literal_column(CLOCK, DateTime(timezone=True))
 
 
 def now(session: Session) -> datetime:
@@ -86,6 +88,11 @@ class CRUDBase(Generic[Model]):
         """Insert many with one statement for each batch."""
         session.add_all(objs)
         session.flush()
+
+    def insert_all(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert what nobody looks at afterwards, by its attributes, with one statement and without objects."""
+        if rows:
+            session.execute(insert(self.model), rows)
 
     def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
         """Set the given attributes. Returns what really changed, as attribute -> old value."""

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
-from app.crud.base import CRUDBase, Page, affected, wake
+from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
 from app.models import Incident, Notification, NotificationAttempt, NotificationPace, User
 
 WITH_ATTEMPTS = (
@@ -23,13 +23,23 @@ WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A message's lease, its incident and its recipient. None: it has no such thing."""
+    """A message's lease, its incident and its recipient at a moment. None: it has no such thing."""
 
+    at: datetime
     lease_token: UUID | None
     lease_until: datetime | None
     status: IncidentStatus | None
     cycle: int | None
     is_recipient_active: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A page that waits for its recipient's pace."""
+
+    id: int
+    recipient: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +168,23 @@ class CRUDNotification(CRUDBase[Notification]):
             .limit(limit)
         ).all()
 
-    def lock_held(self, session: Session, channel: str, recipients: Collection[str]) -> Sequence[Notification]:
-        """All pages that wait for these recipients, oldest first."""
-        return session.scalars(
-            select(Notification)
+    def lock_held(self, session: Session, channel: str, recipients: Collection[str]) -> Sequence[Held]:
+        """All pages that wait for these recipients, oldest first, without what they say."""
+        waiting = (
+            select(Notification.id, Notification.recipient, Notification.created_at)
             .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
-        ).all()
+        )
+        return [Held(row.id, row.recipient, row.created_at) for row in session.execute(waiting)]
+
+    def by_ids(self, session: Session, ids: Collection[int]) -> Sequence[Notification]:
+        return session.scalars(select(Notification).where(Notification.id.in_(ids)).order_by(Notification.id)).all()
+
+    def hold(self, session: Session, ids: Collection[int], *, is_held: bool, until: datetime) -> None:
+        """Hold pages for longer, or let them go, from a time on."""
+        held = update(Notification).where(Notification.id.in_(ids)).values(is_held=is_held, next_attempt_at=until)
+        session.execute(held, execution_options={"synchronize_session": False})
 
     def unhold_beside(self, session: Session, channels: Collection[str]) -> None:
         """Hold no page any more that goes by another channel than these."""
@@ -210,6 +229,7 @@ class CRUDNotification(CRUDBase[Notification]):
         query = (
             select(
                 Notification.id,
+                NOW_COLUMN,
                 Notification.lease_token,
                 Notification.lease_until,
                 Incident.status,
@@ -255,7 +275,7 @@ class CRUDPace(CRUDBase[NotificationPace]):
             {"recipient": recipient, "channel": channel, "tokens": tokens, "refilled_at": at}
             for recipient in sorted(recipients)
         ]
-        session.execute(insert(NotificationPace).values(new).on_conflict_do_nothing())
+        session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
         rows = session.scalars(
             select(NotificationPace)
             .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
@@ -264,6 +284,12 @@ class CRUDPace(CRUDBase[NotificationPace]):
             .execution_options(populate_existing=True)
         )
         return {row.recipient: row for row in rows}
+
+    def save(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Write whole rows, which the caller has locked, with one statement."""
+        new = insert(NotificationPace)
+        changed = {name: new.excluded[name] for name in ("tokens", "refilled_at", "last_sent_at")}
+        session.execute(new.on_conflict_do_update(index_elements=["recipient", "channel"], set_=changed), rows)
 
     def forget(self, session: Session, *, before: datetime) -> int:
         """Forget the paces of whom nothing was sent to lately: they are full again."""

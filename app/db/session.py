@@ -42,6 +42,8 @@ class Database:
             expire_on_commit=False,
             join_transaction_mode="create_savepoint" if joined else "conditional_savepoint",
         )
+        # Without a transaction of its own; on a connection that has one, within that.
+        self._readers = self._sessions if joined else sessionmaker(bind.execution_options(isolation_level="AUTOCOMMIT"))
 
     def session(self) -> Session:
         """A session that takes a connection only when it is first used. The caller closes it."""
@@ -51,6 +53,12 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """Commit at the end, roll back if the block raises, give the connection back either way."""
         with self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session each of whose statements stands for itself: for one look, without BEGIN and COMMIT."""
+        with self._readers() as session:
             yield session
 
     @contextmanager

@@ -11,10 +11,10 @@ from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventT
 from app.crud import crud_notification
 from app.models import Notification
 from app.services.actions.webhook import tell_webhook_answer
-from app.services.timeline_service import record
 
 ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
 SECRET_KINDS = {NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION}
+Entry = dict[str, Any]  # the attributes of a TimelineEvent
 PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 
 
@@ -26,19 +26,22 @@ def settle(
     outcome: Outcome,
     *,
     at: datetime,
-) -> bool:
-    """Write what came of an attempt. False, and nothing is written, if the lease was lost."""
+) -> Sequence[Entry] | None:
+    """Write what came of an attempt. Returns what to add to timelines, which the caller does for several at once.
+
+    None, and nothing is written, if the lease was lost.
+    """
     standing = {"status": status, **_times(message, status, at)}
     if not end(session, message, {**values, **standing}):
-        return False
+        return None
     pages: Sequence[Notification] = [message]
     if message.kind is NotificationKind.BUNDLE:
         pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
-    if status in ENDED:
-        _tell_timelines(session, pages, message, status, outcome, at=at)
-        if message.kind is NotificationKind.WEBHOOK_ACTION:
-            tell_webhook_answer(session, message, outcome, at=at)
-    return True
+    if status not in ENDED:
+        return ()
+    if message.kind is NotificationKind.WEBHOOK_ACTION:
+        tell_webhook_answer(session, message, outcome, at=at)
+    return _entries(pages, message, status, outcome, at=at)
 
 
 def end(session: Session, message: Notification, values: dict[str, Any]) -> bool:
@@ -73,29 +76,22 @@ def _settle_bundled(
     return pages
 
 
-def _tell_timelines(
-    session: Session,
-    pages: Sequence[Notification],
-    message: Notification,
-    status: DeliveryStatus,
-    outcome: Outcome,
-    *,
-    at: datetime,
-) -> None:
+def _entries(
+    pages: Sequence[Notification], message: Notification, status: DeliveryStatus, outcome: Outcome, *, at: datetime
+) -> Sequence[Entry]:
     """A page that arrived or never will is part of its incident's record."""
     is_sent = status is DeliveryStatus.ACCEPTED
     event_type = TimelineEventType.NOTIFICATION_SENT if is_sent else TimelineEventType.NOTIFICATION_FAILED
     verb = "was sent to" if is_sent else "could not be sent to"
     together = "" if pages[:1] == [message] else f", in one message about {len(pages)} incidents"
-    for page in pages:
-        if page.incident_id is not None and page.kind in PAGES:
-            description = f"A page {verb} {page.recipient} by {page.channel}{together}."
-            record(
-                session,
-                page.incident_id,
-                event_type,
-                description,
-                at=at,
-                notification_id=page.id,
-                error=outcome.error,
-            )
+    return [
+        {
+            "incident_id": page.incident_id,
+            "event_type": event_type,
+            "description": f"A page {verb} {page.recipient} by {page.channel}{together}.",
+            "metadata_": {"notification_id": page.id, "error": outcome.error},
+            "created_at": at,
+        }
+        for page in pages
+        if page.incident_id is not None and page.kind in PAGES
+    ]

@@ -1,8 +1,9 @@
 """Lets pages go at a pace that a person can follow: alone, or several in one message. Nothing is dropped."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
@@ -10,9 +11,10 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification, crud_pace
 from app.crud.base import now
+from app.crud.crud_notification import Held
 from app.models import Notification, NotificationPace
 from app.services import message_service
-from app.services.pace import CAPACITY, Bucket, Release, decide
+from app.services.pace import CAPACITY, Bucket, Decision, Release, decide
 
 log = structlog.get_logger()
 
@@ -26,12 +28,13 @@ def let_go(session: Session, channel: str, *, limit: int) -> int:
     if not recipients:
         return 0
     paces = crud_pace.lock(session, channel, recipients, tokens=CAPACITY, at=at)
-    waiting: dict[str, list[Notification]] = defaultdict(list)
+    waiting: dict[str, list[Held]] = defaultdict(list)
     for page in crud_notification.lock_held(session, channel, recipients):
         waiting[page.recipient].append(page)
-    for recipient, pages in waiting.items():
-        _decide(session, paces[recipient], pages, at=at)
-    session.flush()
+    decisions = {recipient: _decision(paces[recipient], pages, at=at) for recipient, pages in waiting.items()}
+    if decisions:
+        _carry_out(session, waiting, decisions, at=at)
+        crud_pace.save(session, [_row(recipient, channel, found.bucket) for recipient, found in decisions.items()])
     return len(recipients)
 
 
@@ -45,17 +48,35 @@ def forget_old(session: Session) -> int:
     return crud_pace.forget(session, before=now(session) - FULL_AFTER)
 
 
-def _decide(session: Session, pace: NotificationPace, pages: Sequence[Notification], *, at: datetime) -> None:
+def _decision(pace: NotificationPace, pages: Sequence[Held], *, at: datetime) -> Decision:
     bucket = Bucket(pace.tokens, pace.refilled_at, pace.last_sent_at)
-    decision = decide(bucket, waiting=len(pages), oldest_at=min(page.created_at for page in pages), now=at)
-    after = decision.bucket
-    pace.tokens, pace.refilled_at, pace.last_sent_at = after.tokens, after.refilled_at, after.last_sent_at
-    if decision.release is Release.BUNDLE:
-        _bundle(session, pages, at=at)
-        return
-    for page in pages:
-        page.is_held = decision.release is Release.HOLD
-        page.next_attempt_at = decision.until
+    return decide(bucket, waiting=len(pages), oldest_at=min(page.created_at for page in pages), now=at)
+
+
+def _carry_out(
+    session: Session, waiting: Mapping[str, Sequence[Held]], decisions: Mapping[str, Decision], *, at: datetime
+) -> None:
+    """Write what becomes of the pages: those that go or wait alike with one statement."""
+    alike: dict[tuple[bool, datetime], list[int]] = defaultdict(list)
+    for recipient, decision in decisions.items():
+        ids = [page.id for page in waiting[recipient]]
+        if decision.release is Release.BUNDLE:
+            _bundle(session, crud_notification.by_ids(session, ids), at=at)
+        else:
+            alike[decision.release is Release.HOLD, decision.until] += ids
+    session.flush()
+    for (is_held, until), ids in alike.items():
+        crud_notification.hold(session, ids, is_held=is_held, until=until)
+
+
+def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
+    return {
+        "recipient": recipient,
+        "channel": channel,
+        "tokens": bucket.tokens,
+        "refilled_at": bucket.refilled_at,
+        "last_sent_at": bucket.last_sent_at,
+    }
 
 
 def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> None:

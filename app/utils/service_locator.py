@@ -15,8 +15,7 @@ from app.core.security import PageLinks, Passwords, Tokens
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.services.auth_service import Auth
-from app.services.delivery_service import Delivery
-from app.services.ports import Paging
+from app.services.ports import Delivery, Paging
 
 # Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
 for known in ("email", "sms", "push", "webhook", "slack", "teams", "apprise"):

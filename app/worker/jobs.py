@@ -18,9 +18,8 @@ from app.services import (
     policy_service,
     step_service,
 )
-from app.services.delivery_service import Delivery
 from app.services.health_service import Pulse
-from app.services.ports import Paging
+from app.services.ports import Delivery, Paging
 from app.worker.lane import Lane
 
 log = structlog.get_logger()

@@ -1,15 +1,19 @@
 """One channel's way out. A slow provider fills its own lane and no other."""
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from threading import Event
 
 from app.models import Notification
-from app.services import delivery_service, pace_service
-from app.services.delivery_service import Delivery
+from app.services import delivery_service, pace_service, recording_service
+from app.services.ports import Delivery
+from app.services.recording_service import Attempt
 
 LOOK_AGAIN_SECONDS = 0.2
 RECIPIENTS = 500
 INLINE_BATCH = 100
+
+Running = dict[Future[Attempt | None], Notification]
 
 
 class Lane:
@@ -30,17 +34,18 @@ class Lane:
         if self._threads is None:
             return self._drain_inline()
         taken = 0
-        running: dict[Future[None], Notification] = {}
+        running: Running = {}
         while not self._stopping.is_set():
             if len(running) <= self._width:
                 self._let_go()
                 claimed = delivery_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
-                running |= {self._threads.submit(delivery_service.send, self._delivery, m): m for m in claimed}
+                running |= {self._threads.submit(delivery_service.try_once, self._delivery, m): m for m in claimed}
                 taken += len(claimed)
             if not running:
                 break
             done, _ = wait(running, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
             running = {future: message for future, message in running.items() if future not in done}
+            self._record(done)
         self._finish(running)
         return taken
 
@@ -68,9 +73,16 @@ class Lane:
             else:
                 pace_service.let_go(session, self._channel, limit=RECIPIENTS)
 
-    def _finish(self, running: dict[Future[None], Notification]) -> None:
-        """Give back what was not begun, and wait for what was."""
+    def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
+        attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]
+        if attempts:
+            # In one order, so that two workers do not wait for each other.
+            recording_service.record_all(self._delivery, sorted(attempts, key=lambda attempt: attempt.message.id))
+
+    def _finish(self, running: Running) -> None:
+        """Give back what was not begun, wait for what was, and record it as it comes."""
         for future, message in running.items():
             if future.cancel():
                 delivery_service.give_back(self._delivery, message)
-        wait(running)
+        for future in as_completed([future for future in running if not future.cancelled()]):
+            self._record([future])

@@ -17,7 +17,7 @@ from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services import delivery_service, pace_service
-from app.services.delivery_service import Delivery
+from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker.lane import Lane
 from tests.conftest import Clock, Outbox, Person

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
+from app.crud import crud_timeline
 from app.crud.base import now
 from app.db.session import Database
 from app.integrations.channels.twilio_callback import signature
@@ -185,7 +186,9 @@ def accept(services: Services, message: Notification) -> bool:
     outcome = Outcome(AttemptOutcome.ACCEPTED, provider_id=SID)
     with services.database.transaction() as session:
         values = {"provider_id": SID}
-        return outcome_service.settle(session, message, DeliveryStatus.ACCEPTED, values, outcome, at=now(session))
+        entries = outcome_service.settle(session, message, DeliveryStatus.ACCEPTED, values, outcome, at=now(session))
+        crud_timeline.insert_all(session, entries or ())
+        return entries is not None
 
 
 def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_lost(
