@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase, Page
+from app.crud.crud_incident import crud_incident
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 READING_POLICIES = 0x1A5CE5
@@ -105,15 +106,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
             .order_by(Escalation.next_run_at)
             .limit(limit)
         ).all()
-        locked = session.scalars(
-            select(Incident)
-            .where(Incident.id.in_({row.incident_id for row in candidates}))
-            .order_by(Incident.id)
-            .with_for_update(key_share=True, skip_locked=True)
-            .options(selectinload(Incident.escalations))
-            .execution_options(populate_existing=True)
-        ).all()
-        incidents = {incident.id: incident for incident in locked}
+        incidents = crud_incident.lock_free(session, {row.incident_id for row in candidates})
         due = session.scalars(
             select(Escalation)
             .where(

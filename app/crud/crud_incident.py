@@ -70,6 +70,16 @@ class CRUDIncident(CRUDBase[Incident]):
         query = select(Incident).where(Incident.id == id_).options(selectinload(Incident.escalations).options(steps))
         return session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
 
+    def lock_free(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Lock those of the incidents that nobody holds, in order of their ids, and read them anew."""
+        locked = session.scalars(
+            _with_escalations(select(Incident).where(Incident.id.in_(ids)))
+            .order_by(Incident.id)
+            .with_for_update(key_share=True, skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+        return {incident.id: incident for incident in locked}
+
     def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))
         return session.scalars(page.of(query, Incident.id, newest_first=True)).all()

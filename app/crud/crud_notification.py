@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
+from app.crud.crud_incident import crud_incident
 from app.models import Incident, Notification, NotificationAttempt, NotificationPace, User
 
 WITH_ATTEMPTS = (
@@ -141,15 +142,7 @@ class CRUDNotification(CRUDBase[Notification]):
             .order_by(Notification.fallback_at)
             .limit(limit)
         ).all()
-        locked = session.scalars(
-            select(Incident)
-            .where(Incident.id.in_({row.incident_id for row in candidates}))
-            .order_by(Incident.id)
-            .with_for_update(key_share=True, skip_locked=True)
-            .options(selectinload(Incident.escalations))
-            .execution_options(populate_existing=True)
-        ).all()
-        incidents = {incident.id: incident for incident in locked}
+        incidents = crud_incident.lock_free(session, {row.incident_id for row in candidates})
         rows = session.scalars(
             select(Notification)
             .where(Notification.id.in_([row.id for row in candidates]), Notification.incident_id.in_(incidents), due)

@@ -1,6 +1,5 @@
 """A page that does not arrive: the next channel, the administrators, and the alarm when nobody is left."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,12 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
-from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
-from app.db.session import Database
 from app.services import health_service
 from app.services.health_service import Pulse
-from app.utils.service_locator import Services, build_services
+from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Opener, Tick, act, notify, timeline
 
@@ -23,19 +20,8 @@ LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 
 
 @pytest.fixture
-def sms() -> Outbox:
-    return Outbox("sms")
-
-
-@pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
-    """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
-
-
-@pytest.fixture
-def on_call(sign_up: Callable[..., Person]) -> Person:
-    return sign_up("oncall@example.com", phone_number="+15550100")
+def services(two_channels: Services) -> Services:
+    return two_channels
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 """Who sees which deliveries, and how to find one."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.core.channel import Outcome
-from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
-from app.db.session import Database
-from app.utils.service_locator import Services, build_services
+from app.utils.service_locator import Services
 from tests.answers import problem
 from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.scenario import Opener, Tick, notify
@@ -22,19 +19,8 @@ Delivery = dict[str, Any]
 
 
 @pytest.fixture
-def sms() -> Outbox:
-    return Outbox("sms")
-
-
-@pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
-    """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
-
-
-@pytest.fixture
-def on_call(sign_up: Callable[..., Person]) -> Person:
-    return sign_up("oncall@example.com", phone_number="+15550100")
+def services(two_channels: Services) -> Services:
+    return two_channels
 
 
 @pytest.fixture
