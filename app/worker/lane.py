@@ -1,13 +1,14 @@
 """One channel's way out. A slow provider fills its own lane and no other."""
 
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from threading import Event
 
 from app.models import Notification
 from app.services import delivery_service, pace_service, recording_service
 from app.services.ports import Delivery
 from app.services.recording_service import Attempt
+from app.worker.threads import DaemonThreads
 
 LOOK_AGAIN_SECONDS = 0.2
 RECIPIENTS = 500
@@ -27,7 +28,7 @@ class Lane:
         self._delivery = delivery
         self._stopping = stopping
         self._width = width
-        self._threads = ThreadPoolExecutor(width, thread_name_prefix=f"send-{channel}") if width else None
+        self._threads = DaemonThreads(width, f"send-{channel}") if width else None
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken."""
@@ -52,7 +53,7 @@ class Lane:
     def close(self) -> None:
         """Let the threads go; what still hangs in one is sent again after its lease."""
         if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown()
 
     def _drain_inline(self) -> int:
         self._let_go()

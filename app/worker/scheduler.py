@@ -7,7 +7,7 @@ from functools import partial
 from threading import Event, Lock
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor as SchedulerThreads
+from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.core.clock import utcnow
@@ -15,6 +15,7 @@ from app.db.session import is_unavailable
 from app.schemas.health import WorkerHealth
 from app.worker.jobs import Jobs
 from app.worker.listener import Listener
+from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
@@ -24,6 +25,11 @@ CLEAN_UP_SECONDS = 3600
 STALLED_AFTER = timedelta(seconds=60)
 WELL_WITHIN = timedelta(seconds=5)
 SEND = "send"
+
+
+class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
+    def __init__(self, width: int) -> None:
+        super().__init__(DaemonThreads(width, "job"))
 
 
 class Worker:
@@ -55,7 +61,7 @@ class Worker:
         self._locks = {name: Lock() for name in self._table}
         self._wanted = {name: Event() for name in self._table}
         self._scheduler = AsyncIOScheduler(
-            executors={"default": SchedulerThreads(len(self._table))},
+            executors={"default": _JobThreads(len(self._table))},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone="UTC",
         )

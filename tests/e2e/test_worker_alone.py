@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from app.core.config import Settings
 from app.core.vocabulary import DeliveryStatus, Severity
 from app.db.session import Database
-from app.models import Notification, WorkerHeartbeat
+from app.models import Notification, NotificationPreference, User, WorkerHeartbeat
 from app.schemas.escalation import PolicyCreate
 from app.services import alert_service, policy_service
 from app.services.alert import AlertSignal
@@ -21,7 +21,7 @@ from app.utils.service_locator import build_services
 from app.utils.startup import make_admin
 from tests.conftest import ADMIN, PASSWORD
 from tests.e2e.conftest import KEPT_VARIABLES, ROOT
-from tests.http_server import HttpServer, http_server
+from tests.http_server import Answer, HttpServer, http_server
 from tests.scenario import steps
 from tests.waiting import wait_until
 
@@ -88,6 +88,25 @@ def test_workers_alone_page_say_that_they_live_and_sign_off(policed: Database, s
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(DEADLINE_SECONDS) == 0
     assert alive(policed) == 0
+
+
+def test_a_worker_that_is_told_to_end_waits_for_no_provider_that_hangs(
+    policed: Database, start_worker: StartWorker, outside: HttpServer
+) -> None:
+    outside.default = Answer(fault="hang")
+    with policed.transaction() as session:
+        admin = session.scalars(select(User)).one()
+        session.add(NotificationPreference(user_id=admin.id, channel="webhook", address=outside.url, position=1))
+    worker = start_worker(
+        WEBHOOK_ALLOW_PRIVATE_ADDRESSES="true", WEBHOOK_TIMEOUT_SECONDS="50", SHUTDOWN_GRACE_SECONDS="1"
+    )
+    open_incident(policed)
+    wait_until(lambda: bool(outside.requests), seconds=DEADLINE_SECONDS)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(DEADLINE_SECONDS) == 0
+    with policed.transaction() as session:
+        page = session.scalars(select(Notification)).one()
+        assert (page.status, page.lease_until is not None) == (DeliveryStatus.SENDING, True)
 
 
 def test_the_outside_is_pinged_while_all_is_well(
