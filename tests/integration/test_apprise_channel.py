@@ -18,8 +18,6 @@ from app.integrations.channels import apprise as channel_file
 from app.integrations.channels.apprise import AppriseChannel, AppriseSettings, AppriseType
 from tests.http_server import Answer, http_server
 
-# One of the services imports a package that does.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7)
 TYPE = AppriseType()

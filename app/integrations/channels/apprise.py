@@ -4,6 +4,7 @@ It tells success from failure and nothing else, so a failure is always tried aga
 """
 
 import logging
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -42,8 +43,10 @@ class AppriseSettings(ChannelSettings):
 @cache
 def _library() -> Any:
     """The package, which is an extra, with all its services loaded. Raises ImportError."""
-    library = import_module("apprise")
-    import_module("apprise.manager_plugins").NotificationManager().load_modules()  # takes a second: not the first page
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it imports imghdr, to be ready for Pythons without it
+        library = import_module("apprise")
+        import_module("apprise.manager_plugins").NotificationManager().load_modules()  # a second: not the first page
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # what it says of a failure names the address
     return library
 
