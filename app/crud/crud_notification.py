@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -36,11 +36,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A page that waits for its recipient's pace."""
+    """The pages that wait for a recipient's pace: how many, since when, and the id of the first."""
 
-    id: int
-    recipient: str
-    created_at: datetime
+    number: int
+    oldest_at: datetime
+    first_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +161,34 @@ class CRUDNotification(CRUDBase[Notification]):
             .limit(limit)
         ).all()
 
-    def lock_held(self, session: Session, channel: str, recipients: Collection[str]) -> Sequence[Held]:
-        """All pages that wait for these recipients, oldest first, without what they say."""
+    def held_of(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, Held]:
+        """What waits for each of these recipients. Whoever has locked their pace has them alone."""
+        numbers = func.count(), func.min(Notification.created_at), func.min(Notification.id)
         waiting = (
-            select(Notification.id, Notification.recipient, Notification.created_at)
+            select(Notification.recipient, *numbers)
             .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
+            .group_by(Notification.recipient)
+        )
+        return {row[0]: Held(*row[1:]) for row in session.execute(waiting)}
+
+    def lock_held(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
+        """All pages that wait for a recipient, oldest first."""
+        return session.scalars(
+            select(Notification)
+            .where(Notification.is_held, Notification.channel == channel, Notification.recipient == recipient)
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
-        )
-        return [Held(row.id, row.recipient, row.created_at) for row in session.execute(waiting)]
+        ).all()
 
-    def by_ids(self, session: Session, ids: Collection[int]) -> Sequence[Notification]:
-        return session.scalars(select(Notification).where(Notification.id.in_(ids)).order_by(Notification.id)).all()
+    def let_go(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
+        """Hold these pages no longer."""
+        free = update(Notification).where(Notification.id.in_(ids)).values(is_held=False, next_attempt_at=at)
+        session.execute(free, execution_options={"synchronize_session": False})
 
-    def hold(self, session: Session, ids: Collection[int], *, is_held: bool, until: datetime) -> None:
-        """Hold pages for longer, or let them go, from a time on."""
-        held = update(Notification).where(Notification.id.in_(ids)).values(is_held=is_held, next_attempt_at=until)
+    def hold(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
+        """Look at what waits for these recipients again at that time. What waits until then already stays as it is."""
+        mine = Notification.is_held & (Notification.channel == channel) & Notification.recipient.in_(recipients)
+        held = update(Notification).where(mine, Notification.next_attempt_at < until).values(next_attempt_at=until)
         session.execute(held, execution_options={"synchronize_session": False})
 
     def unhold_beside(self, session: Session, channels: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """Decides when a page may go to a person by a channel: alone, together with others, or later.
 
 A person who has heard nothing for a while hears at once. After that a token bucket lets single pages through, and
-what is more is named in one message before its oldest page has waited 25 s. So the first page of an incident is alone
+what is more is named in one message when its oldest page has waited 22 s. So the first page of an incident is alone
 or named in a bundle within 30 s, and a storm is at most three messages in its first minute.
 """
 
@@ -12,7 +12,7 @@ from enum import StrEnum
 CAPACITY = 3.0
 REFILL_EVERY = timedelta(seconds=20)
 PAUSE = timedelta(seconds=2)
-BUNDLE_AFTER = timedelta(seconds=25)
+BUNDLE_AFTER = timedelta(seconds=22)
 
 
 class Release(StrEnum):

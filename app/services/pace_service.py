@@ -28,12 +28,10 @@ def let_go(session: Session, channel: str, *, limit: int) -> int:
     if not recipients:
         return 0
     paces = crud_pace.lock(session, channel, recipients, tokens=CAPACITY, at=at)
-    waiting: dict[str, list[Held]] = defaultdict(list)
-    for page in crud_notification.lock_held(session, channel, recipients):
-        waiting[page.recipient].append(page)
-    decisions = {recipient: _decision(paces[recipient], pages, at=at) for recipient, pages in waiting.items()}
+    waiting = crud_notification.held_of(session, channel, recipients)
+    decisions = {recipient: _decision(paces[recipient], held, at=at) for recipient, held in waiting.items()}
     if decisions:
-        _carry_out(session, waiting, decisions, at=at)
+        _carry_out(session, channel, waiting, decisions, at=at)
         crud_pace.save(session, [_row(recipient, channel, found.bucket) for recipient, found in decisions.items()])
     return len(recipients)
 
@@ -48,25 +46,28 @@ def forget_old(session: Session) -> int:
     return crud_pace.forget(session, before=now(session) - FULL_AFTER)
 
 
-def _decision(pace: NotificationPace, pages: Sequence[Held], *, at: datetime) -> Decision:
+def _decision(pace: NotificationPace, held: Held, *, at: datetime) -> Decision:
     bucket = Bucket(pace.tokens, pace.refilled_at, pace.last_sent_at)
-    return decide(bucket, waiting=len(pages), oldest_at=min(page.created_at for page in pages), now=at)
+    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, now=at)
 
 
 def _carry_out(
-    session: Session, waiting: Mapping[str, Sequence[Held]], decisions: Mapping[str, Decision], *, at: datetime
+    session: Session, channel: str, waiting: Mapping[str, Held], decisions: Mapping[str, Decision], *, at: datetime
 ) -> None:
-    """Write what becomes of the pages: those that go or wait alike with one statement."""
-    alike: dict[tuple[bool, datetime], list[int]] = defaultdict(list)
+    """Write what becomes of the pages: of those that go or wait alike with one statement."""
+    alone: list[int] = []
+    held: dict[datetime, list[str]] = defaultdict(list)
     for recipient, decision in decisions.items():
-        ids = [page.id for page in waiting[recipient]]
         if decision.release is Release.BUNDLE:
-            _bundle(session, crud_notification.by_ids(session, ids), at=at)
+            _bundle(session, crud_notification.lock_held(session, channel, recipient), at=at)
+        elif decision.release is Release.ALONE:
+            alone.append(waiting[recipient].first_id)
         else:
-            alike[decision.release is Release.HOLD, decision.until] += ids
+            held[decision.until].append(recipient)
     session.flush()
-    for (is_held, until), ids in alike.items():
-        crud_notification.hold(session, ids, is_held=is_held, until=until)
+    crud_notification.let_go(session, alone, at=at)
+    for until, recipients in held.items():
+        crud_notification.hold(session, channel, recipients, until=until)
 
 
 def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
@@ -81,6 +82,8 @@ def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
 
 def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> None:
     """One message that names all the pages; each of them goes with it."""
+    if not pages:
+        return
     first = pages[0]
     bundle = Notification(
         user_id=first.user_id,

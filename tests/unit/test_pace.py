@@ -31,10 +31,10 @@ def test_several_first_pages_go_at_once_in_one_message() -> None:
     [
         (1, 1, 0, Release.HOLD, 2),  # a breath after the one before
         (2, 1, 1, Release.ALONE, 2),
-        (2, 2, 1, Release.HOLD, 26),  # more than one: together, when the oldest has waited 25 s
-        (24, 2, 20, Release.HOLD, 29),
-        (25, 2, 1, Release.BUNDLE, 25),  # nothing was heard for 25 s
-        (24, 9, 25, Release.BUNDLE, 24),
+        (2, 2, 1, Release.HOLD, 23),  # more than one: together, when the oldest has waited 22 s
+        (21, 2, 17, Release.HOLD, 26),
+        (22, 2, 1, Release.BUNDLE, 22),  # nothing was heard for 22 s
+        (21, 9, 22, Release.BUNDLE, 21),
     ],
 )
 def test_what_follows_the_first_page(
@@ -46,7 +46,7 @@ def test_what_follows_the_first_page(
 
 def test_without_a_token_even_a_single_page_waits_to_be_bundled() -> None:
     decision = after(3, Bucket(0.2, NOW, NOW), waiting=1, waited=1)
-    assert (decision.release, decision.until) == (Release.HOLD, NOW + timedelta(seconds=27))
+    assert (decision.release, decision.until) == (Release.HOLD, NOW + timedelta(seconds=24))
 
 
 @given(st.lists(st.floats(0, 60), min_size=500, max_size=600))
