@@ -18,7 +18,7 @@ from app.crud.crud_notification import Standing
 from app.models import Notification
 from app.services import outcome_service, pace_service, recording_service
 from app.services.ports import Delivery
-from app.services.recording_service import Attempt, log_fields
+from app.services.recording_service import Attempt, log_fields, outlast
 
 log = structlog.get_logger()
 
@@ -70,10 +70,10 @@ def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
     fields = log_fields(message)
     try:
         if (wait := _wait_seconds(delivery, message)) > 0:
-            give_back(delivery, message, wait_seconds=wait)
+            outlast(delivery, lambda: give_back(delivery, message, wait_seconds=wait))
             log.info("delivery_deferred", wait_seconds=round(wait, 1), **fields)
             return None
-        began_at = _moment_to_send(delivery, message)
+        began_at = outlast(delivery, lambda: _moment_to_send(delivery, message))
         if began_at is None:
             log.info("delivery_cancelled", **fields)
             return None

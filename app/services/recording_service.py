@@ -1,10 +1,10 @@
 """Records what came of messages that were sent, fenced by their leases, whether the database is there or not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from app.services.ports import Delivery
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 0.5
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Attempt:
 def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
     """Record what came of messages, together if nothing is wrong with any of them. Never raises."""
     try:
-        are_recorded = _record_in_time(delivery, attempts)
+        are_recorded = outlast(delivery, lambda: _record_together(delivery, attempts))
     except Exception:
         if len(attempts) > 1:
             for attempt in attempts:
@@ -58,22 +59,27 @@ def log_fields(message: Notification) -> dict[str, Any]:
     return {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
 
 
-def _record_in_time(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bool]:
-    """Record the outcomes; while the database is away, try again until the leases would have expired."""
+def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
+    """Do a job; while the database is away, again until the lease of a message would have expired."""
     deadline = time.monotonic() + delivery.lease.total_seconds()
     while True:
         try:
-            with delivery.database.transaction() as session:
-                at = now(session)
-                crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
-                entries = [_record(delivery, session, attempt, at=at) for attempt in attempts]
-                crud_timeline.insert_all(session, [entry for found in entries for entry in found or ()])
-                return [found is not None for found in entries]
+            return job()
         except Exception as error:
             if not is_unavailable(error) or time.monotonic() > deadline:
                 raise
-            log.warning("delivery_not_recorded_yet", notification_ids=[attempt.message.id for attempt in attempts])
+            log.warning("delivery_waits_for_database", reason=type(error).__name__)
             time.sleep(PAUSE_SECONDS)
+
+
+def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bool]:
+    """Record outcomes in one transaction. False: another worker has taken that message over."""
+    with delivery.database.transaction() as session:
+        at = now(session)
+        crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
+        entries = [_record(delivery, session, attempt, at=at) for attempt in attempts]
+        crud_timeline.insert_all(session, [entry for found in entries for entry in found or ()])
+        return [found is not None for found in entries]
 
 
 def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime) -> Sequence[Entry] | None:

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from threading import Event
 
+import structlog
+
 from app.models import Notification
 from app.services import delivery_service, pace_service, recording_service
 from app.services.ports import Delivery
 from app.services.recording_service import Attempt
 from app.worker.threads import DaemonThreads
+
+log = structlog.get_logger()
 
 LOOK_AGAIN_SECONDS = 0.2
 RECIPIENTS = 500
@@ -34,20 +38,26 @@ class Lane:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken."""
         if self._threads is None:
             return self._drain_inline()
-        taken = 0
         running: Running = {}
+        try:
+            return self._drain(self._threads, running)
+        finally:  # also when the database is away: what was sent is still to be recorded
+            self._finish(running)
+
+    def _drain(self, threads: DaemonThreads, running: Running) -> int:
+        taken = 0
         while not self._stopping.is_set():
             if len(running) <= self._width:
                 self._let_go()
                 claimed = delivery_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
-                running |= {self._threads.submit(delivery_service.try_once, self._delivery, m): m for m in claimed}
+                running |= {threads.submit(delivery_service.try_once, self._delivery, m): m for m in claimed}
                 taken += len(claimed)
             if not running:
                 break
             done, _ = wait(running, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
-            running = {future: message for future, message in running.items() if future not in done}
+            for future in done:
+                del running[future]
             self._record(done)
-        self._finish(running)
         return taken
 
     def close(self) -> None:
@@ -84,6 +94,12 @@ class Lane:
         """Give back what was not begun, wait for what was, and record it as it comes."""
         for future, message in running.items():
             if future.cancel():
-                delivery_service.give_back(self._delivery, message)
+                self._give_back(message)
         for future in as_completed([future for future in running if not future.cancelled()]):
             self._record([future])
+
+    def _give_back(self, message: Notification) -> None:
+        try:
+            delivery_service.give_back(self._delivery, message)
+        except Exception as error:  # noqa: BLE001 - it is sent again after its lease
+            log.warning("delivery_not_given_back", notification_id=message.id, reason=type(error).__name__)

@@ -39,6 +39,7 @@ def test_row_6_a_database_that_is_restarted_in_mid_storm_costs_no_page(
     figures.add("6 restarted database", restarts=restarts, resumed_s=max(resumed), duplicates=sum(doubled.values()))
     assert all(worker.is_alive() for worker in rig.workers)
     assert max(resumed) <= RESUMES_WITHIN_SECONDS
+    assert sum(doubled.values()) <= restarts
     assert oracle.lost(rig.store) == oracle.repeated(rig.store) == 0
     assert oracle.falsely_sent(rig.store, rig.provider) == oracle.strangers(rig.store, rig.provider) == 0
 
