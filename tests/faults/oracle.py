@@ -17,7 +17,11 @@ FELL_BACK = """
 """
 PAGES = "n.kind IN ('page', 'manual_page')"
 UNANSWERED = "EXISTS (SELECT FROM incidents i WHERE i.id = n.incident_id AND i.status = 'open' AND i.cycle = n.cycle)"
-UNFINISHED = f"SELECT count(*) FROM notifications n WHERE NOT {REACHED} AND n.status NOT IN ('dead', 'cancelled')"
+# What is dead is finished once somebody has looked after it.
+UNFINISHED = f"""
+    SELECT count(*) FROM notifications n
+    WHERE NOT {REACHED} AND (n.status NOT IN ('dead', 'cancelled') OR n.fallback_at IS NOT NULL)
+"""
 LOST = f"""
     SELECT count(*) FROM notifications n
     WHERE {PAGES} AND NOT {REACHED} AND NOT {FELL_BACK} AND ({UNANSWERED} OR n.ended_at IS NULL)

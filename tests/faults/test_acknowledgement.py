@@ -41,6 +41,7 @@ def test_row_4_no_step_is_planned_after_an_acknowledgement(
     people = add_people(rig.store, rig.provider, number)
     rig.start_ready(2)
     incidents = add_incidents(rig.store, add_policy(rig.store, steps(*[0] * STAGES)), number, people)
+    rig.wait_for("SELECT count(*) > 0 FROM escalation_events", True, seconds=60)
     began = time.monotonic()
     # From the end: the workers come from the other, and they meet.
     _acknowledge(rig, incidents[::-1])
