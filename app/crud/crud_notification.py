@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
 from app.crud.crud_incident import crud_incident
-from app.models import Incident, Notification, NotificationAttempt, NotificationPace, User
+from app.models import Incident, Notification, NotificationAttempt, User
 
 WITH_ATTEMPTS = (
     selectinload(Notification.attempts),
@@ -271,36 +270,5 @@ class CRUDNotification(CRUDBase[Notification]):
         return affected(result) == 1
 
 
-class CRUDPace(CRUDBase[NotificationPace]):
-    def lock(
-        self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime
-    ) -> dict[str, NotificationPace]:
-        """The paces of recipients, made if there are none, locked in one order."""
-        new = [
-            {"recipient": recipient, "channel": channel, "tokens": tokens, "refilled_at": at}
-            for recipient in sorted(recipients)
-        ]
-        session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
-        rows = session.scalars(
-            select(NotificationPace)
-            .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
-            .order_by(NotificationPace.recipient)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        return {row.recipient: row for row in rows}
-
-    def save(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """Write whole rows, which the caller has locked, with one statement."""
-        new = insert(NotificationPace)
-        changed = {name: new.excluded[name] for name in ("tokens", "refilled_at", "last_sent_at")}
-        session.execute(new.on_conflict_do_update(index_elements=["recipient", "channel"], set_=changed), rows)
-
-    def forget(self, session: Session, *, before: datetime) -> int:
-        """Forget the paces of whom nothing was sent to lately: they are full again."""
-        return affected(session.execute(delete(NotificationPace).where(NotificationPace.refilled_at < before)))
-
-
-crud_pace = CRUDPace(NotificationPace)
 crud_notification = CRUDNotification(Notification)
 crud_attempt = CRUDBase(NotificationAttempt)
