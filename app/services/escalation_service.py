@@ -28,17 +28,28 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
 
 
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
-    """After a change of what conditions ask: begin what matches only now, end what matches no longer."""
-    if incident.status is not IncidentStatus.OPEN:
-        return
-    assigned = crud_assignment.incidents_with_any(session, [incident.id])
-    facts = facts_of(incident, assigned)
-    policies = _policies(session)
-    matching = {p.policy_id: p for p in policies if escalation.matches(p.conditions, facts)}
+    """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now."""
+    matching = _matching(session, incident)
+    ids = {policy.policy_id for policy in matching}
     for row in incident.escalations:
-        if row.policy_id not in matching:
+        if row.policy_id not in ids:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
-    for policy in matching.values():
+    if incident.status is IncidentStatus.OPEN:
+        _begin_new(session, incident, matching, now=now)
+
+
+def begin_matching(session: Session, incident: Incident, *, now: datetime) -> None:
+    """Begin what matches and has not begun in this cycle, whatever the incident's status."""
+    _begin_new(session, incident, _matching(session, incident), now=now)
+
+
+def _matching(session: Session, incident: Incident) -> Sequence[ActivePolicy]:
+    facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
+    return [policy for policy in _policies(session) if escalation.matches(policy.conditions, facts)]
+
+
+def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePolicy], *, now: datetime) -> None:
+    for policy in policies:
         if not _has_begun(incident, policy):
             begin(session, incident, policy, now=now)
 

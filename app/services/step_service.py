@@ -61,7 +61,7 @@ def seconds_to_next(session: Session, *, within: float) -> float | None:
 
 
 def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
-    """Fire the next step of every matching policy at once; page the admins if none matches.
+    """Fire the next step of every policy that matches, or did when its escalation began; else page the admins.
 
     A resolved incident does not change, a snoozed one opens, an acknowledged one stays so. A second call within 10 s
     changes nothing. Raises NotFound, PermissionDenied.
@@ -84,8 +84,8 @@ def escalate_locked(
     description = f"Escalated by hand{because}."
     record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
     log.info("incident_escalated_manually", incident_id=incident.id)
-    _make_matching_escalations(session, incident, at=at)
-    rows = [e for e in crud_escalation.of_incident(session, incident.id) if e.state is not EscalationState.ENDED]
+    _begin_matching(session, incident, at=at)
+    rows = [row for row in crud_escalation.of_incident(session, incident.id) if _goes_on(row, incident)]
     for row in rows:
         _fire_manually(session, incident, row, paging, at=at)
     if not rows:
@@ -104,20 +104,24 @@ def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, 
         _fire(session, incident, row, paging, at=at)
 
 
-def _make_matching_escalations(session: Session, incident: Incident, *, at: datetime) -> None:
+def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
     """Give every matching policy a row that a step can be fired from. A snoozed incident opens."""
     if incident.status is IncidentStatus.SNOOZED:
         incident_service.end_snooze(session, incident, at=at)
         incident_service.start_new_cycle(session, [incident], at=at)
-    escalation_service.rematch(session, incident, now=at)
+    escalation_service.begin_matching(session, incident, now=at)
     session.flush()
 
 
+def _goes_on(row: Escalation, incident: Incident) -> bool:
+    """True if it has begun in this cycle, and its policy has neither been switched off nor ceased to match."""
+    return row.cycle == incident.cycle and row.state is not EscalationState.ENDED
+
+
 def _fire_manually(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
-    was_running = row.state is EscalationState.RUNNING
-    if row.state is EscalationState.FINISHED or row.cycle != incident.cycle:
+    if row.state is EscalationState.FINISHED:
         escalation_service.restart(session, incident, row, now=at)
-    elif not was_running:
+    elif row.state is EscalationState.STOPPED:
         row.state, row.next_run_at = EscalationState.RUNNING, at
     _fire(session, incident, row, paging, at=at, kind=NotificationKind.MANUAL_PAGE)
     if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:

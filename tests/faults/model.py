@@ -124,7 +124,7 @@ class Model:
             self._rematch(incident)
 
     def escalate_now(self, incident: Incident) -> None:
-        """Every matching policy fires its next step; the admins are paged if none matches."""
+        """Every policy that matches, or did when it began, fires its next step; the admins are paged if none does."""
         if incident.status == RESOLVED:
             return
         if incident.escalated_at is not None and self.now < incident.escalated_at + MANUAL_PAUSE_SECONDS:
@@ -133,8 +133,8 @@ class Model:
         if incident.status == SNOOZED:
             incident.status, incident.snoozed_until = OPEN, None
             self._new_cycle(incident)
-        self._rematch(incident)
-        fired = [n for n, row in sorted(incident.escalations.items()) if row.state != ENDED]
+        self._begin_matching(incident)
+        fired = [number for number in sorted(incident.escalations) if self._has_begun(incident, number)]
         for number in fired:
             self._fire_manually(incident, number)
         if not fired:
@@ -211,13 +211,15 @@ class Model:
             self._start(incident, number, self.policies[number].current)
 
     def _rematch(self, incident: Incident) -> None:
-        if incident.status != OPEN:
-            return
         matching = self._matching(incident)
         for number, row in incident.escalations.items():
             if number not in matching:
                 row.state, row.due = ENDED, None
-        for number in matching:
+        if incident.status == OPEN:
+            self._begin_matching(incident)
+
+    def _begin_matching(self, incident: Incident) -> None:
+        for number in self._matching(incident):
             if not self._has_begun(incident, number):
                 self._start(incident, number, self.policies[number].current)
 
@@ -243,7 +245,7 @@ class Model:
 
     def _fire_manually(self, incident: Incident, number: int) -> None:
         row = incident.escalations[number]
-        if row.state == FINISHED or row.cycle != incident.cycle:
+        if row.state == FINISHED:
             self._start(incident, number, row.version)
         self._fire(incident, number, kind="manual_page")
         if incident.status != OPEN:

@@ -138,3 +138,39 @@ def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_h
     tick()
     assert events(client, incident, admin) == []
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+
+
+def test_escalating_an_acknowledged_incident_fires_a_policy_that_has_come_since(
+    client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener
+) -> None:
+    incident = open_incident()
+    act(client, incident, "acknowledge", user)
+    add_policy(steps=steps(10, target="creator"))
+    assert act(client, incident, "escalate", user)["status"] == "acknowledged"
+    [event] = events(client, incident, admin)
+    assert event["metadata"]["notified"] == [{"recipient": f"user:{user.id}", "channel": "email"}]
+
+
+def test_escalating_an_acknowledged_incident_fires_no_policy_that_has_ceased_to_match(
+    client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    add_policy(steps=steps(10, target="creator"), conditions={"severity": "low"})
+    incident = open_incident(severity="low")
+    act(client, incident, "acknowledge", user)
+    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=user.headers)
+    act(client, incident, "escalate", user)
+    tick()
+    assert events(client, incident, admin) == []
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+
+
+def test_escalating_by_hand_goes_on_with_a_policy_for_what_nobody_was_assigned_to(
+    client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick
+) -> None:
+    add_policy(steps=steps(0, 15), conditions={"assigned": False})
+    incident = open_incident()
+    tick()
+    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": user.id}, headers=user.headers)
+    act(client, incident, "escalate", user)
+    assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
