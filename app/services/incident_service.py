@@ -127,10 +127,10 @@ def move(
         )
     if step.is_no_op:
         return incident
-    if because and step.to is IncidentStatus.OPEN:
-        count_policy_cycle(session, incident, at=at)
-    elif not because:
+    if by is not None or not because:
         incident.policy_cycles = 0
+    elif step.to is IncidentStatus.OPEN:
+        count_policy_cycle(session, incident, at=at)
     came_from = incident.status
     if came_from is IncidentStatus.RESOLVED:
         _unresolve(session, incident, at=at)

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.core.security import PageLink, PageLinks
-from tests.conftest import Outbox, Person
+from tests.conftest import Clock, Outbox, Person
 from tests.page_links import ACTIONS, Linker, Reader, buttons, page, press
-from tests.scenario import Opener, Tick, act, timeline
+from tests.scenario import Opener, Tick, act, events, timeline
 
 
 @pytest.fixture
@@ -190,3 +190,20 @@ def test_a_resolved_incident_is_shown_and_refuses_to_be_moved(
     for action in ("acknowledge", "snooze"):
         assert f'href="..{link[2:]}"' in page(press(client, link, action), 409)
     assert read(incident)["status"] == "resolved"
+
+
+def test_what_a_person_does_by_the_link_begins_the_count_of_policy_cycles_anew(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, link_of: Linker, tick: Tick,
+    clock: Clock,
+) -> None:  # fmt: skip
+    back_and_forth = [{"type": "change_status", "status": status} for status in ("acknowledged", "open")]
+    add_policy(steps=[{"delay_minutes": 0, "actions": back_and_forth}])
+    incident = open_incident()
+    for _ in range(10):
+        tick()
+    stopped_after = len(events(client, incident, admin))
+    press(client, link_of(incident, admin), "snooze")
+    clock.advance(hours=1)
+    for _ in range(10):
+        tick()
+    assert len(events(client, incident, admin)) == 2 * stopped_after == 12
