@@ -82,6 +82,16 @@ class NotificationKind(StrEnum):
     NOTICE = "notice"  # about a person's own settings
     WEBHOOK_ACTION = "webhook_action"  # an action of a policy's step
 
+    @property
+    def is_page(self) -> bool:
+        """True if it says that an incident needs somebody."""
+        return self in (NotificationKind.PAGE, NotificationKind.MANUAL_PAGE)
+
+    @property
+    def is_secret(self) -> bool:
+        """True if whoever reads it could pass for its recipient."""
+        return self in (NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION)
+
 
 class MessageEvent(StrEnum):
     """What a message template is for."""

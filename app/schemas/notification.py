@@ -13,7 +13,6 @@ from app.schemas.types import ChannelName, Flag, Storable, Time
 
 MAX_POSITION = 100
 MAX_SEVERITIES = 20
-SECRET_KINDS = {NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION}
 HOURS_EXAMPLE: dict[str, JsonValue] = {"from": "22:00", "until": "07:00", "time_zone": "Europe/Berlin"}
 
 _known_zones = cache(available_timezones)
@@ -177,6 +176,6 @@ class NotificationRead(Read):
     @model_validator(mode="after")
     def _keep_secrets(self) -> Self:
         """Whoever could read a code here would not have to have the address."""
-        if self.kind in SECRET_KINDS:
+        if self.kind.is_secret:
             self.subject = ""
         return self

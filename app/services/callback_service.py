@@ -14,7 +14,6 @@ from app.core.vocabulary import DeliveryStatus, TimelineEventType
 from app.crud import crud_notification
 from app.crud.base import now, wake
 from app.models import Notification
-from app.services.outcome_service import PAGES, SECRET_KINDS
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -69,14 +68,14 @@ def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
 
 def _failed(message: Notification, report: DeliveryReport, at: datetime) -> dict[str, Any]:
     """Final, also for a worker that still waits for the provider's answer: without its lease it writes nothing."""
-    fallback_at = at if message.kind in PAGES else None
+    fallback_at = at if message.kind.is_page else None
     times = {"ended_at": at, "fallback_at": fallback_at}
     return {"status": DeliveryStatus.DEAD, "is_held": False, "last_error": report.error, **UNLEASED, **times}
 
 
 def _apply(message: Notification, values: dict[str, Any]) -> None:
     """A text that is a secret is kept no longer than it is needed."""
-    if message.kind in SECRET_KINDS and "status" in values:
+    if message.kind.is_secret and "status" in values:
         values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
     for name, value in values.items():
         setattr(message, name, value)
@@ -90,7 +89,7 @@ def _tell_timelines(
     if report.has_arrived:
         event_type, verb = TimelineEventType.NOTIFICATION_DELIVERED, "was delivered to"
     for page in messages:
-        if page.incident_id is not None and page.kind in PAGES:
+        if page.incident_id is not None and page.kind.is_page:
             description = f"A page {verb} {page.recipient} by {page.channel}."
             record(
                 session,

@@ -22,7 +22,6 @@ from app.services.recording_service import Attempt, log_fields, outlast
 
 log = structlog.get_logger()
 
-PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 DEACTIVATED = "The recipient's account was deactivated."
 TOO_MANY_REQUESTS = 429
 WHOLE_ENOUGH = 0.9  # of a lease
@@ -130,7 +129,7 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
         return at
     values: dict[str, Any] = {"status": DeliveryStatus.CANCELLED, "ended_at": at, "fallback_at": None}
     if is_wanted:
-        values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind in PAGES else None}
+        values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind.is_page else None}
     outcome_service.end(session, message, values)
     return None
 

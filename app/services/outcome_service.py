@@ -13,9 +13,7 @@ from app.models import Notification
 from app.services.actions.webhook import tell_webhook_answer
 
 ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
-SECRET_KINDS = {NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION}
 Entry = dict[str, Any]  # the attributes of a TimelineEvent
-PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 
 
 def settle(
@@ -46,7 +44,7 @@ def settle(
 
 def end(session: Session, message: Notification, values: dict[str, Any]) -> bool:
     """End the lease. A text that is a secret is kept no longer than it is needed."""
-    if message.kind in SECRET_KINDS and values["status"] in ENDED:
+    if message.kind.is_secret and values["status"] in ENDED:
         values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
     if message.lease_token is None:
         raise ValueError(f"notification {message.id} was not claimed")
@@ -58,7 +56,7 @@ def _times(message: Notification, status: DeliveryStatus, at: datetime) -> dict[
     times: dict[str, Any] = {"ended_at": at if status in ENDED else None}
     if status is DeliveryStatus.ACCEPTED:
         times |= {"accepted_at": at, "fallback_at": None}
-    elif status is DeliveryStatus.DEAD and message.kind in PAGES:
+    elif status is DeliveryStatus.DEAD and message.kind.is_page:
         times["fallback_at"] = at
     return times
 
@@ -93,5 +91,5 @@ def _entries(
             "created_at": at,
         }
         for page in pages
-        if page.incident_id is not None and page.kind in PAGES
+        if page.incident_id is not None and page.kind.is_page
     ]

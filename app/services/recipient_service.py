@@ -37,6 +37,11 @@ def admins(session: Session, paging: Paging) -> list[Person]:
     return people(session, crud_user.active_admins(session), paging, None)
 
 
+def involved(session: Session, incident: Incident) -> list[User]:
+    """Who is active and created the incident or works on it."""
+    return [*_creator(session, incident), *_assignees(session, incident)]
+
+
 def people(session: Session, users: Sequence[User], paging: Paging, occasion: Occasion | None) -> list[Person]:
     """Users with their choices of channels for an ordinary page; without an occasion nothing is quiet."""
     chosen: dict[int, dict[str, NotificationPreference]] = defaultdict(dict)

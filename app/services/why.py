@@ -160,6 +160,11 @@ def of_admin() -> Reason:
     return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
 
 
+def of_unnamed() -> Reason:
+    """Somebody who works on the incident, or asks, and whom no policy names."""
+    return Reason("not_named", "No active policy pages this person about this incident.")
+
+
 def clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 

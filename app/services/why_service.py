@@ -8,7 +8,7 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import DeliveryStatus, EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.core.vocabulary import DeliveryStatus, EscalationState, IncidentStatus, TimelineEventType
 from app.crud import (
     crud_assignment,
     crud_escalation,
@@ -32,7 +32,6 @@ from app.services.preview_service import people_of
 from app.services.quiet import Occasion
 from app.services.why import Place, Reason, Sent, Stop
 
-PAGES = {NotificationKind.PAGE, NotificationKind.MANUAL_PAGE}
 MAX_MISMATCHES = 50  # policies whose people are looked up though they do not match
 BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
 ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
@@ -68,8 +67,8 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
     apart = ((p, c) for p, c in policies if not _holds(c) and p.policy_id not in begun)
     for policy, conditions in islice(apart, MAX_MISMATCHES):
         _add_mismatch(case, policy, conditions)
-    for admin in crud_user.active_admins(session):
-        case.found[f"user:{admin.id}"] = case.found[f"user:{admin.id}"] or [why.of_admin()]
+    _add_unless_found(case, crud_user.active_admins(session), why.of_admin())
+    _add_unless_found(case, [*recipient_service.involved(session, incident), user], why.of_unnamed())
     standing = {row.policy_id: row for row in escalations}
     return IncidentWhy(
         incident_id=incident_id,
@@ -100,7 +99,7 @@ def _matched(session: Session, incident: Incident) -> list[tuple[ActivePolicy, t
 def _add_pages(case: Case, events: Sequence[EscalationEvent]) -> None:
     planned = {e.id: {(n["recipient"], n["channel"]) for n in e.metadata_.get("notified", ())} for e in events}
     rows = crud_notification.of_incident_cycle(case.session, case.incident.id, case.incident.cycle)
-    pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind in PAGES}
+    pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind.is_page}
     for row in pages.values():
         before = pages.get(row.fallback_of or 0)
         is_own = before is not None and before.recipient == row.recipient
@@ -187,6 +186,11 @@ def _add_mismatch(case: Case, policy: ActivePolicy, conditions: Sequence[Conditi
     actions = [action for step in policy.steps for action in step.get("actions", ())]
     for key in {person.key: None for person, _ in _targets(case, actions, None)}:
         case.found[key].append(reason)
+
+
+def _add_unless_found(case: Case, users: Sequence[User], reason: Reason) -> None:
+    for user in users:
+        case.found[f"user:{user.id}"] = case.found[f"user:{user.id}"] or [reason]
 
 
 def _targets(

@@ -159,7 +159,7 @@ def test_a_page_by_hand_is_explained_like_any_other(story: Story) -> None:
     assert codes(story.reasons()) == ["accepted"]
 
 
-def test_people_are_named_and_addresses_without_an_account_are_hidden(story: Story) -> None:
+def test_people_are_named_and_addresses_without_an_account_are_hidden(story: Story, user: Person) -> None:
     story.begin(0, target=[story.on_call.id, "stranger@example.com"])
     found = explained(story.client, story.incident, story.admin)
     named = {person["recipient"]: (person["user_id"], person["name"]) for person in found["people"]}
@@ -167,6 +167,7 @@ def test_people_are_named_and_addresses_without_an_account_are_hidden(story: Sto
         f"user:{story.on_call.id}": (story.on_call.id, "On Call"),
         "email:s***@example.com": (None, None),
         f"user:{story.admin.id}": (story.admin.id, "a***@example.com"),
+        f"user:{user.id}": (user.id, "u***@example.com"),
     }
     assert "stranger@" not in str(found)
 

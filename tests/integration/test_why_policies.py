@@ -1,5 +1,6 @@
 """Why a step or a policy pages nobody, and why administrators were paged: one reason for each."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -151,6 +152,20 @@ def test_an_administrator_whom_nothing_concerns(story: Story) -> None:
     assert (reason["code"], reason["notification_id"]) == ("last_resort", None)
 
 
+def test_whoever_asks_or_works_on_it_is_told_that_no_policy_names_them(
+    story: Story, user: Person, sign_up: Callable[..., Person]
+) -> None:
+    story.begin(0)
+    colleague, stranger = sign_up("colleague@example.com"), sign_up("stranger@example.com")
+    body = {"user_id": colleague.id}
+    story.client.post(f"/v1/incidents/{story.incident['id']}/assign", json=body, headers=user.headers)
+    sentence = "No active policy pages this person about this incident."
+    for person in (user, colleague):
+        [reason] = story.reasons(person)
+        assert (reason["code"], reason["sentence"]) == ("not_named", sentence)
+    assert story.reasons(stranger) == []
+
+
 def test_an_administrator_who_was_paged_because_a_policy_reached_nobody(story: Story) -> None:
     story.begin(0, target="assignees")
     paged, because = story.reasons(story.admin)
@@ -191,8 +206,11 @@ def test_when_nobody_can_be_reached_it_says_why_for_each_administrator(story: St
     assert found[0]["sentence"].startswith("Nobody was reached, so the administrators were to be paged at 20")
 
 
-def test_an_incident_without_policies_concerns_the_administrators_at_most(story: Story, open_incident: Opener) -> None:
+def test_an_incident_without_policies_concerns_its_creator_and_the_administrators_at_most(
+    story: Story, user: Person, open_incident: Opener
+) -> None:
     story.incident = open_incident()
     found = explained(story.client, story.incident, story.admin)
     assert (found["incident_id"], found["cycle"], found["policies"]) == (story.incident["id"], 1, [])
-    assert [person["recipient"] for person in found["people"]] == [f"user:{story.admin.id}"]
+    told = [(person["recipient"], codes(person["reasons"])) for person in found["people"]]
+    assert told == [(f"user:{story.admin.id}", ["last_resort"]), (f"user:{user.id}", ["not_named"])]
