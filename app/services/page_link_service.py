@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import InvalidInput, PermissionDenied
+from app.core.errors import InvalidInput, InvalidTransition, PermissionDenied
 from app.core.security import PageLink
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_timeline, crud_user
 from app.crud.base import Page, now
 from app.models import Incident, TimelineEvent, User
-from app.services import incident_service, step_service
+from app.services import incident_service, manual_escalation_service
 from app.services.incident import Move
 from app.services.ports import Paging
 
@@ -96,10 +96,12 @@ def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> Non
 
 
 def escalate(session: Session, token: str, paging: Paging) -> None:
-    """Page the next step now: whoever was paged may pass it on. Raises what `view` raises."""
+    """Page the next step now: whoever was paged may pass it on. Raises InvalidTransition, and what `view` raises."""
     link, person = _read(session, token, paging)
     incident = incident_service.locked(session, link.incident_id)
-    step_service.escalate_locked(session, incident, paging, by=person, because=BY_LINK)
+    if incident.status is IncidentStatus.RESOLVED:
+        raise InvalidTransition("The incident is resolved: nobody is paged.")
+    manual_escalation_service.escalate_locked(session, incident, paging, by=person, because=BY_LINK)
 
 
 def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User | None]:

@@ -1,21 +1,20 @@
-"""Fires the steps of escalations: those that are due, and those that somebody asks for now."""
+"""Fires the steps of escalations."""
 
+import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
-from app.crud import crud_escalation, crud_event, crud_incident
+from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
 from app.crud.base import now
-from app.models import Escalation, EscalationEvent, Incident, User
+from app.models import Escalation, EscalationEvent, Incident
 from app.services import (
     action_service,
-    collaboration_service,
     escalation,
     escalation_service,
-    incident_service,
     notification_service,
     recipient_service,
 )
@@ -26,7 +25,8 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
-MANUAL_PAUSE = timedelta(seconds=10)
+LONGEST_BATCH_SECONDS = 0.5  # what an acknowledgement may have to wait for
+LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident somebody holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,59 +39,30 @@ class Fired:
 
 
 def run_due(session: Session, paging: Paging, *, limit: int) -> int:
-    """Fire a batch of due steps. Returns how many were taken; one that fails is put aside and holds up no other."""
-    at = now(session)
+    """Fire a batch of due steps. Returns how many were taken; one that fails is put aside and holds up no other.
+
+    A batch that takes long ends early: its incidents are locked until then.
+    """
+    at, began = now(session), time.monotonic()
     due = crud_escalation.claim_due(session, at=at, limit=limit)
-    for row, incident in due:
+    for taken, (row, incident) in enumerate(due, start=1):
         # A failure undoes the row's own savepoint, and with it what the session knew: keep what names it.
         row_id, incident_id = row.id, row.incident_id
         try:
             with session.begin_nested():
                 _run(session, incident, row, paging, at=at)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
-            _quarantine(session, row_id, incident_id, error, at=at)
+            quarantine(session, row_id, incident_id, error, at=at)
+        if time.monotonic() - began > LONGEST_BATCH_SECONDS:
+            return taken
     return len(due)
 
 
 def seconds_to_next(session: Session, *, within: float) -> float | None:
-    """In how many seconds the next step is due, if it is within so many."""
+    """In how many seconds to look again because a step is due then, if it is within so many."""
     due_at = crud_escalation.next_due(session)
     seconds = (due_at - now(session)).total_seconds() if due_at else within
-    return max(seconds, 0.0) if seconds < within else None
-
-
-def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
-    """Fire the next step of every policy that matches, or did when its escalation began; else page the admins.
-
-    A resolved incident does not change, a snoozed one opens, an acknowledged one stays so. A second call within 10 s
-    changes nothing. Raises NotFound, PermissionDenied.
-    """
-    incident = incident_service.locked(session, incident_id)
-    collaboration_service.require_responder(session, incident, by)
-    return escalate_locked(session, incident, paging, by=by)
-
-
-def escalate_locked(
-    session: Session, incident: Incident, paging: Paging, *, by: User | None, because: str = ""
-) -> Incident:
-    """As `escalate_now`, for whom the caller has allowed it."""
-    at = now(session)
-    if incident.status is IncidentStatus.RESOLVED:
-        return incident
-    if incident.escalated_at is not None and at < incident.escalated_at + MANUAL_PAUSE:
-        return incident
-    incident.escalated_at = at
-    description = f"Escalated by hand{because}."
-    record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
-    log.info("incident_escalated_manually", incident_id=incident.id)
-    _begin_matching(session, incident, at=at)
-    rows = [row for row in crud_escalation.of_incident(session, incident.id) if _goes_on(row, incident)]
-    for row in rows:
-        _fire_manually(session, incident, row, paging, at=at)
-    if not rows:
-        _page_admins(session, incident, paging, at=at, event=None, kind=NotificationKind.MANUAL_PAGE)
-    session.flush()
-    return incident
+    return max(seconds, LOOK_AGAIN_SECONDS) if seconds < within else None
 
 
 def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
@@ -101,34 +72,10 @@ def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, 
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
     else:
-        _fire(session, incident, row, paging, at=at)
+        fire(session, incident, row, paging, at=at)
 
 
-def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Give every matching policy a row that a step can be fired from. A snoozed incident opens."""
-    if incident.status is IncidentStatus.SNOOZED:
-        incident_service.end_snooze(session, incident, at=at)
-        incident_service.start_new_cycle(session, [incident], at=at)
-    escalation_service.begin_matching(session, incident, now=at)
-    session.flush()
-
-
-def _goes_on(row: Escalation, incident: Incident) -> bool:
-    """True if it has begun in this cycle, and its policy has neither been switched off nor ceased to match."""
-    return row.cycle == incident.cycle and row.state is not EscalationState.ENDED
-
-
-def _fire_manually(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
-    if row.state is EscalationState.FINISHED:
-        escalation_service.restart(session, incident, row, now=at)
-    elif row.state is EscalationState.STOPPED:
-        row.state, row.next_run_at = EscalationState.RUNNING, at
-    _fire(session, incident, row, paging, at=at, kind=NotificationKind.MANUAL_PAGE)
-    if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
-        row.state, row.next_run_at = EscalationState.STOPPED, None
-
-
-def _fire(
+def fire(
     session: Session,
     incident: Incident,
     row: Escalation,
@@ -139,11 +86,11 @@ def _fire(
 ) -> None:
     """Perform the row's step, keep its event, and set what follows; a cycle that the step itself began follows it."""
     status_before, fired = incident.status, Fired(row.cycle, row.loop, row.step)
-    steps = row.version.steps
-    context = Context(session, incident, row, paging, at, is_manual=kind is NotificationKind.MANUAL_PAGE)
-    result = action_service.perform(context, steps[row.step]["actions"])
+    is_manual = kind is NotificationKind.MANUAL_PAGE
+    context = Context(session, incident, row, paging, at, is_manual=is_manual)
+    result = action_service.perform(context, row.version.steps[row.step]["actions"])
     event = crud_event.add(session, _event(row, fired, result, at=at))
-    has_changed_status = incident.status is not status_before
+    is_exempt = is_manual or incident.status is not status_before
     notification_service.enqueue(
         session,
         incident,
@@ -151,18 +98,17 @@ def _fire(
         at=at,
         event_id=event.id,
         kind=kind,
-        is_exempt=kind is NotificationKind.MANUAL_PAGE or has_changed_status,
+        is_exempt=is_exempt,
     )
     notification_service.enqueue_calls(
         session, incident, result.calls, at=at, event_id=event.id, policy_id=row.policy_id
     )
     _record_step(session, incident, row, fired, result, at=at)
     row.attempts, row.quarantined_at, row.last_error = 0, None, None
-    if (row.cycle, row.loop) != (fired.cycle, fired.loop):
-        return
-    row.has_reached = row.has_reached or bool(result.has_reached)
-    _reschedule(session, incident, row, result, paging, event, at=at)
-    session.flush()
+    if (row.cycle, row.loop) == (fired.cycle, fired.loop) and row.state is not EscalationState.ENDED:
+        row.has_reached = row.has_reached or bool(result.has_reached)
+        _reschedule(session, incident, row, result, paging, event, at=at, kind=kind)
+        session.flush()
 
 
 def _event(row: Escalation, fired: Fired, result: StepResult, *, at: datetime) -> EscalationEvent:
@@ -205,18 +151,18 @@ def _reschedule(
     event: EscalationEvent,
     *,
     at: datetime,
+    kind: NotificationKind,
 ) -> None:
-    if row.state is not EscalationState.RUNNING:  # the step itself acknowledged or resolved the incident
-        return
+    """Set what follows. If the step itself acknowledged or resolved the incident, nothing is due, and nobody missed."""
     position = Position(row.loop, row.step, row.repeats_left)
     delays = escalation.delays_of(row.version.steps)
     decision = escalation.evaluate(delays, position, at, has_reached=result.has_reached is not False)
     row.unreachable_since = None if row.has_reached else row.unreachable_since
-    if decision.ends_loop and not row.has_reached:
-        if _page_admins(session, incident, paging, at=at, event=event, kind=NotificationKind.PAGE):
+    if decision.ends_loop and not row.has_reached and row.state is EscalationState.RUNNING:
+        if page_admins(session, incident, paging, at=at, event=event, kind=kind):
             row.unreachable_since = None
         else:
-            _say_unreachable(session, incident, at=at)
+            say_unreachable(session, incident, at=at)
             row.unreachable_since = row.unreachable_since or at
             decision = escalation.retry_unreachable(position, at)
     _settle(row, decision)
@@ -224,7 +170,9 @@ def _reschedule(
 
 def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
     """No page of a finished escalation arrived anywhere: say so, and fire its last step again in a while."""
-    _say_unreachable(session, incident, at=at)
+    say_unreachable(session, incident, at=at)
+    if incident.status is not IncidentStatus.OPEN:
+        return
     for row in crud_escalation.of_incident(session, incident.id):
         row.unreachable_since = row.unreachable_since or at
         if row.state is EscalationState.FINISHED and row.cycle == incident.cycle:
@@ -232,7 +180,8 @@ def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> 
             _settle(row, escalation.retry_unreachable(Position(row.loop, row.step, 0), at))
 
 
-def _say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Alarm: an incident has come to nobody."""
     description = "Nobody could be paged, not even an administrator."
     record(session, incident.id, TimelineEventType.NOBODY_REACHABLE, description, at=at)
     log.error("nobody_reachable", incident_id=incident.id)
@@ -249,10 +198,10 @@ def _settle(row: Escalation, decision: Decision) -> None:
         decision.position.step,
         decision.position.repeats_left,
     )
-    row.next_run_at = decision.due_at
+    row.next_run_at = decision.due_at if row.state is EscalationState.RUNNING else None
 
 
-def _page_admins(
+def page_admins(
     session: Session,
     incident: Incident,
     paging: Paging,
@@ -261,6 +210,7 @@ def _page_admins(
     event: EscalationEvent | None,
     kind: NotificationKind,
 ) -> bool:
+    """Page every administrator. False if none can be reached."""
     note = "You are paged as an administrator: no policy reaches anybody else for this incident."
     planned = notification_service.plan(
         session, incident, recipient_service.admins(session, paging), paging, at=at, named=None, note=note
@@ -271,7 +221,7 @@ def _page_admins(
     return bool(planned.pages)
 
 
-def _quarantine(session: Session, row_id: int, incident_id: int, error: Exception, *, at: datetime) -> None:
+def quarantine(session: Session, row_id: int, incident_id: int, error: Exception, *, at: datetime) -> None:
     """Put a failing escalation aside, to be tried again later and later."""
     log.error("escalation_quarantined", incident_id=incident_id, escalation_id=row_id, exc_info=error)
     row = crud_escalation.get(session, row_id)
@@ -282,9 +232,11 @@ def _quarantine(session: Session, row_id: int, incident_id: int, error: Exceptio
     row.attempts += 1
     row.quarantined_at = row.quarantined_at or at
     row.last_error = f"{type(error).__name__}: {error}"[:2000]
-    row.next_run_at = escalation.quarantine_until(row.attempts, at)
+    if row.state is EscalationState.RUNNING:
+        row.next_run_at = escalation.quarantine_until(row.attempts, at)
     if is_new:
-        description = f"Escalation by policy {row.policy_id} failed and is tried again later."
+        name = crud_policy.name(session, row.policy_id)
+        description = f"Escalation by policy “{name}” failed and is tried again later."
         record(
             session, incident.id, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id
         )

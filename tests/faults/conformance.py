@@ -15,7 +15,7 @@ from app.crud import crud_user
 from app.db.session import Database
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
-from app.services import alert_service, incident_service, policy_service, step_service
+from app.services import alert_service, incident_service, manual_escalation_service, policy_service, step_service
 from app.services.alert import AlertSignal
 from app.services.ports import Paging
 from app.utils.service_locator import build_services
@@ -166,7 +166,8 @@ class Pair:
         self._say(f"escalate {number} now")
         self.model.escalate_now(self.model.incidents[number])
         id_ = self._incident_ids[number]
-        self._do(lambda session: step_service.escalate_now(session, id_, self._paging, by=self._admin(session)))
+        by = self._admin
+        self._do(lambda s: manual_escalation_service.escalate_now(s, id_, self._paging, by=by(s)))
 
     def add_policy(self) -> None:
         if len(self._policy_ids) >= MOST_POLICIES:

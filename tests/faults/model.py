@@ -248,8 +248,11 @@ class Model:
         if row.state == FINISHED:
             self._start(incident, number, row.version)
         self._fire(incident, number, kind="manual_page")
+        row = incident.escalations[number]
+        while incident.status != OPEN and row.due is not None and row.due <= self.now:
+            self._fire(incident, number, kind="manual_page")
         if incident.status != OPEN:
-            incident.escalations[number].stop()
+            row.stop()
 
     def _fire(self, incident: Incident, number: int, *, kind: str) -> None:
         row = incident.escalations[number]
@@ -265,7 +268,7 @@ class Model:
             row.due = self.now + (stages[row.step][0] - delay if whom else 0)
             return
         if not row.has_reached:
-            self._page(incident, [ADMINS], kind="page")
+            self._page(incident, [ADMINS], kind=kind)
         self._end_loop(row, last_delay=delay)
 
     def _end_loop(self, row: Escalation, *, last_delay: int) -> None:

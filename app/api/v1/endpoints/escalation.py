@@ -9,7 +9,7 @@ from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
-from app.services import policy_service, preview_service, step_service
+from app.services import manual_escalation_service, policy_service, preview_service
 from app.services.ports import Paging
 
 router = APIRouter(
@@ -86,7 +86,7 @@ def escalate_incident(
 
     For admins, the incident's creator and its assignees.
     """
-    return IncidentRead.model_validate(step_service.escalate_now(session, incident_id, paging, by=user))
+    return IncidentRead.model_validate(manual_escalation_service.escalate_now(session, incident_id, paging, by=user))
 
 
 # The same two under the incident itself.
