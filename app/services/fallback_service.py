@@ -1,7 +1,7 @@
 """Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Sequence, Set
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 REACHED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED}
 LOST = {DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
+AGAIN_AFTER = timedelta(seconds=60)
+Tried = Set[tuple[str, str]]
 NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
 
 
@@ -29,11 +31,21 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
     at = now(session)
     due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
     for page, incident in due:
-        page.fallback_at = None
-        if page.status not in REACHED and _is_wanted(page, incident):
-            _try_next(session, page, incident, paging, at=at)
-    session.flush()
+        page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
+        try:
+            with session.begin_nested():
+                _look_after(session, page, incident, paging, at=at)
+        except Exception:
+            log.exception("fallback_failed", notification_id=page_id)
+            crud_notification.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
     return len(due)
+
+
+def _look_after(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
+    page.fallback_at = None
+    if page.status not in REACHED and _is_wanted(page, incident):
+        _try_next(session, page, incident, paging, at=at)
+    session.flush()
 
 
 def _is_wanted(page: Notification, incident: Incident) -> bool:
@@ -42,30 +54,36 @@ def _is_wanted(page: Notification, incident: Incident) -> bool:
 
 def _try_next(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
     pages = crud_notification.of_incident_cycle(session, incident.id, incident.cycle)
-    following = _next_of_person(session, page, incident, pages, paging, at=at)
+    tried = _tried(session, page)
+    following = _next_of_person(session, page, incident, tried, paging, at=at)
     if following is not None:
         planned = notification_service.written(session, incident, [following], paging, at=at, note=None)
         _enqueue(session, page, incident, planned, at=at)
         description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
         _tell(session, page, incident, description, at=at)
     elif page.status in LOST and not _is_anybody_left(page, pages):
-        _page_admins(session, page, incident, pages, paging, at=at)
+        _page_admins(session, page, incident, tried, paging, at=at)
+
+
+def _tried(session: Session, page: Notification) -> Tried:
+    """Who was paged by which channel because of the same: by its step, or by what this page stands in for."""
+    if page.event_id is not None:
+        return {(sent.recipient, sent.channel) for sent in crud_notification.of_event(session, page.event_id)}
+    tried, before = {(page.recipient, page.channel)}, page.fallback_of
+    while before is not None and (earlier := crud_notification.get(session, before)) is not None:
+        tried.add((earlier.recipient, earlier.channel))
+        before = earlier.fallback_of
+    return tried
 
 
 def _next_of_person(
-    session: Session,
-    page: Notification,
-    incident: Incident,
-    pages: Sequence[Notification],
-    paging: Paging,
-    *,
-    at: datetime,
+    session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
 ) -> Page | None:
     users = crud_user.active(session, [page.user_id]) if page.user_id is not None else []
     occasion = None if page.kind is NotificationKind.MANUAL_PAGE else Occasion(incident.severity, at)
     people = recipient_service.people(session, users, paging, occasion)
-    tried = {p.channel for p in pages if p.recipient == page.recipient and p.event_id == page.event_id}
-    return next_channel(people[0], paging.channels, tried) if people else None
+    by_channel = {channel for recipient, channel in tried if recipient == page.recipient}
+    return next_channel(people[0], paging.channels, by_channel) if people else None
 
 
 def _is_anybody_left(page: Notification, pages: Sequence[Notification]) -> bool:
@@ -74,17 +92,10 @@ def _is_anybody_left(page: Notification, pages: Sequence[Notification]) -> bool:
 
 
 def _page_admins(
-    session: Session,
-    page: Notification,
-    incident: Incident,
-    pages: Sequence[Notification],
-    paging: Paging,
-    *,
-    at: datetime,
+    session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
 ) -> None:
     admins = recipient_service.admins(session, paging)
     planned = notification_service.plan(session, incident, admins, paging, at=at, named=None, note=NOTE)
-    tried = {(p.recipient, p.channel) for p in pages}
     new = tuple(p for p in planned.pages if (p.page.person.key, p.page.channel) not in tried)
     if new:
         _enqueue(session, page, incident, Plan(new), at=at)
