@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase, Page
 from app.crud.crud_incident import crud_incident
+from app.db.session import is_lock_timeout
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 READING_POLICIES = 0x1A5CE5
 HEALING = 0x1A5CEA
+READERS_MILLISECONDS = 200
 KEPT = EscalationPolicy.deleted_at.is_(None)
 IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
     EscalationPolicy.version == EscalationPolicyVersion.version
@@ -70,17 +73,32 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         query = ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
         return ActivePolicy(*session.execute(query.where(EscalationPolicy.id == policy_id)).one())
 
+    def name(self, session: Session, policy_id: int) -> str:
+        """What a policy is called, also a deleted one."""
+        return session.scalars(select(EscalationPolicy.name).where(EscalationPolicy.id == policy_id)).one()
+
     def read_until_the_end(self, session: Session) -> None:
         """Let `wait_for_readers` wait for this transaction, which is about to read the policies."""
         session.execute(select(func.pg_advisory_xact_lock_shared(READING_POLICIES)))
 
-    def wait_for_readers(self, session: Session) -> None:
-        """Return when every transaction has ended that may have read the policies before now.
+    def wait_for_readers(self, session: Session) -> bool:
+        """True when every transaction has ended that may have read the policies before now.
 
-        What they wrote is seen by the next statement; who reads the policies later sees them as they are now.
+        What they wrote is seen by the next statement; who reads the policies later sees them as they are now. False if
+        one of them goes on: new readers wait behind this, so that it does not wait for long.
         """
-        session.execute(select(func.pg_advisory_lock(READING_POLICIES)))
-        session.execute(select(func.pg_advisory_unlock(READING_POLICIES)))
+        savepoint = session.begin_nested()
+        try:
+            session.execute(text(f"SET LOCAL lock_timeout = {READERS_MILLISECONDS}"))
+            session.execute(select(func.pg_advisory_lock(READING_POLICIES)))
+            session.execute(select(func.pg_advisory_unlock(READING_POLICIES)))
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
+            return False
+        finally:
+            savepoint.rollback()  # and with it the short timeout
+        return True
 
     def claim_spreading(self, session: Session) -> EscalationPolicy | None:
         """A policy, perhaps deleted, whose change has not come to every open incident yet."""
@@ -95,25 +113,22 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
 
 class CRUDEscalation(CRUDBase[Escalation]):
     def claim_due(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Escalation, Incident]]:
-        """Lock due escalations, oldest first: their incidents first, in order of ids, then the rows themselves.
+        """Lock due escalations, oldest first: their incidents first, then the rows themselves.
 
         Rows that another transaction holds are left to it. Reads of the order of `limit` rows, however many
         incidents are open.
         """
-        candidates = session.execute(
-            select(Escalation.id, Escalation.incident_id)
+        oldest = (
+            select(Incident)
+            .join(Escalation, Escalation.incident_id == Incident.id)
             .where(Escalation.next_run_at <= at)
             .order_by(Escalation.next_run_at)
             .limit(limit)
-        ).all()
-        incidents = crud_incident.lock_free(session, {row.incident_id for row in candidates})
+        )
+        incidents = crud_incident.lock_free(session, oldest)
         due = session.scalars(
             select(Escalation)
-            .where(
-                Escalation.id.in_([row.id for row in candidates]),
-                Escalation.incident_id.in_(incidents),
-                Escalation.next_run_at <= at,
-            )
+            .where(Escalation.incident_id.in_(incidents), Escalation.next_run_at <= at)
             .order_by(Escalation.next_run_at, Escalation.id)
             .with_for_update(skip_locked=True, of=Escalation)
             .options(joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy))
@@ -131,10 +146,11 @@ class CRUDEscalation(CRUDBase[Escalation]):
         late = select(Escalation.id).where(Escalation.next_run_at < before, Escalation.quarantined_at.is_(None))
         return session.scalar(select(func.count()).select_from(late.limit(1000).subquery())) or 0
 
-    def has_unreachable(self, session: Session) -> bool:
-        """True if an escalation goes on of which nobody could be reached."""
+    def has_trouble(self, session: Session) -> bool:
+        """True if an escalation goes on of which nobody could be reached, or whose step failed."""
         query = select(Escalation.id).where(
-            Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
+            Escalation.unreachable_since.is_not(None) | Escalation.quarantined_at.is_not(None),
+            Escalation.state == EscalationState.RUNNING,
         )
         return session.scalar(query.limit(1)) is not None
 
@@ -146,6 +162,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
             select(Escalation.incident_id, Escalation.policy_id)
             .join(Incident, Incident.id == Escalation.incident_id)
             .where(Incident.id.in_(incident_ids), Incident.status == IncidentStatus.OPEN, stands_still | is_elsewhere)
+            .order_by(Incident.id)
         )
         return [(row.incident_id, row.policy_id) for row in session.execute(query)]
 

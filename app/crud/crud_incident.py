@@ -70,15 +70,14 @@ class CRUDIncident(CRUDBase[Incident]):
         query = select(Incident).where(Incident.id == id_).options(selectinload(Incident.escalations).options(steps))
         return session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
 
-    def lock_free(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
-        """Lock those of the incidents that nobody holds, in order of their ids, and read them anew."""
-        locked = session.scalars(
-            _with_escalations(select(Incident).where(Incident.id.in_(ids)))
-            .order_by(Incident.id)
-            .with_for_update(key_share=True, skip_locked=True)
-            .execution_options(populate_existing=True)
-        )
-        return {incident.id: incident for incident in locked}
+    def lock_free(self, session: Session, wanted: Select[Incident]) -> dict[int, Incident]:
+        """Lock the first incidents of a limited query that nobody holds, and read them anew.
+
+        What is held is passed over and takes no place. Nobody is waited for, so their order does not matter.
+        """
+        free = wanted.with_for_update(key_share=True, skip_locked=True, of=Incident)
+        locked = session.scalars(_with_escalations(free).execution_options(populate_existing=True))
+        return {incident.id: incident for incident in locked.unique()}
 
     def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -115,6 +116,11 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """True if a statement gave up waiting for a lock."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
 
 
 def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[], object] | None = None) -> Database:

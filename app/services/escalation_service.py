@@ -1,8 +1,9 @@
 """Starts, stops and ends escalations. The incident is locked by the caller."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
@@ -13,6 +14,8 @@ from app.models import Escalation, Incident
 from app.services import escalation
 from app.services.timeline_service import record
 
+log = structlog.get_logger()
+
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
     """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
@@ -21,10 +24,8 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
         return
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
     for incident in incidents:
-        facts = facts_of(incident, assigned)
-        for policy in policies:
-            if escalation.matches(policy.conditions, facts):
-                begin(session, incident, policy, now=now)
+        for policy in _those_that_match(policies, facts_of(incident, assigned)):
+            begin(session, incident, policy, now=now)
 
 
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
@@ -45,7 +46,19 @@ def begin_matching(session: Session, incident: Incident, *, now: datetime) -> No
 
 def _matching(session: Session, incident: Incident) -> Sequence[ActivePolicy]:
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    return [policy for policy in _policies(session) if escalation.matches(policy.conditions, facts)]
+    return _those_that_match(_policies(session), facts)
+
+
+def _those_that_match(policies: Iterable[ActivePolicy], facts: escalation.Facts) -> list[ActivePolicy]:
+    """Leaves out, with an alarm, what could not begin: one malformed policy must not stop the others."""
+    matching = []
+    for policy in policies:
+        try:
+            if escalation.matches(policy.conditions, facts) and escalation.delays_of(policy.steps)[0] >= timedelta():
+                matching.append(policy)
+        except Exception:
+            log.exception("policy_malformed", policy_id=policy.policy_id)
+    return matching
 
 
 def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePolicy], *, now: datetime) -> None:
@@ -59,7 +72,7 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
-        if escalation.matches(policy.conditions, facts_of(incident, assigned)):
+        if _those_that_match([policy], facts_of(incident, assigned)):
             begin(session, incident, policy, now=now)
 
 
@@ -89,7 +102,7 @@ def end(session: Session, incident: Incident, row: Escalation, *, now: datetime,
     row.state = EscalationState.ENDED
     row.next_run_at = None
     if was_running:
-        description = f"Escalation by policy {row.policy_id} ended: {reason}"
+        description = f"Escalation by policy “{crud_policy.name(session, row.policy_id)}” ended: {reason}"
         record(session, incident.id, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id)
 
 

@@ -6,7 +6,7 @@ from threading import Event
 import structlog
 from sqlalchemy.orm import Session
 
-from app.db.session import Database
+from app.db.session import Database, is_lock_timeout, is_unavailable
 from app.services import (
     auth_service,
     delivery_service,
@@ -44,18 +44,34 @@ class Jobs:
         self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
 
     def plan(self) -> None:
-        """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted."""
-        done = {
-            "snoozes_ended": self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
-            "policy_spread": self._batches(policy_service.spread_next, 1),
+        """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted.
+
+        What fails does not keep the rest from being done; raises the first of such errors in the end.
+        """
+        parts: dict[str, Callable[[], int]] = {
+            "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
+            "policy_spread": lambda: self._batches(policy_service.spread_next, 1),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
-            "steps_taken": self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
-            "leases_released": self._batches(delivery_service.release_expired, BATCH),
-            "fell_back": self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), BATCH),
-            "healed": self._once(lambda s: health_service.heal(s, self._pulse)),
+            "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
+            "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
+            "fell_back": lambda: self._batches(
+                lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), BATCH
+            ),
+            "healed": lambda: self._once(lambda s: health_service.heal(s, self._pulse)),
         }
+        done, errors = {}, []
+        for name, part in parts.items():
+            try:
+                done[name] = part()
+            except Exception as error:
+                if is_unavailable(error) and not is_lock_timeout(error):
+                    raise
+                log.exception("plan_part_failed", part=name)
+                errors.append(error)
         if any(done.values()):
             log.info("plan_tick", **done)
+        if errors:
+            raise errors[0]
 
     def send(self) -> None:
         """Send what is due in the outbox, channel after channel."""
