@@ -19,6 +19,15 @@ WITH_ATTEMPTS = (
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
+UNLEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}
+ARRIVED: dict[str, Any] = {
+    "status": DeliveryStatus.DELIVERED,
+    "accepted_at": func.coalesce(Notification.accepted_at, Notification.delivered_at),
+    "ended_at": Notification.delivered_at,
+    "next_attempt_at": None,
+    "fallback_at": None,
+    **UNLEASED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +40,6 @@ class Standing:
     status: IncidentStatus | None
     cycle: int | None
     is_recipient_active: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The pages that wait for a recipient's pace: how many, since when, and the id of the first."""
-
-    number: int
-    oldest_at: datetime
-    first_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ class CRUDNotification(CRUDBase[Notification]):
             select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
         ).all()
 
+    def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
+        """What a step sent, in whatever cycle its pages fell back."""
+        return session.scalars(select(Notification).where(Notification.event_id == event_id)).all()
+
     def claim_due(
         self,
         session: Session,
@@ -133,67 +137,29 @@ class CRUDNotification(CRUDBase[Notification]):
         return session.scalars(claimed, execution_options={"synchronize_session": False}).all()
 
     def claim_fallbacks(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Notification, Incident]]:
-        """Lock pages that were not accepted in time or are dead: their incidents first, in order of ids."""
+        """Lock pages that were not accepted in time or are dead: their incidents first."""
         due = Notification.fallback_at <= at
-        candidates = session.execute(
-            select(Notification.id, Notification.incident_id)
-            .where(due, Notification.incident_id.is_not(None))
+        oldest = (
+            select(Incident)
+            .join(Notification, Notification.incident_id == Incident.id)
+            .where(due)
             .order_by(Notification.fallback_at)
             .limit(limit)
-        ).all()
-        incidents = crud_incident.lock_free(session, {row.incident_id for row in candidates})
+        )
+        incidents = crud_incident.lock_free(session, oldest)
         rows = session.scalars(
             select(Notification)
-            .where(Notification.id.in_([row.id for row in candidates]), Notification.incident_id.in_(incidents), due)
-            .order_by(Notification.id)
+            .where(Notification.incident_id.in_(incidents), due)
+            .order_by(Notification.fallback_at, Notification.id)
+            .limit(limit)
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         ).all()
         return [(row, incidents[row.incident_id]) for row in rows if row.incident_id is not None]
 
-    def held_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
-        """The recipients whose pages wait to be let go by now."""
-        return session.scalars(
-            select(Notification.recipient)
-            .where(Notification.is_held, Notification.channel == channel, Notification.next_attempt_at <= at)
-            .group_by(Notification.recipient)
-            .limit(limit)
-        ).all()
-
-    def held_of(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, Held]:
-        """What waits for each of these recipients. Whoever has locked their pace has them alone."""
-        numbers = func.count(), func.min(Notification.created_at), func.min(Notification.id)
-        waiting = (
-            select(Notification.recipient, *numbers)
-            .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
-            .group_by(Notification.recipient)
-        )
-        return {row[0]: Held(*row[1:]) for row in session.execute(waiting)}
-
-    def lock_held(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
-        """All pages that wait for a recipient, oldest first."""
-        return session.scalars(
-            select(Notification)
-            .where(Notification.is_held, Notification.channel == channel, Notification.recipient == recipient)
-            .order_by(Notification.id)
-            .with_for_update(skip_locked=True)
-        ).all()
-
-    def let_go(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
-        """Hold these pages no longer."""
-        free = update(Notification).where(Notification.id.in_(ids)).values(is_held=False, next_attempt_at=at)
-        session.execute(free, execution_options={"synchronize_session": False})
-
-    def hold(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
-        """Look at what waits for these recipients again at that time. What waits until then already stays as it is."""
-        mine = Notification.is_held & (Notification.channel == channel) & Notification.recipient.in_(recipients)
-        held = update(Notification).where(mine, Notification.next_attempt_at < until).values(next_attempt_at=until)
-        session.execute(held, execution_options={"synchronize_session": False})
-
-    def unhold_beside(self, session: Session, channels: Collection[str]) -> None:
-        """Hold no page any more that goes by another channel than these."""
-        is_beside = Notification.is_held & Notification.channel.not_in(channels)
-        session.execute(update(Notification).where(is_beside).values(is_held=False))
+    def postpone_fallback(self, session: Session, id_: int, *, until: datetime) -> None:
+        """Look after a page later that could not be looked after now."""
+        self._update(session, Notification.id == id_, {"fallback_at": until})
 
     def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
         """The pages that a bundle names and that still wait for it."""
@@ -214,19 +180,37 @@ class CRUDNotification(CRUDBase[Notification]):
         query = select(Notification).where(Notification.bundle_id == bundle_id).order_by(Notification.id)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
 
-    def defer(self, session: Session, id_: int, *, lease_token: UUID, until: datetime) -> bool:
-        """Give a message back that was claimed and not tried."""
-        values = {"status": DeliveryStatus.RETRY, "next_attempt_at": until, "attempt": Notification.attempt - 1}
-        return self.record(session, id_, lease_token=lease_token, values=values)
+    def defer(
+        self, session: Session, id_: int, *, lease_token: UUID, until: datetime, first_attempt_at: datetime | None
+    ) -> None:
+        """Give a message back that was claimed and not tried: as it was, but for when it is due."""
+        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
+        never_tried = Notification.attempt <= 1
+        given_back = {
+            "status": case((never_tried, DeliveryStatus.PENDING), else_=DeliveryStatus.RETRY),
+            "attempt": Notification.attempt - 1,
+            "next_attempt_at": until,
+            "first_attempt_at": first_attempt_at,
+        }
+        self._update(session, mine, {**given_back, **UNLEASED})
 
     def release_expired(self, session: Session, *, at: datetime) -> Sequence[int]:
-        """Give back what a worker took and did not finish within its lease. It may have been sent."""
-        return session.scalars(
-            update(Notification)
+        """Give back what a worker took and did not finish within its lease. It may have been sent.
+
+        What its provider reported as delivered meanwhile has come to its end.
+        """
+        expired = (
+            select(Notification.id)
             .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
-            .values(status=DeliveryStatus.RETRY, next_attempt_at=at, lease_until=None, lease_token=None)
-            .returning(Notification.id)
-        ).all()
+            .order_by(Notification.id)
+            .with_for_update(skip_locked=True)
+        )
+        ids = session.scalars(expired).all()
+        has_arrived = Notification.delivered_at.is_not(None)
+        self._update(session, Notification.id.in_(ids) & has_arrived, ARRIVED)
+        again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, **UNLEASED}
+        self._update(session, Notification.id.in_(ids) & ~has_arrived, again)
+        return ids
 
     def standings(self, session: Session, messages: Sequence[Notification]) -> dict[int, Standing]:
         """What became of messages, their incidents and their recipients by this moment, by the message's id."""
@@ -253,21 +237,26 @@ class CRUDNotification(CRUDBase[Notification]):
         renewed = update(Notification).where(mine).values(lease_until=lease_until)
         return affected(session.execute(renewed, execution_options={"synchronize_session": False})) == 1
 
-    def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> bool:
-        """End the lease with the outcome. False if the lease was lost: then nothing is written.
+    def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> DeliveryStatus | None:
+        """End the lease with the outcome. Returns the status after it; None if the lease was lost: nothing is written.
 
-        What its provider has reported as delivered already is so, and not merely accepted.
+        What its provider has reported as delivered already is so, whatever became of our call.
         """
-        if values["status"] is DeliveryStatus.ACCEPTED:
-            is_delivered = Notification.delivered_at.is_not(None)
-            values = {**values, "status": case((is_delivered, DeliveryStatus.DELIVERED), else_=DeliveryStatus.ACCEPTED)}
-        result = session.execute(
-            update(Notification)
-            .where(Notification.id == id_, Notification.lease_token == lease_token)
-            .values(lease_until=None, lease_token=None, **values),
-            execution_options={"synchronize_session": False},
+        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
+        ended = update(Notification).where(mine).values(**{**values, **UNLEASED}).returning(Notification.delivered_at)
+        row = session.execute(ended, execution_options={"synchronize_session": False}).first()
+        if row is None:
+            return None
+        if row.delivered_at is None:
+            status: DeliveryStatus = values["status"]
+            return status
+        self._update(session, Notification.id == id_, ARRIVED)
+        return DeliveryStatus.DELIVERED
+
+    def _update(self, session: Session, which: ColumnElement[bool], values: dict[str, Any]) -> None:
+        session.execute(
+            update(Notification).where(which).values(**values), execution_options={"synchronize_session": False}
         )
-        return affected(result) == 1
 
 
 crud_notification = CRUDNotification(Notification)

@@ -40,7 +40,7 @@ def take(session: Session, report: DeliveryReport) -> None:
     message = crud_notification.lock_by_key(session, report.key)
     if message is None:
         raise NotFound("There is no such message.")
-    if report.has_arrived is None or message.status in FINAL or message.delivered_at is not None:
+    if report.has_arrived is None or _has_final_word(message):
         return
     at = now(session)
     named = crud_notification.named_in(session, message.id)
@@ -53,6 +53,12 @@ def take(session: Session, report: DeliveryReport) -> None:
     if not report.has_arrived:
         wake(session, "plan")
     log.info("delivery_reported", notification_id=message.id, channel=message.channel, arrived=report.has_arrived)
+
+
+def _has_final_word(message: Notification) -> bool:
+    """True also of a message that was reported as delivered and whose own answer we still wait for."""
+    is_kept = message.status is DeliveryStatus.SENDING and message.delivered_at is not None
+    return message.status in FINAL or is_kept
 
 
 def _arrived(message: Notification, at: datetime) -> dict[str, Any]:

@@ -12,16 +12,18 @@ from sqlalchemy.orm import Session
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud import crud_notification
+from app.crud import crud_attempt, crud_notification
 from app.crud.base import now
 from app.crud.crud_notification import Standing
 from app.models import Notification
 from app.services import outcome_service, pace_service, recording_service
+from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
 from app.services.recording_service import Attempt, log_fields, outlast
 
 log = structlog.get_logger()
 
+CUT_OFF = "Its worker did not say what came of it: it may have been sent."
 DEACTIVATED = "The recipient's account was deactivated."
 TOO_MANY_REQUESTS = 429
 WHOLE_ENOUGH = 0.9  # of a lease
@@ -50,9 +52,12 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
 
 
 def release_expired(session: Session) -> int:
-    """Give back what a dead worker had claimed, to be sent again under the same key."""
-    released = crud_notification.release_expired(session, at=now(session))
+    """Give back what a dead worker had claimed, to be sent again under the same key. It is kept as an attempt."""
+    at = now(session)
+    released = crud_notification.release_expired(session, at=at)
     if released:
+        cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
+        crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in released])
         log.warning("delivery_leases_expired", notification_ids=list(released))
     return len(released)
 
@@ -68,9 +73,7 @@ def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
     """Send one claimed message, unless it is void by now: then None. Never raises."""
     fields = log_fields(message)
     try:
-        if (wait := _wait_seconds(delivery, message)) > 0:
-            outlast(delivery, lambda: give_back(delivery, message, wait_seconds=wait))
-            log.info("delivery_deferred", wait_seconds=round(wait, 1), **fields)
+        if outlast(delivery, lambda: _is_deferred(delivery, message)):
             return None
         began_at = outlast(delivery, lambda: _moment_to_send(delivery, message))
         if began_at is None:
@@ -89,11 +92,31 @@ def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
     return attempt
 
 
-def give_back(delivery: Delivery, message: Notification, *, wait_seconds: float = 0.0) -> None:
-    """End the lease of a message that was not tried: it is due again after a while, with as many attempts as before."""
+def give_back(delivery: Delivery, message: Notification) -> None:
+    """End the lease of a message that was not tried: it is due again at once, with as many attempts as before."""
     with delivery.database.transaction() as session:
-        until = now(session) + timedelta(seconds=wait_seconds)
-        crud_notification.defer(session, message.id, lease_token=_lease_of(message), until=until)
+        _defer(session, message, until=now(session), first_attempt_at=message.first_attempt_at)
+
+
+def _is_deferred(delivery: Delivery, message: Notification) -> bool:
+    """True if its provider is left alone for now. A message whose time is up is tried once more, and ends by that."""
+    wait = _wait_seconds(delivery, message)
+    if wait <= 0:
+        return False
+    with delivery.database.transaction() as session:
+        at = now(session)
+        began_at = message.first_attempt_at or at
+        until = at + timedelta(seconds=wait)
+        if until > began_at + GIVE_UP_AFTER:
+            return False
+        _defer(session, message, until=until, first_attempt_at=began_at)
+    log.info("delivery_deferred", wait_seconds=round(wait, 1), **log_fields(message))
+    return True
+
+
+def _defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
+    token = _lease_of(message)
+    crud_notification.defer(session, message.id, lease_token=token, until=until, first_attempt_at=first_attempt_at)
 
 
 def _wait_seconds(delivery: Delivery, message: Notification) -> float:
@@ -130,6 +153,7 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
     values: dict[str, Any] = {"status": DeliveryStatus.CANCELLED, "ended_at": at, "fallback_at": None}
     if is_wanted:
         values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind.is_page else None}
+        _cancel_bundled(session, message, at=at)
     outcome_service.end(session, message, values)
     return None
 
@@ -174,6 +198,13 @@ def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> 
     if wanted and len(wanted) < len(bundle.facts["incidents"]):
         pace_service.write(session, bundle, wanted)
     return bool(wanted)
+
+
+def _cancel_bundled(session: Session, bundle: Notification, *, at: datetime) -> None:
+    """The pages that a bundle names end with it, and each is looked after by itself."""
+    for page in crud_notification.bundled_in(session, bundle.id):
+        page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, at
+        page.last_error = DEACTIVATED
 
 
 def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> Attempt:

@@ -30,8 +30,11 @@ def settle(
     None, and nothing is written, if the lease was lost.
     """
     standing = {"status": status, **_times(message, status, at)}
-    if not end(session, message, {**values, **standing}):
+    stands = end(session, message, {**values, **standing})
+    if stands is None:
         return None
+    if stands is DeliveryStatus.DELIVERED and status is not DeliveryStatus.ACCEPTED:
+        return ()  # whatever we saw of it: it arrived, and that has been told
     pages: Sequence[Notification] = [message]
     if message.kind is NotificationKind.BUNDLE:
         pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
@@ -42,8 +45,11 @@ def settle(
     return _entries(pages, message, status, outcome, at=at)
 
 
-def end(session: Session, message: Notification, values: dict[str, Any]) -> bool:
-    """End the lease. A text that is a secret is kept no longer than it is needed."""
+def end(session: Session, message: Notification, values: dict[str, Any]) -> DeliveryStatus | None:
+    """End the lease. Returns the status after it; None if the lease was lost.
+
+    A text that is a secret is kept no longer than it is needed.
+    """
     if message.kind.is_secret and values["status"] in ENDED:
         values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
     if message.lease_token is None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification, crud_pace
 from app.crud.base import now
-from app.crud.crud_notification import Held
+from app.crud.crud_pace import Held
 from app.models import Notification, NotificationPace
 from app.services import message_service
 from app.services.pace import CAPACITY, Bucket, Decision, Release, decide
@@ -24,12 +24,12 @@ FULL_AFTER = timedelta(hours=1)
 def let_go(session: Session, channel: str, *, limit: int) -> int:
     """Let the pages of a batch of recipients go whose time has come. Returns how many recipients there were."""
     at = now(session)
-    recipients = crud_notification.held_due(session, channel, at=at, limit=limit)
+    recipients = crud_pace.held_due(session, channel, at=at, limit=limit)
     if not recipients:
         return 0
     paces = crud_pace.lock(session, channel, recipients, tokens=CAPACITY, at=at)
-    waiting = crud_notification.held_of(session, channel, recipients)
-    decisions = {recipient: _decision(paces[recipient], held, at=at) for recipient, held in waiting.items()}
+    waiting = crud_pace.held_of(session, channel, recipients)
+    decisions = {who: _decision(paces[who], held, at=at) for who, held in waiting.items() if who in paces}
     if decisions:
         _carry_out(session, channel, waiting, decisions, at=at)
         crud_pace.save(session, [_row(recipient, channel, found.bucket) for recipient, found in decisions.items()])
@@ -38,7 +38,7 @@ def let_go(session: Session, channel: str, *, limit: int) -> int:
 
 def let_go_beside(session: Session, channels: Collection[str]) -> None:
     """Let all pages go that no channel here could send: what becomes of them is not a matter of pace."""
-    crud_notification.unhold_beside(session, channels)
+    crud_pace.unhold_beside(session, channels)
 
 
 def forget_old(session: Session) -> int:
@@ -59,15 +59,15 @@ def _carry_out(
     held: dict[datetime, list[str]] = defaultdict(list)
     for recipient, decision in decisions.items():
         if decision.release is Release.BUNDLE:
-            _bundle(session, crud_notification.lock_held(session, channel, recipient), at=at)
+            alone += _bundle_safely(session, channel, recipient, at=at)
         elif decision.release is Release.ALONE:
             alone.append(waiting[recipient].first_id)
         else:
             held[decision.until].append(recipient)
     session.flush()
-    crud_notification.let_go(session, alone, at=at)
+    crud_pace.let_go(session, alone, at=at)
     for until, recipients in held.items():
-        crud_notification.hold(session, channel, recipients, until=until)
+        crud_pace.hold(session, channel, recipients, until=until)
 
 
 def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
@@ -80,16 +80,29 @@ def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
     }
 
 
+def _bundle_safely(session: Session, channel: str, recipient: str, *, at: datetime) -> Sequence[int]:
+    """Bundle what waits for a recipient. If that fails: the ids of the pages, which then go one by one."""
+    pages = crud_pace.lock_held(session, channel, recipient)
+    ids = [page.id for page in pages]
+    try:
+        with session.begin_nested():
+            _bundle(session, pages, at=at)
+    except Exception:
+        log.exception("bundle_failed", notification_ids=ids)
+        return ids
+    return []
+
+
 def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> None:
     """One message that names all the pages; each of them goes with it."""
     if not pages:
         return
-    first = pages[0]
+    newest = pages[-1]  # the address may have been changed since the first
     bundle = Notification(
-        user_id=first.user_id,
-        recipient=first.recipient,
-        channel=first.channel,
-        address=first.address,
+        user_id=newest.user_id,
+        recipient=newest.recipient,
+        channel=newest.channel,
+        address=newest.address,
         kind=NotificationKind.BUNDLE,
         is_exempt=True,
         next_attempt_at=at,
