@@ -99,9 +99,16 @@ def render(source: str, facts: Mapping[str, Any], *, html: bool = False, limit: 
     template, cost = _compiled(source, html)
     budget = [rules.MAX_COST - cost]
     try:
-        return "".join(_limited(template.generate({**facts, BUDGET: budget}), limit))
+        return _storable("".join(_limited(template.generate({**facts, BUDGET: budget}), limit)))
     except Exception as error:  # whatever it is, it is the template that fails
         raise TemplateError(f"Line {_line(error.__traceback__)}: {_said(error)}.") from error
+
+
+def _storable(text: str) -> str:
+    """The text as it can be stored and sent: a literal may have spelled NUL, or characters in halves."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\x00", "")
 
 
 def _limited(chunks: Iterable[str], limit: int) -> Iterator[str]:

@@ -13,7 +13,7 @@ MAX_COMMENT = 20_000
 
 @register("comment")
 def comment(context: Context, action: Mapping[str, Any]) -> StepResult:
-    content = template.render(action["content"], context.facts(), limit=MAX_COMMENT).replace("\x00", "").strip()
+    content = template.render(action["content"], context.facts(), limit=MAX_COMMENT).strip()
     if not content:
         return done("comment", skipped="empty")
     record(

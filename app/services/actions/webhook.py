@@ -40,7 +40,7 @@ def _default(context: Context, facts: Mapping[str, Any]) -> dict[str, Any]:
 def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
     """JSON with its texts rendered; names stay as they are. Raises TemplateError."""
     if isinstance(body, str):
-        return template.render(body, facts, limit=MAX_BODY).replace("\x00", "")
+        return template.render(body, facts, limit=MAX_BODY)
     if isinstance(body, Mapping):
         return {name: rendered(value, facts) for name, value in body.items()}
     if isinstance(body, list):
