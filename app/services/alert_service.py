@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 # An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
 MAX_ROUNDS = 10
-MAX_ALERTS = 10_000  # 1 MiB may hold a quarter of a million bare ones, which would take minutes
+MAX_ALERTS = 2_000  # some seconds, in which other batches wait; 1 MiB may hold a quarter of a million bare ones
 
 Unresolved = dict[str, Incident]
 
@@ -130,6 +130,7 @@ def _raise_severity(session: Session, incident: Incident, to: Severity, *, at: d
     incident.severity = to
     incident.status = IncidentStatus.OPEN
     incident.acknowledged_at = incident.snoozed_until = None
+    incident.policy_cycles = 0
     description = f"The alert raised the severity to {to}."
     record(session, incident.id, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
     log.info("incident_severity_raised", incident_id=incident.id, severity=to)

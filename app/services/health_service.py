@@ -80,9 +80,11 @@ def forget_old(session: Session) -> int:
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is overdue by over two ticks and there is nobody unreachable whom an open incident needs."""
+    """True if no step is overdue by over two ticks, none is quarantined, and each incident that goes on has reached
+    somebody.
+    """
     return crud_escalation.overdue(session, before=now(session) - OVERDUE_AFTER) == 0 and not (
-        crud_escalation.has_unreachable(session)
+        crud_escalation.has_trouble(session)
     )
 
 
@@ -110,7 +112,7 @@ def _begin_again(session: Session, incident_id: int, policy_id: int, *, at: date
         return 0
     escalation_service.begin(session, incident, policy, now=at)
     session.flush()
-    description = f"The escalation by policy {policy_id} had been forgotten and begins now."
+    description = f"The escalation by policy “{policy.name}” had been forgotten and begins now."
     record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
     log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
     return 1

@@ -117,6 +117,7 @@ def move(
     by: User | None = None,
     snoozed_until: datetime | None = None,
     because: str = "",
+    is_by_policy: bool = False,
 ) -> Incident:
     """Make one move of a locked incident; a repeated one changes nothing. Raises InvalidTransition."""
     step = transition(incident.status, move)
@@ -127,7 +128,7 @@ def move(
         )
     if step.is_no_op:
         return incident
-    if by is not None or not because:
+    if not is_by_policy:
         incident.policy_cycles = 0
     elif step.to is IncidentStatus.OPEN:
         count_policy_cycle(session, incident, at=at)

@@ -35,7 +35,7 @@ class Reason:
 class Sent:
     """What is known of one page. `tried_before` is the channel that it stands in for.
 
-    `is_last_resort`: nobody had named the person, an administrator.
+    `is_last_resort`: nobody had named the person, an administrator. `is_deferred`: its provider is left alone for now.
     """
 
     notification_id: int
@@ -43,6 +43,7 @@ class Sent:
     status: DeliveryStatus
     is_held: bool
     is_bundled: bool
+    is_deferred: bool
     attempts: int
     error: str | None
     created_at: datetime
@@ -85,7 +86,7 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
     id_ = sent.notification_id
     found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
     if sent.tried_before:
-        fell_back = f"{sent.channel} was used because {sent.tried_before} was not accepted in time."
+        fell_back = f"{sent.channel} was used because {sent.tried_before} was not accepted."
         found.append(
             Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
         )
@@ -113,6 +114,12 @@ def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: st
         would = f"and would not page: {_because(skipped or 'no_channel')}"
     sentence = f"{place} is not due until {clock(due_at)}; {would}."
     return Reason(code, sentence, due_at, channel, skipped, place.policy_id, place.step)
+
+
+def of_quarantined(place: Place, again_at: datetime) -> Reason:
+    """A step that was due and could not be fired."""
+    sentence = f"{place} was due and failed; it is tried again at {clock(again_at)}. The service's log says why."
+    return Reason("quarantined", sentence, again_at, policy_id=place.policy_id, step=place.step)
 
 
 def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
@@ -199,7 +206,7 @@ def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
         then = f", again at {clock(again)}" if again else ""
         error = (sent.error or "not accepted").rstrip(".")
         return "retrying", f"{page} was tried {times}{then}: {error}.", again
-    if sent.status is DeliveryStatus.RETRY:
+    if sent.is_deferred:
         return "waiting", f"{page} waits: its provider fails at the moment.", again
     if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
         return "held", f"{page} waits: this person was sent several just now.", again

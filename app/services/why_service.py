@@ -122,6 +122,7 @@ def _sent(row: Notification, bundle: Notification | None, *, tried_before: str |
         status=carrier.status,
         is_held=row.is_held,
         is_bundled=row.bundle_id is not None,
+        is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,
         error=None if is_void else carrier.last_error,
         created_at=row.created_at,
@@ -163,6 +164,9 @@ def _add_steps_to_come(case: Case, row: Escalation, *, is_active: bool) -> None:
         elif row.state is EscalationState.ENDED and not is_active:
             for person, _ in _targets(case, actions, None):
                 case.found[person.key].append(why.of_ended(place))
+        elif row.quarantined_at is not None and row.next_run_at is not None and index == row.step:
+            for person, _ in _targets(case, actions, None):
+                case.found[person.key].append(why.of_quarantined(place, row.next_run_at))
         elif row.next_run_at is not None:
             due_at = row.next_run_at + delays[index] - delays[row.step]
             for person, named in _targets(case, actions, Occasion(case.incident.severity, due_at)):

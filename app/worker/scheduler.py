@@ -25,6 +25,7 @@ CLEAN_UP_SECONDS = 3600
 STALLED_AFTER = timedelta(seconds=60)
 WELL_WITHIN = timedelta(seconds=5)
 SEND = "send"
+DEAD_MAN = "dead_man"
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
@@ -57,9 +58,10 @@ class Worker:
             "clean_up": (jobs.clean_up, CLEAN_UP_SECONDS),
         }
         if ping is not None:
-            self._table["dead_man"] = (self._ping_if_well, ping_seconds)
+            self._table[DEAD_MAN] = (self._ping_if_well, ping_seconds)
         self._locks = {name: Lock() for name in self._table}
         self._wanted = {name: Event() for name in self._table}
+        self._failing: set[str] = set()
         self._scheduler = AsyncIOScheduler(
             executors={"default": _JobThreads(len(self._table))},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -122,8 +124,10 @@ class Worker:
                 try:
                     self._table[name][0]()
                 except Exception as error:  # noqa: BLE001 - the next tick tries again
+                    self._failing.add(name)
                     self._report(name, error)
                     return
+                self._failing.discard(name)
                 if not self._wanted[name].is_set() or self._jobs.stopping.is_set():
                     return
 
@@ -138,8 +142,9 @@ class Worker:
     def _ping_if_well(self) -> None:
         """Tell the outside that all is well; silence is the alarm."""
         is_ticking = self._last_tick_at is not None and utcnow() - self._last_tick_at < WELL_WITHIN
-        if self._ping is None or not is_ticking or not self._jobs.is_well():
-            log.error("dead_man_withheld", is_ticking=is_ticking)
+        failing = sorted(self._failing - {DEAD_MAN})
+        if self._ping is None or not is_ticking or failing or not self._jobs.is_well():
+            log.error("dead_man_withheld", is_ticking=is_ticking, failing_jobs=failing)
             return
         self._ping()
 

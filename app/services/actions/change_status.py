@@ -13,6 +13,11 @@ from app.services.incident import MOVES_TO
 def change_status(context: Context, action: Mapping[str, Any]) -> StepResult:
     wanted = IncidentStatus(action["status"])
     incident_service.move(
-        context.session, context.incident, MOVES_TO[wanted], at=context.at, because=" by its escalation policy"
+        context.session,
+        context.incident,
+        MOVES_TO[wanted],
+        at=context.at,
+        because=" by its escalation policy",
+        is_by_policy=True,
     )
     return done("change_status", status=wanted)

@@ -12,9 +12,10 @@ from app.services.notification_service import Plan, plan
 @register("notify")
 def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
     target = action.get("target", "assignees")
-    planned = Plan()
+    planned, is_anybody = Plan(), False
     for single in target if isinstance(target, list) else [target]:
         people = recipient_service.resolve(context.session, context.incident, single, context.paging, context.occasion)
+        is_anybody = is_anybody or bool(people)
         named = [single] if single in CHANNELS else action.get("channels")
         planned += plan(
             context.session,
@@ -25,5 +26,7 @@ def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
             named=named,
             note=action.get("message"),
         )
-    outcome = {"type": "notify", "pages": len(planned.pages)}
+    outcome: dict[str, Any] = {"type": "notify", "pages": len(planned.pages)}
+    if not is_anybody:
+        outcome["skipped"] = "no_active_person"
     return StepResult(planned, has_reached=bool(planned.pages), outcomes=(outcome,))
