@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from app.core.vocabulary import DeliveryStatus, IncidentStatus
+from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
 from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
 from app.crud.crud_incident import crud_incident
 from app.models import Incident, Notification, NotificationAttempt, User
@@ -20,6 +20,8 @@ WITH_ATTEMPTS = (
 )
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 UNLEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}
+SECRETS = [kind for kind in NotificationKind if kind.is_secret]
+ERASED: dict[str, Any] = {"subject": "", "body": "", "html": None, "facts": {}}
 ARRIVED: dict[str, Any] = {
     "status": DeliveryStatus.DELIVERED,
     "accepted_at": func.coalesce(Notification.accepted_at, Notification.delivered_at),
@@ -207,7 +209,7 @@ class CRUDNotification(CRUDBase[Notification]):
         )
         ids = session.scalars(expired).all()
         has_arrived = Notification.delivered_at.is_not(None)
-        self._update(session, Notification.id.in_(ids) & has_arrived, ARRIVED)
+        self._end_arrived(session, Notification.id.in_(ids) & has_arrived)
         again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, **UNLEASED}
         self._update(session, Notification.id.in_(ids) & ~has_arrived, again)
         return ids
@@ -250,8 +252,12 @@ class CRUDNotification(CRUDBase[Notification]):
         if row.delivered_at is None:
             status: DeliveryStatus = values["status"]
             return status
-        self._update(session, Notification.id == id_, ARRIVED)
+        self._end_arrived(session, Notification.id == id_)
         return DeliveryStatus.DELIVERED
+
+    def _end_arrived(self, session: Session, which: ColumnElement[bool]) -> None:
+        self._update(session, which, ARRIVED)
+        self._update(session, which & Notification.kind.in_(SECRETS), ERASED)
 
     def _update(self, session: Session, which: ColumnElement[bool], values: dict[str, Any]) -> None:
         session.execute(

@@ -13,6 +13,7 @@ from app.core.errors import NotFound
 from app.core.vocabulary import DeliveryStatus, TimelineEventType
 from app.crud import crud_notification
 from app.crud.base import now, wake
+from app.crud.crud_notification import ERASED
 from app.models import Notification
 from app.services.timeline_service import record
 
@@ -82,7 +83,7 @@ def _failed(message: Notification, report: DeliveryReport, at: datetime) -> dict
 def _apply(message: Notification, values: dict[str, Any]) -> None:
     """A text that is a secret is kept no longer than it is needed."""
     if message.kind.is_secret and "status" in values:
-        values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
+        values = {**values, **ERASED}
     for name, value in values.items():
         setattr(message, name, value)
 

@@ -106,9 +106,10 @@ def _is_deferred(delivery: Delivery, message: Notification) -> bool:
     with delivery.database.transaction() as session:
         at = now(session)
         began_at = message.first_attempt_at or at
-        until = at + timedelta(seconds=wait)
-        if until > began_at + GIVE_UP_AFTER:
+        deadline = began_at + GIVE_UP_AFTER
+        if at >= deadline:
             return False
+        until = min(at + timedelta(seconds=wait), deadline)
         _defer(session, message, until=until, first_attempt_at=began_at)
     log.info("delivery_deferred", wait_seconds=round(wait, 1), **log_fields(message))
     return True

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
 from app.crud import crud_notification
+from app.crud.crud_notification import ERASED
 from app.models import Notification
 from app.services.actions.webhook import tell_webhook_answer
 
@@ -51,7 +52,7 @@ def end(session: Session, message: Notification, values: dict[str, Any]) -> Deli
     A text that is a secret is kept no longer than it is needed.
     """
     if message.kind.is_secret and values["status"] in ENDED:
-        values = {**values, "subject": "", "body": "", "html": None, "facts": {}}
+        values = {**values, **ERASED}
     if message.lease_token is None:
         raise ValueError(f"notification {message.id} was not claimed")
     return crud_notification.record(session, message.id, lease_token=message.lease_token, values=values)

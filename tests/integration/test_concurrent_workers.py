@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from app.core.vocabulary import Severity
 from app.db.session import Database
-from app.models import EscalationEvent, Notification
+from app.models import Escalation, EscalationEvent, Incident, Notification
 from app.schemas.escalation import PolicyCreate
 from app.services import alert_service, policy_service, step_service
 from app.services.alert import AlertSignal
@@ -45,3 +45,11 @@ def fire_everything(database: Database, paging: Paging) -> int:
         total += taken
         if taken == 0:
             return total
+
+
+def test_what_somebody_holds_takes_no_place_among_what_is_due(due: Database, services: Services) -> None:
+    with due.session() as holding:
+        held = select(Escalation.incident_id).order_by(Escalation.next_run_at, Escalation.id).limit(DUE - 1)
+        holding.execute(select(Incident.id).where(Incident.id.in_(held)).with_for_update())
+        assert fire_everything(due, services.paging) == 1
+    assert fire_everything(due, services.paging) == DUE - 1

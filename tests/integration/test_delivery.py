@@ -1,5 +1,6 @@
 """From the outbox to a person: leases, retries, fences."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event
@@ -17,6 +18,7 @@ from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services import delivery_service, pace_service
+from app.services.breaker import OPENS_AFTER
 from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker.lane import Lane
@@ -133,6 +135,18 @@ def test_what_a_dead_worker_had_claimed_is_sent_after_its_lease(
     assert len(outbox.sent) == 1
 
 
+def test_what_a_dead_worker_had_claimed_is_kept_as_an_attempt(
+    page: dict[str, object], services: Services, tick: Tick, clock: Clock, session: Session
+) -> None:
+    plan(services)
+    claim(services)
+    clock.advance(seconds=60)
+    tick()
+    first, second = session.scalars(select(NotificationAttempt).order_by(NotificationAttempt.id)).all()
+    assert (first.outcome, first.error) == (AttemptOutcome.RETRY, delivery_service.CUT_OFF)
+    assert second.outcome is AttemptOutcome.ACCEPTED
+
+
 def test_a_worker_that_lost_its_lease_writes_nothing(
     page: dict[str, object], services: Services, session: Session, tick: Tick, clock: Clock
 ) -> None:
@@ -232,3 +246,19 @@ def race_to_send(own_database: Database, services: Services, outbox: Outbox) -> 
         return len(outbox.sent)
 
     return run
+
+
+def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hour_as_well(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 55)
+    outbox.answers = [RETRY]
+    plan(services)
+    for _ in range(15):
+        send(delivery)
+        assert (only(session).status, only(session).attempt, outbox.sent) == (DeliveryStatus.PENDING, 0, [])
+        clock.advance(seconds=61)
+    send(delivery)
+    assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)

@@ -8,11 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
-from app.core.vocabulary import AttemptOutcome
+from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.services import health_service
 from app.services.health_service import Pulse
 from app.utils.service_locator import Services
+from app.worker import Jobs
 from tests.conftest import Clock, Outbox, Person
+from tests.preferences import put
 from tests.scenario import Opener, Tick, act, notify, timeline
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
@@ -172,4 +174,89 @@ def test_what_is_as_it_should_be_is_not_healed(incident: dict[str, Any], session
 def test_all_is_well_unless_a_step_is_overdue(incident: dict[str, Any], session: Session, clock: Clock) -> None:
     assert health_service.is_well(session)
     clock.advance(seconds=3)
+    assert not health_service.is_well(session)
+
+
+def test_a_page_by_hand_falls_back_though_a_new_cycle_has_begun(
+    incident: dict[str, Any], outbox: Outbox, sms: Outbox, client: TestClient, user: Person, tick: Tick, clock: Clock
+) -> None:
+    outbox.answers = [LATER] * 20
+    act(client, incident, "escalate", user)
+    tick()
+    act(client, incident, "acknowledge", user)
+    act(client, incident, "reopen", user)
+    clock.advance(seconds=60)
+    tick()
+    assert [envelope.kind for envelope in sms.sent].count(NotificationKind.MANUAL_PAGE) == 1
+
+
+def test_a_fallback_that_fails_holds_up_no_other_and_is_tried_again(
+    add_policy: Opener, open_incident: Opener, outbox: Outbox, sms: Outbox, tick: Tick, clock: Clock, on_call: Person,
+    session: Session,
+) -> None:  # fmt: skip
+    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id, channels=["email"])]}])
+    outbox.answers = [LATER] * 20
+    incidents = [open_incident() for _ in range(2)]
+    tick()
+    session.execute(text("UPDATE incidents SET metadata = '0' WHERE id = :id"), incidents[0])
+    session.commit()
+    clock.advance(seconds=60)
+    tick()
+    assert [envelope.incident_id for envelope in sms.sent] == [incidents[1]["id"]]
+    session.execute(text("UPDATE incidents SET metadata = '{}'"))
+    session.commit()
+    clock.advance(seconds=60)
+    tick()
+    assert [envelope.incident_id for envelope in sms.sent][1:] == [incidents[0]["id"]]
+
+
+def test_the_administrators_are_tried_again_with_every_step(
+    incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, admin: Person, clock: Clock
+) -> None:
+    outbox.answers, sms.answers = [DEAD, DEAD, DEAD], [DEAD, DEAD]
+    for _ in range(5):
+        tick()
+    clock.advance(minutes=5)
+    for _ in range(5):
+        tick()
+    assert [envelope.address for envelope in outbox.sent].count(admin.email) == 2
+
+
+def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_administrators(
+    add_policy: Opener, open_incident: Opener, jobs: Jobs, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
+    client: TestClient, admin: Person,
+) -> None:  # fmt: skip
+    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id)]}])
+    outbox.answers = [LATER]
+    incidents = [open_incident(title=title) for title in ("Disk full", "Queue stuck")]
+    tick()
+    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    clock.advance(seconds=2)
+    for _ in range(3):
+        tick()
+        clock.advance(seconds=30)
+    told = "".join(envelope.body for envelope in outbox.sent if envelope.address == admin.email)
+    assert all(incident["title"] in told for incident in incidents)
+
+
+def test_a_bundle_goes_to_the_newest_address(
+    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
+    client: TestClient,
+) -> None:  # fmt: skip
+    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id, channels=["email"])]}])
+    open_incident()
+    tick()
+    for address in ("old@example.com", "new@example.com"):
+        put(client, on_call, "email", address=address)
+        open_incident()
+        tick()
+    clock.advance(seconds=22)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == ["oncall@example.com", "new@example.com"]
+
+
+def test_all_is_not_well_while_a_step_fails(incident: dict[str, Any], session: Session, tick: Tick) -> None:
+    session.execute(text("UPDATE escalation_policy_versions SET steps = '[{\"delay_minutes\": 0}]'"))
+    session.commit()
+    tick()
     assert not health_service.is_well(session)

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from tests.conftest import ADMIN, Clock, Outbox, Person
-from tests.scenario import Opener, Tick, act, events, steps
+from tests.preferences import put
+from tests.scenario import Opener, Tick, act, events, steps, timeline
 
 
 def test_escalating_by_hand_fires_the_next_step_at_once_and_goes_on_from_there(
@@ -174,3 +178,59 @@ def test_escalating_by_hand_goes_on_with_a_policy_for_what_nobody_was_assigned_t
     client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": user.id}, headers=user.headers)
     act(client, incident, "escalate", user)
     assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
+
+
+ACKNOWLEDGE = {"type": "change_status", "status": "acknowledged"}
+
+
+def test_escalating_by_hand_goes_on_behind_a_step_that_acknowledged(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick
+) -> None:
+    [first, second] = steps(0, 15)
+    add_policy(steps=[{**first, "actions": [*first["actions"], ACKNOWLEDGE]}, second])
+    incident = open_incident()
+    tick()
+    assert act(client, incident, "escalate", admin)["status"] == "acknowledged"
+    assert [(event["loop"], event["step"]) for event in events(client, incident, admin)] == [(0, 0), (0, 1)]
+
+
+def test_escalating_an_acknowledged_incident_goes_through_the_steps_that_reach_nobody(
+    client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    add_policy(steps=steps(10, 20, target="assignees"))
+    incident = open_incident()
+    act(client, incident, "acknowledge", user)
+    act(client, incident, "escalate", user)
+    tick()
+    assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]  # whom nothing cancels: somebody asked for it
+
+
+def test_escalating_by_hand_says_so_if_nobody_can_be_reached(
+    client: TestClient, user: Person, admin: Person, open_incident: Opener
+) -> None:
+    put(client, admin, "email", enabled=False)
+    incident = open_incident()
+    act(client, incident, "escalate", user)
+    assert "nobody_reachable" in timeline(client, incident, admin)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_policy_whose_step_fails_keeps_no_other_from_being_escalated_by_hand(
+    client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox,
+    session: Session, others: int,
+) -> None:  # fmt: skip
+    broken = add_policy(steps=steps(10))
+    for _ in range(others):
+        add_policy(steps=steps(10, target="creator"))
+    incident = open_incident()
+    session.execute(
+        text("UPDATE escalation_policy_versions SET steps = '[{\"delay_minutes\": 0}]' WHERE policy_id = :id"),
+        {"id": broken["id"]},
+    )
+    session.commit()
+    act(client, incident, "escalate", user)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [user.email if others else ADMIN]
+    assert "escalation_quarantined" in timeline(client, incident, user)

@@ -1,6 +1,7 @@
 """A policy that appears while an incident opens: neither transaction sees the other, and nobody may be forgotten."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text
@@ -14,6 +15,9 @@ from app.services import alert_service, policy_service
 from app.services.alert import AlertSignal
 from app.services.ports import Paging
 from app.utils.service_locator import Services
+from app.utils.startup import make_admin
+from app.worker import Jobs
+from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.scenario import steps
 from tests.waiting import wait_until
 
@@ -46,7 +50,7 @@ def spread(database: Database) -> None:
 
 def states(database: Database) -> list[EscalationState]:
     with database.transaction() as session:
-        return list(session.scalars(select(Escalation.state)))
+        return sorted(session.scalars(select(Escalation.state)))
 
 
 def is_somebody_waiting(database: Database) -> bool:
@@ -76,6 +80,7 @@ def test_an_incident_that_opens_while_a_policy_appears_is_escalated(
         wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
         opening.commit()
         spreading.result(30)
+    spread(own_database)
     assert states(own_database) == [EscalationState.RUNNING]
 
 
@@ -100,4 +105,26 @@ def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_datab
         wait_until(lambda: spreading.done() or is_somebody_waiting(own_database), seconds=10)
         opening.commit()
         spreading.result(30)
+    spread(own_database)
     assert states(own_database) == [EscalationState.ENDED]
+
+
+def test_who_reads_the_policies_for_long_keeps_no_due_step_from_being_fired(
+    own_database: Database, services: Services, outbox: Outbox
+) -> None:
+    jobs = Jobs(replace(services.delivery, database=own_database), services.paging, width=0)
+    with own_database.transaction() as session:
+        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+        policy_service.create(session, PolicyCreate(name="due", steps=steps(0)), services.paging)
+        open_one(session)
+    with own_database.session() as opening:
+        open_one(opening)
+        add_policy(own_database, services.paging)
+        jobs.plan()
+        jobs.send()
+        assert len(outbox.sent) == 1
+        with own_database.transaction() as another:
+            open_one(another)
+        opening.commit()
+    jobs.plan()
+    assert states(own_database) == [EscalationState.FINISHED] * 3 + [EscalationState.RUNNING] * 3
