@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase, Page
@@ -113,25 +113,19 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
 
 class CRUDEscalation(CRUDBase[Escalation]):
     def claim_due(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Escalation, Incident]]:
-        """Lock due escalations, oldest first: their incidents first, then the rows themselves.
+        """Lock due escalations, oldest first: their incidents first, in order of ids, then the rows themselves.
 
         Rows that another transaction holds are left to it. Reads of the order of `limit` rows, however many
         incidents are open.
         """
-        oldest = (
-            select(Incident)
-            .join(Escalation, Escalation.incident_id == Incident.id)
-            .where(Escalation.next_run_at <= at)
-            .order_by(Escalation.next_run_at)
-            .limit(limit)
-        )
-        incidents = crud_incident.lock_free(session, oldest)
+        oldest = select(Escalation.incident_id).where(Escalation.next_run_at <= at).order_by(Escalation.next_run_at)
+        incidents = crud_incident.lock_free(session, oldest, limit=limit)
         due = session.scalars(
             select(Escalation)
             .where(Escalation.incident_id.in_(incidents), Escalation.next_run_at <= at)
             .order_by(Escalation.next_run_at, Escalation.id)
-            .with_for_update(skip_locked=True, of=Escalation)
-            .options(joinedload(Escalation.version).joinedload(EscalationPolicyVersion.policy))
+            .with_for_update(skip_locked=True)
+            .options(selectinload(Escalation.version).selectinload(EscalationPolicyVersion.policy))
             .execution_options(populate_existing=True)
         ).all()
         return [(row, incidents[row.incident_id]) for row in due]

@@ -16,6 +16,7 @@ from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAs
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
 ALERT_BATCHES = 0x1A5BA7
+WINDOWS = 50  # of ids that are tried for one that nobody holds
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
 
@@ -70,14 +71,26 @@ class CRUDIncident(CRUDBase[Incident]):
         query = select(Incident).where(Incident.id == id_).options(selectinload(Incident.escalations).options(steps))
         return session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
 
-    def lock_free(self, session: Session, wanted: Select[Incident]) -> dict[int, Incident]:
-        """Lock the first incidents of a limited query that nobody holds, and read them anew.
+    def lock_free(self, session: Session, wanted: Select[Any], *, limit: int) -> dict[int, Incident]:
+        """Lock those of the first wanted ids whose incidents nobody holds, and read them anew.
 
-        What is held is passed over and takes no place. Nobody is waited for, so their order does not matter.
+        Where all are held, the next ones are looked at: what somebody holds for long keeps nothing from being done.
         """
-        free = wanted.with_for_update(key_share=True, skip_locked=True, of=Incident)
-        locked = session.scalars(_with_escalations(free).execution_options(populate_existing=True))
-        return {incident.id: incident for incident in locked.unique()}
+        for window in range(WINDOWS):
+            ids = session.scalars(wanted.offset(window * limit).limit(limit)).all()
+            free = self._lock_free(session, set(ids))
+            if free or len(ids) < limit:
+                return free
+        return {}
+
+    def _lock_free(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        locked = session.scalars(
+            _with_escalations(select(Incident).where(Incident.id.in_(ids)))
+            .order_by(Incident.id)
+            .with_for_update(key_share=True, skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+        return {incident.id: incident for incident in locked}
 
     def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))

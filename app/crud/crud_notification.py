@@ -139,16 +139,10 @@ class CRUDNotification(CRUDBase[Notification]):
         return session.scalars(claimed, execution_options={"synchronize_session": False}).all()
 
     def claim_fallbacks(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Notification, Incident]]:
-        """Lock pages that were not accepted in time or are dead: their incidents first."""
+        """Lock pages that were not accepted in time or are dead: their incidents first, in order of ids."""
         due = Notification.fallback_at <= at
-        oldest = (
-            select(Incident)
-            .join(Notification, Notification.incident_id == Incident.id)
-            .where(due)
-            .order_by(Notification.fallback_at)
-            .limit(limit)
-        )
-        incidents = crud_incident.lock_free(session, oldest)
+        about = select(Notification.incident_id).where(due, Notification.incident_id.is_not(None))
+        incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
         rows = session.scalars(
             select(Notification)
             .where(Notification.incident_id.in_(incidents), due)

@@ -117,14 +117,21 @@ def test_the_outside_is_pinged_while_all_is_well(
     assert outside.requests[0].path == "/alive"
 
 
-def test_the_outside_is_not_pinged_while_an_escalation_reaches_nobody(
-    policed: Database, start_worker: StartWorker, outside: HttpServer
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "UPDATE escalations SET next_run_at = now() + interval '1 day', unreachable_since = now()",
+        "UPDATE escalations SET next_run_at = now() + interval '1 day', quarantined_at = now()",
+        "ALTER TABLE notification_paces RENAME TO lost",
+    ],
+    ids=["nobody is reached", "a step fails", "nothing can be sent"],
+)
+def test_the_outside_is_not_pinged_while_something_is_wrong(
+    policed: Database, start_worker: StartWorker, outside: HttpServer, trouble: str
 ) -> None:
     open_incident(policed)
     with policed.transaction() as session:
-        session.execute(
-            text("UPDATE escalations SET next_run_at = now() + interval '1 day', unreachable_since = now()")
-        )
+        session.execute(text(trouble))
     process = start_worker(DEAD_MAN_URL=f"{outside.url}/alive", DEAD_MAN_INTERVAL_SECONDS="5")
     wait_until(lambda: alive(policed) == 1, seconds=DEADLINE_SECONDS)
     with policed.transaction() as session:

@@ -125,12 +125,12 @@ def being_sent(accepted: dict[str, Any], session: Session) -> Notification:
     return message
 
 
-def accept(services: Services, message: Notification) -> bool:
-    """What the worker writes when the provider's answer comes."""
-    outcome = Outcome(AttemptOutcome.ACCEPTED, provider_id=SID)
+def accept(services: Services, message: Notification, status: DeliveryStatus = DeliveryStatus.ACCEPTED) -> bool:
+    """What the worker writes when the provider's answer comes, or fails to."""
+    outcome = Outcome(AttemptOutcome(status), provider_id=SID)
     with services.database.transaction() as session:
-        values = {"provider_id": SID}
-        entries = outcome_service.settle(session, message, DeliveryStatus.ACCEPTED, values, outcome, at=now(session))
+        values = {"provider_id": SID, "next_attempt_at": None if status is DeliveryStatus.ACCEPTED else now(session)}
+        entries = outcome_service.settle(session, message, status, values, outcome, at=now(session))
         crud_timeline.insert_all(session, entries or ())
         return entries is not None
 
@@ -144,6 +144,35 @@ def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_los
     message = only(session)
     assert message.status is DeliveryStatus.DELIVERED
     assert (message.delivered_at is not None, message.provider_id) == (True, SID)
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.RETRY, DeliveryStatus.DEAD])
+def test_what_was_reported_as_delivered_is_not_sent_again_though_its_answer_was_lost(
+    being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
+    outbox: Outbox, status: DeliveryStatus,
+) -> None:  # fmt: skip
+    report(client, being_sent.idempotency_key, "delivered")
+    assert accept(services, being_sent, status)
+    report(client, being_sent.idempotency_key, "delivered")
+    clock.advance(minutes=10)
+    tick()
+    message = only(session)
+    assert (message.status, message.next_attempt_at, message.fallback_at) == (DeliveryStatus.DELIVERED, None, None)
+    assert len(outbox.sent) == 1
+
+
+def test_a_code_that_arrived_is_erased_though_its_worker_died(session: Session, client: TestClient) -> None:
+    fields = {"recipient": "user:1", "channel": "sms", "address": "+15550100", "kind": "verification"}
+    at = now(session)
+    secret = Notification(subject="Your code: 123456", body="123456", status=DeliveryStatus.SENDING, **fields)
+    secret.lease_token, secret.lease_until = uuid4(), at
+    session.add(secret)
+    session.commit()
+    report(client, secret.idempotency_key, "delivered")
+    delivery_service.release_expired(session)
+    session.commit()
+    message = only(session)
+    assert (message.status, message.subject, message.body) == (DeliveryStatus.DELIVERED, "", "")
 
 
 def test_a_failure_that_is_reported_before_we_know_of_the_acceptance_is_final(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import CHANNELS
 from app.core.vocabulary import MessageEvent
 from app.services import message_service
-from app.services.message import MAX_NAMED, named, plain
+from app.services.message import plain
 from app.services.message_sample import sample
 from tests.answers import problem
 from tests.conftest import Outbox, Person
@@ -50,13 +50,23 @@ def preview(client: TestClient, admin: Person) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def bundle(count: int, *, gap: int = 1, title: str = "Disk full") -> dict[str, Any]:
-    pages = []
-    for number in range(count):
-        page = dict(sample(MessageEvent.PAGE, "email", url=URL))
-        page["incident"] = {**page["incident"], "id": 1000 + number * gap, "title": f"{title} {number}"}
-        pages.append(page)
-    return {"count": count, "incidents": pages}
+@pytest.mark.parametrize(
+    ("literal", "shown"), [(r"\0", ""), (r"\ud83d\udea8", "🚨"), (r"\ud83d", "\ufffd"), ("é", "é")]
+)
+@pytest.mark.parametrize("event", ["page", "bundle"])
+def test_what_a_literal_spells_and_no_database_stores_is_mended(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, word: Callable[..., Any],
+    event: str, literal: str, shown: str,
+) -> None:  # fmt: skip
+    word(
+        f"{TEMPLATES}/email/{event}", body='Look: {{ "' + literal + '" }}!', subject='{{ "' + literal + '" }} it burns'
+    )
+    add_policy()
+    for _ in range(2 if event == "bundle" else 1):
+        open_incident()
+    tick()
+    [sent] = outbox.sent
+    assert (sent.body, sent.subject) == (f"Look: {shown}!", f"{shown} it burns".strip())
 
 
 @pytest.mark.parametrize("event", MessageEvent)
@@ -256,45 +266,3 @@ def test_templates_are_for_administrators(client: TestClient, user: Person, requ
     body = {"subject": "x"} if method == "PUT" else None
     problem(client.request(method, TEMPLATES + path, headers=user.headers, json=body), 403)
     problem(client.post(f"{PAGE}/preview", json={}, headers=user.headers), 403)
-
-
-@pytest.mark.parametrize("channel", ["email", "slack"])
-@pytest.mark.parametrize("count", [2, 60, 700, 1500])
-def test_a_bundle_names_every_incident(channel: str, count: int) -> None:
-    facts = bundle(count, title=XSS)
-    message = message_service.default(channel, MessageEvent.BUNDLE, facts)
-    for part in (message.body, message.html) if message.html else (message.body,):
-        assert all(f"#{page['incident']['id']}" in part for page in facts["incidents"])
-    assert message.subject.startswith(f"{count} incidents: [HIGH] database:")
-    assert "<script" not in (message.html or "")
-
-
-def test_a_small_bundle_is_html_with_a_button_for_each() -> None:
-    html = message_service.default("email", MessageEvent.BUNDLE, bundle(3)).html
-    assert html is not None
-    assert html.count("View and acknowledge</a>") == 3
-
-
-@pytest.mark.parametrize(("count", "gap"), [(2, 1), (100, 1), (100, 2), (5000, 1)])
-def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int) -> None:
-    facts = bundle(count, gap=gap)
-    body = message_service.default("sms", MessageEvent.BUNDLE, facts).body
-    assert len(body) < 1600
-    assert facts["incidents"][0]["link"] in body
-    assert named_ids(body.split(":", 1)[1].splitlines()[0]) == {p["incident"]["id"] for p in facts["incidents"]}
-
-
-def named_ids(said: str) -> set[int]:
-    ids: set[int] = set()
-    for name in said.split(","):
-        words = name.split()[0].replace("#", "").split("-")
-        ids |= set(range(int(words[0]), int(words[-1]) + 1))
-    return ids
-
-
-def test_a_bundle_gives_titles_as_long_as_there_is_room() -> None:
-    incidents = [page["incident"] for page in bundle(3)["incidents"]]
-    assert named(incidents) == ["#1000 Disk full 0", "#1001 Disk full 1", "#1002 Disk full 2"]
-    assert named(incidents, room=35) == ["#1000 Disk full 0", "#1001", "#1002"]
-    assert named(incidents, room=20) == ["#1000-#1002"]
-    assert sum(map(len, named([p["incident"] for p in bundle(100, gap=2)["incidents"]]))) <= MAX_NAMED

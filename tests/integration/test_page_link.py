@@ -207,3 +207,13 @@ def test_what_a_person_does_by_the_link_begins_the_count_of_policy_cycles_anew(
     for _ in range(10):
         tick()
     assert len(events(client, incident, admin)) == 2 * stopped_after == 12
+
+
+def test_escalating_what_is_resolved_says_that_nobody_is_paged(
+    client: TestClient, admin: Person, open_incident: Opener, link_of: Linker, tick: Tick, outbox: Outbox
+) -> None:
+    incident = open_incident()
+    act(client, incident, "resolve", admin)
+    assert "nobody is paged" in page(press(client, link_of(incident, admin), "escalate"), 409)
+    tick()
+    assert outbox.sent == []

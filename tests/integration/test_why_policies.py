@@ -146,6 +146,19 @@ def test_a_policy_whose_step_failed_says_when_it_is_tried_again(story: Story, se
     assert answer.json()["policies"][0]["reaches_nobody"] is True
 
 
+def test_a_step_that_failed_is_told_to_those_whom_it_would_have_paged(story: Story, session: Session) -> None:
+    story.begin(1, 2)
+    session.execute(text("UPDATE incidents SET metadata = '0'"))
+    session.execute(text("UPDATE escalations SET next_run_at = next_run_at - interval '1 minute'"))
+    session.commit()
+    story.tick()
+    session.execute(text("UPDATE incidents SET metadata = '{}'"))
+    session.commit()
+    failed, to_come = story.reasons()
+    assert (failed["code"], failed["step"], to_come["code"]) == ("quarantined", 0, "not_due")
+    assert failed["sentence"].startswith("Step 1 of “Night” was due and failed; it is tried again at 20")
+
+
 def test_an_administrator_whom_nothing_concerns(story: Story) -> None:
     story.begin(0)
     [reason] = story.reasons(story.admin)
