@@ -6,8 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, DateTime, Result, Select, func, insert, literal_column, select, text
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Result,
+    Select,
+    event,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session, SessionTransaction
 from sqlalchemy.orm.attributes import flag_modified
 
 from app.db.base_class import Base
@@ -45,6 +57,12 @@ def wake(session: Session, job: str) -> None:
     if job not in woken:
         woken.add(job)
         session.execute(select(func.pg_notify(WAKE_CHANNEL, job)))
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget_woken(session: Session, _transaction: SessionTransaction) -> None:
+    """A rollback, also that of a savepoint, takes back what was notified within."""
+    session.info.pop("woken", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase, Page
 from app.crud.crud_incident import crud_incident
-from app.db.session import is_lock_timeout
+from app.db.session import is_contended
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 READING_POLICIES = 0x1A5CE5
@@ -75,7 +75,7 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
 
     def name(self, session: Session, policy_id: int) -> str:
         """What a policy is called, also a deleted one."""
-        return session.scalars(select(EscalationPolicy.name).where(EscalationPolicy.id == policy_id)).one()
+        return session.get_one(EscalationPolicy, policy_id).name
 
     def read_until_the_end(self, session: Session) -> None:
         """Let `wait_for_readers` wait for this transaction, which is about to read the policies."""
@@ -93,18 +93,18 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             session.execute(select(func.pg_advisory_lock(READING_POLICIES)))
             session.execute(select(func.pg_advisory_unlock(READING_POLICIES)))
         except OperationalError as error:
-            if not is_lock_timeout(error):
+            if not is_contended(error):
                 raise
             return False
         finally:
             savepoint.rollback()  # and with it the short timeout
         return True
 
-    def claim_spreading(self, session: Session) -> EscalationPolicy | None:
-        """A policy, perhaps deleted, whose change has not come to every open incident yet."""
+    def claim_spreading(self, session: Session, *, after: int) -> EscalationPolicy | None:
+        """A policy, perhaps deleted, whose change has come to the incidents up to an id and not yet to every one."""
         return session.scalar(
             select(EscalationPolicy)
-            .where(EscalationPolicy.spread_after.is_not(None))
+            .where(EscalationPolicy.spread_after >= after)
             .order_by(EscalationPolicy.id)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=True)
@@ -140,11 +140,15 @@ class CRUDEscalation(CRUDBase[Escalation]):
         late = select(Escalation.id).where(Escalation.next_run_at < before, Escalation.quarantined_at.is_(None))
         return session.scalar(select(func.count()).select_from(late.limit(1000).subquery())) or 0
 
-    def has_trouble(self, session: Session) -> bool:
-        """True if an escalation goes on of which nobody could be reached, or whose step failed."""
+    def has_quarantined(self, session: Session, *, due_before: datetime) -> bool:
+        """True if a step failed and is to be tried again before a time."""
+        query = select(Escalation.id).where(Escalation.quarantined_at.is_not(None), Escalation.next_run_at < due_before)
+        return session.scalar(query.limit(1)) is not None
+
+    def has_unreachable(self, session: Session) -> bool:
+        """True if an escalation goes on of which nobody could be reached."""
         query = select(Escalation.id).where(
-            Escalation.unreachable_since.is_not(None) | Escalation.quarantined_at.is_not(None),
-            Escalation.state == EscalationState.RUNNING,
+            Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
         )
         return session.scalar(query.limit(1)) is not None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ WITH_ATTEMPTS = (
 )
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 UNLEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}
+FALLBACK_LATE = timedelta(seconds=90)  # every fallback that was not postponed is due before that, or in the past
 SECRETS = [kind for kind in NotificationKind if kind.is_secret]
 ERASED: dict[str, Any] = {"subject": "", "body": "", "html": None, "facts": {}}
 ARRIVED: dict[str, Any] = {
@@ -101,6 +102,17 @@ class CRUDNotification(CRUDBase[Notification]):
     def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
         """What a step sent, in whatever cycle its pages fell back."""
         return session.scalars(select(Notification).where(Notification.event_id == event_id)).all()
+
+    def without_event(self, session: Session, incident_id: int | None, *, since: datetime) -> Sequence[Notification]:
+        """What was sent about an incident without a step, since a time."""
+        own = Notification.event_id.is_(None) & (Notification.incident_id == incident_id)
+        return session.scalars(select(Notification).where(own, Notification.created_at >= since)).all()
+
+    def has_postponed_fallback(self, session: Session, *, at: datetime) -> bool:
+        """True if what follows a page that did not arrive could not be done, and is to be tried again."""
+        is_late = Notification.fallback_at > Notification.created_at + FALLBACK_LATE
+        query = select(Notification.id).where(Notification.fallback_at > at, is_late)
+        return session.scalar(query.limit(1)) is not None
 
     def claim_due(
         self,

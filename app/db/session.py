@@ -31,6 +31,13 @@ SESSION_LIMITS = {
 }
 
 
+CONTENTION = (
+    psycopg2.errors.LockNotAvailable,
+    psycopg2.errors.DeadlockDetected,
+    psycopg2.errors.QueryCanceled,
+)
+
+
 class Database:
     """A pool of connections and the transactions on it. Safe to share between threads."""
 
@@ -118,9 +125,9 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
-def is_lock_timeout(error: BaseException) -> bool:
-    """True if a statement gave up waiting for a lock."""
-    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
+def is_contended(error: BaseException) -> bool:
+    """True if a statement was given up for others' sake, or took too long: the database is there."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION)
 
 
 def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[], object] | None = None) -> Database:

@@ -1,6 +1,6 @@
 """Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from datetime import datetime, timedelta
 
 import structlog
@@ -61,19 +61,24 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
         _enqueue(session, page, incident, planned, at=at)
         description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
         _tell(session, page, incident, description, at=at)
-    elif page.status in LOST and not _is_anybody_left(page, pages):
+    elif page.status in LOST and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
         _page_admins(session, page, incident, tried, paging, at=at)
 
 
 def _tried(session: Session, page: Notification) -> Tried:
-    """Who was paged by which channel because of the same: by its step, or by what this page stands in for."""
+    """Who was paged by which channel because of the same: by its step, or since what this page stands in for."""
     if page.event_id is not None:
-        return {(sent.recipient, sent.channel) for sent in crud_notification.of_event(session, page.event_id)}
-    tried, before = {(page.recipient, page.channel)}, page.fallback_of
-    while before is not None and (earlier := crud_notification.get(session, before)) is not None:
-        tried.add((earlier.recipient, earlier.channel))
-        before = earlier.fallback_of
-    return tried
+        sent = crud_notification.of_event(session, page.event_id)
+    else:
+        sent = crud_notification.without_event(session, page.incident_id, since=_first(session, page).created_at)
+    return {(one.recipient, one.channel) for one in sent}
+
+
+def _first(session: Session, page: Notification) -> Notification:
+    """The page that this one stands in for, over all channels before it."""
+    while page.fallback_of is not None and (earlier := crud_notification.get(session, page.fallback_of)) is not None:
+        page = earlier
+    return page
 
 
 def _next_of_person(
@@ -86,9 +91,10 @@ def _next_of_person(
     return next_channel(people[0], paging.channels, by_channel) if people else None
 
 
-def _is_anybody_left(page: Notification, pages: Sequence[Notification]) -> bool:
-    """True if another page of this cycle arrived or is still under way."""
-    return any(other.id != page.id and other.status not in LOST for other in pages)
+def _is_left(other: Notification, incident: Incident, at: datetime) -> bool:
+    """True if another page of this cycle arrived, is still under way, or is lost and about to be looked after."""
+    is_next = other.fallback_at is not None and other.fallback_at <= at and _is_wanted(other, incident)
+    return other.status not in LOST or is_next
 
 
 def _page_admins(

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from app import __version__
 from app.core.vocabulary import TimelineEventType
-from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_policy
+from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
 from app.crud.base import now
 from app.schemas.worker import WorkerRead
 from app.services import escalation_service
+from app.services.escalation import QUARANTINE_LONGEST
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -80,11 +81,13 @@ def forget_old(session: Session) -> int:
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is overdue by over two ticks, none is quarantined, and each incident that goes on has reached
-    somebody.
-    """
-    return crud_escalation.overdue(session, before=now(session) - OVERDUE_AFTER) == 0 and not (
-        crud_escalation.has_trouble(session)
+    """True if no step is overdue by over two ticks or failed, no fallback failed, and somebody was reached."""
+    at = now(session)
+    return not (
+        crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
+        or crud_escalation.has_quarantined(session, due_before=at + QUARANTINE_LONGEST)
+        or crud_escalation.has_unreachable(session)
+        or crud_notification.has_postponed_fallback(session, at=at)
     )
 
 

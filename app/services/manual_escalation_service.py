@@ -44,8 +44,8 @@ def escalate_locked(
     record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
     log.info("incident_escalated_manually", incident_id=incident.id)
     _begin_matching(session, incident, at=at)
-    rows = [row for row in crud_escalation.of_incident(session, incident.id) if _goes_on(row, incident)]
-    fired = [_try_to_fire(session, incident, row, paging, at=at) for row in rows]
+    rows = crud_escalation.of_incident(session, incident.id)
+    fired = [_try_to_fire(session, incident, row, paging, at=at) for row in rows if _goes_on(row, incident)]
     if not any(fired) and not step_service.page_admins(session, incident, paging, at=at, event=None, kind=KIND):
         step_service.say_unreachable(session, incident, at=at)
     session.flush()
@@ -62,8 +62,9 @@ def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> No
 
 
 def _goes_on(row: Escalation, incident: Incident) -> bool:
-    """True if it has begun in this cycle, and its policy has neither been switched off nor ceased to match."""
-    return row.cycle == incident.cycle and row.state is not EscalationState.ENDED
+    """True if it has begun in this cycle and neither its policy nor, by a step that was fired just now, all is over."""
+    has_begun = row.cycle == incident.cycle and row.version.id == row.version_id
+    return has_begun and row.state is not EscalationState.ENDED and incident.status is not IncidentStatus.RESOLVED
 
 
 def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> bool:

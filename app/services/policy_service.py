@@ -98,11 +98,11 @@ def delete(session: Session, policy_id: int) -> EscalationPolicy:
 
 def spread_next(session: Session) -> int:
     """Carry a change one batch further through the incidents. Returns 1, or 0 when there is nothing to do now."""
-    policy = crud_policy.claim_spreading(session)
-    if policy is None:
-        return 0
-    if policy.spread_after == FIRST_ID and not crud_policy.wait_for_readers(session):
+    policy = crud_policy.claim_spreading(session, after=FIRST_ID)
+    if policy is not None and policy.spread_after == FIRST_ID and not crud_policy.wait_for_readers(session):
         log.info("policy_spread_waits", policy_id=policy.id)
+        policy = crud_policy.claim_spreading(session, after=FIRST_ID + 1)
+    if policy is None:
         return 0
     _spread(session, policy, at=now(session))
     return 1

@@ -67,12 +67,18 @@ def seconds_to_next(session: Session, *, within: float) -> float | None:
 
 def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
     policy = row.version.policy
+    if not _is_still_due(row, at):
+        return  # a step before it in this batch has ended it, or begun it anew
     if not policy.is_active or policy.deleted_at is not None:
         escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
     else:
         fire(session, incident, row, paging, at=at)
+
+
+def _is_still_due(row: Escalation, at: datetime) -> bool:
+    return row.next_run_at is not None and row.next_run_at <= at and row.version.id == row.version_id
 
 
 def fire(

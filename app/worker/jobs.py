@@ -6,7 +6,7 @@ from threading import Event
 import structlog
 from sqlalchemy.orm import Session
 
-from app.db.session import Database, is_lock_timeout, is_unavailable
+from app.db.session import Database, is_contended, is_unavailable
 from app.services import (
     auth_service,
     delivery_service,
@@ -64,7 +64,7 @@ class Jobs:
             try:
                 done[name] = part()
             except Exception as error:
-                if is_unavailable(error) and not is_lock_timeout(error):
+                if is_unavailable(error) and not is_contended(error):
                     raise
                 log.exception("plan_part_failed", part=name)
                 errors.append(error)

@@ -25,7 +25,8 @@ CLEAN_UP_SECONDS = 3600
 STALLED_AFTER = timedelta(seconds=60)
 WELL_WITHIN = timedelta(seconds=5)
 SEND = "send"
-DEAD_MAN = "dead_man"
+DEAD_MAN, CLEAN_UP = "dead_man", "clean_up"
+SELDOM = {DEAD_MAN, CLEAN_UP}  # what failed there once says nothing of now
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
@@ -55,7 +56,7 @@ class Worker:
             "plan": (self._plan, TICK_SECONDS),
             **sends,
             "beat": (jobs.beat, BEAT_SECONDS),
-            "clean_up": (jobs.clean_up, CLEAN_UP_SECONDS),
+            CLEAN_UP: (jobs.clean_up, CLEAN_UP_SECONDS),
         }
         if ping is not None:
             self._table[DEAD_MAN] = (self._ping_if_well, ping_seconds)
@@ -142,7 +143,7 @@ class Worker:
     def _ping_if_well(self) -> None:
         """Tell the outside that all is well; silence is the alarm."""
         is_ticking = self._last_tick_at is not None and utcnow() - self._last_tick_at < WELL_WITHIN
-        failing = sorted(self._failing - {DEAD_MAN})
+        failing = sorted(self._failing - SELDOM)
         if self._ping is None or not is_ticking or failing or not self._jobs.is_well():
             log.error("dead_man_withheld", is_ticking=is_ticking, failing_jobs=failing)
             return

@@ -12,8 +12,9 @@ from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.services import health_service
 from app.services.health_service import Pulse
 from app.utils.service_locator import Services
+from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
+from tests.conftest import PASSWORD, Clock, Outbox, Person
 from tests.preferences import put
 from tests.scenario import Opener, Tick, act, notify, timeline
 
@@ -203,6 +204,7 @@ def test_a_fallback_that_fails_holds_up_no_other_and_is_tried_again(
     clock.advance(seconds=60)
     tick()
     assert [envelope.incident_id for envelope in sms.sent] == [incidents[1]["id"]]
+    assert not health_service.is_well(session)
     session.execute(text("UPDATE incidents SET metadata = '{}'"))
     session.commit()
     clock.advance(seconds=60)
@@ -260,3 +262,18 @@ def test_all_is_not_well_while_a_step_fails(incident: dict[str, Any], session: S
     session.commit()
     tick()
     assert not health_service.is_well(session)
+
+
+def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(
+    open_incident: Opener, client: TestClient, user: Person, admin: Person, services: Services, outbox: Outbox,
+    sms: Outbox, tick: Tick,
+) -> None:  # fmt: skip
+    with services.database.transaction() as session:
+        make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+    incident = open_incident()
+    outbox.answers, sms.answers = [DEAD] * 20, [DEAD] * 20
+    act(client, incident, "escalate", user)
+    for _ in range(6):
+        tick()
+    assert sorted(envelope.address for envelope in outbox.sent) == sorted([admin.email, "second@example.com"])
+    assert timeline(client, incident, user).count("nobody_reachable") == 1

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.preferences import put
-from tests.scenario import Opener, Tick, act, events, steps, timeline
+from tests.scenario import Opener, Tick, act, events, notify, steps, timeline
 
 
 def test_escalating_by_hand_fires_the_next_step_at_once_and_goes_on_from_there(
@@ -234,3 +234,27 @@ def test_a_policy_whose_step_fails_keeps_no_other_from_being_escalated_by_hand(
     tick()
     assert [envelope.address for envelope in outbox.sent] == [user.email if others else ADMIN]
     assert "escalation_quarantined" in timeline(client, incident, user)
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ({"type": "set_severity", "severity": "low"}, "open"),
+        ({"type": "change_status", "status": "resolved"}, "resolved"),
+    ],
+)
+@pytest.mark.parametrize("is_by_hand", [True, False])
+def test_what_a_step_ends_is_not_fired_behind_it(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox,
+    clock: Clock, is_by_hand: bool, action: dict[str, str], status: str,
+) -> None:  # fmt: skip
+    for actions in ([action], [notify()]):
+        add_policy(steps=[{"delay_minutes": 1, "actions": actions}], conditions={"severity": "high"})
+    incident = open_incident()
+    if is_by_hand:
+        act(client, incident, "escalate", admin)
+    clock.advance(minutes=1)
+    tick()
+    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == status
+    assert len(events(client, incident, admin)) == 1
+    assert outbox.sent == []
