@@ -214,6 +214,8 @@ class CRUDNotification(CRUDBase[Notification]):
             .with_for_update(skip_locked=True)
         )
         ids = session.scalars(expired).all()
+        if not ids:
+            return []
         has_arrived = Notification.delivered_at.is_not(None)
         self._end_arrived(session, Notification.id.in_(ids) & has_arrived)
         again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, **UNLEASED}

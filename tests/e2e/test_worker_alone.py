@@ -121,7 +121,7 @@ def test_the_outside_is_pinged_while_all_is_well(
     "trouble",
     [
         "UPDATE escalations SET next_run_at = now() + interval '1 day', unreachable_since = now()",
-        "UPDATE escalations SET next_run_at = now() + interval '1 day', quarantined_at = now()",
+        "UPDATE escalations SET next_run_at = now() + interval '9 minutes', quarantined_at = now()",
         "ALTER TABLE notification_paces RENAME TO lost",
     ],
     ids=["nobody is reached", "a step fails", "nothing can be sent"],
