@@ -27,6 +27,7 @@ SECOND_STEP = """
     SELECT count(*) FROM escalation_events e JOIN notifications n ON n.event_id = e.id
     WHERE e.step = 1 AND n.user_id = :user AND e.policy_id = :policy
 """
+UNSENT = "SELECT count(*) FROM notifications WHERE status = 'pending' AND bundle_id IS NULL"
 STUCK = """
     SELECT count(*) FROM escalations e JOIN escalation_policies p ON p.id = e.policy_id
     WHERE e.state = 'running' AND (p.deleted_at IS NOT NULL OR e.next_run_at IS NULL)
@@ -76,6 +77,7 @@ def test_row_12_a_policy_edited_in_mid_run_is_followed_as_it_was(
     rig.wait_for(
         f"SELECT count(*) FROM escalations WHERE state = 'ended' AND policy_id = {deleted}", number, seconds=30
     )
+    rig.wait_for(UNSENT, 0, seconds=60)  # a page joins one to the same person that waits to be sent
     rig.advance(5 * 60)
     rig.wait_for(oracle.EVENTS, 3 * number, seconds=60 + number / 10)
     rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
