@@ -124,6 +124,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
             select(Escalation)
             .where(Escalation.incident_id.in_(incidents), Escalation.next_run_at <= at)
             .order_by(Escalation.next_run_at, Escalation.id)
+            .limit(limit)
             .with_for_update(skip_locked=True)
             .options(selectinload(Escalation.version).selectinload(EscalationPolicyVersion.policy))
             .execution_options(populate_existing=True)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, defer, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
 from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
@@ -170,13 +170,18 @@ class CRUDNotification(CRUDBase[Notification]):
         self._update(session, Notification.id == id_, {"fallback_at": until})
 
     def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
-        """The pages that a bundle names and that still wait for it."""
+        """The pages that a bundle names and that still wait for it, without what each of them would say by itself."""
         return session.scalars(
             select(Notification)
+            .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
             .where(Notification.bundle_id == bundle_id, Notification.status == DeliveryStatus.PENDING)
             .order_by(Notification.id)
             .with_for_update()
         ).all()
+
+    def end_all(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
+        """Write the same end of several messages."""
+        self._update(session, Notification.id.in_(ids), values)
 
     def lock_by_key(self, session: Session, key: UUID) -> Notification | None:
         """The message of an idempotency key, locked."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.crud.base import CRUDBase, affected
 from app.models import Notification, NotificationPace
@@ -67,13 +67,20 @@ class CRUDPace(CRUDBase[NotificationPace]):
         return {row[0]: Held(*row[1:]) for row in session.execute(waiting)}
 
     def lock_held(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
-        """All pages that wait for a recipient, oldest first."""
+        """All pages that wait for a recipient, oldest first, without what each of them would say by itself."""
         return session.scalars(
             select(Notification)
+            .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
             .where(Notification.is_held, Notification.channel == channel, Notification.recipient == recipient)
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
         ).all()
+
+    def bundle(self, session: Session, ids: Collection[int], *, bundle_id: int) -> None:
+        """Hold these pages no longer: they go with a bundle."""
+        gone = update(Notification).where(Notification.id.in_(ids))
+        named = gone.values(is_held=False, next_attempt_at=None, bundle_id=bundle_id)
+        session.execute(named, execution_options={"synchronize_session": False})
 
     def let_go(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
         """Hold these pages no longer."""

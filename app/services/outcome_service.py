@@ -73,11 +73,9 @@ def _settle_bundled(
 ) -> Sequence[Notification]:
     """The pages that a bundle names end as it ends."""
     pages = crud_notification.bundled_in(session, bundle.id)
-    if standing["status"] not in ENDED:
-        return pages
-    for page in pages:
-        for name, value in {**standing, **_times(page, standing["status"], at)}.items():
-            setattr(page, name, value)
+    if pages and standing["status"] in ENDED:
+        values = {**standing, **_times(pages[0], standing["status"], at)}
+        crud_notification.end_all(session, [page.id for page in pages], values)
     return pages
 
 

@@ -112,8 +112,7 @@ def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) ->
     )
     write(session, bundle, pages)
     crud_notification.add(session, bundle)
-    for page in pages:
-        page.is_held, page.next_attempt_at, page.bundle_id = False, None, bundle.id
+    crud_pace.bundle(session, [page.id for page in pages], bundle_id=bundle.id)
     log.info("pages_bundled", notification_id=bundle.id, channel=bundle.channel, pages=len(pages))
 
 

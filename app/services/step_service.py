@@ -25,7 +25,7 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
-LONGEST_BATCH_SECONDS = 0.5  # what an acknowledgement may have to wait for
+LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
 LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident somebody holds
 
 
