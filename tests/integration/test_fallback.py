@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
@@ -277,3 +278,29 @@ def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(
         tick()
     assert sorted(envelope.address for envelope in outbox.sent) == sorted([admin.email, "second@example.com"])
     assert timeline(client, incident, user).count("nobody_reachable") == 1
+
+
+def test_pages_whose_bundle_cannot_be_written_go_one_by_one(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, session: Session, client: TestClient,
+    admin: Person,
+) -> None:  # fmt: skip
+    add_policy()
+    for title in ("Disk full", "Queue stuck"):
+        open_incident(title=title)
+    session.execute(text("ALTER TABLE notifications ADD CHECK (kind <> 'bundle')"))
+    session.commit()
+    tick()
+    assert sorted(envelope.facts["incident"]["title"] for envelope in outbox.sent) == ["Disk full", "Queue stuck"]
+    assert {status for _, _, status in deliveries(client, admin)} == {"accepted"}
+
+
+def test_a_part_of_a_tick_that_fails_keeps_the_others_from_nothing(
+    incident: dict[str, Any], jobs: Jobs, outbox: Outbox, session: Session
+) -> None:
+    session.execute(text("ALTER TABLE escalation_policies RENAME COLUMN spread_after TO lost"))
+    session.execute(text("ALTER TABLE escalation_policies ADD spread_after text"))  # compares with no number
+    session.commit()
+    with pytest.raises(ProgrammingError):
+        jobs.plan()
+    jobs.send()
+    assert len(outbox.sent) == 1

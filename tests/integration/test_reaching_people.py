@@ -137,3 +137,16 @@ def test_a_step_that_the_domain_refuses_is_a_failed_event_and_the_next_goes_on(
     tick()
     assert [event["status"] for event in events(client, incident, admin)] == ["failed", "completed"]
     assert len(outbox.sent) == 1
+
+
+@pytest.mark.parametrize("column", ["steps = '[]'", "conditions = '{\"colour\": 1}'"])
+def test_a_stored_policy_that_cannot_begin_is_passed_over(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, session: Session, column: str
+) -> None:
+    malformed = add_policy()
+    add_policy()
+    session.execute(text(f"UPDATE escalation_policy_versions SET {column} WHERE policy_id = {malformed['id']}"))
+    session.commit()
+    open_incident()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]
