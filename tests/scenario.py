@@ -39,6 +39,12 @@ def timeline(client: TestClient, incident: dict[str, Any], by: Person) -> list[s
     return [event["event_type"] for event in answer.json()]
 
 
+def deliveries(client: TestClient, admin: Person) -> list[tuple[str, str, str]]:
+    """Each notification, oldest first, as (channel, recipient, status)."""
+    answer = client.get("/v1/notifications", headers=admin.headers).json()
+    return [(row["channel"], row["recipient"], row["status"]) for row in reversed(answer)]
+
+
 def race(job: Callable[[], int], *, times: int) -> list[int]:
     """Run a job in several threads that begin together."""
     start = Barrier(times)

@@ -16,8 +16,7 @@ from app.utils.service_locator import Services
 from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.conftest import PASSWORD, Clock, Outbox, Person
-from tests.preferences import put
-from tests.scenario import Opener, Tick, act, notify, timeline
+from tests.scenario import Opener, Tick, act, deliveries, notify, timeline
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")
@@ -34,11 +33,6 @@ def incident(add_policy: Opener, open_incident: Opener, on_call: Person) -> dict
     action = notify(target=on_call.id, channels=["email"])
     add_policy(steps=[{"delay_minutes": 0, "actions": [action]}])
     return open_incident()
-
-
-def deliveries(client: TestClient, admin: Person) -> list[tuple[str, str, str]]:
-    answer = client.get("/v1/notifications", headers=admin.headers).json()
-    return [(row["channel"], row["recipient"], row["status"]) for row in reversed(answer)]
 
 
 def test_a_dead_page_goes_by_the_next_channel_even_outside_the_action(
@@ -125,39 +119,6 @@ def test_the_page_of_somebody_deactivated_meanwhile_goes_to_the_administrators(
     assert [envelope.address for envelope in outbox.sent] == [admin.email]
 
 
-def test_a_bundle_names_every_incident_and_all_its_pages_are_accepted_with_it(
-    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, client: TestClient, admin: Person
-) -> None:
-    add_policy()
-    titles = ["Disk full", "Queue stuck", "Certificate expired"]
-    for title in titles:
-        open_incident(title=title)
-    tick()
-    [message] = outbox.sent
-    assert all(title in message.body for title in titles)
-    assert {status for _, _, status in deliveries(client, admin)} == {"accepted"}
-    assert len(deliveries(client, admin)) == 4
-
-
-def test_what_is_acknowledged_before_a_bundle_leaves_is_not_in_it(
-    add_policy: Opener,
-    open_incident: Opener,
-    tick: Tick,
-    jobs: Any,
-    outbox: Outbox,
-    client: TestClient,
-    user: Person,
-) -> None:
-    add_policy()
-    kept, done = open_incident(title="Disk full"), open_incident(title="Queue stuck")
-    outbox.answers = [LATER]
-    tick()
-    act(client, done, "acknowledge", user)
-    act(client, kept, "acknowledge", user)
-    jobs.send()
-    assert len(outbox.sent) == 1
-
-
 def test_an_escalation_that_stands_still_on_an_open_incident_is_healed(
     incident: dict[str, Any], tick: Tick, session: Session, outbox: Outbox, client: TestClient, admin: Person
 ) -> None:
@@ -225,39 +186,6 @@ def test_the_administrators_are_tried_again_with_every_step(
     assert [envelope.address for envelope in outbox.sent].count(admin.email) == 2
 
 
-def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_administrators(
-    add_policy: Opener, open_incident: Opener, jobs: Jobs, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
-    client: TestClient, admin: Person,
-) -> None:  # fmt: skip
-    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id)]}])
-    outbox.answers = [LATER]
-    incidents = [open_incident(title=title) for title in ("Disk full", "Queue stuck")]
-    tick()
-    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
-    clock.advance(seconds=2)
-    for _ in range(3):
-        tick()
-        clock.advance(seconds=30)
-    told = "".join(envelope.body for envelope in outbox.sent if envelope.address == admin.email)
-    assert all(incident["title"] in told for incident in incidents)
-
-
-def test_a_bundle_goes_to_the_newest_address(
-    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
-    client: TestClient,
-) -> None:  # fmt: skip
-    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id, channels=["email"])]}])
-    open_incident()
-    tick()
-    for address in ("old@example.com", "new@example.com"):
-        put(client, on_call, "email", address=address)
-        open_incident()
-        tick()
-    clock.advance(seconds=22)
-    tick()
-    assert [envelope.address for envelope in outbox.sent] == ["oncall@example.com", "new@example.com"]
-
-
 def test_all_is_not_well_while_a_step_fails(incident: dict[str, Any], session: Session, tick: Tick) -> None:
     session.execute(text("UPDATE escalation_policy_versions SET steps = '[{\"delay_minutes\": 0}]'"))
     session.commit()
@@ -278,20 +206,6 @@ def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(
         tick()
     assert sorted(envelope.address for envelope in outbox.sent) == sorted([admin.email, "second@example.com"])
     assert timeline(client, incident, user).count("nobody_reachable") == 1
-
-
-def test_pages_whose_bundle_cannot_be_written_go_one_by_one(
-    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, session: Session, client: TestClient,
-    admin: Person,
-) -> None:  # fmt: skip
-    add_policy()
-    for title in ("Disk full", "Queue stuck"):
-        open_incident(title=title)
-    session.execute(text("ALTER TABLE notifications ADD CHECK (kind <> 'bundle')"))
-    session.commit()
-    tick()
-    assert sorted(envelope.facts["incident"]["title"] for envelope in outbox.sent) == ["Disk full", "Queue stuck"]
-    assert {status for _, _, status in deliveries(client, admin)} == {"accepted"}
 
 
 def test_a_part_of_a_tick_that_fails_keeps_the_others_from_nothing(
