@@ -1,7 +1,7 @@
 """Several workers on one database."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.core.vocabulary import Severity
 from app.db.session import Database
@@ -16,6 +16,10 @@ from tests.conftest import ADMIN, PASSWORD
 from tests.scenario import race, steps
 
 DUE = 60
+SLOW_NOTIFICATIONS = """
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END';
+CREATE TRIGGER slow BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION linger();
+"""
 
 
 @pytest.fixture
@@ -53,3 +57,14 @@ def test_what_somebody_holds_takes_no_place_among_what_is_due(due: Database, ser
         holding.execute(select(Incident.id).where(Incident.id.in_(held)).with_for_update())
         assert fire_everything(due, services.paging) == 1
     assert fire_everything(due, services.paging) == DUE - 1
+
+
+def test_a_batch_that_takes_long_ends_early_and_leaves_the_rest_for_the_next(due: Database, services: Services) -> None:
+    with due.transaction() as session:
+        session.execute(text(SLOW_NOTIFICATIONS))
+    with due.transaction() as session:
+        taken = step_service.run_due(session, services.paging, limit=7)
+    assert 1 <= taken < 5
+    with due.transaction() as session:
+        session.execute(text("DROP TRIGGER slow ON notifications"))
+    assert taken + fire_everything(due, services.paging) == DUE

@@ -2,6 +2,7 @@
 
 from fastapi.testclient import TestClient
 
+from tests.api import Api
 from tests.conftest import Clock, Person
 from tests.scenario import Opener, Tick, act, events, timeline
 
@@ -9,6 +10,7 @@ LOOP = [
     {"type": "change_status", "status": "resolved"},
     {"type": "change_status", "status": "open"},
 ]
+BACK_AND_FORTH = [{"type": "change_status", "status": status} for status in ("acknowledged", "open")]
 
 
 def test_a_policy_that_reopens_what_it_resolves_is_stopped_and_says_so(
@@ -37,3 +39,18 @@ def test_what_a_person_does_begins_the_count_anew(
     for _ in range(10):
         tick()
     assert len(events(client, incident, admin)) > 6
+
+
+def test_an_alert_that_says_it_got_worse_begins_the_count_anew(
+    add_policy: Opener, tick: Tick, client: TestClient, admin: Person
+) -> None:
+    api = Api(client, admin.headers)
+    add_policy(steps=[{"delay_minutes": 0, "actions": BACK_AND_FORTH}])
+    incident = {"id": api.alert(id="a", severity="low")["incident_id"]}
+    for _ in range(10):
+        tick()
+    assert len(events(client, incident, admin)) == 6
+    api.alert(id="a", severity="high")
+    for _ in range(10):
+        tick()
+    assert len(events(client, incident, admin)) == 12
