@@ -51,10 +51,6 @@ class CRUDUser(CRUDBase[User]):
         """Whoever they are by now: also those who left, for the record."""
         return session.scalars(select(User).where(User.id.in_(ids)).order_by(User.id)).all()
 
-    def active_by_emails(self, session: Session, emails: Sequence[str]) -> Sequence[User]:
-        lowered = [func.lower(email) for email in emails]
-        return session.scalars(select(User).where(func.lower(User.email).in_(lowered), ACTIVE)).all()
-
     def all_active(self, session: Session) -> Sequence[User]:
         return session.scalars(select(User).where(ACTIVE).order_by(User.id)).all()
 

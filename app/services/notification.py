@@ -11,6 +11,7 @@ RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60
 GIVE_UP_AFTER = timedelta(minutes=15)
 FALL_BACK_AFTER = timedelta(seconds=60)
 QUIET, NOT_VERIFIED = "quiet", "not_verified"
+NO_ADDRESS, NOT_ACTIVE = "no_address", "not_active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Person:
     key: str
     user_id: int | None
     choices: tuple[ChannelChoice, ...]
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Why a person is not paged by a channel."""
+    """Why a person is not paged by a channel, or not at all."""
 
     person: Person
-    channel: str
+    channel: str | None
     reason: str
 
 
@@ -69,6 +71,8 @@ def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -
     quiet or not verified. If the action names only channels that this installation has not set up, the person's own
     order decides. Of a person who is reached by none, each channel that is set up says why.
     """
+    if not person.is_active:
+        return Route((), (Skip(person, None, NOT_ACTIVE),))
     usable = [choice for choice in person.choices if _obstacle(choice, set_up) is None]
     if named and set_up.intersection(named):
         chosen = [choice for choice in usable if choice.channel in named]
@@ -88,6 +92,10 @@ def _skips(
         is_missed = not chosen and choice.channel in set_up
         if reason is not None and (choice.channel in named or is_passed_over or is_missed):
             yield Skip(person, choice.channel, reason)
+    known = {choice.channel for choice in person.choices}
+    for channel in named:
+        if channel in set_up and channel not in known:
+            yield Skip(person, channel, NO_ADDRESS)
 
 
 def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str]) -> Page | None:
@@ -104,7 +112,7 @@ def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:
     if not choice.is_enabled:
         return "disabled_by_recipient"
     if not choice.address:
-        return "no_address"
+        return NO_ADDRESS
     if not choice.is_verified:
         return NOT_VERIFIED
     return QUIET if choice.is_quiet else None

@@ -22,12 +22,18 @@ LAST = 1000  # where channels without a position come
 def resolve(
     session: Session, incident: Incident, target: int | str, paging: Paging, occasion: Occasion | None
 ) -> list[Person]:
-    """The active people that a target means at this moment. A channel's name means the assignees."""
+    """The people that a target means at this moment. A channel's name means the assignees.
+
+    Somebody who is named, by id or address, and not active any more is among them, to be left out by name.
+    """
     if isinstance(target, int):
-        return people(session, crud_user.active(session, [target]), paging, occasion)
+        users = crud_user.active(session, [target])
+        return people(session, users, paging, occasion) if users else [_gone(target)]
     if "@" in target:
-        users = crud_user.active_by_emails(session, [target])
-        return people(session, users, paging, occasion) if users else [_stranger(target)]
+        user = crud_user.by_email(session, target)
+        if user is None:
+            return [_stranger(target)]
+        return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]
     group = GROUPS.get(target, _assignees)
     return people(session, group(session, incident), paging, occasion)
 
@@ -105,6 +111,10 @@ def _zone(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, OSError, ValueError):
         log.warning("time_zone_unknown", time_zone=name)
         return ZoneInfo("UTC")
+
+
+def _gone(user_id: int) -> Person:
+    return Person(f"user:{user_id}", user_id, (), is_active=False)
 
 
 def _stranger(address: str) -> Person:

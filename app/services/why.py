@@ -13,6 +13,7 @@ SKIPPED_BECAUSE = {
     "no_address": "the channel leads nowhere for this person",
     "not_verified": "the address there is not verified",
     "quiet": "the channel is quiet for such a page at that time",
+    "not_active": "the account is deactivated or deleted",
     "no_channel": "the person has no channel that is set up here",
 }
 
@@ -99,9 +100,10 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
     return found
 
 
-def of_skip(place: Place, channel: str, why: str, at: datetime) -> Reason:
-    """A step fired and left a channel out."""
-    sentence = f"{place} fired at {clock(at)}, but not by {channel}: {_because(why)}."
+def of_skip(place: Place, channel: str | None, why: str, at: datetime) -> Reason:
+    """A step fired and left out a channel, or the person."""
+    without = f"but not by {channel}" if channel else "but not for this person"
+    sentence = f"{place} fired at {clock(at)}, {without}: {_because(why)}."
     return Reason("skipped", sentence, at, channel, why, place.policy_id, place.step)
 
 

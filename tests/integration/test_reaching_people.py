@@ -150,3 +150,17 @@ def test_a_stored_policy_that_cannot_begin_is_passed_over(
     open_incident()
     tick()
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+
+
+@pytest.mark.parametrize("name", ["id", "email"])
+def test_somebody_who_was_deactivated_is_left_out_by_name_and_the_administrators_are_paged(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,
+    admin: Person, name: str,
+) -> None:  # fmt: skip
+    add_policy(steps=steps(0, target=[getattr(on_call, name)]))
+    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    incident = open_incident()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+    skip = {"recipient": f"user:{on_call.id}", "channel": None, "reason": "not_active"}
+    assert events(client, incident, admin)[0]["metadata"]["skipped"] == [skip]

@@ -121,6 +121,16 @@ def test_an_address_that_there_is_not(story: Story, user: Person) -> None:
     assert reason["sentence"].endswith(", but not by sms: the channel leads nowhere for this person.")
 
 
+def test_somebody_who_is_named_and_has_left(story: Story, clock: Clock) -> None:
+    story.begin(1, target=[story.on_call.id, "creator"])
+    story.client.put(f"/v1/users/{story.on_call.id}", json={"is_active": False}, headers=story.admin.headers)
+    clock.advance(minutes=1)
+    story.tick()
+    [reason] = story.reasons()
+    assert (reason["code"], reason["detail"], reason["channel"]) == ("skipped", "not_active", None)
+    assert reason["sentence"].endswith(", but not for this person: the account is deactivated or deleted.")
+
+
 class TestWhereAddressesMustBeVerified:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:

@@ -10,6 +10,8 @@ from app.services.notification import (
     GIVE_UP_AFTER,
     ChannelChoice,
     Person,
+    Route,
+    Skip,
     follow_up,
     route,
 )
@@ -37,6 +39,8 @@ def person(*choices: ChannelChoice) -> Person:
         ((ChannelChoice("email", False, "a@b.co"), SMS), None, ALL, ["sms"], {}),
         ((EMAIL, ChannelChoice("slack", True, None)), ["slack"], ALL, [], {"slack": "no_address"}),
         ((), None, ALL, [], {}),
+        ((EMAIL,), ["sms"], ALL, [], {"sms": "no_address"}),
+        ((EMAIL,), ["email", "sms"], frozenset({"email"}), ["email"], {}),
     ],
 )
 def test_named_channels_or_else_the_persons_first_usable_one(
@@ -49,6 +53,11 @@ def test_named_channels_or_else_the_persons_first_usable_one(
     found = route(person(*choices), named, set_up)
     assert [page.channel for page in found.pages] == channels
     assert {skip.channel: skip.reason for skip in found.skips} == skipped
+
+
+def test_somebody_who_is_not_active_any_more_is_left_out_by_name() -> None:
+    gone = Person("user:1", 1, (EMAIL,), is_active=False)
+    assert route(gone, ["email"], ALL) == Route((), (Skip(gone, None, "not_active"),))
 
 
 def test_an_accepted_message_is_not_tried_again() -> None:

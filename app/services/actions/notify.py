@@ -15,7 +15,7 @@ def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
     planned, is_anybody = Plan(), False
     for single in target if isinstance(target, list) else [target]:
         people = recipient_service.resolve(context.session, context.incident, single, context.paging, context.occasion)
-        is_anybody = is_anybody or bool(people)
+        is_anybody = is_anybody or any(person.is_active for person in people)
         named = [single] if single in CHANNELS else action.get("channels")
         planned += plan(
             context.session,
