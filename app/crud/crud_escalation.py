@@ -73,6 +73,16 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         query = ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
         return ActivePolicy(*session.execute(query.where(EscalationPolicy.id == policy_id)).one())
 
+    def going_on(self, session: Session, incident_id: int, cycle: int) -> Sequence[ActivePolicy]:
+        """The active policies that have begun on an incident in a cycle, in the versions with which they did."""
+        query = (
+            ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion)
+            .join(Escalation, Escalation.version_id == EscalationPolicyVersion.id)
+            .where(Escalation.incident_id == incident_id, Escalation.cycle == cycle)
+            .where(Escalation.state != EscalationState.ENDED, EscalationPolicy.is_active, KEPT)
+        )
+        return [ActivePolicy(*row) for row in session.execute(query)]
+
     def name(self, session: Session, policy_id: int) -> str:
         """What a policy is called, also a deleted one."""
         return session.get_one(EscalationPolicy, policy_id).name

@@ -29,9 +29,14 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
 
 
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
-    """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now."""
-    matching = _matching(session, incident)
-    ids = {policy.policy_id for policy in matching}
+    """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now.
+
+    What goes on does so by the conditions with which it began, whatever was edited since.
+    """
+    facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
+    matching = _those_that_match(_policies(session), facts)
+    going_on = _those_that_match(crud_policy.going_on(session, incident.id, incident.cycle), facts)
+    ids = {policy.policy_id for policy in (*matching, *going_on)}
     for row in incident.escalations:
         if row.policy_id not in ids:
             end(session, incident, row, now=now, reason="The policy matches no longer.")

@@ -128,3 +128,31 @@ def test_a_policy_that_was_done_in_an_earlier_cycle_begins_when_it_matches_again
     client.put(address, json={"severity": "high"}, headers=user.headers)
     tick()
     assert len(outbox.sent) == 2
+
+
+def test_a_running_escalation_goes_by_the_conditions_it_began_with(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    policy = add_policy(conditions={"service": "database"}, steps=steps(0, 10))
+    incident = open_incident(service="database")
+    tick()
+    edited = {"conditions": {"service": "elsewhere"}}
+    client.put(f"/v1/escalation/policies/{policy['id']}", json=edited, headers=admin.headers)
+    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=admin.headers)
+    clock.advance(minutes=10)
+    tick()
+    assert len(outbox.sent) == 2
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_what_matches_no_longer_as_it_began_ends(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, is_edited: bool
+) -> None:
+    policy = add_policy(conditions={"service": "database"}, steps=steps(5))
+    incident = open_incident(service="database")
+    if is_edited:
+        edited = {"conditions": {"service": "elsewhere"}}
+        client.put(f"/v1/escalation/policies/{policy['id']}", json=edited, headers=admin.headers)
+    client.put(f"/v1/incidents/{incident['id']}", json={"service": "web"}, headers=admin.headers)
+    assert "escalation_ended" in timeline(client, incident, admin)
