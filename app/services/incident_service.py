@@ -130,8 +130,10 @@ def move(
         return incident
     if not is_by_policy:
         incident.policy_cycles = 0
-    elif step.to is IncidentStatus.OPEN:
-        count_policy_cycle(session, incident, at=at)
+    else:
+        _refuse_after_many_cycles(session, incident, at=at)
+        if step.to is IncidentStatus.OPEN:
+            incident.policy_cycles += 1
     came_from = incident.status
     if came_from is IncidentStatus.RESOLVED:
         _unresolve(session, incident, at=at)
@@ -148,17 +150,16 @@ def move(
     return incident
 
 
-def count_policy_cycle(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Count what a policy begins anew. Policies that answer each other would go on for ever.
+def _refuse_after_many_cycles(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Policies that answer each other would go on for ever: after some cycles they move the incident no more.
 
-    Raises CycleLimitReached, until a person or an alert moves the incident.
+    It stays open then, for the policies that page. Raises CycleLimitReached, until a person or an alert does something.
     """
     if incident.policy_cycles >= MAX_POLICY_CYCLES:
-        description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: this one is stopped."
+        description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: none may move it now."
         record(session, incident.id, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=at)
         log.error("cycle_limit_reached", incident_id=incident.id)
         raise CycleLimitReached(f"The limit of {MAX_POLICY_CYCLES} cycles that policies begin is reached.")
-    incident.policy_cycles += 1
 
 
 def _unresolve(session: Session, incident: Incident, *, at: datetime) -> None:

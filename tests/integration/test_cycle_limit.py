@@ -1,10 +1,13 @@
 """Policies that would go on for ever are stopped, and say so."""
 
+from typing import Any
+
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.api import Api
-from tests.conftest import Clock, Person
-from tests.scenario import Opener, Tick, act, events, timeline
+from tests.conftest import ADMIN, Clock, Outbox, Person
+from tests.scenario import Opener, Tick, act, events, steps, timeline
 
 LOOP = [
     {"type": "change_status", "status": "resolved"},
@@ -25,7 +28,22 @@ def test_a_policy_that_reopens_what_it_resolves_is_stopped_and_says_so(
     assert len(fired) == 6
     assert "limit of 5 cycles" in str(fired[-1]["metadata"])
     assert timeline(client, incident, admin).count("cycle_limit_reached") == 1
-    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == "resolved"
+    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == "open"
+
+
+@pytest.mark.parametrize("loop", [LOOP, BACK_AND_FORTH])
+def test_a_policy_that_goes_on_for_ever_keeps_no_other_from_paging(
+    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, outbox: Outbox, loop: list[dict[str, Any]]
+) -> None:
+    add_policy(steps=[{"delay_minutes": 0, "actions": loop}])
+    add_policy(steps=steps(1, target="creator"))
+    open_incident()
+    for _ in range(10):
+        tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]  # whom the policy that is stopped comes to
+    clock.advance(minutes=1)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN, "user@example.com"]
 
 
 def test_what_a_person_does_begins_the_count_anew(
@@ -35,7 +53,8 @@ def test_what_a_person_does_begins_the_count_anew(
     incident = open_incident()
     for _ in range(10):
         tick()
-    act(client, incident, "reopen", admin)
+    for action in ("acknowledge", "reopen"):
+        act(client, incident, action, admin)
     for _ in range(10):
         tick()
     assert len(events(client, incident, admin)) > 6
@@ -45,7 +64,8 @@ def test_an_alert_that_says_it_got_worse_begins_the_count_anew(
     add_policy: Opener, tick: Tick, client: TestClient, admin: Person
 ) -> None:
     api = Api(client, admin.headers)
-    add_policy(steps=[{"delay_minutes": 0, "actions": BACK_AND_FORTH}])
+    for severity in ("low", "high"):
+        add_policy(conditions={"severity": severity}, steps=[{"delay_minutes": 0, "actions": BACK_AND_FORTH}])
     incident = {"id": api.alert(id="a", severity="low")["incident_id"]}
     for _ in range(10):
         tick()
