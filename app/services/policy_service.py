@@ -1,6 +1,6 @@
 """Keeps escalation policies, and carries a policy that is switched on or off to the open incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -110,15 +110,17 @@ def spread_next(session: Session) -> int:
 
 def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
     """What will not work as written on this installation."""
-    named = {
-        channel
-        for step in policy.steps
-        for action in step["actions"]
-        for channel in action.get("channels", [])
-        if channel not in set_up
-    }
+    named = {channel for step in policy.steps for action in step["actions"] for channel in _channels_of(action)}
     only = "An action that names only such channels pages by the one that each person puts first."
-    return [f"The channel {channel} is not set up here: nobody is paged by it. {only}" for channel in sorted(named)]
+    missing = sorted(named - set_up)
+    return [f"The channel {channel} is not set up here: nobody is paged by it. {only}" for channel in missing]
+
+
+def _channels_of(action: Mapping[str, Any]) -> set[str]:
+    """The channels that an action names, also as its target."""
+    target = action.get("target")
+    targets = target if isinstance(target, list) else [target]
+    return {*action.get("channels", ()), *(single for single in targets if single in CHANNELS)}
 
 
 def require_workable(session: Session, steps: list[dict[str, Any]], paging: Paging) -> None:
