@@ -135,8 +135,11 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     """Built from place, message and kind alone: the input may hold a password, or what JSON cannot."""
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    if any(item["loc"][0] == "path" for item in found):
-        return problem(request, HTTPStatus.NOT_FOUND, "There is nothing under this address.", code="not_found")
+    in_path = [item for item in found if item["loc"][0] == "path"]
+    if in_path:
+        said = [f"{item['loc'][-1]}: {_message(item)}" for item in in_path if item["type"] == "value_error"]
+        detail = "; ".join(said) or "There is nothing under this address."
+        return problem(request, HTTPStatus.NOT_FOUND, detail, code="not_found")
     listed = list({(_pointer(item, error.body), _message(item)): None for item in found[:MAX_LISTED]})
     where = [{"pointer": pointer, "message": message} for pointer, message in listed]
     detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])

@@ -163,6 +163,11 @@ def test_a_channel_that_is_not_there_is_not_found(client: TestClient, user: Pers
     problem(answer, 404)
 
 
+def test_an_unknown_channel_is_answered_with_those_that_there_are(client: TestClient, user: Person) -> None:
+    answer = client.put(f"{PREFERENCES}/me/pager", json={"enabled": True}, headers=user.headers)
+    assert "is not a channel: use one of email, " in problem(answer, 404)["detail"]
+
+
 def test_an_administrator_reads_and_sets_those_of_others(client: TestClient, user: Person, admin: Person) -> None:
     answered = put(client, admin, "sms", {"enabled": False, "address": "+15550100"}, whose=user.id)
     assert answered["user_id"] == user.id
