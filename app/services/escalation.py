@@ -115,12 +115,14 @@ def _look_up(metadata: Any, path: str) -> Any:
     return None
 
 
-def _words(found: Any) -> set[str]:
+def _words(found: Any) -> set[str | None]:
     return {_word(item) for item in found} if isinstance(found, list) else {_word(found)}
 
 
-def _word(value: Any) -> str:
-    """Senders quote numbers and booleans as they please, so 5 is "5" and 5.0, and True is "true"."""
+def _word(value: Any) -> str | None:
+    """Senders quote numbers and booleans as they please, so 5 is "5" and 5.0, and True is "true"; null is no text."""
+    if value is None:
+        return None
     is_whole = isinstance(value, float) and value.is_integer()
     return str(int(value) if is_whole else value).casefold()
 

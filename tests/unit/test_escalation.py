@@ -27,7 +27,14 @@ FACTS = Facts(
     service="primary-db",
     source="elastic",
     is_assigned=False,
-    metadata={"env": "production", "count": 5, "tags": ["a", "b"], "kibana.alert": {"rule": {"id": "x"}}, "on": True},
+    metadata={
+        "env": "production",
+        "count": 5,
+        "tags": ["a", "b"],
+        "kibana.alert": {"rule": {"id": "x"}},
+        "on": True,
+        "none": "None",
+    },
 )
 
 
@@ -55,6 +62,8 @@ FACTS = Facts(
         ({"metadata.kibana.alert.rule.id": "y"}, False),
         ({"metadata.missing": "x"}, False),
         ({"metadata.missing": None}, True),
+        ({"metadata.missing": "none"}, False),
+        ({"metadata.none": None}, False),
         ({"severity": "high", "service": "web"}, False),
     ],
 )
