@@ -51,6 +51,11 @@ def affected(result: Result[*tuple[Any, ...]]) -> int:
     return cast("CursorResult[*tuple[Any, ...]]", result).rowcount
 
 
+def wait_briefly(session: Session) -> None:
+    """From now on wait 200 ms at most for what others hold, until this transaction or savepoint ends."""
+    session.execute(text("SET LOCAL lock_timeout = 200"))
+
+
 def wake(session: Session, job: str) -> None:
     """Wake the workers' job when this transaction is committed, once for all that it wrote."""
     woken: set[str] = session.info.setdefault("woken", set())

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
-from app.crud.base import CRUDBase, Page
+from app.crud.base import CRUDBase, Page, wait_briefly
 from app.crud.crud_incident import crud_incident
 from app.db.session import is_contended
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
 READING_POLICIES = 0x1A5CE5
 HEALING = 0x1A5CEA
-READERS_MILLISECONDS = 200
 KEPT = EscalationPolicy.deleted_at.is_(None)
 IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
     EscalationPolicy.version == EscalationPolicyVersion.version
@@ -99,7 +98,7 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         """
         savepoint = session.begin_nested()
         try:
-            session.execute(text(f"SET LOCAL lock_timeout = {READERS_MILLISECONDS}"))
+            wait_briefly(session)
             session.execute(select(func.pg_advisory_lock(READING_POLICIES)))
             session.execute(select(func.pg_advisory_unlock(READING_POLICIES)))
         except OperationalError as error:

@@ -26,17 +26,21 @@ class CRUDPace(CRUDBase[NotificationPace]):
     def lock(
         self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime
     ) -> dict[str, NotificationPace]:
-        """The paces of recipients, made if there are none, locked in one order."""
+        """The paces of recipients, made if there are none, locked. Without those that another transaction holds."""
+        mine = NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients)
+        known = set(session.scalars(select(NotificationPace.recipient).where(*mine)))
         new = [
             {"recipient": recipient, "channel": channel, "tokens": tokens, "refilled_at": at}
             for recipient in sorted(recipients)
+            if recipient not in known
         ]
-        session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
+        if new:
+            session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
         rows = session.scalars(
             select(NotificationPace)
-            .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
+            .where(*mine)
             .order_by(NotificationPace.recipient)
-            .with_for_update()
+            .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         )
         return {row.recipient: row for row in rows}

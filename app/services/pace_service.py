@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification, crud_pace
-from app.crud.base import now
+from app.crud.base import now, wait_briefly
 from app.crud.crud_pace import Held
 from app.models import Notification, NotificationPace
 from app.services import message_service
@@ -27,6 +27,7 @@ def let_go(session: Session, channel: str, *, limit: int) -> int:
     recipients = crud_pace.held_due(session, channel, at=at, limit=limit)
     if not recipients:
         return 0
+    wait_briefly(session)
     paces = crud_pace.lock(session, channel, recipients, tokens=CAPACITY, at=at)
     waiting = crud_pace.held_of(session, channel, recipients)
     decisions = {who: _decision(paces[who], held, at=at) for who, held in waiting.items() if who in paces}

@@ -11,7 +11,7 @@ from app.core.channel import CHANNELS, WEBHOOK
 from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus
 from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version, crud_user
-from app.crud.base import Page, now
+from app.crud.base import Page, now, wait_briefly
 from app.crud.violations import violations
 from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
@@ -97,7 +97,11 @@ def delete(session: Session, policy_id: int) -> EscalationPolicy:
 
 
 def spread_next(session: Session) -> int:
-    """Carry a change one batch further through the incidents. Returns 1, or 0 when there is nothing to do now."""
+    """Carry a change one batch further through the incidents. Returns 1, or 0 when there is nothing to do now.
+
+    Waits for no incident that somebody holds: that is an OperationalError, and the next call begins there again.
+    """
+    wait_briefly(session)
     policy = crud_policy.claim_spreading(session, after=FIRST_ID)
     if policy is not None and policy.spread_after == FIRST_ID and not crud_policy.wait_for_readers(session):
         log.info("policy_spread_waits", policy_id=policy.id)

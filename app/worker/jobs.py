@@ -4,6 +4,7 @@ from collections.abc import Callable
 from threading import Event
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.session import Database, is_contended, is_unavailable
@@ -50,14 +51,14 @@ class Jobs:
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
-            "policy_spread": lambda: self._batches(policy_service.spread_next, 1),
+            "policy_spread": lambda: self._unless_held(lambda: self._batches(policy_service.spread_next, 1)),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
             "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
             "fell_back": lambda: self._batches(
                 lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), BATCH
             ),
-            "healed": lambda: self._once(lambda s: health_service.heal(s, self._pulse)),
+            "healed": lambda: self._unless_held(lambda: self._once(lambda s: health_service.heal(s, self._pulse))),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -124,6 +125,16 @@ class Jobs:
         """Let the senders go."""
         for lane in self.lanes.values():
             lane.close()
+
+    def _unless_held(self, job: Callable[[], int]) -> int:
+        """What somebody else holds is done with one of the next ticks, and delays no step."""
+        try:
+            return job()
+        except OperationalError as error:
+            if not is_contended(error):
+                raise
+            log.info("plan_part_waits", reason=type(error.orig).__name__)
+            return 0
 
     def _once(self, job: Callable[[Session], int]) -> int:
         with self._database.transaction() as session:

@@ -5,7 +5,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from threading import Event
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
+from app.db.session import is_contended
 from app.models import Notification
 from app.services import delivery_service, pace_service, recording_service
 from app.services.ports import Delivery
@@ -77,12 +79,17 @@ class Lane:
         return taken
 
     def _let_go(self) -> None:
-        """Let the pages go whose people's pace allows it."""
-        with self._delivery.database.transaction() as session:
-            if self._channel is None:
-                pace_service.let_go_beside(session, list(self._delivery.channels))
-            else:
-                pace_service.let_go(session, self._channel, limit=RECIPIENTS)
+        """Let the pages go whose people's pace allows it. While others hold some, the rest is sent all the same."""
+        try:
+            with self._delivery.database.transaction() as session:
+                if self._channel is None:
+                    pace_service.let_go_beside(session, list(self._delivery.channels))
+                else:
+                    pace_service.let_go(session, self._channel, limit=RECIPIENTS)
+        except OperationalError as error:
+            if not is_contended(error):
+                raise
+            log.info("pages_wait", channel=self._channel, reason=type(error.orig).__name__)
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]
