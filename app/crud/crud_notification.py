@@ -114,6 +114,12 @@ class CRUDNotification(CRUDBase[Notification]):
         query = select(Notification.id).where(Notification.fallback_at > at, is_late)
         return session.scalar(query.limit(1)) is not None
 
+    def has_stuck(self, session: Session, *, before: datetime) -> bool:
+        """True if a message was due before a time, or its lease ended then, and nobody has taken it."""
+        is_late = WAITING & ~Notification.is_held & (Notification.next_attempt_at < before)
+        is_lost = (Notification.status == DeliveryStatus.SENDING) & (Notification.lease_until < before)
+        return any(session.scalar(select(Notification.id).where(which).limit(1)) for which in (is_late, is_lost))
+
     def claim_due(
         self,
         session: Session,
@@ -207,6 +213,17 @@ class CRUDNotification(CRUDBase[Notification]):
         }
         self._update(session, mine, {**given_back, **UNLEASED})
 
+    def lock_cut_off(self, session: Session, *, at: datetime, give_up_after: timedelta) -> Sequence[Notification]:
+        """What a worker did not finish within its lease, the last time after its time was up. Locked."""
+        return session.scalars(
+            select(Notification)
+            .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
+            .where(Notification.lease_until >= Notification.first_attempt_at + give_up_after)
+            .where(Notification.delivered_at.is_(None))
+            .order_by(Notification.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+
     def release_expired(self, session: Session, *, at: datetime) -> Sequence[int]:
         """Give back what a worker took and did not finish within its lease. It may have been sent.
 
@@ -223,7 +240,8 @@ class CRUDNotification(CRUDBase[Notification]):
             return []
         has_arrived = Notification.delivered_at.is_not(None)
         self._end_arrived(session, Notification.id.in_(ids) & has_arrived)
-        again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, **UNLEASED}
+        began_at = func.coalesce(Notification.first_attempt_at, at)
+        again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, "first_attempt_at": began_at, **UNLEASED}
         self._update(session, Notification.id.in_(ids) & ~has_arrived, again)
         return ids
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,11 +13,12 @@ from sqlalchemy.orm import Session
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud import crud_attempt, crud_notification
+from app.crud import crud_attempt, crud_notification, crud_timeline
 from app.crud.base import now
 from app.crud.crud_notification import Standing
 from app.models import Notification
 from app.services import outcome_service, pace_service, recording_service
+from app.services.alert import scrub
 from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
 from app.services.recording_service import Attempt, log_fields, outlast
@@ -26,6 +28,7 @@ log = structlog.get_logger()
 CUT_OFF = "Its worker did not say what came of it: it may have been sent."
 DEACTIVATED = "The recipient's account was deactivated."
 TOO_MANY_REQUESTS = 429
+LONGEST_PROVIDER_ID = 255
 WHOLE_ENOUGH = 0.9  # of a lease
 
 
@@ -52,14 +55,29 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
 
 
 def release_expired(session: Session) -> int:
-    """Give back what a dead worker had claimed, to be sent again under the same key. It is kept as an attempt."""
+    """Give back what a dead worker had claimed, to be sent again under the same key. It is kept as an attempt.
+
+    What was cut off so often that its time is up is dead.
+    """
     at = now(session)
+    given_up = crud_notification.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
+    for message in given_up:
+        _give_up(session, message, at=at)
     released = crud_notification.release_expired(session, at=at)
+    cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
+    ids = [*(message.id for message in given_up), *released]
+    crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in ids])
     if released:
-        cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
-        crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in released])
         log.warning("delivery_leases_expired", notification_ids=list(released))
-    return len(released)
+    return len(ids)
+
+
+def _give_up(session: Session, message: Notification, *, at: datetime) -> None:
+    values = {"last_error": CUT_OFF, "next_attempt_at": None}
+    outcome = Outcome(AttemptOutcome.DEAD, error=CUT_OFF)
+    entries = outcome_service.settle(session, message, DeliveryStatus.DEAD, values, outcome, at=at)
+    crud_timeline.insert_all(session, entries or ())
+    log.error("delivery_given_up", **log_fields(message))
 
 
 def send(delivery: Delivery, message: Notification) -> None:
@@ -214,9 +232,27 @@ def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> A
     if channel is None:
         outcome = Outcome(AttemptOutcome.RETRY, error=f"The channel {message.channel} is not set up here.")
     else:
-        outcome = channel.send(_envelope(message))
+        outcome = _storable(_outcome_of(channel, message))
         _count(delivery, channel, message, outcome)
     return Attempt(message, outcome, began_at, latency_ms=round((time.monotonic() - started) * 1000))
+
+
+def _outcome_of(channel: Channel, message: Notification) -> Outcome:
+    """What the channel says, or that it failed: else the message would be sent for ever and never be dead."""
+    try:
+        return channel.send(_envelope(message))
+    except Exception as error:
+        log.exception("channel_failed", **log_fields(message))
+        return Outcome(AttemptOutcome.RETRY, error=f"The channel failed: {type(error).__name__}.")
+
+
+def _storable(outcome: Outcome) -> Outcome:
+    """The outcome without what PostgreSQL cannot keep: a provider may say anything."""
+    said = {name: getattr(outcome, name) for name in ("provider_id", "error", "answer")}
+    texts: dict[str, Any] = {name: scrub(text) for name, text in said.items() if text is not None}
+    if "provider_id" in texts:
+        texts["provider_id"] = texts["provider_id"][:LONGEST_PROVIDER_ID]
+    return replace(outcome, **texts)
 
 
 def _envelope(message: Notification) -> Envelope:

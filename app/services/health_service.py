@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import __version__
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
-from app.crud.base import now
+from app.crud.base import now, wait_briefly
 from app.schemas.worker import WorkerRead
 from app.services import escalation_service
 from app.services.escalation import QUARANTINE_LONGEST
@@ -22,6 +22,7 @@ from app.services.timeline_service import record
 log = structlog.get_logger()
 
 OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
+STUCK_AFTER = timedelta(minutes=2)
 LOOKED_AT_IN_A_TICK = 500
 ALIVE_WITHIN = timedelta(seconds=30)
 FORGOTTEN_AFTER = timedelta(days=1)
@@ -81,13 +82,14 @@ def forget_old(session: Session) -> int:
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is overdue by over two ticks or failed, no fallback failed, and somebody was reached."""
+    """True if no step is overdue by over two ticks or failed, no message stuck, no fallback failed, nobody missed."""
     at = now(session)
     return not (
         crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
         or crud_escalation.has_quarantined(session, due_before=at + QUARANTINE_LONGEST)
         or crud_escalation.has_unreachable(session)
         or crud_notification.has_postponed_fallback(session, at=at)
+        or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
     )
 
 
@@ -99,6 +101,7 @@ def heal(session: Session, pulse: Pulse) -> int:
     costs the same however many there are.
     """
     at = now(session)
+    wait_briefly(session)
     _say_overdue(session, pulse, at=at)
     if not crud_escalation.try_heal(session):
         return 0
