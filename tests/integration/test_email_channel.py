@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from email import message_from_bytes
-from email.message import Message
+from email.headerregistry import Address
+from email.message import EmailMessage, Message
 from email.policy import default
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from app.core.channel import Envelope
+from app.core.config import ChannelSettings, Settings
+from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
-from app.integrations.channels.email import EmailChannel
+from app.integrations.channels.email import EmailChannel, EmailType
 from app.integrations.channels.email_transport import FileTransport, SmtpTransport
 
+SENDER = Address(addr_spec="incidents@example.com")
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope(
     address="ada@example.com",
@@ -69,7 +73,7 @@ def smtp(mailbox: Mailbox, stack: ExitStack, free_port: int) -> Callable[..., in
 
 def channel(port: int, **options: Any) -> EmailChannel:
     transport = SmtpTransport(host="127.0.0.1", port=port, **{"tls": "none", "timeout_seconds": 5.0, **options})
-    return EmailChannel(sender="incidents@example.com", transport=transport)
+    return EmailChannel(SENDER, transport=transport)
 
 
 def test_a_mail_arrives_as_it_was_meant(smtp: Callable[..., int], mailbox: Mailbox) -> None:
@@ -214,15 +218,55 @@ def test_a_server_that_speaks_tls_at_once_is_understood(
 
 
 def test_an_address_that_is_none_is_final(tmp_path: Path) -> None:
-    sender = EmailChannel(sender="incidents@example.com", transport=FileTransport(tmp_path))
+    sender = EmailChannel(SENDER, transport=FileTransport(tmp_path))
     envelope = Envelope("not an address", "s", "b", KEY, None)
     assert sender.send(envelope).result is AttemptOutcome.DEAD
 
 
 def test_without_a_server_a_mail_is_a_file_that_duplicates_do_not_multiply(tmp_path: Path) -> None:
-    sender = EmailChannel(sender="incidents@example.com", transport=FileTransport(tmp_path / "mail"))
+    sender = EmailChannel(SENDER, transport=FileTransport(tmp_path / "mail"))
     assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
     assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
     [file] = (tmp_path / "mail").iterdir()
     mail = message_from_bytes(file.read_bytes(), policy=default)
     assert (file.suffix, mail["Subject"]) == (".eml", ENVELOPE.subject)
+
+
+def written(envelope: Envelope, directory: Path) -> EmailMessage:
+    """The mail, as a mail client reads it."""
+    assert EmailChannel(SENDER, FileTransport(directory)).send(envelope).result is AttemptOutcome.ACCEPTED
+    [file] = directory.iterdir()
+    mail = message_from_bytes(file.read_bytes(), policy=default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def test_a_title_adds_neither_a_header_nor_a_body(tmp_path: Path) -> None:
+    title = "=?utf-8?q?Disk=0D=0AReply-To:_evil=40example.org=0D=0A=0D=0AFalse_alarm?="
+    mail = written(replace(ENVELOPE, subject=title), tmp_path / "mail")
+    assert mail["Reply-To"] is None
+    assert mail["Message-ID"] == f"<{KEY}@example.com>"
+    assert mail.get_content().splitlines() == ["Bitte ansehen."]
+    assert mail["Subject"].strip() == title.replace("=?", "= ?")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("ada@bücher.example", "ada@xn--bcher-kva.example"), ("jörg@example.com", "jörg@example.com")],
+)
+def test_an_address_may_have_other_letters_than_ascii(tmp_path: Path, address: str, shown: str) -> None:
+    [mailbox] = written(replace(ENVELOPE, address=address), tmp_path / "mail")["To"].addresses
+    assert f"{mailbox.username}@{mailbox.domain}" == shown
+
+
+def test_the_sender_may_have_a_name() -> None:
+    settings = Settings(_env_file=None, smtp_host="127.0.0.1", smtp_from="Pager at night <pager@example.com>")
+    found = EmailType().set_up(settings, ChannelSettings())
+    assert isinstance(found, EmailChannel)
+    assert (found.sender.display_name, found.sender.addr_spec) == ("Pager at night", "pager@example.com")
+
+
+@pytest.mark.parametrize("sender", ["", "pager", "pager@", "@example.com", "a b@example.com", "Pager <pager>"])
+def test_a_sender_that_is_none_is_refused_at_the_start(sender: str) -> None:
+    with pytest.raises(ConfigurationError, match="SMTP_FROM"):
+        EmailType().set_up(Settings(_env_file=None, smtp_from=sender), ChannelSettings())

@@ -2,10 +2,11 @@
 
 import smtplib
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE_FORMAT
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.core.channel import EMAIL, Channel, Envelope, Outcome, register
 from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
+from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome, Severity
 from app.integrations.channels.email_transport import FileTransport, SmtpTransport, Transport
 from app.integrations.channels.urgency import severity_of
@@ -30,14 +32,14 @@ _address: TypeAdapter[str] = TypeAdapter(Email)
 class EmailChannel:
     """Sends a message as a mail whose Message-ID is the idempotency key, so that a duplicate can be told."""
 
-    sender: str
+    sender: Address
     transport: Transport
     name: str = EMAIL
 
     def send(self, envelope: Envelope) -> Outcome:
         try:
             message = self._compose(envelope)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, MessageError) as error:
             return Outcome(AttemptOutcome.DEAD, error=f"This cannot be mailed: {error}")
         try:
             self.transport.deliver(message)
@@ -61,9 +63,9 @@ class EmailChannel:
     def _addressed(self, envelope: Envelope) -> EmailMessage:
         """The headers: from whom, to whom, and which thread a mail client shows it in."""
         message = EmailMessage(policy=WIRE_FORMAT)
-        message["From"] = Address(addr_spec=self.sender)
-        message["To"] = Address(addr_spec=envelope.address)
-        message["Subject"] = envelope.subject
+        message["From"] = self.sender
+        message["To"] = _mailbox(envelope.address)
+        message["Subject"] = envelope.subject.replace("=?", "= ?")  # an encoded word is decoded, line breaks and all
         message["Date"] = format_datetime(utcnow())
         message["Message-ID"] = f"<{envelope.idempotency_key}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies, please
@@ -75,7 +77,27 @@ class EmailChannel:
 
     @property
     def _domain(self) -> str:
-        return self.sender.rpartition("@")[2] or LOOPBACK_DOMAIN
+        return self.sender.domain or LOOPBACK_DOMAIN
+
+
+def _mailbox(address: str, name: str = "") -> Address:
+    """The address for a header, its domain as the DNS has it: not every server takes other letters than ASCII."""
+    if address.isascii():
+        return Address(name, addr_spec=address)
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain.encode("idna").decode())
+
+
+def _sender(written: str) -> Address:
+    """Raises ConfigurationError for what no mail could come from."""
+    name, address = parseaddr(written)
+    try:
+        sender = _mailbox(address, name)
+    except (ValueError, IndexError, MessageError) as error:
+        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}") from error
+    if not (sender.username and sender.domain):
+        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}")
+    return sender
 
 
 def _failure(error: Exception) -> Outcome:
@@ -117,9 +139,10 @@ class EmailType:
             raise ValueError("This is not an e-mail address.") from error
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
+        sender = _sender(settings.smtp_from)
         if settings.smtp_host is None:
             files = FileTransport(settings.data_dir / "mail")
-            return None if settings.is_production else EmailChannel(settings.smtp_from, files)
+            return None if settings.is_production else EmailChannel(sender, files)
         smtp = SmtpTransport(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -128,4 +151,4 @@ class EmailType:
             user=settings.smtp_user,
             password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
         )
-        return EmailChannel(settings.smtp_from, smtp)
+        return EmailChannel(sender, smtp)
