@@ -106,8 +106,13 @@ class Settings(BaseSettings):
         if self.require_verified_addresses is None:
             self.require_verified_addresses = not development
         if not self.public_url:
-            self.public_url = f"http://{self.host}:{self.port}"
+            self.public_url = self.own_url
         return self
+
+    @property
+    def own_url(self) -> str:
+        """Where the service listens."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def is_production(self) -> bool:

@@ -69,3 +69,5 @@ def warn(settings: Settings) -> None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:
         log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
+    if settings.is_production and settings.public_url == settings.own_url:
+        log.error("links_lead_to_this_machine", public_url=settings.public_url, cure="set PUBLIC_URL")

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from app.core.config import SECRET_FILE, Settings, get_settings
 from app.core.errors import ConfigurationError
+from app.utils import startup
 from app.utils.service_locator import channel_settings, require_a_channel
 from tests.scenario import race
 
@@ -250,3 +252,13 @@ def test_the_service_reads_its_settings_once_and_checked(monkeypatch: pytest.Mon
     monkeypatch.setenv("SECRET_KEY", "weak")
     with pytest.raises(ConfigurationError):
         get_settings()
+
+
+@pytest.mark.parametrize(("url", "is_said"), [(None, True), ("https://pager.example.com", False)])
+def test_production_is_told_that_the_links_in_its_pages_lead_nowhere(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, is_said: bool
+) -> None:
+    settings = with_environment(monkeypatch, PRODUCTION | ({"PUBLIC_URL": url} if url else {}))
+    with capture_logs() as logs:
+        startup.warn(settings)
+    assert ("links_lead_to_this_machine" in {line["event"] for line in logs}) is is_said
