@@ -1,6 +1,7 @@
 """The job table and its lifecycle."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,8 +23,9 @@ log = structlog.get_logger()
 TICK_SECONDS = 1
 BEAT_SECONDS = 5
 CLEAN_UP_SECONDS = 3600
-STALLED_AFTER = timedelta(seconds=60)
-WELL_WITHIN = timedelta(seconds=5)
+STALLED_AFTER_SECONDS = 60
+WELL_WITHIN_SECONDS = 5
+PLAN = "plan"
 SEND = "send"
 DEAD_MAN, CLEAN_UP = "dead_man", "clean_up"
 SELDOM = {DEAD_MAN, CLEAN_UP}  # what failed there once says nothing of now
@@ -48,12 +50,15 @@ class Worker:
         self._jobs = jobs
         self._listener = listener
         self._ping = ping
-        self._started_at: datetime | None = None
+        # By the clock that nobody sets; `_last_tick_at` is only told.
+        self._started: float | None = None
+        self._ticked: float | None = None
         self._last_tick_at: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_step: asyncio.TimerHandle | None = None
         sends = {f"{SEND}:{name}": (partial(jobs.send_by, name), TICK_SECONDS) for name in jobs.lanes}
         self._table: dict[str, tuple[Callable[[], None], int]] = {
-            "plan": (self._plan, TICK_SECONDS),
+            PLAN: (self._plan, TICK_SECONDS),
             **sends,
             "beat": (jobs.beat, BEAT_SECONDS),
             CLEAN_UP: (jobs.clean_up, CLEAN_UP_SECONDS),
@@ -77,7 +82,8 @@ class Worker:
         self._scheduler.start()
         self._listener.start(self.wake)
         self.wake("beat")
-        self._started_at = utcnow()
+        self._started = time.monotonic()
+        self._watch(self._loop)
         log.info("worker_started", jobs=sorted(self._table))
 
     def wake(self, name: str) -> None:
@@ -105,12 +111,27 @@ class Worker:
 
     def health(self) -> WorkerHealth:
         """Stalled means that no tick has come through for a minute."""
-        began = self._last_tick_at or self._started_at
+        began = self._started if self._ticked is None else self._ticked
         if began is None:
             return WorkerHealth(status="starting", last_tick_at=None)
-        if utcnow() - began > STALLED_AFTER:
+        if time.monotonic() - began > STALLED_AFTER_SECONDS:
             return WorkerHealth(status="stalled", last_tick_at=self._last_tick_at)
         return WorkerHealth(status="ok" if self._last_tick_at else "starting", last_tick_at=self._last_tick_at)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop, every tick by its own clock: let all jobs run now if the wall clock was set back.
+
+        The scheduler plans by the wall clock and would wait until that is again where it was.
+        """
+        if self._jobs.stopping.is_set():
+            return
+        loop.call_later(TICK_SECONDS, self._watch, loop)
+        now = utcnow()
+        latest = {name: now + timedelta(seconds=seconds) for name, (_, seconds) in self._table.items()}
+        if any(job.next_run_time > latest[job.id] for job in self._scheduler.get_jobs()):
+            log.warning("clock_set_back")
+            for name in self._table:
+                self._scheduler.modify_job(name, next_run_time=now)
 
     def _run_soon(self, name: str) -> None:
         """On the loop: let the scheduler run a job now instead of at its next tick."""
@@ -134,15 +155,21 @@ class Worker:
 
     def _plan(self) -> None:
         self._jobs.plan()
-        self._last_tick_at = utcnow()
+        self._ticked, self._last_tick_at = time.monotonic(), utcnow()
         # A tick comes every second; a step that is due before that is fired at its moment.
         seconds = self._jobs.seconds_to_next_step(TICK_SECONDS)
         if seconds is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.wake, "plan")
+            self._loop.call_soon_threadsafe(self._plan_in, self._loop, seconds)
+
+    def _plan_in(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """On the loop: plan again then, and not also when an earlier run meant to."""
+        if self._next_step is not None:
+            self._next_step.cancel()
+        self._next_step = loop.call_later(seconds, self.wake, PLAN)
 
     def _ping_if_well(self) -> None:
         """Tell the outside that all is well; silence is the alarm."""
-        is_ticking = self._last_tick_at is not None and utcnow() - self._last_tick_at < WELL_WITHIN
+        is_ticking = self._ticked is not None and time.monotonic() - self._ticked < WELL_WITHIN_SECONDS
         failing = sorted(self._failing - SELDOM)
         if self._ping is None or not is_ticking or failing or not self._jobs.is_well():
             log.error("dead_man_withheld", is_ticking=is_ticking, failing_jobs=failing)
@@ -166,9 +193,5 @@ class Worker:
                 log.exception("database_not_revived")
 
     def _wait_until_idle(self, grace_seconds: float) -> bool:
-        deadline = utcnow() + timedelta(seconds=grace_seconds)
-        for lock in self._locks.values():
-            left = (deadline - utcnow()).total_seconds()
-            if not lock.acquire(timeout=max(left, 0)):
-                return False
-        return True
+        deadline = time.monotonic() + grace_seconds
+        return all(lock.acquire(timeout=max(deadline - time.monotonic(), 0)) for lock in self._locks.values())
