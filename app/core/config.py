@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_from: str = "incidents@localhost"
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
-    smtp_timeout_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
+    smtp_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
 
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None

@@ -2,13 +2,19 @@
 
 import os
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from app.integrations.addresses import resolve
+from app.integrations.connections import Watch
+
+MAX_ADDRESSES = 4
 
 
 class Transport(Protocol):
@@ -19,7 +25,11 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SmtpTransport:
-    """A connection for each mail: nothing to keep alive, nothing that one slow mail can hold up."""
+    """A connection for each mail: nothing to keep alive, nothing that one slow mail can hold up.
+
+    `timeout_seconds` bounds all of it, from looking up the host to the goodbye. `own_name` is what EHLO says: looked
+    up once, for smtplib would ask the name servers anew for each mail, without a limit.
+    """
 
     host: str
     port: int
@@ -27,28 +37,77 @@ class SmtpTransport:
     timeout_seconds: float
     user: str | None = None
     password: str | None = None
+    own_name: str = field(default_factory=lambda: smtplib.SMTP().local_hostname)
 
     def deliver(self, message: EmailMessage) -> None:
-        with self._connection() as smtp:
-            smtp.send_message(message)
+        with Watch(self.timeout_seconds) as watch:
+            try:
+                self._exchange(message, watch)
+            except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
+                raise  # the server did answer, whatever happened after that
+            except OSError as error:
+                if watch.has_expired or isinstance(error, TimeoutError):
+                    raise TimeoutError(f"The mail was not accepted within {self.timeout_seconds:g} s.") from error
+                raise
 
-    @contextmanager
-    def _connection(self) -> Iterator[smtplib.SMTP]:
-        smtp = self._connect()
-        try:
+    def _exchange(self, message: EmailMessage, watch: Watch) -> None:
+        with _line_to(self.host, self.port, watch) as line, self._session(line, watch) as smtp:
             if self.tls == "starttls":
                 smtp.starttls(context=ssl.create_default_context())
             if self.user is not None:
                 smtp.login(self.user, self.password or "")
+            smtp.send_message(message)
+
+    @contextmanager
+    def _session(self, line: socket.socket, watch: Watch) -> Iterator[smtplib.SMTP]:
+        smtp = _Session(self._spoken_over(line), watch, self.host, self.own_name)
+        try:
             yield smtp
         finally:
             _hang_up(smtp)
 
-    def _connect(self) -> smtplib.SMTP:
+    def _spoken_over(self, line: socket.socket) -> socket.socket:
+        """The session's own handle of the line: TLS and smtplib replace and close it as they like."""
         if self.tls == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_seconds, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_seconds)
+            return ssl.create_default_context().wrap_socket(line.dup(), server_hostname=self.host)
+        return line.dup()
+
+
+class _Session(smtplib.SMTP):
+    """A session over a connection that is there; once the watch has ended it, nothing counts as an answer."""
+
+    def __init__(self, connected: socket.socket, watch: Watch, host: str, own_name: str) -> None:
+        self._connected, self._watch = connected, watch
+        super().__init__(host, local_hostname=own_name)
+
+    def connect(self, host: str = "", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
+        self.sock, self.file = self._connected, None
+        return self.getreply()
+
+    def getreply(self) -> tuple[int, bytes]:
+        answer = super().getreply()
+        if self._watch.has_expired:  # the beginning of "250-" is "250"
+            self.close()
+            raise smtplib.SMTPServerDisconnected("The answer was cut off.")
+        return answer
+
+
+@contextmanager
+def _line_to(host: str, port: int, watch: Watch) -> Iterator[socket.socket]:
+    """A connection to the host that the watch ends, and nothing before: no single read has a time-out."""
+    with _connected(resolve(host, port, seconds=watch.remaining())[:MAX_ADDRESSES], port, watch) as line:
+        line.settimeout(None)
+        watch.connected = line
+        watch.check()
+        yield line
+
+
+def _connected(addresses: list[str], port: int, watch: Watch) -> socket.socket:
+    """A connection to the first address that takes it; a dead one leaves the next ones their share of the time."""
+    for tried, address in enumerate(addresses[:-1]):
+        with suppress(OSError):
+            return socket.create_connection((address, port), watch.remaining() / (len(addresses) - tried))
+    return socket.create_connection((addresses[-1], port), watch.remaining())
 
 
 def _hang_up(smtp: smtplib.SMTP) -> None:
