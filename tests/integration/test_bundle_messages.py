@@ -22,7 +22,7 @@ def bundle(count: int, *, gap: int = 1, title: str = "Disk full") -> dict[str, A
     return {"count": count, "incidents": pages}
 
 
-@pytest.mark.parametrize("channel", ["email", "slack"])
+@pytest.mark.parametrize("channel", ["email", "webhook"])
 @pytest.mark.parametrize("count", [2, 60, 700, 1500])
 def test_a_bundle_names_every_incident(channel: str, count: int) -> None:
     facts = bundle(count, title=XSS)

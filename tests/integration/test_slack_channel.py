@@ -9,10 +9,11 @@ import pytest
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
+from app.core.vocabulary import AttemptOutcome, MessageEvent
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
-from app.integrations.channels.slack import MAX_SECTION, layout
+from app.integrations.channels.slack import ESCAPES, MAX_SECTION, MAX_TEXTS, layout
+from app.services import message_service
 from tests.envelopes import bundle, notice, page
 from tests.http_server import Answer, HttpServer, http_server
 
@@ -34,6 +35,12 @@ def slack(settings: Settings) -> Channel:
     return channel
 
 
+def worded(envelope: Envelope) -> Envelope:
+    """The envelope with the body that is shipped for Slack."""
+    event = MessageEvent.BUNDLE if "incidents" in envelope.facts else MessageEvent.PAGE
+    return replace(envelope, body=message_service.default("slack", event, envelope.facts).body)
+
+
 def texts(blocks: list[dict[str, Any]]) -> list[str]:
     """What the sections say."""
     return [block["text"]["text"] for block in blocks if block["type"] == "section" and "text" in block]
@@ -49,12 +56,12 @@ def obey(envelope: Envelope) -> list[dict[str, Any]]:
 
 
 def test_a_page_is_a_headline_fields_and_a_button(slack: Channel, server: HttpServer) -> None:
-    envelope = page(server.url)
+    envelope = worded(page(server.url))
     assert slack.send(envelope).result is AttemptOutcome.ACCEPTED
     said = server.requests[0].json()
     header, *sections, fields, actions = said["blocks"]
     assert said["text"] == header["text"]["text"] == envelope.subject
-    assert texts(sections) == ["Look at it.", "Disk is full", "No space left on /var."]
+    assert texts(sections) == ["Look at it.\n\nDisk is full\n\nNo space left on /var."]
     named = ["*Severity*\ncritical", "*Service*\ndatabase", "*Incident*\n#7"]
     assert [field["text"] for field in fields["fields"]] == named
     assert actions["elements"][0]["url"] == envelope.facts["link"]
@@ -63,11 +70,11 @@ def test_a_page_is_a_headline_fields_and_a_button(slack: Channel, server: HttpSe
 def test_without_a_link_there_is_no_button() -> None:
     envelope = page(URL)
     blocks = obey(replace(envelope, facts={**envelope.facts, "link": None, "note": None}))
-    assert [block["type"] for block in blocks] == ["header", "section", "section", "section"]
+    assert [block["type"] for block in blocks] == ["header", "section", "section"]
 
 
 def test_nothing_that_an_alert_says_is_a_link_or_a_mention() -> None:
-    message = layout(page(URL, title="<!channel> & <https://evil.example|here>", service="<@U1>"))
+    message = layout(worded(page(URL, title="<!channel> & <https://evil.example|here>", service="<@U1>")))
     said = json.dumps([message["text"], *message["blocks"][1:]])  # a header is plain text, in which nothing means more
     assert "<!" not in said
     assert "<@" not in said
@@ -75,19 +82,33 @@ def test_nothing_that_an_alert_says_is_a_link_or_a_mention() -> None:
 
 
 def test_what_is_too_long_is_cut_to_what_slack_takes() -> None:
-    blocks = obey(page(URL, title="t" * 255, service="s" * 100, description="&" * 2000))
+    blocks = obey(worded(page(URL, title="t" * 255, service="s" * 100, description="&" * 2000)))
     assert max(len(text) for text in texts(blocks)) > MAX_SECTION - 10
+
+
+@pytest.mark.parametrize("line", ["x" * 4000, "<" * 60, "&", "  ", "x" * 2999, "x"])
+def test_a_long_body_is_several_sections_that_end_where_a_line_does(line: str) -> None:
+    said = texts(obey(replace(page(URL), body=f"From:\n{line}\n" * 3000)))
+    assert sum(map(len, said)) < MAX_TEXTS + 10
+    assert said[0].startswith("From:")
+    assert said[-1].endswith("…")
+    assert {len(text.splitlines()[-1]) for text in said[:-1]} <= {5, len(line.translate(ESCAPES)), MAX_SECTION, 0}
+
+
+def test_a_body_keeps_its_indentation_and_a_space_where_a_tab_was() -> None:
+    [said] = texts(obey(notice(URL, "host\tcpu\u00a0very\u3000high:\r\n  - db-1\u200b\n\n  - db-2\n")))
+    assert said == "host cpu very high: \n  - db-1\n\n  - db-2"
 
 
 @pytest.mark.parametrize("count", [2, 30, 1000])
 def test_a_bundle_names_its_incidents_and_links_to_them(count: int) -> None:
-    said = "\n".join(texts(obey(bundle(URL, count, title="&" * 255))))
+    said = "\n".join(texts(obey(worded(bundle(URL, count, title="&" * 255)))))
     assert "<https://incidents.example/pages/1-" in said
     assert all(f"#{number}" in said for number in range(1, min(count, 400)))
 
 
 def test_a_bundle_of_more_than_there_is_room_for_counts_the_rest() -> None:
-    said = texts(obey(bundle(URL, 5000)))
+    said = texts(obey(replace(bundle(URL, 5000), body="x" * 10_000)))
     named = sum(text.count("#") for text in said)
     assert said[-1].endswith(f" and {5000 - named} more")
 

@@ -9,10 +9,11 @@ import pytest
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
+from app.core.vocabulary import AttemptOutcome, MessageEvent
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.integrations.channels.teams import MAX_CARD_BYTES, layout
+from app.services import message_service
 from tests.envelopes import bundle, notice, page
 from tests.http_server import Answer, HttpServer, http_server
 
@@ -32,6 +33,12 @@ def teams(settings: Settings) -> Channel:
     channel = CHANNELS["teams"].set_up(settings, own)
     assert channel is not None
     return channel
+
+
+def worded(envelope: Envelope) -> Envelope:
+    """The envelope with the body that is shipped for Teams."""
+    event = MessageEvent.BUNDLE if "incidents" in envelope.facts else MessageEvent.PAGE
+    return replace(envelope, body=message_service.default("teams", event, envelope.facts).body)
 
 
 def card_of(message: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def obey(envelope: Envelope) -> list[str]:
 
 
 def test_a_page_is_a_card_with_a_button(teams: Channel, server: HttpServer) -> None:
-    envelope = page(server.url)
+    envelope = worded(page(server.url))
     assert teams.send(envelope).result is AttemptOutcome.ACCEPTED
     card = card_of(server.requests[0].json())
     facts = "Severity: critical\nService: database\nIncident: #7"
@@ -83,20 +90,35 @@ def test_without_a_link_there_is_no_button() -> None:
 
 def test_the_longest_page_fits() -> None:
     envelope = page(URL, title="🔥" * 255, service="🔥" * 100, description="🔥" * 2000)
-    obey(replace(envelope, subject="🔥" * 200, facts={**envelope.facts, "note": "🔥" * 2000}))
+    longest = replace(envelope, subject="🔥" * 200, facts={**envelope.facts, "note": "🔥" * 2000})
+    said = obey(worded(longest))
+    assert said[1:4] == ["🔥" * 2000, "🔥" * 255, "🔥" * 2000]
+
+
+@pytest.mark.parametrize("text", ["🔥" * 20_000, "🔥\n\n" * 6000, "x\n \n\n" * 4000, "🔥" * 4999 + "\n\n🔥" * 200])
+def test_any_body_fits(text: str) -> None:
+    said = obey(replace(page(URL, service="🔥" * 100), subject="🔥" * 200, body=text))
+    assert said[-2].endswith("…")
+    assert said[-1].endswith("Incident: #7")
+    listed = obey(replace(bundle(URL, 5000, title="🔥" * 255), subject="🔥" * 200, body=text))
+    assert "\n".join(listed[2:]).count("#1 ") == 1
+
+
+def test_a_tab_and_the_spaces_of_other_scripts_are_spaces() -> None:
+    assert obey(notice(URL, "host\tcpu\u00a0very\u3000high\u200b"))[1] == "host cpu very high"
 
 
 @pytest.mark.parametrize("count", [2, 30, 300])
 def test_a_bundle_names_its_incidents_and_links_to_them(count: int) -> None:
-    envelope = bundle(URL, count, title="🔥" * 255)
+    envelope = worded(bundle(URL, count, title="🔥" * 255))
     said = "\n".join(obey(replace(envelope, subject="x")))
     assert all(f"#{number}" in said for number in range(1, min(count, 200) + 1))
-    first = card_of(layout(envelope))["body"][1]["inlines"][0]
+    first = card_of(layout(envelope))["body"][2]["inlines"][0]
     assert first["selectAction"]["url"] == envelope.facts["incidents"][0]["link"]
 
 
 def test_a_bundle_of_more_than_there_is_room_for_counts_the_rest() -> None:
-    said = obey(bundle(URL, 5000))
+    said = obey(replace(bundle(URL, 5000), body="x" * 10_000))
     named = sum(line.count("#") for line in said[1:])
     assert said[-1].endswith(f" and {5000 - named} more")
 

@@ -59,5 +59,16 @@ def line_of(page: Mapping[str, Any], *, limit: int) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """The text, or its beginning and an ellipsis: at most so many characters, none that cannot be shown."""
-    shown = "".join(character for character in text if character.isprintable() or character == "\n").strip()
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return cut("".join(map(_shown, text)).strip(), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its beginning and an ellipsis: at most so many characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _shown(character: str) -> str:
+    """Tabs and the spaces of other scripts are spaces: without them two words would be one."""
+    if character == "\n" or character.isprintable():
+        return character
+    return " " if character.isspace() else ""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from app.core.channel import Channel, Envelope, Outcome, register
 from app.core.config import ChannelSettings, Settings
 from app.integrations import http
 from app.integrations.addresses import host_of
-from app.integrations.channels.hook import HookSettings, clean_url, line_of, rest_of, settings_of, shortened
+from app.integrations.channels.hook import HookSettings, clean_url, cut, line_of, rest_of, settings_of, shortened
 
 # https://docs.slack.dev/reference/block-kit/blocks, and .../messaging/sending-messages-using-incoming-webhooks
 MAX_HEADER = 150
@@ -16,7 +17,7 @@ MAX_SECTION = 3000
 MAX_FIELD = 2000
 MAX_LINE = 200
 MAX_FALLBACK = 3000
-MAX_LISTED = 9000  # characters of all lines of a bundle: well within what Slack takes in one message
+MAX_TEXTS = 9000  # characters of all texts with their escapes: well within what Slack takes in one message
 GONE = frozenset({404, 410})  # no_service, channel_is_archived: the webhook or its channel is no more
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -38,24 +39,32 @@ class SlackChannel:
 
 
 def layout(envelope: Envelope) -> dict[str, Any]:
-    """The message as blocks, and as the text that notifications and screen readers say."""
+    """The message as blocks, and as the text that notifications and screen readers say.
+
+    The body is what a template made of it. What it cannot make is from the facts: fields, a button, links.
+    """
     header = {"type": "header", "text": _plain(envelope.subject, MAX_HEADER)}
     if "incidents" in envelope.facts:
-        blocks = _bundle(envelope.facts["incidents"])
+        blocks = _bundle(envelope.body, envelope.facts["incidents"])
     elif "incident" in envelope.facts:
-        blocks = _page(envelope.facts)
+        blocks = [*_body(envelope.body), *_page(envelope.facts)]
     else:
-        blocks = [_section(escaped(envelope.body, MAX_SECTION))]
+        blocks = _body(envelope.body)
     return {"text": escaped(envelope.subject, MAX_FALLBACK), "blocks": [header, *blocks]}
+
+
+def _body(body: str) -> list[Block]:
+    """The text in as many sections as it needs; one that is too long ends where a line does."""
+    lines = [_safe(line, MAX_SECTION) for line in shortened(body, MAX_TEXTS).split("\n")]
+    shown = _fitting(lines, MAX_TEXTS)
+    return [_section(text) for text in _packed([*shown, "…"] if len(shown) < len(lines) else shown)]
 
 
 def _page(facts: Mapping[str, Any]) -> list[Block]:
     incident = facts["incident"]
     named = {"Severity": incident["severity"], "Service": incident["service"], "Incident": f"#{incident['id']}"}
     fields = [{"type": "mrkdwn", "text": f"*{name}*\n{escaped(value, MAX_FIELD)}"} for name, value in named.items()]
-    texts = [facts.get("note"), incident["title"], incident.get("description")]
-    sections = [_section(escaped(text, MAX_SECTION)) for text in texts if text]
-    return [*sections, {"type": "section", "fields": fields}, *_button(facts.get("link"))]
+    return [{"type": "section", "fields": fields}, *_button(facts.get("link"))]
 
 
 def _button(link: str | None) -> list[Block]:
@@ -65,15 +74,18 @@ def _button(link: str | None) -> list[Block]:
     return [{"type": "actions", "elements": [button]}]
 
 
-def _bundle(pages: Sequence[Mapping[str, Any]]) -> list[Block]:
-    lines = [_line(page) for page in pages]
-    count, length = 0, 0
-    while count < len(lines) and length + len(lines[count]) <= MAX_LISTED:
-        length += len(lines[count])
-        count += 1
-    sections = _packed(lines[:count])
-    rest = [rest_of(pages[count:], limit=MAX_SECTION)] if count < len(pages) else []
-    return [_section(text) for text in [*sections, *rest]]
+def _bundle(body: str, pages: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """The body, then every incident, whatever the body says: none may go unnamed."""
+    said = escaped(body, MAX_SECTION)
+    lines = _fitting([_line(page) for page in pages], MAX_TEXTS - len(said))
+    rest = [rest_of(pages[len(lines) :], limit=MAX_SECTION)] if len(lines) < len(pages) else []
+    return [_section(text) for text in [said, *_packed(lines), *rest]]
+
+
+def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
+    """The first lines, as many as there is room for."""
+    lengths = accumulate(len(line) + 1 for line in lines)
+    return lines[: sum(length <= room + 1 for length in lengths)]
 
 
 def _packed(lines: Sequence[str]) -> list[str]:
@@ -93,7 +105,7 @@ def _line(page: Mapping[str, Any]) -> str:
 
 
 def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text or "…"}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text.strip("\n") or "…"}}
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:
@@ -102,9 +114,12 @@ def _plain(text: str, limit: int) -> dict[str, Any]:
 
 def escaped(text: str, limit: int) -> str:
     """Text in which nothing is a link or a mention, at most so many characters with its escapes."""
-    shown = shortened(text, limit)
+    return _safe(shortened(text, limit), limit)
+
+
+def _safe(shown: str, limit: int) -> str:
     while len(safe := shown.translate(ESCAPES)) > limit:
-        shown = shortened(shown, len(shown) - max((len(safe) - limit) // 5, 1))
+        shown = cut(shown, len(shown) - max((len(safe) - limit) // 5, 1))
     return safe
 
 

@@ -1,6 +1,7 @@
 """Microsoft Teams: an Adaptive Card to a Power Automate workflow, whose URL is the address."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,14 +16,17 @@ from app.integrations.channels.urgency import severity_of
 
 # https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using: 28 KB
 MAX_CARD_BYTES = 28 * 1024
-MAX_LISTED_BYTES = 20 * 1024
+MAX_TEXTS_BYTES = 20 * 1024  # what all texts and lines come to
+MAX_BUNDLE_BYTES = 5 * 1024  # of them, the body of a bundle: its incidents need the others
 MAX_TITLE = 200
-MAX_TEXT = 2000
+MAX_TEXT = 5000
+MAX_BUNDLE_TEXT = 1200
 MAX_REST = 1500
 GONE = frozenset({404, 410})  # the workflow was deleted
 CARD = "application/vnd.microsoft.card.adaptive"
 SCHEMA = "http://adaptivecards.io/schemas/adaptive-card.json"
 COLORS = {Severity.CRITICAL: "attention", Severity.HIGH: "attention", Severity.MEDIUM: "warning"}
+PARAGRAPHS = re.compile(r"\n\s*\n")
 
 Element = dict[str, Any]
 
@@ -42,7 +46,10 @@ class TeamsChannel:
 
 
 def layout(envelope: Envelope) -> dict[str, Any]:
-    """The message as the one card of what a workflow's "webhook request received" trigger takes."""
+    """The message as the one card of what a workflow's "webhook request received" trigger takes.
+
+    The body is what a template made of it. What it cannot make is from the facts: fields, a button, links.
+    """
     urgency = severity_of(envelope)
     color = COLORS.get(urgency, "default") if urgency else "default"
     title = _text(envelope.subject, MAX_TITLE, size="large", weight="bolder", color=color)
@@ -60,38 +67,48 @@ def layout(envelope: Envelope) -> dict[str, Any]:
 
 def _content(envelope: Envelope) -> tuple[list[Element], list[Element]]:
     if "incidents" in envelope.facts:
-        return _bundle(envelope.facts["incidents"]), []
+        return _bundle(envelope.body, envelope.facts["incidents"]), []
+    body = _body(envelope.body, MAX_TEXT, MAX_TEXTS_BYTES)
     if "incident" in envelope.facts:
-        return _page(envelope.facts), _open(envelope.facts.get("link"))
-    return [_text(envelope.body, MAX_TEXT)], []
+        return [*body, _named(envelope.facts["incident"])], _open(envelope.facts.get("link"))
+    return body, []
 
 
-def _page(facts: Mapping[str, Any]) -> list[Element]:
-    incident = facts["incident"]
+def _body(body: str, limit: int, room: int) -> list[Element]:
+    """A text for each paragraph, of at most so many characters; what there is no room for is an ellipsis."""
+    paragraphs = [_text(paragraph, limit) for paragraph in PARAGRAPHS.split(shortened(body, room))]
+    shown = list(_fitting(paragraphs, room))
+    return [*shown, _text("…", limit)] if len(shown) < len(paragraphs) else shown
+
+
+def _named(incident: Mapping[str, Any]) -> Element:
     named = {"Severity": incident["severity"], "Service": incident["service"], "Incident": f"#{incident['id']}"}
-    texts = [facts.get("note"), incident["title"], incident.get("description")]
-    said = [f"{name}: {value}" for name, value in named.items()]
-    return [_text(text, MAX_TEXT) for text in [*texts, "\n".join(said)] if text]
+    return _text("\n".join(f"{name}: {value}" for name, value in named.items()), MAX_TEXT)
 
 
 def _open(link: str | None) -> list[Element]:
     return [{"type": "Action.OpenUrl", "title": "See and acknowledge", "url": link}] if link else []
 
 
-def _bundle(pages: Sequence[Mapping[str, Any]]) -> list[Element]:
-    lines = list(_fitting(_line(page) for page in pages))
-    rest = pages[len(lines) :]
-    return [*lines, _text(rest_of(rest, limit=MAX_REST), MAX_REST)] if rest else lines
+def _bundle(body: str, pages: Sequence[Mapping[str, Any]]) -> list[Element]:
+    """The body, then every incident, whatever the body says: none may go unnamed."""
+    said = _body(body, MAX_BUNDLE_TEXT, MAX_BUNDLE_BYTES)
+    lines = list(_fitting((_line(page) for page in pages), MAX_TEXTS_BYTES - sum(map(_size, said))))
+    rest = [_text(rest_of(pages[len(lines) :], limit=MAX_REST), MAX_REST)] if len(lines) < len(pages) else []
+    return [*said, *lines, *rest]
 
 
-def _fitting(lines: Iterable[Element]) -> Iterable[Element]:
-    """The lines that there is room for in a card."""
-    size = 0
-    for line in lines:
-        size += len(json.dumps(line, ensure_ascii=False).encode()) + 2
-        if size > MAX_LISTED_BYTES:
+def _fitting(elements: Iterable[Element], room: int) -> Iterable[Element]:
+    """The first elements, as many as there is room for, in bytes."""
+    for element in elements:
+        room -= _size(element)
+        if room < 0:
             return
-        yield line
+        yield element
+
+
+def _size(element: Element) -> int:
+    return len(json.dumps(element, ensure_ascii=False).encode()) + 2
 
 
 def _line(page: Mapping[str, Any]) -> Element:
