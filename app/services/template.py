@@ -1,10 +1,11 @@
 """Renders message templates, which administrators write, in a language that cannot run long or see anything else.
 
-It is a part of Jinja: texts, facts, a few filters, conditions, and loops that are paid for out of a budget. There are
-no calls, no assignments and no arithmetic, so that neither time nor memory can grow beyond what is counted.
+It is a part of Jinja: texts, facts, a few filters, conditions, and loops, which are paid for out of a budget, and so is
+what is long. There are no calls, no assignments and no arithmetic, so that neither time nor memory can grow beyond what
+is counted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -40,8 +41,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: values.concat}
-        self.filters = {**(values.HTML_FILTERS if html else values.FILTERS), **inserted}
+        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: _charged("join", values.concat)}
+        known = values.HTML_FILTERS if html else values.FILTERS
+        self.filters = {**{name: _charged(name, change) for name, change in known.items()}, **inserted}
         self.tests = dict(values.TESTS)
         self.globals = {}
 
@@ -56,7 +58,22 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             found = obj[argument] if -len(obj) <= argument < len(obj) else None
         elif isinstance(obj, LoopContext) and argument in LOOP_FACTS:
             found = getattr(obj, argument)
-        return Missing(name=str(argument)) if found is None else found
+        return Missing() if found is None else found
+
+
+def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that is paid for by what it writes. What takes a text is given a list or an object as JSON."""
+
+    @pass_context
+    def charged(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if name not in values.TAKE_ANY and isinstance(value, list | tuple | Mapping):
+            value = values.to_json(value)
+            _pay(context, rules.cost_of_filtering("tojson", None, value))
+        made = change(value, *args, **kwargs)
+        _pay(context, rules.cost_of_filtering(name, value, made))
+        return made
+
+    return charged
 
 
 @pass_context
@@ -80,7 +97,7 @@ def _pay(context: Context, cost: int) -> None:
     budget = context[BUDGET]
     budget[0] -= cost
     if budget[0] < 0:
-        raise TemplateError("its loops go on for too long")
+        raise TemplateError("it goes on for too long")
 
 
 _SANDBOXES = {html: _Sandbox(html=html) for html in (False, True)}

@@ -1,11 +1,12 @@
 """What a message template may say. What could run long, or reach beyond its facts, is refused before it runs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from app.services.template_values import FILTERS, TESTS, TemplateError
+from app.services.template_values import FILTERS, TESTS, TemplateError, list_of, text_of
 
 MAX_DEPTH = 30  # of expressions in expressions and blocks in blocks
 MAX_LOOPS = 2  # within each other
@@ -37,6 +38,7 @@ ALLOWED = (
     nodes.Tuple,
 )
 COSTS: dict[type[nodes.Node], int] = {nodes.Filter: 10, nodes.Compare: 20, nodes.Concat: 10}
+CHARACTERS = 20  # that cost as much as a node where each of them is work
 WORDS: dict[type[nodes.Node], str] = {
     nodes.Assign: "set",
     nodes.AssignBlock: "set",
@@ -100,6 +102,18 @@ def cost_of(node: nodes.Node) -> int:
     own = COSTS.get(type(node), 1)
     children = [node.iter, node.target] if isinstance(node, nodes.For) else node.iter_child_nodes()
     return own + sum(cost_of(child) for child in children)
+
+
+def cost_of_filtering(name: str, value: Any, made: Any) -> int:
+    """What a filter costs beside its call, by the size of what it went through or wrote."""
+    match name:
+        case "join":
+            return len(list_of(value)) + len(made) // CHARACTERS
+        case "tojson" | "urlencode":
+            return len(made) // CHARACTERS
+        case "striptags":
+            return len(text_of(value)) // CHARACTERS
+    return 0
 
 
 class Bounded(NodeTransformer):

@@ -1,8 +1,12 @@
-"""The filters and tests of message templates. Whatever they are given, each takes and makes at most `MAX_VALUE`."""
+"""The filters and tests of message templates. Whatever they are given, each takes and makes at most `MAX_VALUE`.
+
+What is encoded may be longer, `MAX_ENCODED`: it was cut before it was encoded, and never is after that.
+"""
 
 import json
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +14,7 @@ from jinja2 import ChainableUndefined
 from markupsafe import Markup, escape
 
 MAX_VALUE = 4000  # characters of one value; what is longer is cut
+MAX_ENCODED = 12 * MAX_VALUE  # a character is four bytes at most, and a byte three characters
 MAX_PARTS = 400  # values of a list or an object that is shown as JSON
 MAX_ITEMS = 1000  # of a loop; a longer one is refused, because what it left out would be missed
 MAX_DIGITS = 12
@@ -18,6 +23,12 @@ CUT = "…"
 
 class TemplateError(ValueError):
     """What is wrong with a template, in a sentence with the line."""
+
+
+class Encoded(str):
+    """A text that is encoded for where it stands: one that lost its end would be broken, or say less in secret."""
+
+    __slots__ = ()
 
 
 class Missing(ChainableUndefined):
@@ -46,7 +57,7 @@ def cut(text: str) -> str:
 def text_of(value: Any) -> str:
     """A value as a template shows it. Raises TemplateError for what is no fact, such as `loop`."""
     if isinstance(value, str):
-        return cut(value)
+        return value if isinstance(value, Encoded) else cut(value)
     if value is None or isinstance(value, Missing):
         return ""
     if isinstance(value, int | float):
@@ -54,21 +65,45 @@ def text_of(value: Any) -> str:
     return to_json(value)
 
 
+def encoded(text: str) -> Encoded:
+    """An encoded text as it is. Raises TemplateError for one that is too long: it cannot be cut."""
+    if len(text) > MAX_ENCODED:
+        raise TemplateError(f"an encoded text has more than {MAX_ENCODED} characters")
+    return Encoded(text)
+
+
 def to_json(value: Any) -> str:
-    """JSON, of large things only the beginning."""
-    return cut(json.dumps(_beginning(value, [MAX_PARTS]), ensure_ascii=False, default=_refuse))
-
-
-def _beginning(value: Any, room: list[int]) -> Any:
-    """As much of a value as there is room for: `room` counts down, in one list for all levels."""
-    room[0] -= 1
+    """JSON, of large lists and objects only the beginning."""
     if isinstance(value, str):
-        return cut(value)
+        return encoded(json.dumps(text_of(value), ensure_ascii=False))
+    return cut(json.dumps(_beginning(value, _Room()), ensure_ascii=False, default=_refuse))
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left for the beginning of a value: one for all its levels."""
+
+    parts: int = MAX_PARTS
+    characters: int = MAX_VALUE
+
+    def take(self, text: str) -> str:
+        kept = cut(text)
+        self.characters -= len(kept)
+        return kept
+
+    def fitting(self, items: Iterable[Any]) -> Iterator[Any]:
+        return takewhile(lambda _: self.parts > 0 and self.characters > 0, items)
+
+
+def _beginning(value: Any, room: _Room) -> Any:
+    """As much of a value as there is room for."""
+    room.parts -= 1
+    if isinstance(value, str):
+        return room.take(value)
     if isinstance(value, Mapping):
-        pairs = islice(value.items(), max(room[0], 0))
-        return {cut(str(key)): _beginning(item, room) for key, item in pairs if room[0] > 0}
+        return {room.take(str(key)): _beginning(item, room) for key, item in room.fitting(value.items())}
     if isinstance(value, list | tuple):
-        return [_beginning(item, room) for item in islice(value, max(room[0], 0)) if room[0] > 0]
+        return [_beginning(item, room) for item in room.fitting(value)]
     return None if isinstance(value, Missing) else value
 
 
@@ -105,13 +140,26 @@ def concat(values: list[Any]) -> str:
 
 
 def join(value: Any, separator: Any = "") -> str:
-    """A list as one text."""
-    made, between = "", text_of(separator)
+    """A list as one text: cut if it is too long, but with an encoded text in it refused. Raises TemplateError."""
+    made, between, is_encoded = "", _mark(separator), False
     for index, item in enumerate(list_of(value)):
-        made += (between if index else "") + text_of(item)
-        if len(made) > MAX_VALUE:
+        text = text_of(item)
+        is_encoded = is_encoded or isinstance(text, Encoded)
+        made += (between if index else "") + text
+        if len(made) > (MAX_ENCODED if is_encoded else MAX_VALUE):
             break
-    return cut(made)
+    return encoded(made) if is_encoded else cut(made)
+
+
+def _mark(value: Any) -> str:
+    """What stands between texts, or at the end of one that was cut."""
+    if isinstance(value, list | tuple | Mapping):
+        raise TemplateError("a list or an object cannot stand between texts or at their end")
+    return text_of(value)
+
+
+def _whole(value: Any) -> int:
+    return int(cut(value) if isinstance(value, str) else value)
 
 
 def _default(value: Any, fallback: Any = "", even_if_empty: Any = False) -> Any:
@@ -121,11 +169,11 @@ def _default(value: Any, fallback: Any = "", even_if_empty: Any = False) -> Any:
 
 def _truncate(value: Any, length: Any = 255, killwords: Any = False, end: Any = CUT) -> str:
     """At most `length` characters and the end mark, cut between words unless told otherwise."""
-    text = text_of(value)
-    if len(text) <= int(length):
+    text, room, mark = text_of(value), _whole(length), _mark(end)
+    if len(text) <= room:
         return text
-    kept = text[: max(int(length) - len(text_of(end)), 0)]
-    return (kept if killwords else kept.rpartition(" ")[0] or kept) + text_of(end)
+    kept = text[: max(room - len(mark), 0)]
+    return (kept if killwords else kept.rpartition(" ")[0] or kept) + mark
 
 
 def _first(value: Any) -> Any:
@@ -154,13 +202,24 @@ def _int(value: Any, default: Any = 0) -> Any:
 def _round(value: Any, digits: Any = 0) -> Any:
     try:
         number = value if isinstance(value, int | float) else float(text_of(value))
-        return round(number, min(int(digits), MAX_DIGITS)) if digits else round(number)
+        return round(number, max(-MAX_DIGITS, min(_whole(digits), MAX_DIGITS))) if digits else round(number)
     except (ValueError, OverflowError):
         return value
 
 
+def _changeable(value: Any) -> str:
+    text = text_of(value)
+    if len(text) > MAX_VALUE:
+        raise TemplateError(f"an encoded text of more than {MAX_VALUE} characters cannot be changed any more")
+    return text
+
+
 def _of_text(change: Callable[[str], str]) -> Callable[[Any], str]:
-    return lambda value: cut(change(text_of(value)))
+    return lambda value: cut(change(_changeable(value)))
+
+
+def _urlencode(value: Any) -> str:
+    return encoded(quote(_changeable(value), safe="", errors="replace"))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -183,8 +242,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "trim": _of_text(str.strip),
     "truncate": _truncate,
     "upper": _of_text(str.upper),
-    "urlencode": _of_text(lambda text: quote(text, safe="", errors="replace")),
+    "urlencode": _urlencode,
 }
+TAKE_ANY = frozenset({"default", "first", "items", "join", "last", "length", "tojson"})  # the others take a text
 HTML_FILTERS = FILTERS | {"e": text_of, "escape": text_of}  # everything is escaped on its way out
 
 TESTS: dict[str, Callable[[Any], bool]] = {

@@ -17,6 +17,7 @@ from app.integrations.channels.sms import SmsSettings, SmsType
 from tests.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
+LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 TEXT = 'Sie sagte: "Störung"\nin C:\\temp\thttps://pager.example.com/p/7'
 ENVELOPE = Envelope("+1 (555) 010-0199", "subject", TEXT, KEY, 7)
 
@@ -65,6 +66,17 @@ def test_whatever_a_text_holds_it_stays_one_json_text(settings: Settings, gatewa
     channel(settings, gateway).send(replace(ENVELOPE, body=f"<{text}>"))
     [asked] = gateway.requests
     assert asked.json() == {"to": "+15550100199", "text": f"<{text}>", "key": str(KEY)}
+
+
+@pytest.mark.parametrize("character", ["漢", "😀", '"', "\x07"])
+def test_a_text_of_any_script_arrives_whole_as_a_form_or_as_json(
+    settings: Settings, gateway: HttpServer, character: str
+) -> None:
+    text = f"{character * 1500}\n{LINK}"
+    form = {"sms_gateway_body": "to={{ to | urlencode }}&text={{ text | urlencode }}"}
+    channel(settings, gateway, **form).send(replace(ENVELOPE, body=text))
+    channel(settings, gateway).send(replace(ENVELOPE, body=text))
+    assert [gateway.requests[0].form()["text"], gateway.requests[1].json()["text"]] == [text, text]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,22 @@
 """The language of message templates: what it can say, and that nothing said in it can hurt."""
 
 import contextlib
+import json
 import time
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 from app.services.template import MAX_SOURCE, TemplateError, check, render
-from app.services.template_rules import MAX_COST
+from app.services.template_rules import MAX_COST, cost_of
 from app.services.template_values import FILTERS, MAX_ITEMS, MAX_VALUE, TESTS
 
+LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 FACTS: dict[str, Any] = {
     "incident": {
         "id": 7,
@@ -42,6 +47,7 @@ FACTS: dict[str, Any] = {
         ("{{ incident.metadata.tags | first }}{{ incident.metadata.tags | last }}{{ [] | first }}", "ab"),
         ("{{ incident.metadata.tags[1] }}{{ incident.metadata.tags[9] }}", "b"),
         ("{{ incident.metadata.nested | tojson }} {{ incident.metadata.tags }}", '{"deep": [1]} ["a", "b"]'),
+        ("{{ 1250 | round('-2') }} {{ 1250 | round('-9') }} {{ 0.5 | round(99) }}", "1200 0 0.5"),
         ("{{ incident.metadata.load | round(1) }} {{ '7.9' | int }} {{ 'x' | int(3) }} {{ 7 | string }}", "0.3 7 3 7"),
         ("{{ incident.metadata.items }} {{ incident.metadata.on }}", "x True"),
         ("{% for k, v in incident.metadata.nested | items %}{{ k }}={{ v }}{% endfor %}", "deep=[1]"),
@@ -169,7 +175,6 @@ def test_what_only_the_facts_can_tell_fails_with_its_line(source: str) -> None:
         "{{ note ~ note ~ note }}",
         "{{ [note, note] | join }}",
         "{{ [note, note] | tojson }}",
-        "{{ note | urlencode }}",
         "{{ note | truncate(999999) }}",
         "{{ many | tojson }}",
         "{{ many | join(note) }}",
@@ -178,6 +183,40 @@ def test_what_only_the_facts_can_tell_fails_with_its_line(source: str) -> None:
 )
 def test_one_value_is_never_longer_than_some_kilobytes(source: str) -> None:
     assert len(render(source, FACTS)) <= MAX_VALUE
+
+
+@pytest.mark.parametrize("character", ["漢", "😀", "ü", " ", '"', "\x07"])
+@pytest.mark.parametrize(
+    ("source", "decoded"),
+    [
+        ("{{ text | urlencode }}", unquote),
+        (
+            "{{ 'text=' ~ (text | urlencode) ~ '&x=1' }}",
+            lambda said: unquote(said.removeprefix("text=")[: -len("&x=1")]),
+        ),
+        ("{{ [text | urlencode, link | urlencode] | join('') | string }}", lambda said: unquote(said)[: -len(LINK)]),
+        ("{{ text | tojson }}", json.loads),
+        ("{{ text | urlencode | tojson }}", lambda said: unquote(json.loads(said))),
+    ],
+)
+def test_what_is_encoded_loses_nothing_however_long_it_becomes(
+    source: str, decoded: Callable[[str], str], character: str
+) -> None:
+    text = character * (MAX_VALUE - len(LINK)) + LINK
+    assert decoded(render(source, {"text": text, "link": LINK})) == text
+
+
+def test_a_text_is_cut_before_it_is_encoded() -> None:
+    assert unquote(render("{{ text | urlencode }}", {"text": "漢" * 5000})) == "漢" * (MAX_VALUE - 1) + "…"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ a" + " ~ (a | urlencode)" * 5 + " }}", "{{ a | urlencode | upper }}", "{{ a" + " | tojson" * 9 + " }}"],
+)
+def test_an_encoded_text_that_is_too_long_is_refused_rather_than_cut(source: str) -> None:
+    with pytest.raises(TemplateError, match="encoded text"):
+        render(source, {"a": "\\" * (MAX_VALUE - 1)})
 
 
 def test_the_output_has_a_limit() -> None:
@@ -262,3 +301,55 @@ def test_the_most_expensive_templates_that_are_taken_end_soon() -> None:
         with pytest.raises(TemplateError, match=r"characters|too long"):
             render(source * 2, FACTS)
         assert time.process_time() - started < 5
+
+
+LARGE: dict[str, Any] = {
+    "texts": {f"key {number}": "x" * MAX_VALUE for number in range(250)},
+    "lists": [[]] * 100_000,
+    "empty": [{}] * MAX_ITEMS,
+    "numbers": [1.5] * 100_000,
+    "long": "x" * 1_000_000,
+    "spaces": " " * 1_000_000,
+    "tags": "<>" * MAX_VALUE,
+    "entities": "&a" * MAX_VALUE,
+    "astral": "😀" * MAX_VALUE,
+    "digits": "9" * MAX_VALUE,
+    "wide": list(range(MAX_ITEMS)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LARGE))
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *(f"x | {name}" for name in sorted(FILTERS)),
+        "x | tojson | length",
+        "x | join(x | first)",
+        "'a' | truncate(0, true, x)",
+        "5 | round(x)",
+        "x ~ x",
+        "wide[x]",
+        "x[x]",
+        "x == x",
+        "x in [x]",
+    ],
+)
+def test_no_large_fact_makes_a_template_run_long(expression: str, name: str) -> None:
+    """Each as often as the budget allows, with nothing written: the limit of the output does not help."""
+    part = f"{{% if {expression} %}}{{% endif %}}"
+    often = (MAX_COST - 100) // MAX_ITEMS // cost_of(Environment().parse(part))
+    source = "{% for y in wide %}" + part * often + "{% endfor %}"
+    started = time.process_time()
+    with contextlib.suppress(TemplateError):
+        render(source, {**LARGE, "x": LARGE[name]})
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("value", ["5", "2.5", "1e999", "digits", "('1' ~ digits) | int", "none", "'nan'", "-0.0", "x"])
+@pytest.mark.parametrize("argument", ["'-20000000'", "20000000", "1e999", "'nan'", "none", "digits", "x"])
+@pytest.mark.parametrize("name", ["round", "int", "truncate", "default", "join"])
+def test_no_argument_makes_a_filter_run_long(name: str, argument: str, value: str) -> None:
+    started = time.process_time()
+    with contextlib.suppress(TemplateError):
+        assert len(render(f"{{{{ ({value}) | {name}({argument}) }}}}", {**LARGE, "x": -(10**300)})) <= MAX_VALUE
+    assert time.process_time() - started < 0.2
