@@ -1,14 +1,18 @@
 """What a message about several incidents says: all of them, at any length."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from app.core.channel import Envelope
 from app.core.vocabulary import MessageEvent
+from app.integrations.channels.sms_text import text_of as sms_text
 from app.services import message_service
 from app.services.message import MAX_NAMED, named
 from app.services.message_sample import sample
 
+KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 URL = "https://pager.example.com"
 XSS = '<script>alert("x")</script>'
 
@@ -46,6 +50,16 @@ def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int)
     assert len(body) < 1600
     assert facts["incidents"][0]["link"] in body
     assert named_ids(body.split(":", 1)[1].splitlines()[0]) == {p["incident"]["id"] for p in facts["incidents"]}
+
+
+def test_a_bundle_that_is_too_long_for_an_sms_says_how_many_it_does_not_name() -> None:
+    facts = bundle(250, gap=2)
+    message = message_service.default("sms", MessageEvent.BUNDLE, facts)
+    sent = sms_text(Envelope("+15550100", message.subject, message.body, KEY, None, facts=facts))
+    said, link = sent.splitlines()
+    names, _, rest = said.split(":", 1)[1].rpartition(" and ")
+    assert rest == f"{250 - len(named_ids(names))} more"
+    assert (len(sent) <= 1600, link) == (True, facts["incidents"][0]["link"])
 
 
 def named_ids(said: str) -> set[int]:

@@ -1,7 +1,8 @@
 """SMS by Twilio, which a server on a socket stands for."""
 
 import base64
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -126,6 +127,43 @@ def test_a_text_that_is_too_long_loses_its_end_but_never_its_link(
     assert 1500 < len(sent) <= 1600
     assert sent.startswith("Der Speicher ist voll. Der")
     assert sent.endswith(f" …\n{LINK}" if facts.get("link") else " …")
+
+
+def bundle_of(ids: Sequence[int]) -> dict[str, Any]:
+    return {"count": len(ids), "incidents": [{"incident": {"id": id_}, "link": f"{LINK}{id_}"} for id_ in ids]}
+
+
+@pytest.mark.parametrize("separator", [", ", ",", "\n"])
+def test_a_bundle_that_is_too_long_says_how_many_it_does_not_name_and_keeps_its_link(
+    settings: Settings, twilio: HttpServer, separator: str
+) -> None:
+    ids = range(1000, 2000, 2)
+    body = f"500 incidents: {separator.join(f'#{id_}' for id_ in ids)}\n\n{LINK}{ids[0]}"
+    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=bundle_of(ids)))
+    sent = twilio.requests[0].form()["Body"]
+    said, _, link = sent.rpartition("\n")
+    names, _, rest = said.partition(" and ")
+    named = [int(number) for number in re.findall(r"#(\d+)", names)]
+    assert (1580 < len(sent) <= 1600, link) == (True, f"{LINK}{ids[0]}")
+    assert (named, rest) == (list(ids)[: len(named)], f"{len(ids) - len(named)} more")
+    assert names.endswith(f"#{named[-1]}")
+
+
+def test_the_incidents_of_a_range_are_named(settings: Settings, twilio: HttpServer) -> None:
+    body = f"#1-#4990, {', '.join(f'#{id_}' for id_ in range(5000, 5600, 2))}"
+    facts = bundle_of([*range(1, 4991), *range(5000, 5600, 2)])
+    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=facts))
+    said = twilio.requests[0].form()["Body"].splitlines()[0]
+    assert said.endswith(f" and {300 - (said.count('#') - 2)} more")
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [1]])
+def test_a_bundle_that_names_all_and_then_says_too_much_loses_only_that(
+    settings: Settings, twilio: HttpServer, ids: list[int]
+) -> None:
+    body = f"#1, #2 {'Der Speicher ist voll. ' * 100}"
+    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=bundle_of(ids)))
+    assert twilio.requests[0].form()["Body"].endswith(f" …\n{LINK}1")
 
 
 def test_one_endless_word_is_cut_all_the_same(settings: Settings, twilio: HttpServer) -> None:
