@@ -63,6 +63,40 @@ def test_without_twilios_signature_nothing_is_believed(
     assert only(session).status is DeliveryStatus.ACCEPTED
 
 
+@pytest.mark.parametrize(
+    ("public_url", "signed_url", "status"),
+    [
+        (PUBLIC_URL, f"{PUBLIC_URL}:443", 204),
+        (f"{PUBLIC_URL}:443", PUBLIC_URL, 204),
+        (f"{PUBLIC_URL}:8443", f"{PUBLIC_URL}:8443", 204),
+        (f"{PUBLIC_URL}:8443", PUBLIC_URL, 204),
+        (f"{PUBLIC_URL}:8443/", PUBLIC_URL, 204),
+        ("http://192.0.2.7", "http://192.0.2.7:80", 204),
+        ("https://[2001:db8::7]", "https://[2001:db8::7]:443", 204),
+        ("https://[2001:db8::7]:8443/pager", "https://[2001:db8::7]/pager", 204),
+        (PUBLIC_URL, f"{PUBLIC_URL}:8443", 403),
+        (PUBLIC_URL, f"{PUBLIC_URL}:80", 403),
+        (f"{PUBLIC_URL}:8443", f"{PUBLIC_URL}:443", 403),
+        (PUBLIC_URL, "https://other.example.com", 403),
+    ],
+)
+def test_twilio_may_sign_the_address_with_its_port_or_without(
+    accepted: dict[str, Any],
+    services: Services,
+    application: FastAPI,
+    session: Session,
+    public_url: str,
+    signed_url: str,
+    status: int,
+) -> None:
+    settings = services.settings.model_copy(update={"public_url": public_url})
+    application.state.services = replace(services, settings=settings)
+    address, form = f"{CALLBACK}?key={only(session).idempotency_key}", {"MessageStatus": "delivered"}
+    with TestClient(application) as client:
+        answer = client.post(address, data=form, headers=signed(f"{signed_url}{address}", form))
+    assert answer.status_code == status
+
+
 def test_a_signature_is_good_for_its_own_message_and_words_only(
     accepted: dict[str, Any], client: TestClient, session: Session
 ) -> None:

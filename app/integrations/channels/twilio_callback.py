@@ -24,6 +24,20 @@ def callback_url(public_url: str) -> str:
     return f"{public_url.rstrip('/')}{CALLBACK_PATH}"
 
 
+def spellings(url: str) -> tuple[str, str]:
+    """The URL without its port and with it: Twilio signs the one or the other, and its own libraries take either.
+
+    https://github.com/twilio/twilio-python/blob/main/twilio/request_validator.py
+    """
+    scheme, _, rest = url.partition("://")
+    end = next((index for index, character in enumerate(rest) if character in "/?#"), len(rest))
+    place, path = rest[:end], rest[end:]
+    host, _, port = place.rpartition(":")
+    if not port.isdecimal():  # there is none; within brackets is an address
+        host, port = place, "443" if scheme.lower() == "https" else "80"
+    return f"{scheme}://{host}{path}", f"{scheme}://{host}:{port}{path}"
+
+
 def signature(url: str, form: Form, token: str) -> str:
     """Twilio's signature of a request: HMAC-SHA1 of the whole URL and the sorted fields, in base64."""
     signed = url + "".join(name + value for name, value in sorted(set(form)))
