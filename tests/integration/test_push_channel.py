@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle, islice
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,28 @@ def test_a_page_is_published_as_urgently_as_its_incident_is(
 def test_a_text_is_no_longer_than_a_telephone_shows(settings: Settings, ntfy: HttpServer) -> None:
     channel(settings, ntfy).send(replace(ENVELOPE, body="ü" * 2001))
     assert ntfy.requests[0].json()["message"] == "ü" * 1999 + "…"
+
+
+@pytest.mark.parametrize("character", ["漢", "😀", '"', "\\", "\x07", "ü漢", "x"])
+def test_a_text_stays_below_what_ntfy_takes_as_a_message_and_keeps_its_link(
+    settings: Settings, ntfy: HttpServer, character: str
+) -> None:
+    body = "".join(islice(cycle(character), 3000))
+    channel(settings, ntfy).send(replace(ENVELOPE, subject="漢" * 200, body=body, facts=page_of("high")))
+    [asked] = ntfy.requests
+    said = asked.json()
+    assert (len(said["message"].encode()) < 4096, len(asked.body) < 2 * 4096) == (True, True)
+    assert len(said["message"]) == 2000 or len(said["message"].encode()) > 4080 or len(asked.body) > 2 * 4096 - 16
+    assert body.startswith(said["message"].removesuffix("…"))
+    assert (said["title"], said["click"]) == ("漢" * 200, LINK)
+
+
+@pytest.mark.parametrize(("body", "is_whole"), [("ü" * 47 + "漢" * 1333, True), ("ü" * 48 + "漢" * 1333, False)])
+def test_a_text_that_just_fits_ntfy_is_sent_whole(
+    settings: Settings, ntfy: HttpServer, body: str, is_whole: bool
+) -> None:
+    channel(settings, ntfy).send(replace(ENVELOPE, body=f"{body}xx"))
+    assert (ntfy.requests[0].json()["message"] == f"{body}xx") is is_whole
 
 
 def test_the_token_is_for_the_operators_server_only(settings: Settings, ntfy: HttpServer) -> None:

@@ -1,5 +1,6 @@
 """Push by ntfy: https://docs.ntfy.sh/publish/"""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,11 @@ from app.integrations.channels.urgency import severity_of
 from app.integrations.http import Limits, post
 
 PUBLIC_SERVER = "https://ntfy.sh"
+# Its server's message-size-limit; what reaches it becomes an attachment, or is refused. JSON may have twice of that:
+# https://docs.ntfy.sh/publish/#limitations and https://github.com/binwiederhier/ntfy/blob/main/server/server.go
+MAX_MESSAGE_BYTES = 4096 - 1
+MAX_JSON_BYTES = 2 * 4096 - 1
+ESCAPED_BYTES = 6  # of one character in JSON, at most
 TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 PRIORITIES = {Severity.CRITICAL: 5, Severity.HIGH: 4, Severity.MEDIUM: 3, Severity.LOW: 2}
 # Names of emojis: https://docs.ntfy.sh/emojis/
@@ -38,7 +44,7 @@ class Ntfy:
         is_own = server == self.server
         headers = {"Authorization": f"Bearer {self.token}"} if self.token and is_own else {}
         limits = Limits(self.timeout_seconds, allows_private=is_own or self.allows_private, id_field="id")
-        return post(server, json={"topic": topic, **_message(envelope)}, headers=headers, limits=limits)
+        return post(server, json=_fitting({"topic": topic, **_message(envelope)}), headers=headers, limits=limits)
 
     def provider(self, address: str) -> str:
         return host_of(self._place(address)[0])
@@ -57,6 +63,21 @@ def _message(envelope: Envelope) -> dict[str, Any]:
     if severity is not None:
         message |= {"priority": PRIORITIES[severity], "tags": [TAGS[severity]]}
     return message | ({"click": link} if link else {})
+
+
+def _fitting(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with as much of its text as ntfy takes. The title and the link are short, and stay whole."""
+    text = shown = message["message"]
+    while text and (excess := _excess(message | {"message": shown})):
+        text = text[: -max(excess // ESCAPED_BYTES, 1)]
+        shown = f"{text}…"
+    return message | {"message": shown}
+
+
+def _excess(message: dict[str, Any]) -> int:
+    """How many bytes there are too many."""
+    text, whole = message["message"].encode(), json.dumps(message, ensure_ascii=False).encode()
+    return max(len(text) - MAX_MESSAGE_BYTES, len(whole) - MAX_JSON_BYTES, 0)
 
 
 def clean_topic(address: str, *, allows_private: bool) -> str:
