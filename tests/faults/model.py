@@ -213,7 +213,7 @@ class Model:
     def _rematch(self, incident: Incident) -> None:
         matching = self._matching(incident)
         for number, row in incident.escalations.items():
-            if number not in matching:
+            if number not in matching and not self._goes_on(incident, number):
                 row.state, row.due = ENDED, None
         if incident.status == OPEN:
             self._begin_matching(incident)
@@ -222,6 +222,11 @@ class Model:
         for number in self._matching(incident):
             if not self._has_begun(incident, number):
                 self._start(incident, number, self.policies[number].current)
+
+    def _goes_on(self, incident: Incident, number: int) -> bool:
+        """By the conditions with which it began, whatever was edited since."""
+        version = incident.escalations[number].version
+        return self.policies[number].is_on and self._has_begun(incident, number) and version.matches(incident)
 
     def _has_begun(self, incident: Incident, number: int) -> bool:
         row = incident.escalations.get(number)
