@@ -47,6 +47,10 @@ check: $(VENV)/dev ## Lint, types, import direction, and migrations against mode
 bench: $(VENV)/dev ## Measure the throughput of opening incidents
 	$(BIN)/python -m benchmarks.open_incidents
 
+.PHONY: bench-templates
+bench-templates: $(VENV)/dev ## Measure the message templates that take longest
+	$(BIN)/python -m benchmarks.render_templates
+
 .PHONY: requirements
 requirements: $(VENV)/dev ## Pin the newest versions of all dependencies
 	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \

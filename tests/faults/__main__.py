@@ -31,7 +31,8 @@ class Count:
 def main(arguments: list[str]) -> int:
     count = Count()
     here = str(Path(__file__).parent)
-    code = pytest.main(["-m", "faults", "-p", "no:cacheprovider", here, *arguments], plugins=[count])
+    options = ["-m", "faults", "-p", "no:cacheprovider", "-o", "timeout=0", here]
+    code = pytest.main([*options, *arguments], plugins=[count])
     sys.stdout.write(f"{len(count.passed)} passed, {len(count.failed)} failed\n")
     return int(code) or int(bool(count.failed) or not count.passed)
 

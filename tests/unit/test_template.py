@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -10,11 +9,11 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2 import Environment
 
-from app.services.template import MAX_SOURCE, TemplateError, check, render
-from app.services.template_rules import MAX_COST, cost_of
+from app.services.template import MAX_SOURCE, TemplateError, _compiled, check, render
+from app.services.template_rules import MAX_COST
 from app.services.template_values import FILTERS, MAX_ITEMS, MAX_VALUE, TESTS
+from tests.hard_templates import EXPRESSIONS, LARGE, WITH_ARGUMENT, as_often_as_it_may, with_arguments
 
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 FACTS: dict[str, Any] = {
@@ -235,18 +234,17 @@ def test_facts_stay_as_they_are() -> None:
     assert facts == {"a": {"b": [1]}}
 
 
-def test_a_template_is_compiled_once_and_renders_in_well_under_a_millisecond() -> None:
-    source = "{{ incident.title }} {{ incident.severity | upper }}\n" * 10
-    render(source, FACTS)
-    started = time.process_time()
-    for _ in range(100):
-        render(source, FACTS)
-    assert time.process_time() - started < 0.1
+def test_a_template_is_compiled_once() -> None:
+    source = "{{ incident.title }} is compiled once"
+    before = _compiled.cache_info()
+    assert render(source, FACTS) == render(source, FACTS)
+    after = _compiled.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 1)
 
 
 NAMES = st.sampled_from(["incident", "incident.title", "incident.metadata", "note", "wide", "loop", "x", "self", "y.z"])
 LITERALS = st.sampled_from(["1", "2.5", "'text'", "none", "true", "[1, 'a']", "(1, 2)", "[]", "1e999", "''"])
-EXPRESSIONS = st.recursive(
+EXPRESSION = st.recursive(
     NAMES | LITERALS,
     lambda inner: st.one_of(
         st.builds("({} | {})".format, inner, st.sampled_from(sorted(FILTERS))),
@@ -262,12 +260,12 @@ EXPRESSIONS = st.recursive(
     max_leaves=8,
 )
 TEMPLATES = st.recursive(
-    st.builds("{{{{ {} }}}}".format, EXPRESSIONS) | st.text(max_size=20),
+    st.builds("{{{{ {} }}}}".format, EXPRESSION) | st.text(max_size=20),
     lambda inner: st.one_of(
         st.builds("{}{}".format, inner, inner),
-        st.builds("{{% for x in {} %}}{}{{% endfor %}}".format, EXPRESSIONS, inner),
-        st.builds("{{% for x, y in {} if {} %}}{}{{% endfor %}}".format, EXPRESSIONS, EXPRESSIONS, inner),
-        st.builds("{{% if {} %}}{}{{% elif {} %}}{}{{% endif %}}".format, EXPRESSIONS, inner, EXPRESSIONS, inner),
+        st.builds("{{% for x in {} %}}{}{{% endfor %}}".format, EXPRESSION, inner),
+        st.builds("{{% for x, y in {} if {} %}}{}{{% endfor %}}".format, EXPRESSION, EXPRESSION, inner),
+        st.builds("{{% if {} %}}{}{{% elif {} %}}{}{{% endif %}}".format, EXPRESSION, inner, EXPRESSION, inner),
     ),
     max_leaves=6,
 )  # fmt: skip
@@ -275,11 +273,9 @@ TEMPLATES = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(TEMPLATES, st.booleans())
-def test_whatever_is_written_ends_soon_with_a_text_or_a_template_error(source: str, html: bool) -> None:
-    started = time.process_time()
+def test_whatever_is_written_ends_with_a_text_or_a_template_error(source: str, html: bool) -> None:
     with contextlib.suppress(TemplateError):
         assert isinstance(render(source, FACTS, html=html), str)
-    assert time.process_time() - started < 5
 
 
 @settings(max_examples=200, deadline=None)
@@ -289,67 +285,26 @@ def test_rubbish_is_a_text_or_a_template_error(source: str) -> None:
         assert isinstance(render(source, FACTS), str)
 
 
-def test_the_most_expensive_templates_that_are_taken_end_soon() -> None:
-    """A loop that spends the whole budget on what costs most for what it is charged."""
-    for part, cost in (
-        ("{{ note | striptags }}", 12),
-        ("{{ [note, note] | tojson }}", 15),
-        ("{{ note in [note] }}", 25),
-    ):
-        source = "{% for x in wide %}" + part * (MAX_COST // cost // MAX_ITEMS - 1) + "{% endfor %}"
-        started = time.process_time()
-        with pytest.raises(TemplateError, match=r"characters|too long"):
-            render(source * 2, FACTS)
-        assert time.process_time() - started < 5
-
-
-LARGE: dict[str, Any] = {
-    "texts": {f"key {number}": "x" * MAX_VALUE for number in range(250)},
-    "lists": [[]] * 100_000,
-    "empty": [{}] * MAX_ITEMS,
-    "numbers": [1.5] * 100_000,
-    "long": "x" * 1_000_000,
-    "spaces": " " * 1_000_000,
-    "tags": "<>" * MAX_VALUE,
-    "entities": "&a" * MAX_VALUE,
-    "astral": "😀" * MAX_VALUE,
-    "digits": "9" * MAX_VALUE,
-    "wide": list(range(MAX_ITEMS)),
-}
-
-
-@pytest.mark.parametrize("name", sorted(LARGE))
 @pytest.mark.parametrize(
-    "expression",
-    [
-        *(f"x | {name}" for name in sorted(FILTERS)),
-        "x | tojson | length",
-        "x | join(x | first)",
-        "'a' | truncate(0, true, x)",
-        "5 | round(x)",
-        "x ~ x",
-        "wide[x]",
-        "x[x]",
-        "x == x",
-        "x in [x]",
-    ],
+    ("part", "cost"),
+    [("{{ note | striptags }}", 12), ("{{ [note, note] | tojson }}", 15), ("{{ note in [note] }}", 25)],
 )
-def test_no_large_fact_makes_a_template_run_long(expression: str, name: str) -> None:
-    """Each as often as the budget allows, with nothing written: the limit of the output does not help."""
-    part = f"{{% if {expression} %}}{{% endif %}}"
-    often = (MAX_COST - 100) // MAX_ITEMS // cost_of(Environment().parse(part))
-    source = "{% for y in wide %}" + part * often + "{% endfor %}"
-    started = time.process_time()
-    with contextlib.suppress(TemplateError):
-        render(source, {**LARGE, "x": LARGE[name]})
-    assert time.process_time() - started < 2
+def test_a_loop_that_spends_the_whole_budget_on_what_costs_most_is_ended(part: str, cost: int) -> None:
+    source = "{% for x in wide %}" + part * (MAX_COST // cost // MAX_ITEMS - 1) + "{% endfor %}"
+    with pytest.raises(TemplateError, match=r"characters|too long"):
+        render(source * 2, FACTS)
 
 
-@pytest.mark.parametrize("value", ["5", "2.5", "1e999", "digits", "('1' ~ digits) | int", "none", "'nan'", "-0.0", "x"])
-@pytest.mark.parametrize("argument", ["'-20000000'", "20000000", "1e999", "'nan'", "none", "digits", "x"])
-@pytest.mark.parametrize("name", ["round", "int", "truncate", "default", "join"])
-def test_no_argument_makes_a_filter_run_long(name: str, argument: str, value: str) -> None:
-    started = time.process_time()
-    with contextlib.suppress(TemplateError):
-        assert len(render(f"{{{{ ({value}) | {name}({argument}) }}}}", {**LARGE, "x": -(10**300)})) <= MAX_VALUE
-    assert time.process_time() - started < 0.2
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_no_large_fact_keeps_a_template_from_ending(expression: str) -> None:
+    source = as_often_as_it_may(expression)
+    for value in LARGE.values():
+        with contextlib.suppress(TemplateError):
+            assert render(source, {**LARGE, "x": value}) == ""
+
+
+@pytest.mark.parametrize("name", WITH_ARGUMENT)
+def test_no_argument_keeps_a_filter_from_ending(name: str) -> None:
+    for source in with_arguments(name):
+        with contextlib.suppress(TemplateError):
+            assert len(render(source, LARGE)) <= MAX_VALUE
