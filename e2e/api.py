@@ -8,7 +8,7 @@ import requests
 
 from e2e.expectations import holds, same
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 SHOWN_CHARACTERS = 300
 
 Json = dict[str, Any]

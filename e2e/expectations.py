@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 60
 POLL_SECONDS = 0.05
 
 Found = TypeVar("Found")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
@@ -28,9 +30,16 @@ from app.services import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
+from tests.ports import next_port
 
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"
+
+# The same examples for everybody, however slow the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @dataclass
@@ -299,9 +308,15 @@ def add_policy(client: TestClient, admin: Person) -> Callable[..., dict[str, Any
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_port(worker_id: str) -> int:
+    """A port for a server, which no other test takes meanwhile."""
+    return next_port(int(worker_id.removeprefix("gw").replace("master", "9")))
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port on which nobody listens, and nobody else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        yield port

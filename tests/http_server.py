@@ -85,9 +85,9 @@ class _Server(ThreadingHTTPServer):
         self.connected: set[socket.socket] = set()
         super().__init__(*args)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         self.connected.add(request)
-        super().process_request_thread(request, client_address)
+        super().process_request(request, client_address)
 
     def hang_up(self) -> None:
         """End connections that clients keep open."""
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     state: HttpServer
 
     def setup(self) -> None:
-        self.request.settimeout(5)  # a kept-alive connection does not hold up the end of the test
+        self.request.settimeout(60)  # a kept-alive connection does not hold up the end of the test
         super().setup()
 
     def _handle(self) -> None:

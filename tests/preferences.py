@@ -9,6 +9,7 @@ from httpx2 import Response
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
+from app.crud.base import now
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Tick
 
@@ -50,7 +51,8 @@ def receive_code(client: TestClient, by: Person, tick: Tick, sms: Outbox) -> str
 
 def at_noon(clock: Clock) -> datetime:
     """Move the service's time to a noon in UTC."""
-    now = datetime.now(UTC)
-    noon = now.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    clock.advance(seconds=(noon - now).total_seconds())
+    with clock.database.transaction() as session:
+        at = now(session).astimezone(UTC)
+    noon = at.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    clock.advance(seconds=(noon - at).total_seconds())
     return noon

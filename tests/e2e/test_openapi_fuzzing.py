@@ -29,7 +29,7 @@ from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.conftest import PASSWORD
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
 Role = Literal["admin", "user", "nobody"]
 

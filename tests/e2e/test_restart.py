@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -41,40 +42,48 @@ class Installation:
         with (self.directory / "service.log").open("a") as log:
             command = [sys.executable, "-m", "app", "serve"]
             self._process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
-        wait_until(self.is_healthy, seconds=60)
+        wait_until(self.is_healthy, seconds=180)
 
     def end(self, how: signal.Signals) -> int:
         """Send the service a signal and wait for its end. Returns the exit code."""
         assert self._process is not None
         self._process.send_signal(how)
-        code = self._process.wait(60)
-        self._process = None
-        return code
+        try:
+            return self._process.wait(180)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def is_healthy(self) -> bool:
         try:
             return requests.get(f"{self.url}/health", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             assert self._process is None or self._process.poll() is None, self.log
             return False
 
     def sign_up(self) -> None:
-        assert requests.post(f"{self.url}/v1/auth/signup", json=ACCOUNT, timeout=10).status_code == 201
+        assert requests.post(f"{self.url}/v1/auth/signup", json=ACCOUNT, timeout=60).status_code == 201
 
     def knows_the_account(self) -> bool:
         form = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
-        return requests.post(f"{self.url}/v1/auth/login/access-token", data=form, timeout=20).status_code == 200
+        return requests.post(f"{self.url}/v1/auth/login/access-token", data=form, timeout=60).status_code == 200
 
     def postmaster(self) -> int | None:
         """The process id of the server, or None while there is none."""
         file = self.directory / "postgres" / "data" / "postmaster.pid"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return int(lines[0]) if lines else None
+        with suppress(FileNotFoundError, IndexError):
+            return int(file.read_text().splitlines()[0])
+        return None
 
     def servers(self) -> list[int]:
         """The PostgreSQL servers of this directory, and none of another's."""
-        found = [process.info for process in psutil.process_iter(["pid", "cmdline"])]
-        return [info["pid"] for info in found if f"{self.directory}/postgres/data" in (info["cmdline"] or [])]
+        found = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]
+        mine = {info["pid"]: info["ppid"] for info in found if self._is_of(info["cmdline"] or [])}
+        return [pid for pid, parent in mine.items() if parent not in mine]  # not what one has just forked
+
+    def _is_of(self, command: list[str]) -> bool:
+        return f"{self.directory}/postgres/data" in command
 
     def clean_up(self) -> None:
         if self._process is not None:
@@ -117,7 +126,7 @@ def test_a_database_that_was_killed_is_brought_back_by_the_running_service(insta
     killed = installation.postmaster()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: installation.postmaster() != killed and installation.is_healthy(), seconds=60)
+    wait_until(lambda: installation.postmaster() != killed and installation.is_healthy(), seconds=180)
     assert installation.knows_the_account()
 
 
@@ -139,7 +148,7 @@ def test_the_operators_command_makes_an_admin_while_the_service_runs(installatio
     )
     assert made.returncode == 0
     form = {"username": "root@example.com", "password": "correct horse battery"}
-    tokens = requests.post(f"{installation.url}/v1/auth/login/access-token", data=form, timeout=20).json()
+    tokens = requests.post(f"{installation.url}/v1/auth/login/access-token", data=form, timeout=60).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    assert requests.get(f"{installation.url}/v1/users", headers=headers, timeout=10).status_code == 200
+    assert requests.get(f"{installation.url}/v1/users", headers=headers, timeout=60).status_code == 200
     assert installation.is_healthy()

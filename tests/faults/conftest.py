@@ -11,6 +11,7 @@ from tests.faults.rig import Rig
 from tests.faults.server import Server, Store
 
 DEFAULT_SCALE = 0.05
+STALL_SECONDS = 10  # at a smaller scale, which machines run that do much else besides
 FIGURES = pytest.StashKey[Figures]()
 
 
@@ -78,16 +79,22 @@ def store(server: Server) -> Iterator[Store]:
 
 
 @pytest.fixture
-def rig(server: Server, store: Store, provider: Provider, tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(server, store, provider, tmp_path)
+def stall_seconds(scale: float) -> float:
+    """By how much a limit of time may be missed."""
+    return 0 if scale >= 1 else STALL_SECONDS
+
+
+@pytest.fixture
+def rig(server: Server, store: Store, provider: Provider, tmp_path: Path, stall_seconds: float) -> Iterator[Rig]:
+    rig = Rig(server, store, provider, tmp_path, stall_seconds)
     yield rig
     rig.close()
 
 
 @pytest.fixture
-def durable_rig(durable_server: Server, provider: Provider, tmp_path: Path) -> Iterator[Rig]:
+def durable_rig(durable_server: Server, provider: Provider, tmp_path: Path, stall_seconds: float) -> Iterator[Rig]:
     store = durable_server.new_store()
-    rig = Rig(durable_server, store, provider, tmp_path)
+    rig = Rig(durable_server, store, provider, tmp_path, stall_seconds)
     yield rig
     rig.close()
     store.close()

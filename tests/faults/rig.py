@@ -55,13 +55,14 @@ class WorkerProcess:
 class Rig:
     """What a row of the table works with. `clock` is how far the service's time is ahead, in seconds."""
 
-    def __init__(self, server: Server, store: Store, provider: Provider, directory: Path) -> None:
+    def __init__(self, server: Server, store: Store, provider: Provider, directory: Path, stall_seconds: float) -> None:
         self.server = server
         self.store = store
         self.provider = provider
         self.workers: list[WorkerProcess] = []
         self.clock = 0.0
         self._directory = directory
+        self._stall_seconds = stall_seconds
         self._numbers = count(1)
 
     def start(self, **extra: str) -> WorkerProcess:
@@ -84,7 +85,7 @@ class Rig:
         """Start workers and wait until they work."""
         started = [self.start(**extra) for _ in range(number)]
         for worker in started:
-            self.wait(lambda worker=worker: worker.said("worker_started"), seconds=60)  # type: ignore[misc]  # bound now
+            self.wait(lambda worker=worker: worker.said("worker_started"), seconds=120)  # type: ignore[misc]  # bound now
         return started
 
     def wait(self, holds: Callable[[], bool], *, seconds: float) -> None:
@@ -106,6 +107,10 @@ class Rig:
             self.wait(holds, seconds=seconds)
         except AssertionError as error:
             raise AssertionError(f"{question} gave {found}, not {answer}: {error}") from None
+
+    def allowed(self, seconds: float) -> float:
+        """How long something may take for which so many seconds are documented."""
+        return seconds + self._stall_seconds
 
     def advance(self, seconds: float) -> None:
         """Move the service's time on."""

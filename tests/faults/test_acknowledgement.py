@@ -41,12 +41,12 @@ def test_row_4_no_step_is_planned_after_an_acknowledgement(
     people = add_people(rig.store, rig.provider, number)
     rig.start_ready(2)
     incidents = add_incidents(rig.store, add_policy(rig.store, steps(*[0] * STAGES)), number, people)
-    rig.wait_for("SELECT count(*) > 0 FROM escalation_events", True, seconds=60)
+    rig.wait_for("SELECT count(*) > 0 FROM escalation_events", True, seconds=120)
     began = time.monotonic()
     # From the end: the workers come from the other, and they meet.
     _acknowledge(rig, incidents[::-1])
     seconds = time.monotonic() - began
-    rig.wait_for(oracle.DUE, 0, seconds=60)
+    rig.wait_for(oracle.DUE, 0, seconds=120)
     fired = int(rig.store.one(oracle.EVENTS))
     figures.add("4 acknowledgements", number=number, per_s=number / seconds, steps_before_them=fired)
     assert rig.store.one(ACKNOWLEDGED) == number
@@ -66,10 +66,10 @@ def test_row_5_no_page_is_begun_to_be_sent_a_second_after_an_acknowledgement(
         people = add_people(rig.store, rig.provider, people_each)
         policy = add_policy(rig.store, steps(0, target=people), name=f"policy {group}")
         incidents += add_incidents(rig.store, policy, 1, people)
-    rig.wait_for(oracle.EVENTS, number, seconds=60)
-    rig.wait(lambda: len(rig.provider.arrivals) > people_each // 4, seconds=60)
+    rig.wait_for(oracle.EVENTS, number, seconds=120)
+    rig.wait(lambda: len(rig.provider.arrivals) > people_each // 4, seconds=120)
     _acknowledge(rig, incidents)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     acknowledged_at = {row.incident_id: float(row.at) for row in rig.store.rows(COMMITTED)}
     incident_of = {row.key: row.incident_id for row in rig.store.rows(KEYS)}
     sent = [arrival for arrival in rig.provider.arrivals if arrival.key in incident_of]
@@ -77,7 +77,7 @@ def test_row_5_no_page_is_begun_to_be_sent_a_second_after_an_acknowledgement(
     cancelled = int(rig.store.one("SELECT count(*) FROM notifications WHERE status = 'cancelled'"))
     figures.add("5 queued pages", sent=len(sent), cancelled=cancelled, latest_s=max(late))
     assert cancelled > 0
-    assert max(late) <= ALLOWED_SECONDS
+    assert max(late) <= rig.allowed(ALLOWED_SECONDS)
 
 
 def _acknowledge(rig: Rig, incidents: Sequence[int]) -> None:

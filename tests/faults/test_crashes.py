@@ -18,6 +18,7 @@ SIDE_BY_SIDE = 12
 SENDING = "SELECT count(*) FROM notifications WHERE status = 'sending'"
 ATTEMPTS = "SELECT count(*) FROM notification_attempts"
 ROW = "SELECT status, attempt, provider_id, accepted_at, ended_at, lease_token, xmin::text FROM notifications"
+RECOVERS_WITHIN_SECONDS = 30
 SLACK_SECONDS = 1.0  # two processes on a machine that does other things as well
 
 
@@ -63,19 +64,20 @@ def test_row_8_what_a_frozen_worker_had_is_taken_over_and_its_late_word_is_not_h
     people = add_people(rig.store, rig.provider, 1)
     frozen = rig.start(FAULT_POINT="after_send", FAULT_SIGNAL="SIGSTOP")
     add_incidents(rig.store, add_policy(rig.store, steps(0)), 1, people)
-    rig.wait(frozen.is_frozen, seconds=60)
+    rig.wait(frozen.is_frozen, seconds=120)
     [claimed_at] = [arrival.at for arrival in rig.provider.arrivals]
     rig.start()
     rig.wait(lambda: len(rig.provider.arrivals) == 2, seconds=2 * LEASE_SECONDS + 30)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=30)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     taken_over_in = rig.provider.arrivals[1].at - claimed_at
     before = rig.store.rows(ROW)
     frozen.send(signal.SIGCONT)
-    rig.wait(lambda: frozen.said("delivery_lease_lost"), seconds=30)
+    rig.wait(lambda: frozen.said("delivery_lease_lost"), seconds=120)
     assert rig.store.rows(ROW) == before
     assert len({arrival.key for arrival in rig.provider.arrivals}) == 1
     figures.add("8 frozen worker", taken_over_s=taken_over_in, stale_writes=0)
-    assert LEASE_SECONDS - SLACK_SECONDS <= taken_over_in <= LEASE_SECONDS + TICK_SECONDS + SLACK_SECONDS
+    assert taken_over_in >= LEASE_SECONDS - rig.allowed(SLACK_SECONDS)
+    assert taken_over_in <= LEASE_SECONDS + rig.allowed(TICK_SECONDS + SLACK_SECONDS)
 
 
 def test_row_8_a_worker_that_wakes_before_it_has_sent_uses_the_same_key(rig: Rig) -> None:
@@ -83,12 +85,12 @@ def test_row_8_a_worker_that_wakes_before_it_has_sent_uses_the_same_key(rig: Rig
     people = add_people(rig.store, rig.provider, 1)
     frozen = rig.start(FAULT_POINT="before_send", FAULT_SIGNAL="SIGSTOP")
     add_incidents(rig.store, add_policy(rig.store, steps(0)), 1, people)
-    rig.wait(frozen.is_frozen, seconds=60)
+    rig.wait(frozen.is_frozen, seconds=120)
     rig.start()
     rig.wait_for(oracle.REACHED_PAGES, 1, seconds=2 * LEASE_SECONDS + 30)
     before = rig.store.rows(ROW)
     frozen.send(signal.SIGCONT)
-    rig.wait(lambda: frozen.said("delivery_lease_lost"), seconds=30)
+    rig.wait(lambda: frozen.said("delivery_lease_lost"), seconds=120)
     assert rig.store.rows(ROW) == before
     assert len(rig.provider.keys()) == 1
 
@@ -96,7 +98,7 @@ def test_row_8_a_worker_that_wakes_before_it_has_sent_uses_the_same_key(rig: Rig
 def _die_at(rig: Rig, point: str) -> None:
     """Have a worker take what is due and kill itself when it comes to the point."""
     worker = rig.start(FAULT_POINT=point)
-    rig.wait(lambda: not worker.is_alive(), seconds=60)
+    rig.wait(lambda: not worker.is_alive(), seconds=120)
     assert worker.process.returncode == -signal.SIGKILL, rig.last_words()
 
 
@@ -105,7 +107,7 @@ def _recover(rig: Rig) -> None:
     rig.advance(LEASE_SECONDS + TICK_SECONDS)
     [worker] = rig.start_ready()
     began = time.monotonic()
-    rig.wait_for(oracle.DUE, 0, seconds=30)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=30)
-    assert time.monotonic() - began <= 30
+    rig.wait_for(oracle.DUE, 0, seconds=120)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
+    assert time.monotonic() - began <= rig.allowed(RECOVERS_WITHIN_SECONDS)
     assert worker.stop() == 0

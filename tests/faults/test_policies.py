@@ -45,9 +45,9 @@ def test_row_11_one_malformed_policy_holds_up_no_other(rig: Rig, scaled: Callabl
         add_incidents(rig.store, policy, 1, [person], due_in=5 + 10 * place / number)
     rig.store.run("CREATE TABLE due AS SELECT incident_id, next_run_at AS due_at FROM escalations")
     [worker] = rig.start_ready()
-    rig.wait_for(oracle.EVENTS, number - 1, seconds=90)
-    rig.wait_for(QUARANTINED, 1, seconds=30)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=90)
+    rig.wait_for(oracle.EVENTS, number - 1, seconds=120)
+    rig.wait_for(QUARANTINED, 1, seconds=120)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     latest = float(rig.store.one(LATEST))
     figures.add("11 malformed policy", policies=number, latest_s=latest, quarantined=1)
     assert rig.store.one(TOLD, kind="escalation_quarantined") == 1
@@ -69,7 +69,7 @@ def test_row_12_a_policy_edited_in_mid_run_is_followed_as_it_was(
     for policy in (edited, deleted):
         add_incidents(rig.store, policy, number, [before])
     rig.start_ready(2)
-    rig.wait_for(oracle.EVENTS, 2 * number, seconds=60 + number / 10)
+    rig.wait_for(oracle.EVENTS, 2 * number, seconds=120 + number / 10)
     with rig.store.database.transaction() as session:
         policy_service.update(session, edited, change, paging)
     with rig.store.database.transaction() as session:
@@ -77,10 +77,10 @@ def test_row_12_a_policy_edited_in_mid_run_is_followed_as_it_was(
     rig.wait_for(
         f"SELECT count(*) FROM escalations WHERE state = 'ended' AND policy_id = {deleted}", number, seconds=30
     )
-    rig.wait_for(UNSENT, 0, seconds=60)  # a page joins one to the same person that waits to be sent
+    rig.wait_for(UNSENT, 0, seconds=120)  # a page joins one to the same person that waits to be sent
     rig.advance(5 * 60)
-    rig.wait_for(oracle.EVENTS, 3 * number, seconds=60 + number / 10)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
+    rig.wait_for(oracle.EVENTS, 3 * number, seconds=120 + number / 10)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     figures.add("12 changed policies", escalations=2 * number, stuck=rig.store.one(STUCK))
     assert rig.store.one(SECOND_STEP, user=after, policy=edited) == 0
     assert rig.store.one(SECOND_STEP, user=before, policy=edited) == number

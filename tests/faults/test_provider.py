@@ -68,7 +68,7 @@ FAULTS = [
 @pytest.fixture
 def mail_port(free_port: int) -> Iterator[int]:
     """The port of a mail server that takes everything."""
-    controller = Controller(Sink(), hostname="127.0.0.1", port=free_port)
+    controller = Controller(Sink(), hostname="127.0.0.1", port=free_port, ready_timeout=60)
     controller.start()
     yield free_port
     controller.stop()
@@ -92,7 +92,7 @@ def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
     if fault.seconds is not None:
         time.sleep(seconds)  # the fault itself
         rig.provider.always(Answer())
-    rig.wait_for(oracle.DUE, 0, seconds=60)
+    rig.wait_for(oracle.DUE, 0, seconds=120)
     rig.wait_for(oracle.UNFINISHED, 0, seconds=240)
     p99 = (quantile(usual, 0.99), quantile(meanwhile, 0.99))
     figures.add(f"10 provider: {fault.name}", pages=number, mail_p99_s=p99[1], mail_p99_usual_s=p99[0])
@@ -100,7 +100,7 @@ def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
     assert oracle.lost(rig.store) == oracle.repeated(rig.store) == 0
     assert oracle.falsely_sent(rig.store, rig.provider) == 0
     assert _shortest_gap(rig) >= (RETRY_AFTER_SECONDS if fault.name == "429" else FIRST_RETRY_SECONDS)
-    assert p99[1] <= max(2 * p99[0], TICK_SECONDS)  # under a second it is the machine's noise
+    assert p99[1] <= rig.allowed(max(2 * p99[0], TICK_SECONDS))  # under a second it is the machine's noise
 
 
 def _mail_latency(rig: Rig, policy: int, people: list[int], beside: list[float] | None = None) -> list[float]:

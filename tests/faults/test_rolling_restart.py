@@ -49,8 +49,8 @@ def test_row_19_a_rolling_restart_under_load_is_not_noticed(
         codes = [_replace_one(rig) for _ in range(WORKERS * rounds)]
         growing.result(120)
     replaced_in = time.monotonic() - began
-    rig.wait_for(oracle.EVENTS, number, seconds=60 + seconds)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
+    rig.wait_for(oracle.EVENTS, number, seconds=120 + seconds)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     latest = float(rig.store.one(LATEST))
     figures.add("19 rolling restart", restarts=len(codes), seconds=replaced_in, pages=number, latest_s=latest)
     assert codes == [0] * len(codes)
@@ -58,7 +58,7 @@ def test_row_19_a_rolling_restart_under_load_is_not_noticed(
     assert rig.store.one(INVALID) == 0
     assert oracle.lost(rig.store) == oracle.repeated(rig.store) == 0
     assert oracle.duplicates(rig.provider) == {}
-    assert latest <= 2 * TICK_SECONDS
+    assert latest <= rig.allowed(2 * TICK_SECONDS)
 
 
 def _replace_one(rig: Rig) -> int:

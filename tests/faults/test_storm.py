@@ -43,8 +43,8 @@ def test_row_14_a_storm_of_alerts_is_named_in_a_few_messages(
     add_policy(rig.store, steps(0, target=people), service="payments")
     rig.start_ready(2)
     _post_alerts(rig, number, seconds)
-    rig.wait_for("SELECT count(DISTINCT incident_id) FROM notifications", number, seconds=60)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=90)
+    rig.wait_for("SELECT count(DISTINCT incident_id) FROM notifications", number, seconds=120)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     arrived_at: dict[str, float] = {}
     for arrival in rig.provider.arrivals:
         arrived_at.setdefault(arrival.key, arrival.at)
@@ -57,7 +57,7 @@ def test_row_14_a_storm_of_alerts_is_named_in_a_few_messages(
         "14 storm", alerts=number, seconds=seconds, messages=max(first_minute), longest_wait_s=max(waited.values())
     )
     assert len(waited) == number
-    assert max(waited.values()) <= NAMED_WITHIN_SECONDS
+    assert max(waited.values()) <= rig.allowed(NAMED_WITHIN_SECONDS)
     assert max(first_minute) <= MOST_IN_FIRST_MINUTE
     assert min(first_minute) >= 1
     assert oracle.lost(rig.store) == 0
@@ -74,13 +74,13 @@ def test_row_15_a_page_to_everybody_reaches_them_within_seconds(
     rig.start_ready(2)
     began = time.time()
     add_incidents(rig.store, policy, 1, people[:1])
-    rig.wait(lambda: len(rig.provider.keys()) == number, seconds=60 + number / 10)
+    rig.wait(lambda: len(rig.provider.keys()) == number, seconds=120 + number / 10)
     took = max(arrival.at for arrival in rig.provider.arrivals) - began
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     figures.add("15 fan-out", people=number, seconds=took, pages_per_s=number / took)
     assert oracle.lost(rig.store) == 0
     assert oracle.duplicates(rig.provider) == {}
-    assert took <= FAN_OUT_SECONDS
+    assert took <= rig.allowed(FAN_OUT_SECONDS)
 
 
 def test_pages_come_when_they_are_due_though_much_is_open(
@@ -95,13 +95,13 @@ def test_pages_come_when_they_are_due_though_much_is_open(
     rig.start_ready(2)
     ids = add_incidents(rig.store, policy, number, people, due_in=2, apart=seconds / number)
     due_at = {row.incident_id: float(row.due_at) for row in rig.store.rows(DUE_TIMES, ids=ids)}
-    rig.wait(lambda: len(rig.provider.keys()) == number, seconds=60 + 2 * seconds)
+    rig.wait(lambda: len(rig.provider.keys()) == number, seconds=120 + 2 * seconds)
     incident_of = {row.key: row.incident_id for row in rig.store.rows(KEYS)}
     late = [arrival.at - due_at[incident_of[arrival.key]] for arrival in rig.provider.arrivals]
     p50, p99 = quantile(late, 0.5), quantile(late, 0.99)
     figures.add("latency due to accepted", open=is_open, due=number, p50_s=p50, p99_s=p99, most_s=max(late))
     assert min(late) >= 0
-    assert p99 <= LATE_SECONDS
+    assert p99 <= rig.allowed(LATE_SECONDS)
 
 
 def _post_alerts(rig: Rig, number: int, seconds: float) -> None:

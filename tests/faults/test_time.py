@@ -39,13 +39,13 @@ def test_row_9_after_an_hour_down_there_is_no_burst_and_no_step_is_skipped(
     add_incidents(rig.store, add_policy(rig.store, steps(*DELAYS)), number, people)
     rig.advance(HOUR)
     rig.start_ready(2)
-    rig.wait_for(oracle.EVENTS, number, seconds=60 + number / 10)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60 + number / 10)
+    rig.wait_for(oracle.EVENTS, number, seconds=120 + number / 10)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120 + number / 10)
     on_return = Counter(arrival.path for arrival in rig.provider.arrivals)
     for fired in range(2, len(DELAYS) + 1):
         # Whole minutes after the latest: a step is due so long after the one before it really fired.
         rig.advance(60 * (DELAYS[fired - 1] - DELAYS[fired - 2]) + 60)
-        rig.wait_for(oracle.EVENTS, fired * number, seconds=60 + number / 10)
+        rig.wait_for(oracle.EVENTS, fired * number, seconds=120 + number / 10)
     figures.add("9 an hour down", incidents=number, most_on_return=max(on_return.values()))
     assert max(on_return.values()) == 1
     assert len(on_return) == number
@@ -66,12 +66,12 @@ def test_row_17_workers_with_wrong_clocks_shift_no_timer(
         rig.start_ready(FAULT_SKEW_SECONDS=str(skew))
     add_incidents(rig.store, add_policy(rig.store, steps(0)), number, people, due_in=3, apart=5 / number)
     rig.store.run("CREATE TABLE due AS SELECT incident_id, next_run_at AS due_at FROM escalations")
-    rig.wait_for(oracle.EVENTS, number, seconds=60)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60)
+    rig.wait_for(oracle.EVENTS, number, seconds=120)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120)
     late = [float(row.late) for row in rig.store.rows(LATENESS)]
     figures.add("17 wrong clocks", steps=number, earliest_s=min(late), latest_s=max(late))
     assert len(late) == number
     assert min(late) >= 0
-    assert max(late) <= 2 * TICK_SECONDS
+    assert max(late) <= rig.allowed(2 * TICK_SECONDS)
     assert rig.store.one(RELEASED_EARLY) == 0
     assert oracle.duplicates(rig.provider) == {}

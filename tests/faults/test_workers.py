@@ -28,9 +28,9 @@ def test_row_2_several_workers_fire_each_step_and_send_each_page_once(
     add_incidents(rig.store, add_policy(rig.store, steps(0)), number, people)
     rig.start_ready(WORKERS)
     began = time.monotonic()
-    rig.wait_for(oracle.EVENTS, number, seconds=60 + number / 20)
+    rig.wait_for(oracle.EVENTS, number, seconds=120 + number / 20)
     planned = time.monotonic() - began
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60 + number / 20)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120 + number / 20)
     sent = time.monotonic() - began
     assert oracle.repeated(rig.store) == 0
     assert oracle.missing_pages(rig.store) == 0
@@ -52,8 +52,8 @@ def test_row_3_workers_killed_at_random_lose_nothing_and_add_nothing(
     add_incidents(rig.store, add_policy(rig.store, steps(0, 0)), number, people, apart=seconds / number)
     rig.start_ready(WORKERS)
     kills = _kill_at_random(rig, seconds)
-    rig.wait_for(oracle.EVENTS, 2 * number, seconds=60 + number / 20)
-    rig.wait_for(oracle.UNFINISHED, 0, seconds=60 + 3 * LEASE_SECONDS + number / 20)
+    rig.wait_for(oracle.EVENTS, 2 * number, seconds=120 + number / 20)
+    rig.wait_for(oracle.UNFINISHED, 0, seconds=120 + 3 * LEASE_SECONDS + number / 20)
     doubled = oracle.duplicates(rig.provider)
     figures.add("3 random kills", kills=kills, pages=number, duplicates=sum(doubled.values()), lost=0)
     assert oracle.repeated(rig.store) == 0
@@ -96,7 +96,7 @@ def test_row_16_claiming_what_is_due_costs_the_same_however_much_is_open(
         buffers_at_1000=few_open.buffers,
     )
     assert many_open.rows >= DUE
-    assert many_open.milliseconds <= CLAIM_LIMIT_MS
+    assert many_open.milliseconds <= 1000 * rig.allowed(CLAIM_LIMIT_MS / 1000)
     assert many_open.buffers <= 2 * few_open.buffers
 
 

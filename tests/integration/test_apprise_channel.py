@@ -82,8 +82,8 @@ def test_a_failure_is_tried_again_since_its_kind_is_not_told(channel: Channel, s
     assert str(server.port) not in (outcome.error or "")
 
 
-def test_a_service_that_is_not_there_is_tried_again(channel: Channel, free_port: int) -> None:
-    outcome = channel.send(replace(ENVELOPE, address=f"json://127.0.0.1:{free_port}/page"))
+def test_a_service_that_is_not_there_is_tried_again(channel: Channel, deaf_port: int) -> None:
+    outcome = channel.send(replace(ENVELOPE, address=f"json://127.0.0.1:{deaf_port}/page"))
     assert outcome.result is AttemptOutcome.RETRY
 
 

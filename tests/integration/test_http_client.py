@@ -91,8 +91,8 @@ def test_a_connection_that_breaks_is_tried_again(server: HttpServer) -> None:
     assert post(server.url, json={}, limits=HERE).result is ACCEPTED
 
 
-def test_where_nobody_listens_it_is_tried_again(free_port: int) -> None:
-    outcome = post(f"http://127.0.0.1:{free_port}/secret", json={}, limits=HERE)
+def test_where_nobody_listens_it_is_tried_again(deaf_port: int) -> None:
+    outcome = post(f"http://127.0.0.1:{deaf_port}/secret", json={}, limits=HERE)
     assert outcome.result is RETRY
     assert "refused" in str(outcome.error)
 

@@ -74,7 +74,7 @@ class World:
 @pytest.fixture
 def mailbox(stack: ExitStack, free_port: int) -> Mailbox:
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port, ready_timeout=60)
     controller.start()
     stack.callback(controller.stop)
     return mailbox

@@ -78,7 +78,12 @@ def test_processes_that_start_at_once_migrate_once(new_database: Callable[..., s
     environment = os.environ | {"DATABASE_URL": url}
     command_line = [sys.executable, "-m", "app", "migrate"]
     started = [subprocess.Popen(command_line, cwd=migrations.ALEMBIC_INI.parent, env=environment) for _ in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    try:
+        assert [process.wait(180) for process in started] == [0, 0, 0]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
     database = connect(url, pool_size=1)
     assert tables(database) == set(Base.metadata.tables)
     database.dispose()

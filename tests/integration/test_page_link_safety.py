@@ -67,16 +67,19 @@ def test_the_link_of_somebody_who_is_gone_is_refused(
 
 
 def forged(link: str, **parts: str) -> str:
+    """The link with other parts; "next" is the number after its own."""
     names = ("incident", "user", "expires", "signature")
     old = dict(zip(names, link.removeprefix("/p/").split("."), strict=True))
-    return "/p/" + ".".join({**old, **parts}.values())
+    changed = {name: str(int(old[name]) + 1) if part == "next" else part for name, part in parts.items()}
+    return "/p/" + ".".join({**old, **changed}.values())
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"incident": "2"},
-        {"user": "1"},
+        {"incident": "next"},
+        {"user": "next"},
+        {"expires": "next"},
         {"expires": "99999999999"},
         {"signature": "AAAAAAAAAAAAAAAAAAAAAA"},
         {"signature": ""},

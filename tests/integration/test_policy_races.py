@@ -54,7 +54,10 @@ def states(database: Database) -> list[EscalationState]:
 
 
 def is_somebody_waiting(database: Database) -> bool:
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+    waiting = text(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     with database.transaction() as session:
         return bool(session.execute(waiting).scalar_one())
 

@@ -39,7 +39,7 @@ def set_up(settings: Settings, **own: Any) -> Channel | None:
 
 
 def channel(settings: Settings, ntfy: HttpServer, **own: Any) -> Channel:
-    found = set_up(settings, **{"ntfy_url": f"{ntfy.url}/", "push_timeout_seconds": 5, **own})
+    found = set_up(settings, **{"ntfy_url": f"{ntfy.url}/", "push_timeout_seconds": 30, **own})
     assert found is not None
     return found
 

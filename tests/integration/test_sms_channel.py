@@ -43,7 +43,7 @@ def set_up(settings: Settings, given: dict[str, Any] | None = None, **own: Any) 
 
 
 def channel(settings: Settings, twilio: HttpServer, **given: Any) -> Channel:
-    found = set_up(settings, {**TWILIO, **given}, twilio_base_url=f"{twilio.url}/", sms_timeout_seconds=5)
+    found = set_up(settings, {**TWILIO, **given}, twilio_base_url=f"{twilio.url}/", sms_timeout_seconds=30)
     assert found is not None
     return found
 

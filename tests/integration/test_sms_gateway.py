@@ -33,7 +33,7 @@ def set_up(settings: Settings, **own: Any) -> Channel | None:
 
 
 def channel(settings: Settings, gateway: HttpServer, **own: Any) -> Channel:
-    found = set_up(settings, sms_gateway_url=f"{gateway.url}/send?from=pager", sms_timeout_seconds=5, **own)
+    found = set_up(settings, sms_gateway_url=f"{gateway.url}/send?from=pager", sms_timeout_seconds=30, **own)
     assert found is not None
     return found
 

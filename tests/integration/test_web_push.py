@@ -82,7 +82,7 @@ def own(private_key: str | None, contact: str | None = CONTACT, **fields: Any) -
 
 @pytest.fixture
 def channel(settings: Settings, private_key: str) -> Channel:
-    allowed = own(private_key, push_allow_private_addresses=True, push_timeout_seconds=5)
+    allowed = own(private_key, push_allow_private_addresses=True, push_timeout_seconds=30)
     found = PushType().set_up(settings, allowed)
     assert found is not None
     return found

@@ -69,10 +69,10 @@ def test_a_token_says_nothing_but_numbers() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": utcnow() - timedelta(seconds=1)},
+        {"exp": 1},
         {"exp": None},
         {"exp": "soon"},
-        {"nbf": utcnow() + timedelta(hours=1)},
+        {"nbf": 2**40},
         {"sub": None},
         {"sub": ""},
         {"sub": "admin"},
