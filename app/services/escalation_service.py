@@ -36,9 +36,9 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     matching = _those_that_match(_policies(session), facts)
     going_on = _those_that_match(crud_policy.going_on(session, incident.id, incident.cycle), facts)
-    ids = {policy.policy_id for policy in (*matching, *going_on)}
+    kept = {policy.policy_id for policy in going_on}
     for row in incident.escalations:
-        if row.policy_id not in ids:
+        if row.policy_id not in kept:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
     if incident.status is IncidentStatus.OPEN:
         _begin_new(session, incident, matching, now=now)

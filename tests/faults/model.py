@@ -211,9 +211,8 @@ class Model:
             self._start(incident, number, self.policies[number].current)
 
     def _rematch(self, incident: Incident) -> None:
-        matching = self._matching(incident)
         for number, row in incident.escalations.items():
-            if number not in matching and not self._goes_on(incident, number):
+            if not self._goes_on(incident, number):
                 row.state, row.due = ENDED, None
         if incident.status == OPEN:
             self._begin_matching(incident)

@@ -156,3 +156,22 @@ def test_what_matches_no_longer_as_it_began_ends(
         client.put(f"/v1/escalation/policies/{policy['id']}", json=edited, headers=admin.headers)
     client.put(f"/v1/incidents/{incident['id']}", json={"service": "web"}, headers=admin.headers)
     assert "escalation_ended" in timeline(client, incident, admin)
+
+
+@pytest.mark.parametrize("delay", [0, 10], ids=["finished", "running"])
+def test_a_policy_that_matches_only_as_it_was_edited_begins_anew(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
+    outbox: Outbox, delay: float,
+) -> None:  # fmt: skip
+    policy = add_policy(conditions={"severity": "high"}, steps=steps(delay))
+    incident = open_incident(severity="high")
+    tick()
+    outbox.sent.clear()
+    clock.advance(minutes=1)
+    edited = {"conditions": {"severity": "critical"}, "steps": steps(0)}
+    answer = client.put(f"/v1/escalation/policies/{policy['id']}", json=edited, headers=admin.headers)
+    assert answer.status_code == 200, answer.text
+    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=admin.headers)
+    tick()
+    assert [envelope.kind for envelope in outbox.sent] == ["page"]
+    assert timeline(client, incident, admin).count("escalation_started") == 2
