@@ -129,6 +129,10 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("unreachable_since IS NOT NULL"),
     )
+    op.add_column(
+        "escalation_policies",
+        sa.Column("spread_held", postgresql.ARRAY(sa.Integer()), server_default=sa.text("'{}'"), nullable=False),
+    )
     op.add_column("incidents", sa.Column("policy_cycles", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("notification_preferences", sa.Column("position", sa.Integer(), nullable=True))
     op.add_column(
@@ -233,6 +237,7 @@ def downgrade() -> None:
     op.drop_column("notification_preferences", "quiet_severities")
     op.drop_column("notification_preferences", "position")
     op.drop_column("incidents", "policy_cycles")
+    op.drop_column("escalation_policies", "spread_held")
     op.drop_index(
         "ix_escalations_unreachable",
         table_name="escalations",

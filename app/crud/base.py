@@ -51,9 +51,9 @@ def affected(result: Result[*tuple[Any, ...]]) -> int:
     return cast("CursorResult[*tuple[Any, ...]]", result).rowcount
 
 
-def wait_briefly(session: Session) -> None:
-    """From now on wait 200 ms at most for what others hold, until this transaction or savepoint ends."""
-    session.execute(text("SET LOCAL lock_timeout = 200"))
+def wait_briefly(session: Session, seconds: float = 0.2) -> None:
+    """From now on wait so long at most for what others hold, until this transaction or savepoint ends."""
+    session.execute(text(f"SET LOCAL lock_timeout = {seconds * 1000:.0f}"))
 
 
 def wake(session: Session, job: str) -> None:

@@ -1,6 +1,6 @@
 """Policies, escalations and their events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,11 +109,11 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             savepoint.rollback()  # and with it the short timeout
         return True
 
-    def claim_spreading(self, session: Session, *, after: int) -> EscalationPolicy | None:
-        """A policy, perhaps deleted, whose change has come to the incidents up to an id and not yet to every one."""
+    def claim_spreading(self, session: Session, *, beside: Collection[int]) -> EscalationPolicy | None:
+        """A policy, perhaps deleted, whose change has not yet come to every incident; none of those `beside`."""
         return session.scalar(
             select(EscalationPolicy)
-            .where(EscalationPolicy.spread_after >= after)
+            .where(EscalationPolicy.spread_after.is_not(None), EscalationPolicy.id.not_in(beside))
             .order_by(EscalationPolicy.id)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=True)

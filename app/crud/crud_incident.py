@@ -78,12 +78,13 @@ class CRUDIncident(CRUDBase[Incident]):
         """
         for window in range(WINDOWS):
             ids = session.scalars(wanted.offset(window * limit).limit(limit)).all()
-            free = self._lock_free(session, set(ids))
+            free = self.lock_unheld(session, set(ids))
             if free or len(ids) < limit:
                 return free
         return {}
 
-    def _lock_free(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+    def lock_unheld(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Lock those of the incidents that nobody holds, and read them anew."""
         locked = session.scalars(
             _with_escalations(select(Incident).where(Incident.id.in_(ids)))
             .order_by(Incident.id)
@@ -141,35 +142,18 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return session.scalars(_with_escalations(query)).all()
 
-    def lock_by_status(self, session: Session, status: IncidentStatus, *, after: int, limit: int) -> Sequence[Incident]:
-        """A batch of incidents in a status, locked in order of their ids, beyond the id `after`."""
-        query = (
-            select(Incident)
-            .where(Incident.status == status, Incident.id > after)
-            .order_by(Incident.id)
-            .limit(limit)
-            .with_for_update(key_share=True)
-        )
-        return session.scalars(_with_escalations(query)).all()
-
     def open_after(self, session: Session, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the open incidents that follow an id."""
         query = select(Incident.id).where(Incident.status == IncidentStatus.OPEN, Incident.id > after)
         return session.scalars(query.order_by(Incident.id).limit(limit)).all()
 
-    def lock_escalated_by(self, session: Session, policy_id: int, *, after: int, limit: int) -> Sequence[Incident]:
-        """Unresolved incidents that a policy escalates or has escalated, beyond the id `after`, locked in order."""
+    def escalated_by_after(self, session: Session, policy_id: int, after: int, *, limit: int) -> Sequence[int]:
+        """The ids of the unresolved incidents that a policy escalates or has escalated and that follow an id."""
         escalated = select(Escalation.incident_id).where(
             Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED
         )
-        query = (
-            select(Incident)
-            .where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
-            .order_by(Incident.id)
-            .limit(limit)
-            .with_for_update(key_share=True)
-        )
-        return session.scalars(_with_escalations(query)).all()
+        query = select(Incident.id).where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
+        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
 
 
 def _in_the_order_of(rows: Sequence[dict[str, Any]], inserted: list[Incident]) -> list[Incident | None]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_notification, crud_user
-from app.crud.base import now
+from app.crud.base import now, wait_briefly
 from app.models import Incident, Notification
 from app.services import notification_service, recipient_service, step_service
 from app.services.notification import Page, next_channel
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 REACHED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED}
 LOST = {DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
 AGAIN_AFTER = timedelta(seconds=60)
+LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the page is put off, and the others are looked after
 Tried = Set[tuple[str, str]]
 NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
 
@@ -29,6 +30,7 @@ NOTE = "You are paged as an administrator: nobody else could be reached about th
 def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
     """Look after a batch of pages that were not accepted in time. Returns how many were taken."""
     at = now(session)
+    wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
     for page, incident in due:
         page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew

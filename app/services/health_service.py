@@ -14,6 +14,7 @@ from app import __version__
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
 from app.crud.base import now, wait_briefly
+from app.models import Incident
 from app.schemas.worker import WorkerRead
 from app.services import escalation_service
 from app.services.escalation import QUARANTINE_LONGEST
@@ -30,12 +31,13 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(slots=True)
 class Pulse:
-    """Who this worker is, and how far its round over the open incidents has come."""
+    """Who this worker is, and how far its round over the open incidents has come; what was `held` is seen to first."""
 
     id: UUID = field(default_factory=uuid4)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     started_at: datetime | None = None
     looked_at: int = 0
+    held: set[int] = field(default_factory=set)
     was_overdue: bool = False
 
 
@@ -96,6 +98,8 @@ def is_well(session: Session) -> bool:
 def heal(session: Session, pulse: Pulse) -> int:
     """Check the invariant: nothing open, matched and unfinished is without a due time. Returns how many were healed.
 
+    What somebody holds is not waited for, but looked at again with the next tick.
+
     That a running escalation has a due time the database guards; here it is those that stand still on an open
     incident, or run in a cycle that is over. One worker at a time looks at the next open incidents, so that a tick
     costs the same however many there are.
@@ -107,14 +111,15 @@ def heal(session: Session, pulse: Pulse) -> int:
         return 0
     window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
     pulse.looked_at = window[-1] if len(window) == LOOKED_AT_IN_A_TICK else 0
-    forgotten = crud_escalation.forgotten(session, window)
-    return sum(_begin_again(session, *names, at=at) for names in forgotten)
+    forgotten = crud_escalation.forgotten(session, [*pulse.held, *window])
+    free = crud_incident.lock_unheld(session, {incident_id for incident_id, _ in forgotten})
+    pulse.held = {incident_id for incident_id, _ in forgotten} - free.keys()
+    return sum(_begin_again(session, free[names[0]], names[1], at=at) for names in forgotten if names[0] in free)
 
 
-def _begin_again(session: Session, incident_id: int, policy_id: int, *, at: datetime) -> int:
-    incident = crud_incident.get_for_update(session, incident_id)
+def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: datetime) -> int:
     policy = next((p for p in crud_policy.active(session) if p.policy_id == policy_id), None)
-    if incident is None or policy is None or not crud_escalation.forgotten(session, [incident_id]):
+    if policy is None or (incident.id, policy_id) not in crud_escalation.forgotten(session, [incident.id]):
         return 0
     escalation_service.begin(session, incident, policy, now=at)
     session.flush()

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
-from app.crud.base import now
+from app.crud.base import now, wait_briefly
+from app.db.session import is_contended
 from app.models import Escalation, EscalationEvent, Incident
 from app.services import (
     action_service,
@@ -26,6 +27,7 @@ from app.services.timeline_service import record
 log = structlog.get_logger()
 
 LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
+LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the step is put aside, and the others fire
 LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident somebody holds
 
 
@@ -44,6 +46,7 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
     A batch that takes long ends early: its incidents are locked until then.
     """
     at, began = now(session), time.monotonic()
+    wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = crud_escalation.claim_due(session, at=at, limit=limit)
     for taken, (row, incident) in enumerate(due, start=1):
         # A failure undoes the row's own savepoint, and with it what the session knew: keep what names it.
@@ -235,11 +238,11 @@ def quarantine(session: Session, row_id: int, incident_id: int, error: Exception
     if row is None or incident is None:
         return
     is_new = row.quarantined_at is None
-    row.attempts += 1
+    row.attempts += not is_contended(error)  # what somebody holds is not for long
     row.quarantined_at = row.quarantined_at or at
     row.last_error = f"{type(error).__name__}: {error}"[:2000]
     if row.state is EscalationState.RUNNING:
-        row.next_run_at = escalation.quarantine_until(row.attempts, at)
+        row.next_run_at = escalation.quarantine_until(max(row.attempts, 1), at)
     if is_new:
         name = crud_policy.name(session, row.policy_id)
         description = f"Escalation by policy “{name}” failed and is tried again later."

@@ -1,5 +1,6 @@
 """What the worker does when it is woken. Each job goes on in batches until nothing is due."""
 
+import time
 from collections.abc import Callable
 from threading import Event
 
@@ -27,6 +28,12 @@ log = structlog.get_logger()
 
 BATCH = 100
 NO_CHANNEL = "other"
+LONGEST_PART_SECONDS = 10.0
+HELD_FOR_LONG_SECONDS = 30.0
+
+
+class StillHeld(Exception):
+    """Something could not be done because others hold it."""
 
 
 class Jobs:
@@ -41,6 +48,7 @@ class Jobs:
         self._breakers = delivery.breakers
         self._paging = paging
         self._pulse = Pulse()
+        self._held_since: dict[str, float] = {}
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
 
@@ -51,14 +59,14 @@ class Jobs:
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
-            "policy_spread": lambda: self._unless_held(lambda: self._batches(policy_service.spread_next, 1)),
+            "policy_spread": lambda: self._unless_held("policy_spread", self._spread),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
             "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
             "fell_back": lambda: self._batches(
                 lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), BATCH
             ),
-            "healed": lambda: self._unless_held(lambda: self._once(lambda s: health_service.heal(s, self._pulse))),
+            "healed": lambda: self._unless_held("healed", self._heal),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -126,24 +134,44 @@ class Jobs:
         for lane in self.lanes.values():
             lane.close()
 
-    def _unless_held(self, job: Callable[[], int]) -> int:
-        """What somebody else holds is done with one of the next ticks, and delays no step."""
+    def _spread(self) -> int:
+        put_off: set[int] = set()
+        done = self._batches(lambda session: policy_service.spread_next(session, put_off), 1)
+        if put_off:
+            raise StillHeld(f"policies {sorted(put_off)} do not come to what others hold")
+        return done
+
+    def _heal(self) -> int:
+        done = self._once(lambda session: health_service.heal(session, self._pulse))
+        if self._pulse.held:
+            raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and held by others")
+        return done
+
+    def _unless_held(self, name: str, job: Callable[[], int]) -> int:
+        """What somebody else holds is done with one of the next ticks, and delays no step. Raises after a while."""
         try:
-            return job()
-        except OperationalError as error:
-            if not is_contended(error):
+            done = job()
+        except (OperationalError, StillHeld) as error:
+            if not (isinstance(error, StillHeld) or is_contended(error)):
                 raise
-            log.info("plan_part_waits", reason=type(error.orig).__name__)
+            if time.monotonic() - self._held_since.setdefault(name, time.monotonic()) > HELD_FOR_LONG_SECONDS:
+                raise
+            log.info("plan_part_waits", part=name, reason=str(error))
             return 0
+        self._held_since.pop(name, None)
+        return done
 
     def _once(self, job: Callable[[Session], int]) -> int:
         with self._database.transaction() as session:
             return job(session)
 
     def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
-        """Do batches, each in a transaction of its own, until one is not full. Returns how many rows there were."""
-        total = 0
-        while not self.stopping.is_set():
+        """Do batches, each in a transaction of its own, until one is not full. Returns how many rows there were.
+
+        After a while the other parts have their turn, and the rest is done with the next tick.
+        """
+        total, began = 0, time.monotonic()
+        while not self.stopping.is_set() and time.monotonic() - began < LONGEST_PART_SECONDS:
             done = self._once(one_batch)
             total += done
             if done < full:

@@ -101,7 +101,7 @@ class Pair:
         self._say("tick")
         self.model.tick()
         self._do(lambda session: incident_service.end_snoozes(session, limit=BATCH))
-        while self._do(policy_service.spread_next):
+        while self._do(lambda session: policy_service.spread_next(session, set())):
             pass
         while self._do(lambda session: step_service.run_due(session, self._paging, limit=BATCH)):
             pass

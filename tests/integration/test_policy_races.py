@@ -42,9 +42,10 @@ def add_policy(database: Database, paging: Paging) -> int:
 
 def spread(database: Database) -> None:
     """What the worker does with every tick."""
+    put_off: set[int] = set()
     while True:
         with database.transaction() as session:
-            if not policy_service.spread_next(session):
+            if not policy_service.spread_next(session, put_off):
                 return
 
 
