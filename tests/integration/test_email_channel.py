@@ -252,11 +252,36 @@ def test_a_title_adds_neither_a_header_nor_a_body(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "shown"),
-    [("ada@bücher.example", "ada@xn--bcher-kva.example"), ("jörg@example.com", "jörg@example.com")],
+    [("ada@bücher.example", "ada@xn--bcher-kva.example"), ("jörg@ex_ample.com", "jörg@ex_ample.com")],
 )
 def test_an_address_may_have_other_letters_than_ascii(tmp_path: Path, address: str, shown: str) -> None:
     [mailbox] = written(replace(ENVELOPE, address=address), tmp_path / "mail")["To"].addresses
     assert f"{mailbox.username}@{mailbox.domain}" == shown
+
+
+@pytest.mark.parametrize(
+    ("domain", "asked"),
+    [
+        ("straße.de", "xn--strae-oqa.de"),
+        ("βόλος.com", "xn--nxasmm1c.com"),
+        ("Bücher.example", "xn--bcher-kva.example"),
+        ("faß.xn--bcher-kva.example", "xn--fa-hia.xn--bcher-kva.example"),
+    ],
+)
+def test_the_mail_is_for_the_domain_that_was_written_and_no_other(
+    smtp: Callable[..., int], mailbox: Mailbox, domain: str, asked: str
+) -> None:
+    outcome = channel(smtp()).send(replace(ENVELOPE, address=f"oncall@{domain}"))
+    assert outcome.result is AttemptOutcome.ACCEPTED
+    [mail] = mailbox.mails
+    assert (mailbox.recipients, mail["To"]) == ([f"oncall@{asked}"], f"oncall@{asked}")
+
+
+@pytest.mark.parametrize("domain", ["ü..example", f"{'ü' * 80}.example", "☃.example", "ü-.example"])
+def test_an_address_whose_domain_cannot_be_is_final(tmp_path: Path, domain: str) -> None:
+    outcome = EmailChannel(SENDER, FileTransport(tmp_path)).send(replace(ENVELOPE, address=f"oncall@{domain}"))
+    assert outcome.result is AttemptOutcome.DEAD
+    assert (outcome.error or "").startswith("This cannot be mailed: ")
 
 
 def test_the_sender_may_have_a_name() -> None:
@@ -266,7 +291,10 @@ def test_the_sender_may_have_a_name() -> None:
     assert (found.sender.display_name, found.sender.addr_spec) == ("Pager at night", "pager@example.com")
 
 
-@pytest.mark.parametrize("sender", ["", "pager", "pager@", "@example.com", "a b@example.com", "Pager <pager>"])
+@pytest.mark.parametrize(
+    "sender",
+    ["", "pager", "pager@", "@example.com", "a b@example.com", "Pager <pager>", "a@ü..example", "a@☃.example"],
+)
 def test_a_sender_that_is_none_is_refused_at_the_start(sender: str) -> None:
     with pytest.raises(ConfigurationError, match="SMTP_FROM"):
         EmailType().set_up(Settings(_env_file=None, smtp_from=sender), ChannelSettings())

@@ -1,5 +1,6 @@
 """Push by ntfy, which a server on a socket stands for, and the choice between it and Web Push."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -15,6 +16,7 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push import PushSettings, PushType
 from app.integrations.channels.push_web import new_private_key
+from tests.bundled import accounted, body_of, facts_of, numbers
 from tests.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
@@ -94,6 +96,21 @@ def test_a_text_that_just_fits_ntfy_is_sent_whole(
 ) -> None:
     channel(settings, ntfy).send(replace(ENVELOPE, body=f"{body}xx"))
     assert (ntfy.requests[0].json()["message"] == f"{body}xx") is is_whole
+
+
+@pytest.mark.parametrize("count", [200, 1000, 5000])
+@pytest.mark.parametrize("separator", [", ", " 漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢, "])
+def test_a_bundle_that_is_too_long_for_ntfy_says_how_many_it_does_not_name(
+    settings: Settings, ntfy: HttpServer, count: int, separator: str
+) -> None:
+    ids = numbers(count)
+    envelope = replace(ENVELOPE, subject="漢" * 200, body=body_of(ids, separator), facts=facts_of(ids))
+    channel(settings, ntfy).send(envelope)
+    [asked] = ntfy.requests
+    text = asked.json()["message"]
+    assert accounted(re.sub(" 漢+", "", text), ids) == count
+    assert (len(text) <= 2000, len(text.encode()) < 4096, len(asked.body) < 2 * 4096) == (True, True, True)
+    assert len(text) > 1900 or len(text.encode()) > 4000
 
 
 def test_the_token_is_for_the_operators_server_only(settings: Settings, ntfy: HttpServer) -> None:

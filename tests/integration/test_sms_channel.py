@@ -15,6 +15,7 @@ from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.sms import SmsSettings, SmsType
+from tests.bundled import accounted, body_of, facts_of, numbers
 from tests.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
@@ -147,6 +148,19 @@ def test_a_bundle_that_is_too_long_says_how_many_it_does_not_name_and_keeps_its_
     assert (1580 < len(sent) <= 1600, link) == (True, f"{LINK}{ids[0]}")
     assert (named, rest) == (list(ids)[: len(named)], f"{len(ids) - len(named)} more")
     assert names.endswith(f"#{named[-1]}")
+
+
+@pytest.mark.parametrize("count", [200, 1000, 5000])
+@pytest.mark.parametrize("separator", [", ", "、"])
+def test_no_incident_of_a_huge_bundle_is_lost_by_sms(
+    settings: Settings, twilio: HttpServer, count: int, separator: str
+) -> None:
+    ids = numbers(count)
+    channel(settings, twilio).send(replace(ENVELOPE, body=body_of(ids, separator), facts=facts_of(ids)))
+    sent = twilio.requests[0].form()["Body"]
+    text, _, link = sent.rpartition("\n")
+    assert accounted(text.replace("、 and ", " and "), ids) == count
+    assert (1580 < len(sent) <= 1600, link) == (True, f"{LINK}{ids[0]}")
 
 
 def test_the_incidents_of_a_range_are_named(settings: Settings, twilio: HttpServer) -> None:

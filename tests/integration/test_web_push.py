@@ -28,6 +28,7 @@ from app.integrations.channels.push import PushSettings, PushType
 from app.integrations.channels.push_web import new_private_key
 from app.utils.service_locator import Services
 from tests.answers import problem
+from tests.bundled import accounted, body_of, facts_of, numbers
 from tests.conftest import Person
 from tests.http_server import Answer, HttpServer, http_server
 
@@ -136,11 +137,32 @@ def test_a_message_that_is_too_long_for_push_loses_its_end(
 ) -> None:
     channel.send(replace(page, subject="ü" * 200, body=body))
     [asked] = service.requests
-    assert len(asked.body) <= 4096
     said = browser.read(asked.body)
-    assert (said["title"], said["url"]) == ("ü" * 200, LINK)
+    assert (len(asked.body) <= 4096, said["title"], said["url"]) == (True, "ü" * 200, LINK)
     assert len(said["body"]) >= 500
-    assert set(said["body"]) <= {body[0], "…"}
+    assert set(said["body"].removesuffix("…")) == {body[0]}
+
+
+@pytest.mark.parametrize("subject", ["500 incidents", "漢" * 200, "😀" * 200])
+@pytest.mark.parametrize("count", [200, 1000, 5000])
+def test_a_bundle_that_is_too_long_for_web_push_says_how_many_it_does_not_name(
+    channel: Channel, service: HttpServer, browser: Browser, page: Envelope, count: int, subject: str
+) -> None:
+    ids = numbers(count)
+    channel.send(replace(page, subject=subject, body=body_of(ids), facts=facts_of(ids)))
+    encrypted = service.requests[0].body
+    assert accounted(body := browser.read(encrypted)["body"], ids) == count
+    assert (1900 < len(body) <= 2000, len(encrypted) <= 4096) == (True, True)
+
+
+@pytest.mark.parametrize("too_many", [0, 1])
+def test_a_text_that_just_fits_web_push_is_sent_whole(
+    channel: Channel, service: HttpServer, browser: Browser, page: Envelope, too_many: int
+) -> None:
+    said = {"title": page.subject, "url": LINK, "incident_id": 7, "body": ""}
+    room = 3900 - len(json.dumps(said, ensure_ascii=False).encode()) + too_many
+    channel.send(replace(page, body=(body := "漢" * (room // 3) + "x" * (room % 3))))
+    assert (browser.read(service.requests[0].body)["body"] == body) is (not too_many)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ PUBLIC_SERVER = "https://ntfy.sh"
 # https://docs.ntfy.sh/publish/#limitations and https://github.com/binwiederhier/ntfy/blob/main/server/server.go
 MAX_MESSAGE_BYTES = 4096 - 1
 MAX_JSON_BYTES = 2 * 4096 - 1
-ESCAPED_BYTES = 6  # of one character in JSON, at most
 TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 PRIORITIES = {Severity.CRITICAL: 5, Severity.HIGH: 4, Severity.MEDIUM: 3, Severity.LOW: 2}
 # Names of emojis: https://docs.ntfy.sh/emojis/
@@ -44,7 +43,7 @@ class Ntfy:
         is_own = server == self.server
         headers = {"Authorization": f"Bearer {self.token}"} if self.token and is_own else {}
         limits = Limits(self.timeout_seconds, allows_private=is_own or self.allows_private, id_field="id")
-        return post(server, json=_fitting({"topic": topic, **_message(envelope)}), headers=headers, limits=limits)
+        return post(server, json=_message(envelope, topic), headers=headers, limits=limits)
 
     def provider(self, address: str) -> str:
         return host_of(self._place(address)[0])
@@ -57,27 +56,20 @@ class Ntfy:
         return server, topic
 
 
-def _message(envelope: Envelope) -> dict[str, Any]:
+def _message(envelope: Envelope, topic: str) -> dict[str, Any]:
+    """With as much of the text as ntfy takes. The title and the link are short, and stay whole."""
     severity, link = severity_of(envelope), link_of(envelope)
-    message: dict[str, Any] = {"title": envelope.subject, "message": body_of(envelope)}
+    message: dict[str, Any] = {"topic": topic, "title": envelope.subject}
     if severity is not None:
         message |= {"priority": PRIORITIES[severity], "tags": [TAGS[severity]]}
-    return message | ({"click": link} if link else {})
+    if link:
+        message["click"] = link
+    return message | {"message": body_of(envelope, lambda text: _fits(message | {"message": text}))}
 
 
-def _fitting(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with as much of its text as ntfy takes. The title and the link are short, and stay whole."""
-    text = shown = message["message"]
-    while text and (excess := _excess(message | {"message": shown})):
-        text = text[: -max(excess // ESCAPED_BYTES, 1)]
-        shown = f"{text}…"
-    return message | {"message": shown}
-
-
-def _excess(message: dict[str, Any]) -> int:
-    """How many bytes there are too many."""
+def _fits(message: dict[str, Any]) -> bool:
     text, whole = message["message"].encode(), json.dumps(message, ensure_ascii=False).encode()
-    return max(len(text) - MAX_MESSAGE_BYTES, len(whole) - MAX_JSON_BYTES, 0)
+    return len(text) <= MAX_MESSAGE_BYTES and len(whole) <= MAX_JSON_BYTES
 
 
 def clean_topic(address: str, *, allows_private: bool) -> str:

@@ -23,7 +23,6 @@ from app.integrations.http import Limits, post
 TTL_SECONDS = 4 * 3600  # a browser that is offline for longer learns of it from other channels
 TOKEN_SECONDS = 12 * 3600  # RFC 8292, section 2: no more than 24 h
 MAX_PAYLOAD_BYTES = 3900  # RFC 8291, section 4: 4096 with the header and the tag
-BODY_CHARACTERS = (2000, 1000, 500, 200, 0)  # the first that fits
 GONE = frozenset({404, 410})  # RFC 8030, section 7.3
 POINT_BYTES, AUTH_BYTES = 65, 16
 ENCODING = "aes128gcm"
@@ -78,10 +77,12 @@ def _headers(envelope: Envelope) -> dict[str, str]:
 
 def _payload(envelope: Envelope) -> bytes:
     """What the browser's service worker reads: JSON of `title`, `body`, `url` and `incident_id`."""
-    body = body_of(envelope)
     said = {"title": envelope.subject, "url": link_of(envelope), "incident_id": envelope.incident_id}
-    made = (json.dumps({**said, "body": body[:limit]}, ensure_ascii=False).encode() for limit in BODY_CHARACTERS)
-    return next(payload for payload in made if len(payload) <= MAX_PAYLOAD_BYTES)
+
+    def payload(body: str) -> bytes:
+        return json.dumps({**said, "body": body}, ensure_ascii=False).encode()
+
+    return payload(body_of(envelope, lambda text: len(payload(text)) <= MAX_PAYLOAD_BYTES))
 
 
 def clean_subscription(address: str, *, allows_private: bool) -> str:

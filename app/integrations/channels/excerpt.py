@@ -1,0 +1,56 @@
+"""As much of a text as a provider takes, and what it then leaves out."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+
+from app.core.channel import Envelope
+
+NAMED = re.compile(r"#([0-9]{1,18})(?:-#([0-9]{1,18}))?\b", re.ASCII)  # as `message.named` writes it: #12, or #12-#34
+# Half of it would be another incident, or lead elsewhere. A name is one character longer than any number may be.
+UNDIVIDED = re.compile(r"#\w{1,19}(?:-#\w{1,19})?|https?://[!-~]{1,300}", re.ASCII)
+MAX_UNDIVIDED = 320  # characters
+MAX_WORD = 40  # characters; what is longer, or has no spaces as Chinese has none, is cut anywhere
+MARKS = " ,\n"
+
+
+def excerpt(envelope: Envelope, text: str, fits: Callable[[str], bool]) -> str:
+    """The text, or a beginning of it that fits with its ending: how many incidents it does not name, or an ellipsis.
+
+    `fits` holds for what is shorter than something that fits. Where it holds for nothing, only the ending is left.
+    """
+    if not text or fits(text):
+        return text
+    ids = sorted(page["incident"]["id"] for page in envelope.facts.get("incidents") or [])
+    length, too_long = 0, len(text)
+    while too_long - length > 1:
+        middle = (length + too_long) // 2
+        if fits(_cut(text, middle, ids)):
+            length = middle
+        else:
+            too_long = middle
+    return _cut(text, length, ids)
+
+
+def _cut(text: str, length: int, ids: Sequence[int]) -> str:
+    kept = text[: _boundary(text, length)].rstrip(MARKS)
+    rest = _count_unnamed(ids, kept)
+    ellipsis = " …" if text[len(kept)] in MARKS else "…"
+    return (kept + (f" and {rest} more" if rest else ellipsis)).lstrip()
+
+
+def _boundary(text: str, length: int) -> int:
+    """Where to end, of so many characters: after a whole word if one ends nearby, and never within a name or a URL."""
+    nearby = max(text.rfind(mark, max(length - MAX_WORD, 0), length) for mark in MARKS)
+    end = length if nearby < 0 else nearby
+    around = UNDIVIDED.finditer(text, max(end - MAX_UNDIVIDED, 0), end + MAX_UNDIVIDED)
+    return next((part.start() for part in around if part.start() < end < part.end()), end)
+
+
+def _count_unnamed(ids: Sequence[int], text: str) -> int:
+    """How many of the sorted ids the text names neither by their number nor in a range."""
+    named: set[int] = set()
+    for run in NAMED.finditer(text):
+        first, last = int(run[1]), int(run[2] or run[1])
+        named.update(range(bisect_left(ids, first), bisect_right(ids, last)))
+    return len(ids) - len(named)
