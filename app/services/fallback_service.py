@@ -1,5 +1,6 @@
 """Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
 
+import time
 from collections.abc import Set
 from datetime import datetime, timedelta
 
@@ -22,17 +23,21 @@ log = structlog.get_logger()
 REACHED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED}
 LOST = {DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
 AGAIN_AFTER = timedelta(seconds=60)
+LONGEST_BATCH_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the page is put off, and the others are looked after
 Tried = Set[tuple[str, str]]
 NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
 
 
 def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
-    """Look after a batch of pages that were not accepted in time. Returns how many were taken."""
-    at = now(session)
+    """Look after a batch of pages that were not accepted in time. Returns how many were taken.
+
+    A batch that takes long ends early: nobody can record what becomes of its pages until then.
+    """
+    at, began = now(session), time.monotonic()
     wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
-    for page, incident in due:
+    for taken, (page, incident) in enumerate(due, start=1):
         page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
         try:
             with session.begin_nested():
@@ -40,6 +45,8 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
         except Exception:
             log.exception("fallback_failed", notification_id=page_id)
             crud_notification.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
+        if time.monotonic() - began > LONGEST_BATCH_SECONDS:
+            return taken
     return len(due)
 
 
