@@ -116,7 +116,7 @@ class CRUDNotification(CRUDBase[Notification]):
 
     def has_stuck(self, session: Session, *, before: datetime) -> bool:
         """True if a message was due before a time, or its lease ended then, and nobody has taken it."""
-        is_late = WAITING & ~Notification.is_held & (Notification.next_attempt_at < before)
+        is_late = WAITING & (Notification.next_attempt_at < before)  # also while its person's pace holds it
         is_lost = (Notification.status == DeliveryStatus.SENDING) & (Notification.lease_until < before)
         return any(session.scalar(select(Notification.id).where(which).limit(1)) for which in (is_late, is_lost))
 
@@ -224,19 +224,19 @@ class CRUDNotification(CRUDBase[Notification]):
             .with_for_update(skip_locked=True)
         ).all()
 
-    def release_expired(self, session: Session, *, at: datetime) -> Sequence[int]:
-        """Give back what a worker took and did not finish within its lease. It may have been sent.
+    def release_expired(self, session: Session, *, at: datetime, beside: Collection[int] = ()) -> Sequence[int]:
+        """Give back what a worker took and did not finish within its lease, `beside` these. It may have been sent.
 
         What its provider reported as delivered meanwhile has come to its end.
         """
         expired = (
             select(Notification.id)
             .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
+            .where(Notification.id.not_in(beside))
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
         )
-        ids = session.scalars(expired).all()
-        if not ids:
+        if not (ids := session.scalars(expired).all()):
             return []
         has_arrived = Notification.delivered_at.is_not(None)
         self._end_arrived(session, Notification.id.in_(ids) & has_arrived)

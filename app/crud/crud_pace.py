@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, defer
 
@@ -23,22 +23,22 @@ class Held:
 
 
 class CRUDPace(CRUDBase[NotificationPace]):
-    def lock(
-        self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime
-    ) -> dict[str, NotificationPace]:
-        """The paces of recipients, made if there are none, locked. Without those that another transaction holds."""
+    def without(self, session: Session, channel: str, recipients: Collection[str]) -> list[str]:
+        """Those of the recipients that have no pace yet, in their order."""
         mine = NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients)
-        known = set(session.scalars(select(NotificationPace.recipient).where(*mine)))
-        new = [
-            {"recipient": recipient, "channel": channel, "tokens": tokens, "refilled_at": at}
-            for recipient in sorted(recipients)
-            if recipient not in known
-        ]
-        if new:
-            session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
+        known = session.scalars(select(NotificationPace.recipient).where(*mine)).all()
+        return sorted(set(recipients).difference(known))
+
+    def make(self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime) -> None:
+        """Give recipients a pace, but to those that have one. Waits for who is giving them one at the moment."""
+        new = [{"recipient": who, "channel": channel, "tokens": tokens, "refilled_at": at} for who in recipients]
+        session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
+
+    def lock(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, NotificationPace]:
+        """The paces of recipients, locked. Without those that another transaction holds, or that do not exist."""
         rows = session.scalars(
             select(NotificationPace)
-            .where(*mine)
+            .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
             .order_by(NotificationPace.recipient)
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
@@ -71,7 +71,10 @@ class CRUDPace(CRUDBase[NotificationPace]):
         return {row[0]: Held(*row[1:]) for row in session.execute(waiting)}
 
     def lock_held(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
-        """All pages that wait for a recipient, oldest first, without what each of them would say by itself."""
+        """All pages that wait for a recipient and that nobody holds, oldest first, locked.
+
+        They come without what each of them would say by itself.
+        """
         return session.scalars(
             select(Notification)
             .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
@@ -79,6 +82,11 @@ class CRUDPace(CRUDBase[NotificationPace]):
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
         ).all()
+
+    def lock_free(self, session: Session, ids: Collection[int]) -> set[int]:
+        """Which of these pages still wait, locked. Without those that another transaction holds."""
+        free = select(Notification.id).where(Notification.id.in_(ids), Notification.is_held)
+        return set(session.scalars(free.with_for_update(skip_locked=True)))
 
     def bundle(self, session: Session, ids: Collection[int], *, bundle_id: int) -> None:
         """Hold these pages no longer: they go with a bundle."""
@@ -92,19 +100,26 @@ class CRUDPace(CRUDBase[NotificationPace]):
         session.execute(free, execution_options={"synchronize_session": False})
 
     def hold(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
-        """Look at what waits for these recipients again at that time. What waits until then already stays as it is."""
+        """Look at what waits for these recipients again at that time.
+
+        What waits until then already stays as it is, and so does what another transaction holds.
+        """
         mine = Notification.is_held & (Notification.channel == channel) & Notification.recipient.in_(recipients)
-        held = update(Notification).where(mine, Notification.next_attempt_at < until).values(next_attempt_at=until)
-        session.execute(held, execution_options={"synchronize_session": False})
+        self._update_free(session, mine & (Notification.next_attempt_at < until), next_attempt_at=until)
 
     def unhold_beside(self, session: Session, channels: Collection[str]) -> None:
-        """Hold no page any more that goes by another channel than these."""
-        is_beside = Notification.is_held & Notification.channel.not_in(channels)
-        session.execute(update(Notification).where(is_beside).values(is_held=False))
+        """Hold no page any more that goes by another channel than these, but those that another transaction holds."""
+        self._update_free(session, Notification.is_held & Notification.channel.not_in(channels), is_held=False)
 
     def forget(self, session: Session, *, before: datetime) -> int:
         """Forget the paces of whom nothing was sent to lately: they are full again."""
         return affected(session.execute(delete(NotificationPace).where(NotificationPace.refilled_at < before)))
+
+    def _update_free(self, session: Session, which: ColumnElement[bool], **values: Any) -> None:
+        """Update the pages that nobody holds: who waited for one would keep everybody else from being paged."""
+        free = select(Notification.id).where(which).with_for_update(skip_locked=True)
+        changed = update(Notification).where(Notification.id.in_(free)).values(**values)
+        session.execute(changed, execution_options={"synchronize_session": False})
 
 
 crud_pace = CRUDPace(NotificationPace)

@@ -130,6 +130,11 @@ def is_contended(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION)
 
 
+def is_held(error: BaseException) -> bool:
+    """True if a statement waited for as long as it may for what another transaction holds."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
+
+
 def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[], object] | None = None) -> Database:
     """A database of at most `pool_size + overflow` connections; none is made yet."""
     engine = create_engine(

@@ -8,20 +8,22 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
 from app.crud import crud_attempt, crud_notification, crud_timeline
-from app.crud.base import now
+from app.crud.base import now, wait_briefly
 from app.crud.crud_notification import Standing
+from app.db.session import is_contended
 from app.models import Notification
 from app.services import outcome_service, pace_service, recording_service
 from app.services.alert import scrub
 from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
-from app.services.recording_service import Attempt, log_fields, outlast
+from app.services.recording_service import PATIENCE_SECONDS, Attempt, log_fields, outlast
 
 log = structlog.get_logger()
 
@@ -57,27 +59,36 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
 def release_expired(session: Session) -> int:
     """Give back what a dead worker had claimed, to be sent again under the same key. It is kept as an attempt.
 
-    What was cut off so often that its time is up is dead.
+    What was cut off so often that its time is up is dead; while others hold what ends with it, it stays as it is.
     """
     at = now(session)
-    given_up = crud_notification.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
-    for message in given_up:
-        _give_up(session, message, at=at)
-    released = crud_notification.release_expired(session, at=at)
+    last = crud_notification.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
+    if last:
+        wait_briefly(session)
+    given_up = [message.id for message in last if _is_given_up(session, message, at=at)]
+    released = crud_notification.release_expired(session, at=at, beside=[message.id for message in last])
     cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
-    ids = [*(message.id for message in given_up), *released]
-    crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in ids])
+    crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in (*given_up, *released)])
     if released:
         log.warning("delivery_leases_expired", notification_ids=list(released))
-    return len(ids)
+    return len(given_up) + len(released)
 
 
-def _give_up(session: Session, message: Notification, *, at: datetime) -> None:
+def _is_given_up(session: Session, message: Notification, *, at: datetime) -> bool:
+    """End a message. False, and nothing is written, if others hold a page that it names or its incident."""
     values = {"last_error": CUT_OFF, "next_attempt_at": None}
     outcome = Outcome(AttemptOutcome.DEAD, error=CUT_OFF)
-    entries = outcome_service.settle(session, message, DeliveryStatus.DEAD, values, outcome, at=at)
-    crud_timeline.insert_all(session, entries or ())
+    try:
+        with session.begin_nested():
+            entries = outcome_service.settle(session, message, DeliveryStatus.DEAD, values, outcome, at=at)
+            crud_timeline.insert_all(session, entries or ())
+    except OperationalError as error:
+        if not is_contended(error):
+            raise
+        log.info("delivery_end_waits", reason=type(error.orig).__name__, **log_fields(message))
+        return False
     log.error("delivery_given_up", **log_fields(message))
+    return True
 
 
 def send(delivery: Delivery, message: Notification) -> None:
@@ -134,6 +145,7 @@ def _is_deferred(delivery: Delivery, message: Notification) -> bool:
 
 
 def _defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
+    wait_briefly(session, PATIENCE_SECONDS)
     token = _lease_of(message)
     crud_notification.defer(session, message.id, lease_token=token, until=until, first_attempt_at=first_attempt_at)
 
@@ -156,6 +168,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
     if is_held and message.kind is not NotificationKind.BUNDLE and _is_to_be_sent(message, standing):
         return standing.at
     with delivery.database.transaction() as session:
+        wait_briefly(session, PATIENCE_SECONDS)
         return _make_ready(delivery, session, message)
 
 
@@ -232,18 +245,22 @@ def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> A
     if channel is None:
         outcome = Outcome(AttemptOutcome.RETRY, error=f"The channel {message.channel} is not set up here.")
     else:
-        outcome = _storable(_outcome_of(channel, message))
-        _count(delivery, channel, message, outcome)
+        outcome = _outcome_of(delivery, channel, message)
     return Attempt(message, outcome, began_at, latency_ms=round((time.monotonic() - started) * 1000))
 
 
-def _outcome_of(channel: Channel, message: Notification) -> Outcome:
-    """What the channel says, or that it failed: else the message would be sent for ever and never be dead."""
+def _outcome_of(delivery: Delivery, channel: Channel, message: Notification) -> Outcome:
+    """What the channel says, or that it failed: else the message would be sent for ever and never be dead.
+
+    A channel that fails in itself says nothing of its provider.
+    """
     try:
-        return channel.send(_envelope(message))
+        outcome = _storable(channel.send(_envelope(message)))
     except Exception as error:
         log.exception("channel_failed", **log_fields(message))
         return Outcome(AttemptOutcome.RETRY, error=f"The channel failed: {type(error).__name__}.")
+    _count(delivery, channel, message, outcome)
+    return outcome
 
 
 def _storable(outcome: Outcome) -> Outcome:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.crash_points import reach
 from app.crud import crud_attempt, crud_timeline
-from app.crud.base import now
-from app.db.session import is_unavailable
+from app.crud.base import now, wait_briefly
+from app.db.session import is_held, is_unavailable
 from app.models import Notification
 from app.services import outcome_service, verification_service
 from app.services.notification import follow_up
@@ -23,6 +23,8 @@ from app.services.ports import Delivery
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0  # with whoever holds a message that was sent
+TOGETHER_SECONDS = 0.2  # with several: each is tried by itself after that
 Result = TypeVar("Result")
 
 
@@ -37,15 +39,23 @@ class Attempt:
 
 
 def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
-    """Record what came of messages, together if nothing is wrong with any of them. Never raises."""
+    """Record what came of messages, together if nothing is wrong with any of them. Never raises.
+
+    What others hold is waited for briefly and then given up, as it would keep its whole channel waiting. The lease of
+    such a message stays, and it is sent again under the same key after that. `release_expired` passes over a message
+    that is locked, so if it was the message that somebody held, only after that has been let go.
+    """
     try:
         are_recorded = outlast(delivery, lambda: _record_together(delivery, attempts))
-    except Exception:
+    except Exception as error:
         if len(attempts) > 1:
             for attempt in attempts:
                 record_all(delivery, [attempt])
-            return
-        log.exception("delivery_interrupted", **log_fields(attempts[0].message))
+        elif is_held(error):
+            result = attempts[0].outcome.result
+            log.warning("delivery_not_recorded", result=result, **log_fields(attempts[0].message))
+        else:
+            log.exception("delivery_interrupted", **log_fields(attempts[0].message))
         return
     for attempt, is_recorded in zip(attempts, are_recorded, strict=True):
         reach("recorded")
@@ -60,13 +70,16 @@ def log_fields(message: Notification) -> dict[str, Any]:
 
 
 def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
-    """Do a job; while the database is away, again until the lease of a message would have expired."""
+    """Do a job; while the database is away, again until the lease of a message would have expired.
+
+    Raises what the job raises else, and at once what others hold: a lock says that the database is there.
+    """
     deadline = time.monotonic() + delivery.lease.total_seconds()
     while True:
         try:
             return job()
         except Exception as error:
-            if not is_unavailable(error) or time.monotonic() > deadline:
+            if not is_unavailable(error) or is_held(error) or time.monotonic() > deadline:
                 raise
             log.warning("delivery_waits_for_database", reason=type(error).__name__)
             time.sleep(PAUSE_SECONDS)
@@ -75,6 +88,7 @@ def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
 def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bool]:
     """Record outcomes in one transaction. False: another worker has taken that message over."""
     with delivery.database.transaction() as session:
+        wait_briefly(session, PATIENCE_SECONDS if len(attempts) == 1 else TOGETHER_SECONDS)
         at = now(session)
         crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
         entries = [_record(delivery, session, attempt, at=at) for attempt in attempts]

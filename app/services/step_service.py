@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
 from app.crud.base import now, wait_briefly
-from app.db.session import is_contended
+from app.db.session import is_held
 from app.models import Escalation, EscalationEvent, Incident
 from app.services import (
     action_service,
@@ -238,7 +238,7 @@ def quarantine(session: Session, row_id: int, incident_id: int, error: Exception
     if row is None or incident is None:
         return
     is_new = row.quarantined_at is None
-    row.attempts += not is_contended(error)  # what somebody holds is not for long
+    row.attempts += not is_held(error)  # what somebody holds is not for long
     row.quarantined_at = row.quarantined_at or at
     row.last_error = f"{type(error).__name__}: {error}"[:2000]
     if row.state is EscalationState.RUNNING:

@@ -1,6 +1,7 @@
 """One channel's way out. A slow provider fills its own lane and no other."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from threading import Event
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 LOOK_AGAIN_SECONDS = 0.2
 RECIPIENTS = 500
 INLINE_BATCH = 100
+HELD_FOR_LONG_SECONDS = 30.0
 
 Running = dict[Future[Attempt | None], Notification]
 
@@ -26,23 +28,40 @@ Running = dict[Future[Attempt | None], Notification]
 class Lane:
     """Sends the messages of one channel, `width` side by side; with 0, one after the other in the caller's thread.
 
-    Without a channel it takes those that no channel here can send.
+    Without a channel it takes those that no channel here can send. `clock` tells seconds.
     """
 
-    def __init__(self, channel: str | None, delivery: Delivery, stopping: Event, *, width: int) -> None:
+    def __init__(
+        self,
+        channel: str | None,
+        delivery: Delivery,
+        stopping: Event,
+        *,
+        width: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._channel = channel
         self._delivery = delivery
         self._stopping = stopping
         self._width = width
+        self._clock = clock
+        self._held: tuple[float, OperationalError] | None = None  # since when no pages could be let go, and why
         self._threads = DaemonThreads(width, f"send-{channel}") if width else None
 
     def drain(self) -> int:
-        """Send until nothing is due and nothing in flight. Returns how many messages were taken."""
-        if self._threads is None:
-            return self._drain_inline()
+        """Send until nothing is due and nothing in flight. Returns how many messages were taken.
+
+        Raises in the end what has kept pages from being let go for over 30 s.
+        """
+        taken = self._drain_inline() if self._threads is None else self._drain_beside(self._threads)
+        if self._held is not None and self._clock() - self._held[0] > HELD_FOR_LONG_SECONDS:
+            raise self._held[1]
+        return taken
+
+    def _drain_beside(self, threads: DaemonThreads) -> int:
         running: Running = {}
         try:
-            return self._drain(self._threads, running)
+            return self._drain(threads, running)
         finally:  # also when the database is away: what was sent is still to be recorded
             self._finish(running)
 
@@ -81,15 +100,26 @@ class Lane:
     def _let_go(self) -> None:
         """Let the pages go whose people's pace allows it. While others hold some, the rest is sent all the same."""
         try:
-            with self._delivery.database.transaction() as session:
-                if self._channel is None:
-                    pace_service.let_go_beside(session, list(self._delivery.channels))
-                else:
-                    pace_service.let_go(session, self._channel, limit=RECIPIENTS)
+            self._let_go_free()
         except OperationalError as error:
             if not is_contended(error):
                 raise
+            self._held = (self._held[0] if self._held else self._clock(), error)
             log.info("pages_wait", channel=self._channel, reason=type(error.orig).__name__)
+        else:
+            self._held = None
+
+    def _let_go_free(self) -> None:
+        database = self._delivery.database
+        if self._channel is None:
+            with database.transaction() as session:
+                pace_service.let_go_beside(session, list(self._delivery.channels))
+            return
+        with database.transaction() as session:
+            recipients = pace_service.due(session, self._channel, limit=RECIPIENTS)
+        if recipients:
+            with database.transaction() as session:
+                pace_service.let_go(session, self._channel, recipients)
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]

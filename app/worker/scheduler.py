@@ -12,7 +12,7 @@ from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.core.clock import utcnow
-from app.db.session import is_unavailable
+from app.db.session import is_contended, is_unavailable
 from app.schemas.health import WorkerHealth
 from app.worker.jobs import Jobs
 from app.worker.listener import Listener
@@ -184,7 +184,7 @@ class Worker:
 
     def _report(self, name: str, error: Exception) -> None:
         """Log a failure; a database that is away is no news each second, so without a traceback."""
-        is_away = is_unavailable(error)
+        is_away = is_unavailable(error) and not is_contended(error)
         log.error("worker_job_failed", job=name, is_database_away=is_away, exc_info=None if is_away else error)
         if is_away:
             try:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core.channel import Envelope, Outcome
@@ -21,6 +21,7 @@ from app.services import delivery_service, pace_service
 from app.services.breaker import OPENS_AFTER
 from app.services.ports import Delivery
 from app.utils.service_locator import Services
+from app.worker import Jobs
 from app.worker.lane import Lane
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Opener, Tick, act, timeline
@@ -106,7 +107,7 @@ def send(delivery: Delivery) -> int:
     lanes = [*delivery.channels, None]
     with delivery.database.transaction() as session:
         for name in delivery.channels:
-            pace_service.let_go(session, name, limit=10)
+            pace_service.let_go(session, name, pace_service.due(session, name, limit=10))
         pace_service.let_go_beside(session, list(delivery.channels))
     return sum(Lane(name, delivery, Event(), width=0).drain() for name in lanes)
 
@@ -114,7 +115,7 @@ def send(delivery: Delivery) -> int:
 def claim(services: Services) -> Notification:
     """What a worker does just before it dies."""
     with services.database.transaction() as session:
-        pace_service.let_go(session, "email", limit=10)
+        pace_service.let_go(session, "email", pace_service.due(session, "email", limit=10))
         at = now(session)
         [message] = crud_notification.claim_due(
             session, "email", at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
@@ -212,6 +213,32 @@ def test_a_channel_that_breaks_keeps_the_message_for_another_try(
     clock.advance(seconds=2)
     tick()
     assert len(outbox.sent) == 1
+
+
+def test_a_channel_that_breaks_says_nothing_of_its_provider(
+    services: Services, add_policy: Opener, open_incident: Opener
+) -> None:
+    add_policy()
+    delivery = Delivery(services.database, {"email": Breaking()}, services.paging, timedelta(seconds=60))
+    for number in range(OPENS_AFTER + 1):
+        open_incident(title=f"incident {number}")
+        plan(services)
+    with services.database.transaction() as session:
+        session.execute(update(Notification).values(is_held=False))
+    assert send(delivery) == OPENS_AFTER + 1
+    assert delivery.breakers.report() == {}
+
+
+def test_what_a_failing_provider_says_can_be_kept_with_the_workers_heartbeat(
+    page: dict[str, object], services: Services, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    jobs = Jobs(delivery, services.paging, width=0)
+    outbox.answers = [Outcome(AttemptOutcome.RETRY, error="out of \0 \ud83d")]
+    jobs.plan()
+    jobs.send()
+    jobs.beat()
+    assert delivery.breakers.report()["email"]["outbox"]["last_error"] == "out of \ufffd \ufffd"
 
 
 def test_a_page_of_an_older_cycle_is_void(

@@ -1,13 +1,16 @@
 """What would keep a message from ever coming to its end, and a row that somebody holds from holding up the rest."""
 
+from datetime import timedelta
+
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, Severity
+from app.crud.base import now
 from app.db.session import Database
 from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationPace
 from app.schemas.escalation import PolicyCreate
@@ -98,6 +101,32 @@ def test_all_is_not_well_while_a_message_is_stuck(
     clock.advance(minutes=2)
     assert not health_service.is_well(session)
     tick()
+    assert health_service.is_well(session)
+
+
+def test_all_is_not_well_while_a_page_that_could_go_is_held(
+    add_policy: Opener, open_incident: Opener, tick: Tick, jobs: Jobs, clock: Clock, session: Session
+) -> None:
+    add_policy()
+    open_incident()
+    jobs.plan()
+    clock.advance(minutes=1)
+    assert health_service.is_well(session)
+    clock.advance(minutes=2)
+    assert not health_service.is_well(session)
+    tick()
+    assert health_service.is_well(session)
+
+
+def test_a_page_that_waits_for_its_pace_is_not_stuck(
+    add_policy: Opener, open_incident: Opener, jobs: Jobs, clock: Clock, session: Session
+) -> None:
+    add_policy()
+    open_incident()
+    jobs.plan()
+    clock.advance(minutes=3)
+    later = update(Notification).values(next_attempt_at=now(session) + timedelta(seconds=1))
+    session.execute(later)
     assert health_service.is_well(session)
 
 
