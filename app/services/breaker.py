@@ -7,6 +7,12 @@ from typing import Any
 OPENS_AFTER = 5  # different messages that failed in a row: one that fails often says little of its provider
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 15.0
+SMTP_CLOSES = 421
+
+
+def says_later(status_code: int | None) -> bool:
+    """True for an answer that is about one message: 408 or 429 by HTTP, 4yz by SMTP but for 421 (it closes)."""
+    return status_code is not None and 400 <= status_code < 500 and status_code != SMTP_CLOSES
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from app.db.session import is_contended
 from app.models import Notification
 from app.services import outcome_service, pace_service, recording_service
 from app.services.alert import scrub
+from app.services.breaker import says_later
 from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
 from app.services.recording_service import PATIENCE_SECONDS, Attempt, log_fields, outlast
@@ -29,7 +30,6 @@ log = structlog.get_logger()
 
 CUT_OFF = "Its worker did not say what came of it: it may have been sent."
 DEACTIVATED = "The recipient's account was deactivated."
-TOO_MANY_REQUESTS = 429
 LONGEST_PROVIDER_ID = 255
 WHOLE_ENOUGH = 0.9  # of a lease
 
@@ -286,8 +286,8 @@ def _envelope(message: Notification) -> Envelope:
 
 
 def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome) -> None:
-    """Tell the circuit breaker. A provider that refuses an address, or says "later", is alive."""
-    has_failed = outcome.result is AttemptOutcome.RETRY and outcome.status_code != TOO_MANY_REQUESTS
+    """Tell the circuit breaker. A provider that refuses an address, or says "later" of one, is alive."""
+    has_failed = outcome.result is AttemptOutcome.RETRY and not says_later(outcome.status_code)
     error = (outcome.error or "temporary failure") if has_failed else None
     provider = channel.provider(message.address)
     if delivery.breakers.record(channel.name, provider, message.id, error=error, now=time.monotonic()):

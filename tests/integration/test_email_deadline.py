@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,11 @@ def listening(tarpit: Tarpit) -> Iterator[int]:
 def mail_to(stack: ExitStack) -> Callable[..., Outcome]:
     """Sends a mail to a server that may never end: it is the limit that does."""
 
-    def send(tarpit: Tarpit, **options: Any) -> Outcome:
+    def send(tarpit: Tarpit, *, address: str = ENVELOPE.address, **options: Any) -> Outcome:
         port = stack.enter_context(listening(tarpit))
         given = {"host": "127.0.0.1", "tls": "none", "timeout_seconds": LIMIT, **options}
         sender = EmailChannel(Address(addr_spec="incidents@example.com"), SmtpTransport(port=port, **given))
-        return sender.send(ENVELOPE)
+        return sender.send(replace(ENVELOPE, address=address))
 
     return send
 
@@ -231,3 +231,9 @@ def test_no_timer_is_left_running(mail_to: Callable[..., Outcome]) -> None:
     for timer in timers:
         timer.join(30)
     assert not any(timer.is_alive() for timer in timers)
+
+
+def test_an_address_that_the_server_does_not_take_is_final(mail_to: Callable[..., Outcome]) -> None:
+    outcome = mail_to(Tarpit(answers=ANSWERS), address="jürgen@example.com", timeout_seconds=60)
+    assert outcome.result is DEAD
+    assert "takes no such address" in (outcome.error or "")

@@ -16,6 +16,7 @@ from app.models import EscalationPolicy, Incident, Notification, NotificationAtt
 from app.schemas.escalation import PolicyCreate
 from app.services import alert_service, delivery_service, health_service, policy_service
 from app.services.alert import AlertSignal
+from app.services.breaker import OPENS_AFTER
 from app.services.notification import GIVE_UP_AFTER
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
@@ -87,6 +88,21 @@ def test_what_is_cut_off_again_and_again_is_dead_in_the_end(
     assert clock.offset[0] > GIVE_UP_AFTER
     assert len(session.scalars(select(NotificationAttempt)).all()) == taken
     assert "notification_failed" in timeline(client, incident, admin)
+
+
+@pytest.mark.parametrize(("status", "is_alone"), [(450, False), (429, False), (421, True), (503, True), (None, True)])
+def test_what_a_provider_says_of_one_address_keeps_nobody_else_from_being_paged(
+    jobs: Jobs, outbox: Outbox, open_incident: Opener, add_policy: Opener, tick: Tick,
+    status: int | None, is_alone: bool,
+) -> None:  # fmt: skip
+    targets = [f"later{number}@example.com" for number in range(OPENS_AFTER)]
+    outbox.answers = [Outcome(AttemptOutcome.RETRY, status_code=status, error="later") for _ in targets]
+    add_policy(steps=steps(0, target=targets))
+    open_incident()
+    tick()
+    assert len(outbox.sent) == OPENS_AFTER
+    provider = jobs._breakers.report().get("email", {}).get("outbox", {})
+    assert (provider.get("state") == "open") is is_alone, provider
 
 
 def test_all_is_not_well_while_a_message_is_stuck(

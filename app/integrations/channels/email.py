@@ -45,6 +45,8 @@ class EmailChannel:
         try:
             self.transport.deliver(message)
         except (smtplib.SMTPException, OSError, UnicodeError) as error:
+            if isinstance(error, smtplib.SMTPNotSupportedError) and not envelope.address.isascii():
+                return Outcome(AttemptOutcome.DEAD, error=f"The mail server takes no such address: {error}"[:1000])
             return _failure(error)
         return Outcome(AttemptOutcome.ACCEPTED, provider_id=message["Message-ID"])
 
