@@ -45,6 +45,7 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     opening = _first_of_their_key(signals, unresolved)
     opened = _open_all(session, [signals[i] for i in opening], unresolved, at=at, severity=default_severity)
     made = dict(zip(opening, opened, strict=True))
+    changed = [i for s in signals if (i := unresolved.get(s.dedup_key or "")) and i.metadata_ != s.metadata]
     results = []
     for index, signal in enumerate(signals):
         incident = made.get(index)
@@ -53,6 +54,7 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
         else:
             results.append(_apply(session, signal, unresolved, at=at, severity=default_severity))
     session.flush()
+    escalation_service.begin_on_open(session, list(dict.fromkeys(changed)), now=at)
     return results
 
 

@@ -11,7 +11,7 @@ from app.crud import crud_assignment, crud_comment, crud_timeline
 from app.crud.base import Page, now
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import AssignmentCreate
-from app.services import incident_service
+from app.services import escalation_service, incident_service
 from app.services.timeline_service import record
 
 
@@ -43,6 +43,7 @@ def put_assignment(
         session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
     )
     session.flush()
+    escalation_service.begin_on_open(session, [incident], now=at)
     return assignment
 
 
@@ -60,6 +61,7 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
     incident.updated_at = at
     description = f"User {user_id} is no longer assigned."
     record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
+    escalation_service.begin_on_open(session, [incident], now=at)
     return assignment
 
 

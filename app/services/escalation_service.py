@@ -1,6 +1,7 @@
 """Starts, stops and ends escalations. The incident is locked by the caller."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,17 +32,35 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
 def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now.
 
-    What goes on does so by the conditions with which it began, whatever was edited since.
+    What goes on does so by the conditions with which it began, whatever was edited and whoever was assigned since.
     """
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     matching = _those_that_match(_policies(session), facts)
-    going_on = _those_that_match(crud_policy.going_on(session, incident.id, incident.cycle), facts)
-    kept = {policy.policy_id for policy in going_on}
+    begun = crud_policy.going_on(session, incident.id, incident.cycle)
+    kept = {policy.policy_id for policy in _those_that_match(map(_whoever_is_assigned, begun), facts)}
     for row in incident.escalations:
         if row.policy_id not in kept:
             end(session, incident, row, now=now, reason="The policy matches no longer.")
     if incident.status is IncidentStatus.OPEN:
         _begin_new(session, incident, matching, now=now)
+
+
+def _whoever_is_assigned(policy: ActivePolicy) -> ActivePolicy:
+    return replace(policy, conditions={name: of for name, of in policy.conditions.items() if name != "assigned"})
+
+
+def begin_on_open(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
+    """Begin what has come to match those of the incidents that are open; nothing ends.
+
+    After a change of what may change at any time: the metadata that an alert repeats, and who is assigned.
+    """
+    are_open = [incident for incident in incidents if incident.status is IncidentStatus.OPEN]
+    if not are_open:
+        return
+    policies = _policies(session)
+    assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in are_open])
+    for incident in are_open:
+        _begin_new(session, incident, _those_that_match(policies, facts_of(incident, assigned)), now=now)
 
 
 def begin_matching(session: Session, incident: Incident, *, now: datetime) -> None:

@@ -242,6 +242,8 @@ def change_fields(
     log.info("incident_updated", incident_id=incident.id, fields=sorted(said))
     if old.keys() & {"severity", "service"}:
         escalation_service.rematch(session, incident, now=at)
+    elif old.keys() & {"metadata_", "assigned_to"}:
+        escalation_service.begin_on_open(session, [incident], now=at)
     session.flush()
 
 

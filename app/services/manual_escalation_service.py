@@ -85,8 +85,8 @@ def _fire(session: Session, incident: Incident, row: Escalation, paging: Paging,
     elif row.state is EscalationState.STOPPED:
         row.state, row.next_run_at = EscalationState.RUNNING, at
     step_service.fire(session, incident, row, paging, at=at, kind=KIND)
-    # A step that reaches nobody calls the next at once; on an incident that is not open no tick would fire it.
-    while _is_due(row, at) and incident.status is not IncidentStatus.OPEN:
+    # A step that reaches nobody calls the next at once, and that one is fired by hand as well.
+    while _is_due(row, at):
         step_service.fire(session, incident, row, paging, at=at, kind=KIND)
     if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
         row.state, row.next_run_at = EscalationState.STOPPED, None

@@ -253,7 +253,7 @@ class Model:
             self._start(incident, number, row.version)
         self._fire(incident, number, kind="manual_page")
         row = incident.escalations[number]
-        while incident.status != OPEN and row.due is not None and row.due <= self.now:
+        while row.due is not None and row.due <= self.now:
             self._fire(incident, number, kind="manual_page")
         if incident.status != OPEN:
             row.stop()

@@ -258,3 +258,16 @@ def test_what_a_step_ends_is_not_fired_behind_it(
     assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == status
     assert len(events(client, incident, admin)) == 1
     assert outbox.sent == []
+
+
+def test_a_step_after_one_that_reached_nobody_is_fired_by_hand_as_well(
+    client: TestClient, admin: Person, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    put(client, user, "email", quiet_severities=["high"])
+    second = {"delay_minutes": 60, "actions": [notify(target=user.id)]}
+    add_policy(steps=[*steps(5, target="assignees"), second])
+    incident = open_incident(severity="high")
+    act(client, incident, "escalate", admin)
+    tick()
+    assert [(envelope.address, envelope.kind) for envelope in outbox.sent] == [(user.email, "manual_page")]

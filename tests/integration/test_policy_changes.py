@@ -1,5 +1,7 @@
 """What a policy that appears, changes or goes away does to the incidents that are open."""
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -175,3 +177,47 @@ def test_a_policy_that_matches_only_as_it_was_edited_begins_anew(
     tick()
     assert [envelope.kind for envelope in outbox.sent] == ["page"]
     assert timeline(client, incident, admin).count("escalation_started") == 2
+
+
+@pytest.mark.parametrize(
+    ("conditions", "change"),
+    [
+        ({"metadata.env": "prod"}, {"metadata": {"env": "prod"}}),
+        ({"assigned": True}, {"assigned_to": None}),
+        ({"assigned": True}, {"user_id": None}),
+    ],
+    ids=["metadata", "owner", "assignment"],
+)
+def test_what_comes_to_match_an_open_incident_begins(
+    client: TestClient, admin: Person, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox, conditions: dict[str, Any], change: dict[str, Any],
+) -> None:  # fmt: skip
+    add_policy(conditions=conditions)
+    incident = open_incident()
+    tick()
+    assert outbox.sent == []
+    body = {name: user.id if value is None else value for name, value in change.items()}
+    address = f"/v1/incidents/{incident['id']}"
+    if "user_id" in body:
+        answer = client.post(f"{address}/assign", json=body, headers=admin.headers)
+    else:
+        answer = client.patch(address, json=body, headers=admin.headers)
+    assert answer.status_code == 200, answer.text
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [admin.email]
+    client.patch(address, json={"metadata": {"env": "test"}}, headers=admin.headers)
+    assert "escalation_ended" not in timeline(client, incident, admin)
+
+
+def test_whom_a_policy_assigns_does_not_end_it(
+    client: TestClient, admin: Person, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    clock: Clock, outbox: Outbox,
+) -> None:  # fmt: skip
+    first = {"delay_minutes": 0, "actions": [{"type": "assign", "user_id": user.id}]}
+    add_policy(conditions={"assigned": False}, steps=[first, *steps(10)])
+    incident = open_incident()
+    tick()
+    client.patch(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=admin.headers)
+    clock.advance(minutes=10)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [admin.email]

@@ -184,3 +184,16 @@ def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_noth
     clock.advance(minutes=60)
     tick()
     assert [envelope.body.splitlines()[0] for envelope in outbox.sent] == ["always", "worst", "always"]
+
+
+def test_a_policy_that_an_alert_comes_to_match_when_it_is_repeated_pages(
+    api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, outbox: Outbox
+) -> None:
+    add_policy(conditions={"metadata.environment": "prod"})
+    api.alert(id="a", environment="test")
+    tick()
+    assert outbox.sent == []
+    api.alert(id="a", environment="prod")
+    api.alert(id="a", environment="test")
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [admin.email]
