@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("channels", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("set_up", postgresql.ARRAY(sa.String(length=50)), server_default=sa.text("'{}'"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_heartbeats")),
     )
     op.create_index(op.f("ix_worker_heartbeats_last_seen_at"), "worker_heartbeats", ["last_seen_at"], unique=False)

@@ -24,6 +24,11 @@ class CRUDHeartbeat(CRUDBase[WorkerHeartbeat]):
     def all(self, session: Session) -> Sequence[WorkerHeartbeat]:
         return session.scalars(select(WorkerHeartbeat).order_by(WorkerHeartbeat.started_at)).all()
 
+    def set_up(self, session: Session, *, since: datetime) -> set[frozenset[str]]:
+        """The channels that are set up at the workers seen since then, worker by worker."""
+        found = session.scalars(select(WorkerHeartbeat.set_up).where(WorkerHeartbeat.last_seen_at > since))
+        return {frozenset(channels) for channels in found}
+
     def forget(self, session: Session, *, before: datetime) -> int:
         return affected(session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.last_seen_at < before)))
 

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import ARRAY, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base_class import Base
 
 
 class WorkerHeartbeat(Base):
-    """What one worker last said of itself. `channels` has the state of each provider it sends to."""
+    """What one worker last said of itself: the channels that are set up there, and how its providers are."""
 
     __tablename__ = "worker_heartbeats"
     __table_args__ = (Index(None, "last_seen_at"),)
@@ -22,3 +22,4 @@ class WorkerHeartbeat(Base):
     started_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     channels: Mapped[dict[str, Any]]
+    set_up: Mapped[list[str]] = mapped_column(ARRAY(String(50)), default=list, server_default=text("'{}'"))

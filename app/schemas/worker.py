@@ -10,7 +10,10 @@ from app.schemas.types import EXAMPLE_TIME, Time
 
 
 class WorkerRead(Read):
-    """One worker. `channels` names the providers that failed last, and whether their circuit breaker is open."""
+    """One worker. `channels` names the providers that failed last, and whether their circuit breaker is open.
+
+    `set_up` names the channels that it can send by: they should be the same everywhere.
+    """
 
     id: UUID
     name: str = Field(examples=["pager-1:4711"], description="Host and process id")
@@ -18,6 +21,7 @@ class WorkerRead(Read):
     is_alive: bool = Field(description="It was heard of within the last 30 seconds")
     started_at: Time = Field(examples=[EXAMPLE_TIME])
     last_seen_at: Time = Field(examples=[EXAMPLE_TIME])
+    set_up: list[str] = Field(examples=[["email", "sms", "webhook"]])
     channels: dict[str, dict[str, Any]] = Field(
         examples=[{"sms": {"api.twilio.com": {"state": "open", "failing_messages": 5, "last_error": "503"}}}]
     )

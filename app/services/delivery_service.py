@@ -19,7 +19,7 @@ from app.crud.base import now, wait_briefly
 from app.crud.crud_notification import Standing
 from app.db.session import is_contended
 from app.models import Notification
-from app.services import outcome_service, pace_service, recording_service
+from app.services import health_service, outcome_service, pace_service, recording_service
 from app.services.alert import scrub
 from app.services.breaker import says_later
 from app.services.notification import GIVE_UP_AFTER
@@ -39,13 +39,13 @@ class LeaseLost(Exception):
 
 
 def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[Notification]:
-    """Take due messages of a channel under a lease; without a channel, those that no channel here can send."""
+    """Take due messages of a channel under a lease; without a channel, those that no worker alive can send."""
     with delivery.database.transaction() as session:
         at = now(session)
         claimed = crud_notification.claim_due(
             session,
             channel,
-            beside=list(delivery.channels),
+            beside=() if channel else health_service.served(session, delivery.channels),
             at=at,
             lease_until=at + delivery.lease,
             lease_token=uuid4(),

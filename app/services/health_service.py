@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,10 +40,11 @@ class Pulse:
     looked_at: int = 0
     held: set[int] = field(default_factory=set)
     was_overdue: bool = False
+    is_different: bool = False
 
 
-def beat(session: Session, pulse: Pulse, channels: dict[str, Any]) -> None:
-    """Write this worker's heartbeat."""
+def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Collection[str]) -> None:
+    """Write this worker's heartbeat, and say so if the workers do not have the same channels set up."""
     at = now(session)
     pulse.started_at = pulse.started_at or at
     crud_heartbeat.put(
@@ -53,7 +55,18 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any]) -> None:
         started_at=pulse.started_at,
         last_seen_at=at,
         channels=channels,
+        set_up=sorted(set_up),
     )
+    alive = crud_heartbeat.set_up(session, since=at - ALIVE_WITHIN)
+    if (len(alive) > 1) != pulse.is_different:
+        pulse.is_different = len(alive) > 1
+        each = sorted(map(sorted, alive))
+        log.log(40 if pulse.is_different else 20, "workers_differ", is_different=pulse.is_different, channels=each)
+
+
+def served(session: Session, own: Collection[str]) -> set[str]:
+    """The channels that this worker or another one alive can send by."""
+    return set(own).union(*crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN))
 
 
 def leave(session: Session, pulse: Pulse) -> None:
@@ -72,6 +85,7 @@ def workers(session: Session) -> list[WorkerRead]:
             is_alive=row.last_seen_at > alive_since,
             started_at=row.started_at,
             last_seen_at=row.last_seen_at,
+            set_up=row.set_up,
             channels=row.channels,
         )
         for row in crud_heartbeat.all(session)

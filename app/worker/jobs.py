@@ -46,6 +46,7 @@ class Jobs:
         self.stopping = Event()
         self._database: Database = delivery.database
         self._breakers = delivery.breakers
+        self._set_up = list(delivery.channels)
         self._paging = paging
         self._pulse = Pulse()
         self._held_since: dict[str, float] = {}
@@ -99,7 +100,7 @@ class Jobs:
     def beat(self) -> None:
         """Say that this worker is alive, and how its providers are."""
         with self._database.transaction() as session:
-            health_service.beat(session, self._pulse, self._breakers.report())
+            health_service.beat(session, self._pulse, self._breakers.report(), self._set_up)
 
     def leave(self) -> None:
         """Say that this worker has ended."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.session import is_contended
 from app.models import Notification
-from app.services import delivery_service, pace_service, recording_service
+from app.services import delivery_service, health_service, pace_service, recording_service
 from app.services.ports import Delivery
 from app.services.recording_service import Attempt
 from app.worker.threads import DaemonThreads
@@ -113,7 +113,7 @@ class Lane:
         database = self._delivery.database
         if self._channel is None:
             with database.transaction() as session:
-                pace_service.let_go_beside(session, list(self._delivery.channels))
+                pace_service.let_go_beside(session, health_service.served(session, self._delivery.channels))
             return
         with database.transaction() as session:
             recipients = pace_service.due(session, self._channel, limit=RECIPIENTS)
