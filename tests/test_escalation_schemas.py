@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app.core.channel import CHANNELS
 from app.core.vocabulary import EventStatus, Severity
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate, dump_steps
+from app.schemas.preview import PreviewRequest
 
 NOTIFY: dict[str, Any] = {"type": "notify"}
 NOW = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
@@ -113,11 +114,36 @@ def test_conditions_on_metadata_follow_a_path_of_any_length(depth: int) -> None:
         2**31 - 1,
         "ops@example.com",
         ["admins", 5, "ops@example.com", "sms"],
-        ["all"] * 100,
+        list(range(1, 101)),
     ],
 )
 def test_a_target_is_a_group_a_person_a_channel_or_a_list_of_those(target: Any) -> None:
     assert kept({**NOTIFY, "target": target})["target"] == target
+
+
+@pytest.mark.parametrize(
+    ("given_names", "once"),
+    [
+        (["all"] * 100, ["all"]),
+        (["admins", 5, "Ops@EXAMPLE.com", 5, "admins", "Ops@example.com"], ["admins", 5, "Ops@example.com"]),
+    ],
+)
+def test_a_target_that_is_repeated_is_kept_once_where_it_came_first(given_names: list[Any], once: list[Any]) -> None:
+    assert kept({**NOTIFY, "target": given_names})["target"] == once
+
+
+def test_a_channel_that_is_repeated_is_kept_once_where_it_came_first() -> None:
+    assert kept({**NOTIFY, "channels": ["sms", "email", "sms"]})["channels"] == ["sms", "email"]
+    assert kept({**NOTIFY, "channels": ["email"] * 100})["channels"] == ["email"]
+
+
+def test_what_is_repeated_in_the_policy_of_a_preview_is_merged_as_well() -> None:
+    action = {**NOTIFY, "target": ["all"] * 100, "channels": ["email"] * 100}
+    body = {"incident_id": 1, "policy": {"name": "Draft", "actions": [action]}}
+    wanted = PreviewRequest.model_validate(body)
+    assert wanted.policy is not None
+    [found] = dump_steps(wanted.policy.steps)[0]["actions"]
+    assert (found["target"], found["channels"]) == (["all"], ["email"])
 
 
 def test_an_address_is_kept_in_its_plain_form() -> None:

@@ -20,6 +20,7 @@ from app.api.deps import PagingDep, SessionDep
 from app.api.errors import RETRY_AFTER_SECONDS, STATUSES
 from app.api.routing import TransactionalRoute
 from app.core.errors import DomainError, PermissionDenied
+from app.core.vocabulary import IncidentStatus
 from app.db.session import is_unavailable
 from app.services import page_link_service
 from app.services.page_link_service import SNOOZES
@@ -37,10 +38,11 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex, nofollow",
 }
+# What was done, in which status the incident is while that holds, and what is said of it.
 DONE = {
-    "acknowledged": "Acknowledged. Nobody is paged any further.",
-    "snoozed": "Snoozed. It opens again by itself.",
-    "escalated": "Escalated. The next people are paged now.",
+    "acknowledged": (IncidentStatus.ACKNOWLEDGED, "Acknowledged. Nobody is paged any further."),
+    "snoozed": (IncidentStatus.SNOOZED, "Snoozed. It opens again by itself."),
+    "escalated": (IncidentStatus.OPEN, "Escalated. The next people are paged now."),
 }
 HEADINGS = {
     403: "Not allowed",
@@ -100,7 +102,8 @@ acting = APIRouter(route_class=PageRoute, dependencies=[Depends(require_same_ori
 def show_page(token: str, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    return _page(HTTPStatus.OK, view=view, token=token, done=DONE.get(done), snoozes=SNOOZES)
+    status, said = DONE.get(done, (None, None))
+    return _page(HTTPStatus.OK, view=view, token=token, done=said if view.status == status else None, snoozes=SNOOZES)
 
 
 @acting.post("/{token}/acknowledge")
@@ -124,9 +127,10 @@ def escalate_by_link(token: str, paging: PagingDep, session: SessionDep) -> Resp
     return _back(token, "escalated")
 
 
+@router.api_route("/{token}/", methods=["GET", "HEAD"])
 @router.api_route("/{token}/{action}", methods=["GET", "HEAD"])
-def return_to_page(token: str, action: str) -> Response:  # noqa: ARG001 - whichever it was
-    """Show the page to whoever opens or reloads the address of an action: only POST acts."""
+def return_to_page(token: str) -> Response:
+    """Show the page to whoever opens or reloads the address of an action, or adds a slash: only POST acts."""
     return RedirectResponse(f"../{quote(token)}", HTTPStatus.SEE_OTHER, HEADERS)
 
 

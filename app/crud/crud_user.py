@@ -16,7 +16,7 @@ ACTIVE = User.is_active & PRESENT
 
 
 class CRUDUser(CRUDBase[User]):
-    """Deleted users are in no answer here."""
+    """Deleted users are in no answer here, unless it says so."""
 
     def get(self, session: Session, id_: int) -> User | None:
         return session.scalar(select(User).where(User.id == id_, PRESENT))
@@ -29,6 +29,15 @@ class CRUDUser(CRUDBase[User]):
     def by_email(self, session: Session, email: str) -> User | None:
         """Case does not count, by the database's rules: Python's differ for some letters (Σ, İ)."""
         return session.scalar(select(User).where(func.lower(User.email) == func.lower(email), PRESENT))
+
+    def deleted_by_email(self, session: Session, email: str) -> User | None:
+        """Who had this address when their account was deleted; of several, the last. Case does not count."""
+        return session.scalar(
+            select(User)
+            .where(func.lower(User.email) == func.lower(email), ~PRESENT)
+            .order_by(User.deleted_at.desc(), User.id.desc())
+            .limit(1)
+        )
 
     def by_session(self, session: Session, user_id: int, session_id: UUID) -> User | None:
         """The active user of a login session that was not revoked."""

@@ -1,6 +1,6 @@
 """What a step of an escalation policy does, on the wire. Each action is told by its `type`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
@@ -13,7 +13,10 @@ from app.schemas.types import ChannelName, Email, Id, JsonObject, RequiredText, 
 
 MAX_ACTIONS = 20
 MAX_URL = 2048
+MAX_NAMED = 100
 GROUP_TARGETS = ("assignees", "creator", "admins", "all")
+
+Name = TypeVar("Name", int | str, str)
 
 _email: TypeAdapter[str] = TypeAdapter(Email)
 _id: TypeAdapter[int] = TypeAdapter(Id)
@@ -34,15 +37,21 @@ def _known_target(target: int | str) -> int | str:
     )
 
 
+def _each_once(names: list[Name]) -> list[Name]:
+    """Without repeats: the first of each, in their order."""
+    return list(dict.fromkeys(names))
+
+
 Target = Annotated[
     Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(max_length=255)],
     AfterValidator(_known_target),
 ]
-Targets = Target | Annotated[list[Target], Field(min_length=1, max_length=100)]
+Targets = Target | Annotated[list[Target], Field(min_length=1, max_length=MAX_NAMED), AfterValidator(_each_once)]
+Channels = Annotated[list[ChannelName], Field(max_length=MAX_NAMED), AfterValidator(_each_once)]
 
 
 class NotifyAction(Input):
-    """Page people. Without `channels` each person's own preferences decide."""
+    """Page people. Without `channels` each person's own preferences decide. A repeated name counts once."""
 
     type: Literal["notify"]
     target: Targets = Field(
@@ -50,7 +59,7 @@ class NotifyAction(Input):
         description="`assignees`, `creator`, `admins`, `all`, a user's id, an e-mail address, a list of those, or a "
         "channel's name: the assignees on that channel",
     )
-    channels: list[ChannelName] | None = None
+    channels: Channels | None = None
     message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
 
 

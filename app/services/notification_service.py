@@ -29,6 +29,9 @@ class PlannedPage:
     facts: dict[str, Any]
 
 
+Written = dict[tuple[str, str], PlannedPage]  # by the person's key and the channel
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The pages of a step, and whom it skipped by which channel."""
@@ -59,12 +62,20 @@ def plan(
     at: datetime,
     named: Sequence[str] | None,
     note: str | None,
+    before: Written | None = None,
 ) -> Plan:
-    """Decide by which channel each person is paged, and write the message."""
+    """Decide by which channel each person is paged, and write the message.
+
+    What was written `before` for the same person and channel is taken as it is, and what is new is added there.
+    """
     routes = [route(person, named, paging.channels) for person in people]
     pages = [page for found in routes for page in found.pages]
     skips = tuple(skip for found in routes for skip in found.skips)
-    return written(session, incident, pages, paging, at=at, note=note) + Plan(skips=skips)
+    known: Written = {} if before is None else before
+    new = [page for page in pages if (page.person.key, page.channel) not in known]
+    for item in written(session, incident, new, paging, at=at, note=note).pages:
+        known[item.page.person.key, item.page.channel] = item
+    return Plan(tuple(known[page.person.key, page.channel] for page in pages), skips)
 
 
 def written(

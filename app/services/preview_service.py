@@ -125,7 +125,6 @@ def _action(trial: Trial, action: Mapping[str, Any], *, at: datetime) -> ActionP
 def _assign(trial: Trial, user_id: int) -> None:
     if crud_user.active(trial.session, [user_id]):
         trial.assigned.append(user_id)
-        trial.facts = replace(trial.facts, is_assigned=True)
 
 
 def _set_severity(trial: Trial, severity: Severity) -> None:

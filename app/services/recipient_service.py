@@ -24,13 +24,14 @@ def resolve(
 ) -> list[Person]:
     """The people that a target means at this moment. A channel's name means the assignees.
 
-    Somebody who is named, by id or address, and not active any more is among them, to be left out by name.
+    Somebody who is named, by id or address, and not active any more is among them, to be left out by name: also a
+    deleted account by the address it had, unless another account has that now.
     """
     if isinstance(target, int):
         users = crud_user.active(session, [target])
         return people(session, users, paging, occasion) if users else [_gone(target)]
     if "@" in target:
-        user = crud_user.by_email(session, target)
+        user = crud_user.by_email(session, target) or crud_user.deleted_by_email(session, target)
         if user is None:
             return [_stranger(target)]
         return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]

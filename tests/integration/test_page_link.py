@@ -70,6 +70,37 @@ def test_a_browser_follows_the_redirect_to_the_page(
     assert "Acknowledged. Nobody" in page(answer)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_with_a_slash_at_its_end_leads_to_the_page(
+    client: TestClient, user: Person, open_incident: Opener, link_of: Linker, method: str
+) -> None:
+    link = link_of(open_incident(), user)
+    answer = client.request(method, f"{link}/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"..{link[2:]}")
+    answer = client.request(method, f"{link}/")
+    assert (answer.status_code, answer.url.path) == (200, link)
+
+
+@pytest.mark.parametrize(
+    ("action", "done", "sentence", "after"),
+    [
+        ("acknowledge", "acknowledged", "Nobody is paged any further.", "reopen"),
+        ("snooze", "snoozed", "It opens again by itself.", "acknowledge"),
+        ("escalate", "escalated", "The next people are paged now.", "acknowledge"),
+    ],
+)
+def test_what_was_done_is_said_for_as_long_as_it_holds(
+    client: TestClient, user: Person, open_incident: Opener, link_of: Linker,
+    action: str, done: str, sentence: str, after: str,
+) -> None:  # fmt: skip
+    incident = open_incident()
+    link = link_of(incident, user)
+    press(client, link, action)
+    assert sentence in page(client.get(f"{link}?done={done}"))
+    act(client, incident, after, user)
+    assert 'class="done"' not in page(client.get(f"{link}?done={done}"))
+
+
 def test_opening_a_link_changes_nothing(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker, read: Reader
 ) -> None:

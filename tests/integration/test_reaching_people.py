@@ -152,6 +152,48 @@ def test_a_stored_policy_that_cannot_begin_is_passed_over(
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
+@pytest.mark.parametrize("target", ["oncall@example.com", "OnCall@example.com"])
+def test_somebody_who_was_deleted_is_left_out_by_address_and_the_administrators_are_paged(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,
+    admin: Person, target: str,
+) -> None:  # fmt: skip
+    add_policy(steps=steps(0, target=[target]))
+    client.delete(f"/v1/users/{on_call.id}", headers=admin.headers)
+    incident = open_incident()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]
+    skip = {"recipient": f"user:{on_call.id}", "channel": None, "reason": "not_active"}
+    assert events(client, incident, admin)[0]["metadata"]["skipped"] == [skip]
+
+
+def test_an_address_of_somebody_who_was_deleted_means_whoever_has_it_now(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,
+    admin: Person, sign_up: Callable[..., Person],
+) -> None:  # fmt: skip
+    add_policy(steps=steps(0, target=on_call.email))
+    client.delete(f"/v1/users/{on_call.id}", headers=admin.headers)
+    successor = sign_up(on_call.email)
+    incident = open_incident()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [on_call.email]
+    found = events(client, incident, admin)[0]["metadata"]
+    assert (found["notified"], found["skipped"]) == ([{"recipient": f"user:{successor.id}", "channel": "email"}], [])
+
+
+def test_of_several_deleted_accounts_with_an_address_the_last_is_left_out(
+    add_policy: Opener, open_incident: Opener, tick: Tick, on_call: Person, client: TestClient, admin: Person,
+    sign_up: Callable[..., Person],
+) -> None:  # fmt: skip
+    add_policy(steps=steps(0, target=on_call.email))
+    client.delete(f"/v1/users/{on_call.id}", headers=admin.headers)
+    last = sign_up(on_call.email)
+    client.delete(f"/v1/users/{last.id}", headers=admin.headers)
+    incident = open_incident()
+    tick()
+    [skip] = events(client, incident, admin)[0]["metadata"]["skipped"]
+    assert (skip["recipient"], skip["reason"]) == (f"user:{last.id}", "not_active")
+
+
 @pytest.mark.parametrize("name", ["id", "email"])
 def test_somebody_who_was_deactivated_is_left_out_by_name_and_the_administrators_are_paged(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,

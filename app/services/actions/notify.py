@@ -12,11 +12,12 @@ from app.services.notification_service import Plan, plan
 @register("notify")
 def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
     target = action.get("target", "assignees")
+    channels = list(dict.fromkeys(action.get("channels") or ()))
     planned, is_anybody = Plan(), False
-    for single in target if isinstance(target, list) else [target]:
+    for single in dict.fromkeys(target) if isinstance(target, list) else [target]:
         people = recipient_service.resolve(context.session, context.incident, single, context.paging, context.occasion)
         is_anybody = is_anybody or any(person.is_active for person in people)
-        named = [single] if single in CHANNELS else action.get("channels")
+        named = [single] if single in CHANNELS else channels
         planned += plan(
             context.session,
             context.incident,
@@ -25,6 +26,7 @@ def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
             at=context.at,
             named=named,
             note=action.get("message"),
+            before=context.written,
         )
     outcome: dict[str, Any] = {"type": "notify", "pages": len(planned.pages)}
     if not is_anybody:

@@ -10,14 +10,17 @@ from sqlalchemy.orm import Session
 from app.models import Escalation, Incident
 from app.services import message_service
 from app.services.message import page_facts
-from app.services.notification_service import Call, Plan, summary
+from app.services.notification_service import Call, Plan, Written, summary
 from app.services.ports import Paging
 from app.services.quiet import Occasion
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an action works on: a locked incident, and the escalation whose step fires."""
+    """What an action works on: a locked incident, and the escalation whose step fires.
+
+    `written` keeps the pages of the step's actions by person and channel, so that none is written twice.
+    """
 
     session: Session
     incident: Incident
@@ -25,6 +28,7 @@ class Context:
     paging: Paging
     at: datetime
     is_manual: bool = False
+    written: Written = field(default_factory=dict)
 
     @property
     def occasion(self) -> Occasion | None:
