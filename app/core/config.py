@@ -6,8 +6,9 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.errors import ConfigurationError
@@ -19,6 +20,25 @@ SECRET_FILE = "secret_key"  # noqa: S105 - the name of a file
 MIN_PASSWORD_LENGTH = 8  # NIST SP 800-63B, section 5.1.1.1
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _web_url(url: str) -> str:
+    """The URL as it is given, or nothing. Raises ValueError, which does not repeat it: its path may be a secret."""
+    if not url:
+        return url
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise ValueError("must not have spaces or control characters in it")
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, or a port that is none
+        is_whole = False
+    if not is_whole:
+        raise ValueError("must be a whole URL with http:// or https:// and a host, such as https://pager.example.com")
+    return url
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
 class ChannelSettings(BaseSettings):
@@ -37,7 +57,7 @@ class Settings(BaseSettings):
     port: Port = 8000
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     data_dir: Path = Path("var")
-    public_url: str = ""
+    public_url: WebUrl = ""
     backend_cors_origins: Annotated[list[str], NoDecode] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -63,7 +83,7 @@ class Settings(BaseSettings):
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 16
     worker_lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
     shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
-    dead_man_url: str | None = None
+    dead_man_url: WebUrl | None = None
     dead_man_interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     page_link_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
     require_verified_addresses: bool | None = None

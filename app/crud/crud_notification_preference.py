@@ -1,6 +1,6 @@
 """How people want to be reached."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, select
@@ -26,6 +26,14 @@ class CRUDPreference(CRUDBase[NotificationPreference]):
     def of_channel(self, session: Session, user_id: int, channel: str) -> NotificationPreference | None:
         query = select(NotificationPreference).filter_by(user_id=user_id, channel=channel)
         return session.scalars(query).one_or_none()
+
+    def given_up(self, session: Session, user_id: int, channels: Collection[str]) -> Sequence[NotificationPreference]:
+        """Those of these channels that the service has switched off and that have no address of their own, locked."""
+        table = NotificationPreference
+        mine = select(table).filter_by(user_id=user_id, is_enabled=False, address=None)
+        off = mine.where(table.channel.in_(channels), table.disabled_reason.is_not(None))
+        query = off.order_by(table.channel).with_for_update()
+        return session.scalars(query, execution_options={"populate_existing": True}).all()
 
 
 class CRUDVerification(CRUDBase[AddressVerification]):

@@ -15,7 +15,12 @@ MAX_POSITION = 100
 MAX_SEVERITIES = 20
 HOURS_EXAMPLE: dict[str, JsonValue] = {"from": "22:00", "until": "07:00", "time_zone": "Europe/Berlin"}
 
-_known_zones = cache(available_timezones)
+
+@cache
+def _known_zones() -> frozenset[str]:
+    """The names of the IANA database. What a machine adds of its own may mean another zone on the next one."""
+    added = ("posix/", "right/")
+    return frozenset(n for n in available_timezones() if n != "localtime" and not n.startswith(added))
 
 
 def _known_zone(name: str) -> str:

@@ -1,6 +1,7 @@
 """How people want to be reached."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -65,6 +66,15 @@ def order(session: Session, user: User, channels: Sequence[str] | None, paging: 
             crud_preference.apply(session, preference, {"position": positions.get(name)}, at=at)
         log.info("channels_ordered", user_id=user.id, channels=list(channels))
     return effective(session, user.id, paging)
+
+
+def revive(session: Session, user: User, changed: Collection[str], *, at: datetime) -> None:
+    """Switch on again what the service has given up and what leads to a field of the user that is another now."""
+    new = {name for name in changed if getattr(user, name) is not None}
+    led = [channel.name for channel in CHANNELS if channel.own_address in new]
+    for preference in crud_preference.given_up(session, user.id, led) if led else ():
+        crud_preference.apply(session, preference, {"is_enabled": True, "disabled_reason": None}, at=at)
+        log.info("channel_revived", user_id=user.id, channel=preference.channel)
 
 
 def require_user(session: Session, user_id: int) -> User:

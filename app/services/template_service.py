@@ -22,6 +22,9 @@ from app.services.template import TemplateError
 
 log = structlog.get_logger()
 
+# What these messages are sent for: without it nobody could prove an address, or set a new password.
+NEEDED = {MessageEvent.VERIFICATION: "code", MessageEvent.PASSWORD_RESET: "token"}
+
 
 def effective(session: Session, paging: Paging) -> list[TemplateRead]:
     """The wording of every kind of message on every channel."""
@@ -66,6 +69,8 @@ def preview(
     try:
         _require_html_is_shown(wording, channel)
         message = message_service.write(wording, facts, event, limit=message_service.limit(channel, event))
+        _require_needed("body", message.body, event, facts)
+        _require_needed("html", message.html, event, facts)
     except (TemplateError, InvalidInput) as failure:
         error = str(failure)
         message = message_service.default(channel, event, facts)
@@ -85,19 +90,28 @@ def _require_sendable(wording: Wording, channel: str, event: MessageEvent, pagin
     """Raise InvalidInput that points at what is wrong: each part is tried on a sample."""
     _require_html_is_shown(wording, channel)
     facts = message_service.known(event, sample(event, channel, url=paging.public_url))
-    _require_renders("subject", wording.subject, facts)
-    _require_renders("body", wording.body, facts, limit=message_service.limit(channel, event))
+    _rendered("subject", wording.subject, facts)
+    body = _rendered("body", wording.body, facts, limit=message_service.limit(channel, event))
+    _require_needed("body", body, event, facts)
     if wording.html is not None:
-        _require_renders("html", wording.html, facts)
+        _require_needed("html", _rendered("html", wording.html, facts), event, facts)
 
 
-def _require_renders(part: str, source: str, facts: Mapping[str, Any], limit: int = template.MAX_OUTPUT) -> None:
+def _rendered(part: str, source: str, facts: Mapping[str, Any], limit: int = template.MAX_OUTPUT) -> str:
     try:
         text = template.render(source, facts, html=part == "html", limit=limit)
     except TemplateError as error:
         raise InvalidInput(str(error), pointer=f"/{part}") from error
     if not text.strip():
         raise InvalidInput("It says nothing, at least about the sample.", pointer=f"/{part}")
+    return text
+
+
+def _require_needed(part: str, text: str | None, event: MessageEvent, facts: Mapping[str, Any]) -> None:
+    """Raise InvalidInput if a part, rendered, does not say what its reader waits for. What is not sent needs not."""
+    name = NEEDED.get(event)
+    if name is not None and text is not None and facts[name] not in text:
+        raise InvalidInput(f"It does not say the {name}: write {{{{ {name} }}}} into it.", pointer=f"/{part}")
 
 
 def _require_html_is_shown(wording: Wording, channel: str) -> None:

@@ -15,6 +15,7 @@ from app.crud.violations import violations
 from app.models import User
 from app.schemas.base import Update
 from app.schemas.user import Signup, UserCreate
+from app.services import preference_service
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ def page(session: Session, page: Page) -> Sequence[User]:
 
 
 def update(session: Session, user_id: int, update: Update, passwords: Passwords) -> User:
-    """Change an account. A new password or a deactivation ends its tokens at once.
+    """Change an account. A new password or a deactivation ends its tokens at once; a new address revives its channel.
 
     Raises NotFound, DuplicateEmail, LastAdmin.
     """
@@ -68,6 +69,7 @@ def update(session: Session, user_id: int, update: Update, passwords: Passwords)
         crud_auth_session.revoke_all_of(session, user.id, at=at)
     if old.keys() & {"hashed_password", "email", "is_active"}:
         crud_password_reset_token.spend_all_of(session, user.id, at=at)  # whom they were sent to may be another now
+    preference_service.revive(session, user, old.keys(), at=at)
     log.info("user_updated", user_id=user.id, fields=sorted(old.keys() - {"hashed_password"}))
     return user
 

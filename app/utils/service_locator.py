@@ -72,11 +72,13 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
 
 
 def require_a_channel(settings: Settings) -> None:
-    """Raise ConfigurationError if this installation, in production, could page nobody.
+    """Raise ConfigurationError or ValidationError if a channel is set up wrongly, before anything else is done.
 
-    A webhook alone needs no provider and is always there, but nobody is woken by one.
+    In production also if nobody could be paged: a webhook alone needs no provider and is always there, but nobody is
+    woken by one.
     """
-    if settings.is_production and build_channels(settings).keys() <= {"webhook", "slack", "teams"}:
+    channels = build_channels(settings)
+    if settings.is_production and channels.keys() <= {"webhook", "slack", "teams"}:
         raise ConfigurationError(
             "the service cannot start:\n"
             "  - no channel could page anybody: SMTP_HOST is missing, and so is every provider of sms and push"

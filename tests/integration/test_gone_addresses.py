@@ -25,6 +25,11 @@ def gone(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> dict[s
     return preference(client, on_call)
 
 
+def change_profile(client: TestClient, by: Person, whose: int | str = "me", **change: Any) -> None:
+    answer = client.put(f"/v1/users/{whose}", json=change, headers=by.headers)
+    assert answer.status_code == 200, answer.text
+
+
 def test_its_channel_is_switched_off_and_says_why(gone: dict[str, Any]) -> None:
     assert (gone["enabled"], gone["is_enabled"]) == (False, False)
     assert "does not exist any more" in gone["disabled_reason"]
@@ -54,6 +59,63 @@ def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise
 ) -> None:
     answered = put(client, on_call, address=OTHER_NUMBER, **said)
     assert (answered["enabled"], answered["disabled_reason"]) == (is_on, None)
+
+
+@pytest.mark.usefixtures("gone")
+@pytest.mark.parametrize("by_admin", [False, True], ids=["owner", "administrator"])
+def test_another_number_in_the_profile_switches_the_channel_on_and_the_next_message_goes_there(
+    client: TestClient, on_call: Person, admin: Person, tick: Tick, sms: Outbox, by_admin: bool
+) -> None:
+    change_profile(client, admin if by_admin else on_call, on_call.id if by_admin else "me", phone_number=OTHER_NUMBER)
+    found = preference(client, on_call)
+    assert (found["enabled"], found["is_enabled"], found["disabled_reason"]) == (True, True, None)
+    post(client, on_call, "test")
+    tick()
+    assert [message.address for message in sms.sent] == [NUMBER, OTHER_NUMBER]
+
+
+@pytest.mark.usefixtures("gone")
+@pytest.mark.parametrize(
+    "change", [{"phone_number": NUMBER}, {"phone_number": None}, {"email": "new@example.com"}, {"full_name": "New"}]
+)
+def test_a_profile_that_leads_nowhere_else_leaves_it_off(
+    client: TestClient, on_call: Person, change: dict[str, Any]
+) -> None:
+    change_profile(client, on_call, **change)
+    found = preference(client, on_call)
+    assert found["enabled"] is False
+    assert found["disabled_reason"] is not None
+
+
+def test_another_mail_address_in_the_profile_switches_mail_on(
+    client: TestClient, on_call: Person, tick: Tick, outbox: Outbox
+) -> None:
+    outbox.answers = [GONE]
+    post(client, on_call, "test", channel="email")
+    tick()
+    assert preference(client, on_call, "email")["disabled_reason"] is not None
+    change_profile(client, on_call, email="new@example.com")
+    found = preference(client, on_call, "email")
+    assert (found["enabled"], found["disabled_reason"]) == (True, None)
+
+
+def test_another_number_in_the_profile_leaves_off_what_has_an_address_of_its_own(
+    client: TestClient, on_call: Person, tick: Tick, sms: Outbox
+) -> None:
+    put(client, on_call, address=OTHER_NUMBER)
+    sms.answers = [GONE]
+    post(client, on_call, "test")
+    tick()
+    change_profile(client, on_call, phone_number="+15550111")
+    assert preference(client, on_call)["disabled_reason"] is not None
+
+
+def test_another_number_in_the_profile_leaves_off_what_its_owner_has_switched_off(
+    client: TestClient, on_call: Person
+) -> None:
+    put(client, on_call, enabled=False)
+    change_profile(client, on_call, phone_number=OTHER_NUMBER)
+    assert preference(client, on_call)["enabled"] is False
 
 
 @pytest.mark.usefixtures("gone")

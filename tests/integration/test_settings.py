@@ -156,6 +156,28 @@ def test_a_value_that_means_nothing_is_refused_by_its_name(
     assert [error["loc"] for error in caught.value.errors()] == [(name.lower(),)]
 
 
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "DEAD_MAN_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "incidents.example.com", "nope", "//x", "ftp://x", "http://", "http://:80", "http://x:99999", "http://[::1",
+        "http://x/ y", " http://x", "http://x/\ty", "hc.example/secret", "https://hc.example/secret secret",
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_url_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        with_environment(monkeypatch, {name: url})
+    [error] = caught.value.errors()
+    assert error["loc"] == (name.lower(),)
+    assert "secret" not in error["msg"]
+
+
+@pytest.mark.parametrize("url", ["https://pager.example.com", "http://[::1]:8000/in", "HTTPS://pager/", "http://ü.de"])
+def test_a_whole_url_stays_as_it_is_given(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    settings = with_environment(monkeypatch, {"PUBLIC_URL": url, "DEAD_MAN_URL": url})
+    assert (settings.public_url, settings.dead_man_url) == (url, url)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert with_environment(monkeypatch, {name: ""}) == Settings(_env_file=None)

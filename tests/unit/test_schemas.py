@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.schemas.base import MAX_FIELDS, Input, Update
-from app.schemas.notification import PreferenceUpdate
+from app.schemas.notification import PreferenceUpdate, QuietHours
 from app.schemas.user import Credentials, LoginBody, Signup, UserCreate, UserUpdate, UserUpdateMe
 
 LOGIN: TypeAdapter[Credentials] = TypeAdapter(LoginBody)
@@ -114,3 +114,14 @@ def test_a_channel_is_switched_by_either_name(said: dict[str, bool], expected: b
 def test_of_two_names_the_one_that_was_edited_counts(current: bool, edited: str) -> None:
     said = {"enabled": current, "is_enabled": current, edited: not current}
     assert PreferenceUpdate(**said).switched(current) is not current
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "Etc/GMT+3", "America/Argentina/Buenos_Aires"])
+def test_a_time_zone_is_a_name_of_the_iana_database(name: str) -> None:
+    assert QuietHours.model_validate({"from": "22:00", "until": "07:00", "time_zone": name}).time_zone == name
+
+
+@pytest.mark.parametrize("name", ["localtime", "posix/Europe/Berlin", "right/UTC", "posixrules", "europe/berlin", ""])
+def test_what_a_machine_calls_its_own_zone_is_none(name: str) -> None:
+    with pytest.raises(ValidationError, match="IANA"):
+        QuietHours.model_validate({"from": "22:00", "until": "07:00", "time_zone": name})
