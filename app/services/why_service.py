@@ -49,10 +49,7 @@ class Case:
 
 
 def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -> IncidentWhy:
-    """Why people were paged in the incident's current cycle, or not. Raises NotFound, PermissionDenied.
-
-    Policies are for administrators: to others it says nothing of those that do not match.
-    """
+    """Why people were paged in the incident's current cycle, or not. Raises NotFound, PermissionDenied."""
     incident = incident_service.get(session, incident_id)
     collaboration_service.require_responder(session, incident, user)
     case = Case(session, incident, paging, _stop(session, incident))
@@ -67,8 +64,7 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
         _add_steps_to_come(case, row, is_active=row.policy_id in active)
     # Who is assigned meanwhile ends no escalation: one that goes on is more than a policy that would not match now.
     begun = {row.policy_id for row in escalations if row.state is not EscalationState.ENDED}
-    shown = [(p, c) for p, c in policies if user.is_superuser or _holds(c) or p.policy_id in begun]
-    apart = ((p, c) for p, c in shown if not _holds(c) and p.policy_id not in begun)
+    apart = ((p, c) for p, c in policies if not _holds(c) and p.policy_id not in begun)
     for policy, conditions in islice(apart, MAX_MISMATCHES):
         _add_mismatch(case, policy, conditions)
     _add_unless_found(case, crud_user.active_admins(session), why.of_admin())
@@ -78,7 +74,7 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
         incident_id=incident_id,
         cycle=incident.cycle,
         people=_people(case),
-        policies=[_policy(policy, conditions, standing.get(policy.policy_id)) for policy, conditions in shown],
+        policies=[_policy(policy, conditions, standing.get(policy.policy_id)) for policy, conditions in policies],
     )
 
 

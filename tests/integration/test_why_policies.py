@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
-from tests.explanations import DEAD, Story, codes, explained, why
+from tests.explanations import DEAD, Story, codes, explained
 from tests.preferences import put
-from tests.scenario import Opener, steps
+from tests.scenario import Opener
 
 
 @pytest.fixture
@@ -82,34 +82,6 @@ def test_a_policy_that_does_not_match(story: Story) -> None:
     assert "assigned is false and it wants true" in reason["sentence"]
     [policy] = explained(story.client, story.incident, story.admin)["policies"]
     assert (policy["matches"], policy["state"], policy["sentence"]) == (False, None, reason["sentence"])
-
-
-def test_of_policies_that_do_not_match_only_administrators_are_told(
-    story: Story, user: Person, add_policy: Opener
-) -> None:
-    other = add_policy(name="Secret", conditions={"severity": "low"}, steps=steps(0, target=story.on_call.id))
-    unmatched = add_policy(conditions={"service": "mail"}, steps=steps(0, target="stranger@example.com"))
-    story.begin(0, 30)
-    everything, shown = (explained(story.client, story.incident, by) for by in (story.admin, user))
-    assert [p["policy_id"] for p in everything["policies"]] == [other["id"], unmatched["id"], story.policy["id"]]
-    assert shown["policies"] == everything["policies"][2:]
-    people = [
-        {**person, "reasons": [reason for reason in person["reasons"] if reason["code"] != "policy_mismatch"]}
-        for person in everything["people"]
-    ]
-    told = {person["recipient"]: person for person in shown["people"]}
-    assert [told.get(person["recipient"]) for person in people if person["reasons"]] == [
-        person for person in people if person["reasons"]
-    ]
-    assert told.keys() == {f"user:{person.id}" for person in (story.on_call, story.admin, user)}
-    assert "Secret" not in str(shown)
-
-
-def test_somebody_whom_no_matching_policy_names_is_told_so_if_no_administrator_asks(story: Story, user: Person) -> None:
-    story.begin(0, conditions={"severity": "low"}, target=user.id)
-    assert codes(story.reasons(user)) == ["policy_mismatch"]
-    assert codes(why(story.client, story.incident, user)[f"user:{user.id}"]) == ["not_named"]
-    assert explained(story.client, story.incident, user)["policies"] == []
 
 
 def test_a_policy_that_matches_no_longer(story: Story) -> None:
