@@ -39,7 +39,10 @@ server.stop()
 """
 
 # Never gets to the end of the first start, when the new cluster is put in its place.
-STUCK_USER = "import pathlib, signal; pathlib.Path.rename = lambda *_: signal.pause()" + USER
+STUCK_USER = f"""
+import os, pathlib, signal
+pathlib.Path.rename = lambda self, to: signal.pause() if self.name == "data" else os.rename(self, to)
+{USER}"""
 
 FORKING_USER = """
 import os, pathlib, signal, subprocess, sys
