@@ -4,6 +4,7 @@ import json as json_format
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
@@ -114,19 +115,20 @@ def _port(target: Url) -> int:
 def _first_to_answer(
     addresses: list[str], target: Url, body: bytes, headers: dict[str, str], watch: Watch
 ) -> BaseHTTPResponse:
-    """The answer of the first address that can be connected to."""
-    for address in addresses[:-1]:
+    """The answer of the first address that can be connected to; one that is silent keeps its share of the time."""
+    for left, address in zip(range(len(addresses), 1, -1), addresses, strict=False):
         with suppress(NewConnectionError, ConnectTimeoutError):
-            return _ask(address, target, body, headers, watch)
-    return _ask(addresses[-1], target, body, headers, watch)
+            return _ask(address, target, body, headers, watch, connect_seconds=watch.remaining() / left)
+    return _ask(addresses[-1], target, body, headers, watch, connect_seconds=watch.remaining())
 
 
-def _ask(address: str, target: Url, body: bytes, headers: dict[str, str], watch: Watch) -> BaseHTTPResponse:
+def _ask(
+    address: str, target: Url, body: bytes, headers: dict[str, str], watch: Watch, *, connect_seconds: float
+) -> BaseHTTPResponse:
     """Post to exactly this address; the certificate must be the name's."""
     name = (target.host or "").strip("[]")
     tls = {"server_hostname": name} if target.scheme == "https" else {}
     pool = pools().connection_from_host(address, _port(target), target.scheme, pool_kwargs=tls)
-    left = watch.remaining()
     return pool.urlopen(
         "POST",
         target.request_uri,
@@ -135,7 +137,7 @@ def _ask(address: str, target: Url, body: bytes, headers: dict[str, str], watch:
         retries=False,
         redirect=False,
         assert_same_host=False,
-        timeout=Timeout(connect=left, read=left),
+        timeout=Timeout(connect=connect_seconds, read=watch.remaining()),
         preload_content=False,
         decode_content=False,
     )
@@ -179,15 +181,25 @@ def classified(status: int) -> AttemptOutcome:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After, also of one that is a date (RFC 9110, section 10.2.3)."""
+    """The seconds of a Retry-After, also of one that is a date (RFC 9110, section 10.2.3): by the sender's clock."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_RETRY_AFTER)
     try:
-        seconds = (parsedate_to_datetime(value) - utcnow()).total_seconds()
+        until = parsedate_to_datetime(value)
+        seconds = (until - _date(headers)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _date(headers: Mapping[str, str]) -> datetime:
+    """When the answer was sent, by its sender's clock; now, if it does not say so."""
+    with suppress(ValueError, TypeError):
+        sent_at = parsedate_to_datetime(headers.get("Date", ""))
+        if sent_at.tzinfo is not None:
+            return sent_at
+    return utcnow()
 
 
 def _provider_id(response: BaseHTTPResponse, text: str, limits: Limits) -> str | None:

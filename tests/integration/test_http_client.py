@@ -1,6 +1,8 @@
 """How an outgoing request ends: by what the server answers, by when, and by where the URL leads."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -11,7 +13,7 @@ import pytest
 from app.core.vocabulary import AttemptOutcome
 from app.integrations import connections
 from app.integrations.addresses import is_public, parsed, require_public_literal, resolve
-from app.integrations.http import Limits, post
+from app.integrations.http import Limits, post, retry_after
 from tests.http_server import Answer, HttpServer, http_server
 
 ACCEPTED, RETRY, DEAD = AttemptOutcome.ACCEPTED, AttemptOutcome.RETRY, AttemptOutcome.DEAD
@@ -64,6 +66,45 @@ def test_retry_after_may_be_a_date(server: HttpServer, away: int, least: float, 
     seconds = post(server.url, json={}, limits=HERE).retry_after_seconds
     assert seconds is not None
     assert least <= seconds <= most
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_such_a_date_is_read_by_the_clock_of_whoever_sent_it(server: HttpServer, hours: int) -> None:
+    sent_at = datetime.now(UTC) + timedelta(hours=hours)
+    until = sent_at + timedelta(minutes=5)
+    headers = {"Date": format_datetime(sent_at, usegmt=True), "Retry-After": format_datetime(until, usegmt=True)}
+    assert retry_after(headers) == 300
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Tue, 24 Nov 2026 10:00:00 -0000"])
+def test_without_a_date_that_can_be_read_our_own_clock_counts(date: str) -> None:
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    seconds = retry_after({"Date": date, "Retry-After": format_datetime(until, usegmt=True)})
+    assert seconds is not None
+    assert 0 <= seconds <= 300
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(
+    server: HttpServer, silent_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.integrations.http.resolve", lambda *_, **__: [silent_address, "127.0.0.1"])
+    limits = Limits(timeout_seconds=4, allows_private=True)
+    assert post(f"http://pager.example:{server.port}/", json={}, limits=limits).result is ACCEPTED
+
+
+@pytest.fixture
+def silent_address(server: HttpServer) -> Iterator[str]:
+    """One on which nobody takes connections at the server's port, nor refuses them: its queue is full."""
+    address = "127.0.0.2"
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket())
+        deaf.bind((address, server.port))
+        deaf.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, server.port))
+        yield address
 
 
 def test_only_the_codes_that_a_channel_names_mean_that_an_address_is_gone(server: HttpServer) -> None:
