@@ -1,7 +1,7 @@
 """The engine, and the one way to a transaction."""
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,7 +78,7 @@ class Database:
             with self.bind.connect() as connection:
                 yield connection
 
-    def notifications(self, seconds: float, is_over: Callable[[], bool]) -> Iterator[str]:
+    def notifications(self, seconds: float, is_over: Callable[[], bool]) -> Generator[str, None, None]:
         """What is notified on the workers' channel, until it is over; that is asked every so many seconds.
 
         It has a connection of its own, beside the pool. Raises OperationalError when that is lost.
@@ -87,9 +87,10 @@ class Database:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {WAKE_CHANNEL}")
+            readable = select.poll()  # select.select cannot watch a descriptor over 1,023
+            readable.register(connection, select.POLLIN)
             while not is_over():
-                readable, _, _ = select.select([connection], [], [], seconds)
-                if readable:
+                if readable.poll(seconds * 1000):
                     connection.poll()
                     yield from dict.fromkeys(notice.payload for notice in connection.notifies)
                     connection.notifies.clear()
