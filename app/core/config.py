@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import Environment, Severity
@@ -157,6 +159,8 @@ def _problems(settings: Settings) -> list[str]:
     found = []
     if settings.secret_key is not None and _weakness(settings.secret_key.get_secret_value()):
         found.append(f"SECRET_KEY {_weakness(settings.secret_key.get_secret_value())}")
+    if settings.database_url is not None and not _is_postgresql(settings.database_url.get_secret_value()):
+        found.append("DATABASE_URL must be such as postgresql://user:password@127.0.0.1:5432/incidents")
     if (settings.first_superuser is None) != (settings.first_superuser_password is None):
         found.append("FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD go together: set both or neither")
     password = settings.first_superuser_password
@@ -174,6 +178,14 @@ def _production_problems(settings: Settings) -> list[str]:
     if settings.elastic_webhook_token is None:
         found.append("ELASTIC_WEBHOOK_TOKEN is missing: anybody could open incidents")
     return found
+
+
+def _is_postgresql(url: str) -> bool:
+    """True of what is a URL for psycopg2."""
+    try:
+        return make_url(url).drivername in ("postgres", "postgresql", "postgresql+psycopg2")
+    except (ArgumentError, ValueError):
+        return False
 
 
 def _weakness(key: str) -> str | None:

@@ -41,6 +41,16 @@ def host_of(url: str) -> str:
         return ""
 
 
+def is_this_machine(url: str) -> bool:
+    """True if a URL leads nowhere but to the machine of whoever follows it."""
+    host = host_of(url)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
 def require_public_literal(parts: Url) -> None:
     """Raise ValueError if the host is written as an address that is not public. A name is looked up when sending."""
     host = (parts.host or "").strip("[]")

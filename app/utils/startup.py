@@ -11,6 +11,7 @@ from app.core.security import Passwords
 from app.crud import crud_user
 from app.db import migrations
 from app.db.session import Database
+from app.integrations.addresses import is_this_machine
 from app.models import User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services import user_service
@@ -65,9 +66,11 @@ def show_once(email: str, password: str) -> None:
 
 def warn(settings: Settings) -> None:
     """Log what this installation does without."""
-    if settings.smtp_host is None:
+    if settings.smtp_host is None and settings.is_production:
+        log.error("mail_is_off", cure="set SMTP_HOST: there are no password mails either")
+    elif settings.smtp_host is None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:
         log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
-    if settings.is_production and settings.public_url == settings.own_url:
+    if settings.is_production and is_this_machine(settings.public_url):
         log.error("links_lead_to_this_machine", public_url=settings.public_url, cure="set PUBLIC_URL")

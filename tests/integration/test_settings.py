@@ -276,7 +276,16 @@ def test_the_service_reads_its_settings_once_and_checked(monkeypatch: pytest.Mon
         get_settings()
 
 
-@pytest.mark.parametrize(("url", "is_said"), [(None, True), ("https://pager.example.com", False)])
+@pytest.mark.parametrize(
+    ("url", "is_said"),
+    [
+        *(
+            (url, True)
+            for url in (None, "http://127.0.0.1:8000", "http://0.0.0.0", "https://[::1]", "http://localhost")
+        ),
+        ("https://pager.example.com", False),
+    ],
+)
 def test_production_is_told_that_the_links_in_its_pages_lead_nowhere(
     monkeypatch: pytest.MonkeyPatch, url: str | None, is_said: bool
 ) -> None:

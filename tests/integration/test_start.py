@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
+
+from app.core.config import Settings
+from app.core.vocabulary import Environment
+from app.utils import startup
 
 ROOT = Path(__file__).parents[2]
 WHOLE = "must be a whole URL with http:// or https:// and a host, such as https://pager.example.com"
@@ -41,3 +46,12 @@ def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {told}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "event"), [("production", "mail_is_off"), ("development", "mail_goes_to_files")]
+)
+def test_the_operator_is_told_where_mails_go_without_a_server(environment: str, event: str) -> None:
+    with capture_logs() as logs:
+        startup.warn(Settings(_env_file=None, environment=Environment(environment)))
+    assert [line["event"] for line in logs if line["event"].startswith("mail_")] == [event]

@@ -2,13 +2,12 @@
 
 import json
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome
-from app.integrations.addresses import host_of
+from app.integrations.addresses import host_of, is_this_machine
 from app.integrations.channels.sms_text import dialled, text_of
 from app.integrations.channels.twilio_callback import callback_url
 from app.integrations.http import Limits, post
@@ -48,7 +47,7 @@ class TwilioChannel:
     def _form(self, envelope: Envelope) -> dict[str, str]:
         sender = "MessagingServiceSid" if self.sender.startswith(SERVICE_PREFIX) else "From"
         form = {"To": dialled(envelope.address), sender: self.sender, "Body": text_of(envelope)}
-        if not _is_this_machine(self.public_url):
+        if not is_this_machine(self.public_url):  # Twilio refuses a message whose reports it could not deliver
             query = urlencode({"key": str(envelope.idempotency_key)})
             form["StatusCallback"] = f"{callback_url(self.public_url)}?{query}"
         return form
@@ -75,13 +74,3 @@ def _error(answer: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _is_this_machine(url: str) -> bool:
-    """Twilio refuses a message whose reports it could not deliver."""
-    host = host_of(url)
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
