@@ -167,7 +167,7 @@ def test_an_address_of_ntfy_that_is_none_is_refused(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("address", "provider"),
     [
-        ("on-call_7", "ntfy.sh"),
+        ("on-call_7", ""),
         ("https://ntfy.example.com/on-call_7", "ntfy.example.com"),
         ('{"endpoint":"https://push.example.com/x","keys":{}}', "push.example.com"),
         ("{", ""),
@@ -177,6 +177,20 @@ def test_what_is_slow_together_is_the_server_that_takes_it(settings: Settings, a
     sender = set_up(settings, web_push_private_key=new_private_key(), web_push_contact="mailto:a@example.com")
     assert sender is not None
     assert sender.provider(address) == provider
+
+
+def test_a_topic_without_its_server_leads_nowhere_where_there_is_none(settings: Settings) -> None:
+    own: dict[str, Any] = {
+        "web_push_private_key": new_private_key(),
+        "web_push_contact": "mailto:a@example.com",
+        "ntfy_token": "hush",
+    }
+    with pytest.raises(ValueError, match="NTFY_URL is not set here"):
+        CHANNELS["push"].clean_address("on-call_7", PushSettings(_env_file=None, **own))
+    sender = set_up(settings, **own)
+    assert sender is not None
+    outcome = sender.send(replace(ENVELOPE, address="on-call_7"))
+    assert (outcome.result, outcome.status_code) == (AttemptOutcome.DEAD, None)
 
 
 @pytest.mark.parametrize("address", ["a", "on-call_7", "x" * 64, "https://ntfy.sh/on-call", "https://n.example:8443/t"])

@@ -10,7 +10,7 @@ from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError, NotFound
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import parsed
-from app.integrations.channels.push_ntfy import PUBLIC_SERVER, Ntfy, clean_topic
+from app.integrations.channels.push_ntfy import Ntfy, clean_topic
 from app.integrations.channels.push_web import WebPush, clean_subscription, public_key, vapid_key
 
 NO_WEB_PUSH = "Web Push is not set up here."
@@ -70,10 +70,12 @@ class PushType:
     is_optional = False
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
-        allows_private = isinstance(own, PushSettings) and own.push_allow_private_addresses
+        own = own if isinstance(own, PushSettings) else PushSettings()
+        allows_private = own.push_allow_private_addresses
         if not _is_subscription(address):
-            return clean_topic(address, allows_private=allows_private)
-        if not isinstance(own, PushSettings) or own.web_push_private_key is None:
+            is_nowhere = own.ntfy_url is None and own.web_push_private_key is not None
+            return clean_topic(address, has_server=not is_nowhere, allows_private=allows_private)
+        if own.web_push_private_key is None:
             raise ValueError(NO_WEB_PUSH)
         return clean_subscription(address, allows_private=allows_private)
 
@@ -87,9 +89,10 @@ class PushType:
 
 
 def _ntfy(own: PushSettings) -> Ntfy:
-    server = (own.ntfy_url or PUBLIC_SERVER).rstrip("/")
+    server = own.ntfy_url.rstrip("/") if own.ntfy_url else None
     try:
-        parsed(server)
+        if server is not None:
+            parsed(server)
     except ValueError as error:
         raise ConfigurationError(f"NTFY_URL: {error}") from error
     token = own.ntfy_token.get_secret_value() if own.ntfy_token else None

@@ -7,13 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.core.channel import Envelope, Outcome
-from app.core.vocabulary import Severity
+from app.core.vocabulary import AttemptOutcome, Severity
 from app.integrations.addresses import host_of, parsed, require_public_literal
 from app.integrations.channels.push_text import body_of, link_of
 from app.integrations.channels.urgency import severity_of
 from app.integrations.http import Limits, post
 
-PUBLIC_SERVER = "https://ntfy.sh"
+NO_SERVER = "NTFY_URL is not set here: give the whole URL of the topic, such as https://ntfy.sh/a-long-topic."
 # Its server's message-size-limit; what reaches it becomes an attachment, or is refused. JSON may have twice of that:
 # https://docs.ntfy.sh/publish/#limitations and https://github.com/binwiederhier/ntfy/blob/main/server/server.go
 MAX_MESSAGE_BYTES = 4096 - 1
@@ -31,15 +31,17 @@ TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Ntfy:
-    """Publishes to a topic, on the operator's server or on another that the address names."""
+    """Publishes to a topic, on the operator's server, if there is one, or on another that the address names."""
 
-    server: str
+    server: str | None
     token: str | None
     timeout_seconds: float
     allows_private: bool = False
 
     def send(self, envelope: Envelope) -> Outcome:
         server, topic = self._place(envelope.address)
+        if not server:
+            return Outcome(AttemptOutcome.DEAD, error=NO_SERVER)
         is_own = server == self.server
         headers = {"Authorization": f"Bearer {self.token}"} if self.token and is_own else {}
         limits = Limits(self.timeout_seconds, allows_private=is_own or self.allows_private, id_field="id")
@@ -51,7 +53,7 @@ class Ntfy:
     def _place(self, address: str) -> tuple[str, str]:
         """The server and the topic. The operator's token is for the operator's server only."""
         if TOPIC.fullmatch(address):
-            return self.server, address
+            return self.server or "", address
         server, _, topic = address.rpartition("/")
         return server, topic
 
@@ -72,9 +74,11 @@ def _fits(message: dict[str, Any]) -> bool:
     return len(text) <= MAX_MESSAGE_BYTES and len(whole) <= MAX_JSON_BYTES
 
 
-def clean_topic(address: str, *, allows_private: bool) -> str:
-    """The name of a topic, or the URL of one as it is given. Raises ValueError."""
+def clean_topic(address: str, *, has_server: bool, allows_private: bool) -> str:
+    """The name of a topic on the operator's server, or the URL of one as it is given. Raises ValueError."""
     if TOPIC.fullmatch(address):
+        if not has_server:
+            raise ValueError(NO_SERVER)
         return address
     parts = parsed(address, schemes=("http", "https") if allows_private else ("https",))
     if not allows_private:
