@@ -23,7 +23,7 @@ from app.core.errors import DomainError, PermissionDenied
 from app.core.vocabulary import IncidentStatus
 from app.db.session import is_unavailable
 from app.services import page_link_service
-from app.services.page_link_service import SNOOZES
+from app.services.page_link_service import SNOOZES, PageView
 
 log = structlog.get_logger()
 
@@ -38,11 +38,14 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex, nofollow",
 }
-# What was done, in which status the incident is while that holds, and what is said of it.
-DONE = {
-    "acknowledged": (IncidentStatus.ACKNOWLEDGED, "Acknowledged. Nobody is paged any further."),
-    "snoozed": (IncidentStatus.SNOOZED, "Snoozed. It opens again by itself."),
-    "escalated": (IncidentStatus.OPEN, "Escalated. The next people are paged now."),
+# What was done, whether that still holds, and what is said of it.
+DONE: dict[str, tuple[Callable[[PageView], bool], str]] = {
+    "acknowledged": (
+        lambda view: view.status == IncidentStatus.ACKNOWLEDGED,
+        "Acknowledged. Nobody is paged any further.",
+    ),
+    "snoozed": (lambda view: view.status == IncidentStatus.SNOOZED, "Snoozed. It opens again by itself."),
+    "escalated": (lambda view: view.is_escalated, "Escalated. The next people are paged now."),
 }
 HEADINGS = {
     403: "Not allowed",
@@ -102,8 +105,8 @@ acting = APIRouter(route_class=PageRoute, dependencies=[Depends(require_same_ori
 def show_page(token: str, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    status, said = DONE.get(done, (None, None))
-    return _page(HTTPStatus.OK, view=view, token=token, done=said if view.status == status else None, snoozes=SNOOZES)
+    holds, said = DONE.get(done, (bool, None))
+    return _page(HTTPStatus.OK, view=view, token=token, done=said if holds(view) else None, snoozes=SNOOZES)
 
 
 @acting.post("/{token}/acknowledge")

@@ -196,11 +196,6 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
         query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
         return session.scalars(page.of(query, TimelineEvent.id, newest_first=True)).all()
 
-    def newest(self, session: Session, incident_id: int, kind: TimelineEventType) -> TimelineEvent | None:
-        """The last entry of a kind."""
-        query = select(TimelineEvent).filter_by(incident_id=incident_id, event_type=kind)
-        return session.scalar(query.order_by(TimelineEvent.id.desc()).limit(1))
-
     def latest(
         self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]
     ) -> TimelineEvent | None:

@@ -32,7 +32,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """An incident as the page behind a link shows it, and what it offers. `person` is whose link it is."""
+    """An incident as the page behind a link shows it, and what it offers. `person` is whose link it is.
+
+    `is_escalated`: what somebody escalated by hand goes on; nobody has acknowledged or ended it since.
+    """
 
     id: int
     title: str
@@ -49,6 +52,7 @@ class PageView:
     can_acknowledge: bool
     can_snooze: bool
     can_escalate: bool
+    is_escalated: bool
 
 
 def view(session: Session, token: str, paging: Paging) -> PageView:
@@ -74,6 +78,7 @@ def view(session: Session, token: str, paging: Paging) -> PageView:
         can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
         can_snooze=incident.status is not IncidentStatus.RESOLVED,
         can_escalate=incident.status is not IncidentStatus.RESOLVED,
+        is_escalated=_is_escalated(incident),
     )
 
 
@@ -115,10 +120,16 @@ def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User 
     return link, people[0]
 
 
+def _is_escalated(incident: Incident) -> bool:
+    if incident.escalated_at is None or incident.status not in (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED):
+        return False
+    return incident.acknowledged_at is None or incident.acknowledged_at < incident.escalated_at
+
+
 def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | None:
     if incident.acknowledged_at is None:
         return None
-    return crud_timeline.newest(session, incident.id, TimelineEventType.ACKNOWLEDGED)
+    return crud_timeline.latest(session, incident.id, {TimelineEventType.ACKNOWLEDGED})
 
 
 def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, str]:

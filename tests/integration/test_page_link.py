@@ -101,6 +101,22 @@ def test_what_was_done_is_said_for_as_long_as_it_holds(
     assert 'class="done"' not in page(client.get(f"{link}?done={done}"))
 
 
+def test_an_escalation_of_what_stays_acknowledged_is_said_until_somebody_acknowledges_it_again(
+    client: TestClient, user: Person, open_incident: Opener, link_of: Linker, clock: Clock
+) -> None:
+    incident = open_incident()
+    link = link_of(incident, user)
+    assert "The next people" not in page(client.get(f"{link}?done=escalated"))
+    act(client, incident, "acknowledge", user)
+    clock.advance(minutes=1)
+    press(client, link, "escalate")
+    assert "The next people are paged now." in page(client.get(f"{link}?done=escalated"))
+    act(client, incident, "reopen", user)
+    clock.advance(minutes=1)
+    act(client, incident, "acknowledge", user)
+    assert "The next people" not in page(client.get(f"{link}?done=escalated"))
+
+
 def test_opening_a_link_changes_nothing(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker, read: Reader
 ) -> None:
