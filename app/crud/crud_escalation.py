@@ -179,7 +179,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         return bool(session.scalar(select(func.pg_try_advisory_xact_lock(HEALING))))
 
     def of_incident(self, session: Session, incident_id: int) -> Sequence[Escalation]:
-        """All escalations of an incident with their versions. The incident must be locked."""
+        """All escalations of an incident with their versions. To change them, lock the incident first."""
         return session.scalars(
             select(Escalation)
             .where(Escalation.incident_id == incident_id)

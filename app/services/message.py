@@ -55,6 +55,11 @@ def page_facts(incident: IncidentFacts, *, note: str | None, url: str, link: str
     }
 
 
+def without_metadata(incident: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a page's incident the outbox keeps, and a bundle knows: an alert's metadata may be large."""
+    return {name: value for name, value in incident.items() if name != "metadata"}
+
+
 def plain(event: str, facts: Mapping[str, Any]) -> Message:
     """The message without any template: it must always be possible to write one."""
     subject, body = PLAIN[event](facts)

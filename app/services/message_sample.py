@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.core.vocabulary import MessageEvent
-from app.services.message import IncidentFacts, page_facts
+from app.services.message import IncidentFacts, page_facts, without_metadata
 
 INCIDENT = IncidentFacts(
     id=42,
@@ -28,7 +28,7 @@ def sample(event: MessageEvent, channel: str, *, url: str, incident: IncidentFac
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
     facts: dict[MessageEvent, dict[str, Any]] = {
         MessageEvent.PAGE: page,
-        MessageEvent.BUNDLE: {"count": 1, "incidents": [page]},
+        MessageEvent.BUNDLE: {"count": 1, "incidents": [{**page, "incident": without_metadata(page["incident"])}]},
         MessageEvent.PASSWORD_RESET: {"token": "a-token-of-43-characters", "url": base, "minutes": MINUTES},
         MessageEvent.VERIFICATION: {"code": "123456", "minutes": MINUTES},
         MessageEvent.TEST: {"channel": channel},

@@ -250,6 +250,17 @@ def test_a_preview_says_what_is_wrong_and_shows_what_would_be_sent(
     assert (shown["subject"], shown["body"]) == (preview()["subject"], preview()["body"])
 
 
+def test_a_preview_of_a_bundle_shows_what_bundles_have_and_that_is_no_metadata(
+    client: TestClient, admin: Person, open_incident: Opener
+) -> None:
+    wanted = {
+        "incident_id": open_incident(metadata={"host": "db-9"})["id"],
+        "body": "{% for i in incidents %}{{ i.incident.title }}{{ i.incident.metadata.host }}{% endfor %}",
+    }
+    shown = client.post(f"{TEMPLATES}/email/bundle/preview", json=wanted, headers=admin.headers).json()
+    assert (shown["body"], shown["error"]) == ("Database connection failed", None)
+
+
 def test_a_preview_of_an_incident_that_does_not_exist_is_refused(client: TestClient, admin: Person) -> None:
     answer = client.post(f"{PAGE}/preview", json={"incident_id": 2**31 - 1}, headers=admin.headers)
     assert problem(answer, 422)["errors"][0]["pointer"] == "/incident_id"

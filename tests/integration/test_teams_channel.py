@@ -12,11 +12,12 @@ from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, MessageEvent
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
-from app.integrations.channels.teams import MAX_CARD_BYTES, layout
+from app.integrations.channels.teams import layout
 from app.services import message_service
 from tests.envelopes import bundle, notice, page
 from tests.http_server import Answer, HttpServer, http_server
 
+MAX_CARD_BYTES = 28 * 1024  # what Teams takes
 URL = "https://flows.example/workflows/1?sig=hush"
 
 

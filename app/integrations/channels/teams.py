@@ -14,8 +14,7 @@ from app.integrations.addresses import host_of
 from app.integrations.channels.hook import HookSettings, clean_url, line_of, rest_of, settings_of, shortened
 from app.integrations.channels.urgency import severity_of
 
-# https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using: 28 KB
-MAX_CARD_BYTES = 28 * 1024
+# A card has up to 28 KB: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 MAX_TEXTS_BYTES = 20 * 1024  # what all texts and lines come to
 MAX_BUNDLE_BYTES = 5 * 1024  # of them, the body of a bundle: its incidents need the others
 MAX_TITLE = 200

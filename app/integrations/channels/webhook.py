@@ -5,7 +5,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import time
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -82,7 +81,7 @@ def payload(envelope: Envelope) -> dict[str, Any]:
 
 def signature(keys: tuple[bytes, ...], message_id: UUID, body: str) -> dict[str, str]:
     """The headers that prove where a body comes from: a signature by each key, the newest first."""
-    timestamp = str(int(time.time()))
+    timestamp = str(int(utcnow().timestamp()))
     signed = f"{message_id}.{timestamp}.{body}".encode()
     signatures = (base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys)
     return {
