@@ -16,6 +16,7 @@ COPY app app
 USER service
 VOLUME /data
 EXPOSE 8000
+# Of a service. A container that runs `python -m app worker` has no /health: start it with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/health\", timeout=4)"]
 CMD ["python", "-m", "app", "serve"]
