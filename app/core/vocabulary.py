@@ -61,6 +61,26 @@ class DeliveryStatus(StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
 
+    @property
+    def has_reached(self) -> bool:
+        """True if its provider has taken it."""
+        return self in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED)
+
+    @property
+    def is_lost(self) -> bool:
+        """True if it will not arrive."""
+        return self in (DeliveryStatus.DEAD, DeliveryStatus.CANCELLED)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if nobody tries it any more."""
+        return self.has_reached or self.is_lost
+
+    @property
+    def is_final(self) -> bool:
+        """True if no report of its provider changes it."""
+        return self is DeliveryStatus.DELIVERED or self.is_lost
+
 
 class AttemptOutcome(StrEnum):
     """How one attempt to send ended."""

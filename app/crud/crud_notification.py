@@ -83,13 +83,14 @@ class CRUDNotification(CRUDBase[Notification]):
             wake(session, "send")
 
     def unsent_of(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
-        """Pages of an incident's cycle that nobody has begun to send."""
+        """Pages of an incident's cycle that nobody has begun to send, and whose fallback is still to come."""
         return session.scalars(
             select(Notification).where(
                 Notification.incident_id == incident_id,
                 Notification.cycle == cycle,
                 Notification.status == DeliveryStatus.PENDING,
                 Notification.bundle_id.is_(None),
+                Notification.fallback_at.is_not(None),
             )
         ).all()
 

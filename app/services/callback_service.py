@@ -19,8 +19,7 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
-FINAL = {DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
-UNLEASED = {"lease_until": None, "lease_token": None, "next_attempt_at": None}
+NOT_DUE = {"lease_until": None, "lease_token": None, "next_attempt_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def take(session: Session, report: DeliveryReport) -> None:
         return
     at = now(session)
     named = crud_notification.named_in(session, message.id)
-    messages = [message, *(page for page in named if page.status not in FINAL)]
+    messages = [message, *(page for page in named if not page.status.is_final)]
     for each in messages:
         _apply(each, _arrived(each, at) if report.has_arrived else _failed(each, report, at))
     message.provider_id = message.provider_id or report.provider_id
@@ -59,7 +58,7 @@ def take(session: Session, report: DeliveryReport) -> None:
 def _has_final_word(message: Notification) -> bool:
     """True also of a message that was reported as delivered and whose own answer we still wait for."""
     is_kept = message.status is DeliveryStatus.SENDING and message.delivered_at is not None
-    return message.status in FINAL or is_kept
+    return message.status.is_final or is_kept
 
 
 def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
@@ -70,14 +69,14 @@ def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
         return {"delivered_at": at}
     accepted_at = message.accepted_at or at
     times = {"delivered_at": at, "accepted_at": accepted_at, "ended_at": at, "fallback_at": None}
-    return {"status": DeliveryStatus.DELIVERED, "is_held": False, **UNLEASED, **times}
+    return {"status": DeliveryStatus.DELIVERED, "is_held": False, **NOT_DUE, **times}
 
 
 def _failed(message: Notification, report: DeliveryReport, at: datetime) -> dict[str, Any]:
     """Final, also for a worker that still waits for the provider's answer: without its lease it writes nothing."""
     fallback_at = at if message.kind.is_page else None
     times = {"ended_at": at, "fallback_at": fallback_at}
-    return {"status": DeliveryStatus.DEAD, "is_held": False, "last_error": report.error, **UNLEASED, **times}
+    return {"status": DeliveryStatus.DEAD, "is_held": False, "last_error": report.error, **NOT_DUE, **times}
 
 
 def _apply(message: Notification, values: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, IncidentStatus, NotificationKind
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
 from app.crud import crud_attempt, crud_notification, crud_timeline
 from app.crud.base import now, wait_briefly
 from app.crud.crud_notification import Standing
@@ -23,6 +23,7 @@ from app.services import health_service, outcome_service, pace_service, recordin
 from app.services.alert import scrub
 from app.services.breaker import says_later
 from app.services.notification import GIVE_UP_AFTER
+from app.services.notification_service import is_wanted
 from app.services.ports import Delivery
 from app.services.recording_service import PATIENCE_SECONDS, Attempt, log_fields, outlast
 
@@ -177,13 +178,13 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
     standing = crud_notification.standings(session, [message])[message.id]
     at = standing.at
     _hold(delivery, session, message, standing)
-    is_wanted = _is_still_wanted(message, standing)
+    still_wanted = is_wanted(message, standing)
     if message.kind is NotificationKind.BUNDLE:
-        is_wanted = _rewrite_bundle(session, message, at=at)
-    if is_wanted and standing.is_recipient_active is not False:
+        still_wanted = _rewrite_bundle(session, message, at=at)
+    if still_wanted and standing.is_recipient_active is not False:
         return at
     values: dict[str, Any] = {"status": DeliveryStatus.CANCELLED, "ended_at": at, "fallback_at": None}
-    if is_wanted:
+    if still_wanted:
         values |= {"last_error": DEACTIVATED, "fallback_at": at if message.kind.is_page else None}
         _cancel_bundled(session, message, at=at)
     outcome_service.end(session, message, values)
@@ -210,20 +211,14 @@ def _hold(delivery: Delivery, session: Session, message: Notification, standing:
 
 
 def _is_to_be_sent(message: Notification, standing: Standing) -> bool:
-    return _is_still_wanted(message, standing) and standing.is_recipient_active is not False
-
-
-def _is_still_wanted(message: Notification, standing: Standing) -> bool:
-    if message.is_exempt or message.incident_id is None:
-        return True
-    return standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
+    return is_wanted(message, standing) and standing.is_recipient_active is not False
 
 
 def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
     """Leave out of a bundle what is void by now. False if nothing is left."""
     pages = crud_notification.bundled_in(session, bundle.id)
     standings = crud_notification.standings(session, pages)
-    wanted = [page for page in pages if _is_still_wanted(page, standings[page.id])]
+    wanted = [page for page in pages if is_wanted(page, standings[page.id])]
     for page in pages:
         if page not in wanted:
             page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, None

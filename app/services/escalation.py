@@ -158,8 +158,8 @@ def evaluate(
 
 
 def retry_unreachable(position: Position, fired_at: datetime) -> Decision:
-    """Nobody could be reached, not even an admin: fire the last step again in a while, as a loop of its own."""
-    again = Position(position.loop + 1, position.step, 0)
+    """Nobody could be reached, not even an admin: begin again in a while, with a loop that is none of the repeats."""
+    again = Position(position.loop + 1, 0, position.repeats_left)
     return Decision(again, fired_at + UNREACHABLE_RETRY, ends_loop=True)
 
 

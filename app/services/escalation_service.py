@@ -35,14 +35,16 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     What goes on does so by the conditions with which it began, whatever was edited and whoever was assigned since.
     """
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    matching = _those_that_match(_policies(session), facts)
+    active = _policies(session)
     begun = crud_policy.going_on(session, incident.id, incident.cycle)
     kept = {policy.policy_id for policy in _those_that_match(map(_whoever_is_assigned, begun), facts)}
+    on = {policy.policy_id for policy in active}
     for row in incident.escalations:
         if row.policy_id not in kept:
-            end(session, incident, row, now=now, reason="The policy matches no longer.")
+            reason = "it matches no longer." if row.policy_id in on else "the policy is off."
+            end(session, incident, row, now=now, reason=reason)
     if incident.status is IncidentStatus.OPEN:
-        _begin_new(session, incident, matching, now=now)
+        _begin_new(session, incident, _those_that_match(active, facts), now=now)
 
 
 def _whoever_is_assigned(policy: ActivePolicy) -> ActivePolicy:

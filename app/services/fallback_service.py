@@ -7,21 +7,19 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind, TimelineEventType
-from app.crud import crud_notification, crud_user
+from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.crud import crud_event, crud_notification, crud_user
 from app.crud.base import now, wait_briefly
 from app.models import Incident, Notification
 from app.services import notification_service, recipient_service, step_service
 from app.services.notification import Page, next_channel
-from app.services.notification_service import Plan
+from app.services.notification_service import Plan, is_wanted
 from app.services.ports import Paging
 from app.services.quiet import Occasion
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
-REACHED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED}
-LOST = {DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
 AGAIN_AFTER = timedelta(seconds=60)
 LONGEST_BATCH_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the page is put off, and the others are looked after
@@ -52,13 +50,9 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
 
 def _look_after(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
     page.fallback_at = None
-    if page.status not in REACHED and _is_wanted(page, incident):
+    if not page.status.has_reached and is_wanted(page, incident):
         _try_next(session, page, incident, paging, at=at)
     session.flush()
-
-
-def _is_wanted(page: Notification, incident: Incident) -> bool:
-    return page.is_exempt or (incident.status is IncidentStatus.OPEN and incident.cycle == page.cycle)
 
 
 def _try_next(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
@@ -70,7 +64,7 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
         _enqueue(session, page, incident, planned, at=at)
         description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
         _tell(session, page, incident, description, at=at)
-    elif page.status in LOST and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
+    elif page.status.is_lost and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
         _page_admins(session, page, incident, tried, paging, at=at)
 
 
@@ -94,26 +88,38 @@ def _next_of_person(
     session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
 ) -> Page | None:
     users = crud_user.active(session, [page.user_id]) if page.user_id is not None else []
-    occasion = None if page.kind is NotificationKind.MANUAL_PAGE else Occasion(incident.severity, at)
+    is_ordinary = page.kind is NotificationKind.PAGE and _is_named(session, page)
+    occasion = Occasion(incident.severity, at) if is_ordinary else None
     people = recipient_service.people(session, users, paging, occasion)
-    by_channel = {channel for recipient, channel in tried if recipient == page.recipient}
-    return next_channel(people[0], paging.channels, by_channel) if people else None
+    return next_channel(people[0], paging.channels, _channels(tried, page.recipient)) if people else None
+
+
+def _channels(tried: Tried, recipient: str) -> Set[str]:
+    return {channel for who, channel in tried if who == recipient}
+
+
+def _is_named(session: Session, page: Notification) -> bool:
+    """False of an administrator who is paged as the last resort, when nothing is quiet."""
+    event = crud_event.get(session, page.event_id) if page.event_id is not None else None
+    notified = event.metadata_.get("notified", ()) if event is not None else ()
+    return any(sent["recipient"] == page.recipient for sent in notified)
 
 
 def _is_left(other: Notification, incident: Incident, at: datetime) -> bool:
     """True if another page of this cycle arrived, is still under way, or is lost and about to be looked after."""
-    is_next = other.fallback_at is not None and other.fallback_at <= at and _is_wanted(other, incident)
-    return other.status not in LOST or is_next
+    is_next = other.fallback_at is not None and other.fallback_at <= at and is_wanted(other, incident)
+    return not other.status.is_lost or is_next
 
 
 def _page_admins(
     session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
 ) -> None:
     admins = recipient_service.admins(session, paging)
-    planned = notification_service.plan(session, incident, admins, paging, at=at, named=None, note=NOTE)
-    new = tuple(p for p in planned.pages if (p.page.person.key, p.page.channel) not in tried)
-    if new:
-        _enqueue(session, page, incident, Plan(new), at=at)
+    left = [next_channel(admin, paging.channels, _channels(tried, admin.key)) for admin in admins]
+    pages = [following for following in left if following is not None]
+    if pages:
+        planned = notification_service.written(session, incident, pages, paging, at=at, note=NOTE)
+        _enqueue(session, page, incident, planned, at=at)
         _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
     else:
         step_service.alarm_unreachable(session, incident, at=at)

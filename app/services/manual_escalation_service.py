@@ -74,7 +74,7 @@ def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: 
         with session.begin_nested():
             _fire(session, incident, row, paging, at=at)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
-        step_service.quarantine(session, row_id, incident_id, error, at=at)
+        step_service.quarantine(session, row_id, incident_id, paging, error, at=at)
         return False
     return True
 
@@ -86,11 +86,7 @@ def _fire(session: Session, incident: Incident, row: Escalation, paging: Paging,
         row.state, row.next_run_at = EscalationState.RUNNING, at
     step_service.fire(session, incident, row, paging, at=at, kind=KIND)
     # A step that reaches nobody calls the next at once, and that one is fired by hand as well.
-    while _is_due(row, at):
+    while step_service.is_still_due(row, at):
         step_service.fire(session, incident, row, paging, at=at, kind=KIND)
     if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
         row.state, row.next_run_at = EscalationState.STOPPED, None
-
-
-def _is_due(row: Escalation, at: datetime) -> bool:
-    return row.next_run_at is not None and row.next_run_at <= at

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.security import PageLink
-from app.core.vocabulary import MessageEvent, NotificationKind
+from app.core.vocabulary import IncidentStatus, MessageEvent, NotificationKind
 from app.crud import crud_notification
+from app.crud.crud_notification import Standing
 from app.models import Incident, Notification, User
 from app.services import message_service
-from app.services.message import Message, page_facts
+from app.services.message import Message, page_facts, without_metadata
 from app.services.message_service import Composer
 from app.services.notification import FALL_BACK_AFTER, Page, Person, Skip, route
 from app.services.ports import Paging
@@ -132,9 +133,15 @@ def enqueue(
     crud_notification.add_all(session, messages)
 
 
+def is_wanted(message: Notification, standing: Incident | Standing) -> bool:
+    """True unless its incident, as it stands now, is no more open in the cycle in which the message was written."""
+    if message.is_exempt or message.incident_id is None:
+        return True
+    return standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
+
+
 def _content(planned: PlannedPage) -> dict[str, Any]:
-    """To whom and what. An alert's metadata may be large: templates saw it, the outbox does not keep it."""
-    incident = {name: value for name, value in planned.facts["incident"].items() if name != "metadata"}
+    """To whom and what."""
     return {
         "user_id": planned.page.person.user_id,
         "recipient": planned.page.person.key,
@@ -143,7 +150,7 @@ def _content(planned: PlannedPage) -> dict[str, Any]:
         "subject": planned.message.subject,
         "body": planned.message.body,
         "html": planned.message.html,
-        "facts": {**planned.facts, "incident": incident},
+        "facts": {**planned.facts, "incident": without_metadata(planned.facts["incident"])},
     }
 
 

@@ -13,7 +13,6 @@ from app.crud.crud_notification import ERASED
 from app.models import Notification
 from app.services.actions.webhook import tell_webhook_answer
 
-ENDED = {DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED, DeliveryStatus.DEAD, DeliveryStatus.CANCELLED}
 Entry = dict[str, Any]  # the attributes of a TimelineEvent
 
 
@@ -39,7 +38,7 @@ def settle(
     pages: Sequence[Notification] = [message]
     if message.kind is NotificationKind.BUNDLE:
         pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
-    if status not in ENDED:
+    if not status.has_ended:
         return ()
     if message.kind is NotificationKind.WEBHOOK_ACTION:
         tell_webhook_answer(session, message, outcome, at=at)
@@ -51,7 +50,7 @@ def end(session: Session, message: Notification, values: dict[str, Any]) -> Deli
 
     A text that is a secret is kept no longer than it is needed.
     """
-    if message.kind.is_secret and values["status"] in ENDED:
+    if message.kind.is_secret and values["status"].has_ended:
         values = {**values, **ERASED}
     if message.lease_token is None:
         raise ValueError(f"notification {message.id} was not claimed")
@@ -60,7 +59,7 @@ def end(session: Session, message: Notification, values: dict[str, Any]) -> Deli
 
 def _times(message: Notification, status: DeliveryStatus, at: datetime) -> dict[str, Any]:
     """The times that belong to a status. What is dead is looked after at once, what was accepted never again."""
-    times: dict[str, Any] = {"ended_at": at if status in ENDED else None}
+    times: dict[str, Any] = {"ended_at": at if status.has_ended else None}
     if status is DeliveryStatus.ACCEPTED:
         times |= {"accepted_at": at, "fallback_at": None}
     elif status is DeliveryStatus.DEAD and message.kind.is_page:
@@ -73,7 +72,7 @@ def _settle_bundled(
 ) -> Sequence[Notification]:
     """The pages that a bundle names end as it ends."""
     pages = crud_notification.bundled_in(session, bundle.id)
-    if pages and standing["status"] in ENDED:
+    if pages and standing["status"].has_ended:
         values = {**standing, **_times(pages[0], standing["status"], at)}
         crud_notification.end_all(session, [page.id for page in pages], values)
     return pages

@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
 LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the step is put aside, and the others fire
+FAILURES_UNTIL_ADMINS = 2
+NOTE = "You are paged as an administrator: no policy reaches anybody else for this incident."
+FAILED_NOTE = "You are paged as an administrator: a policy for this incident fails. The service's log says why."
 LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident somebody holds
 
 
@@ -55,7 +58,7 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
             with session.begin_nested():
                 _run(session, incident, row, paging, at=at)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
-            quarantine(session, row_id, incident_id, error, at=at)
+            quarantine(session, row_id, incident_id, paging, error, at=at)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
             return taken
     return len(due)
@@ -70,17 +73,20 @@ def seconds_to_next(session: Session, *, within: float) -> float | None:
 
 def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
     policy = row.version.policy
-    if not _is_still_due(row, at):
+    if not is_still_due(row, at):
         return  # a step before it in this batch has ended it, or begun it anew
     if not policy.is_active or policy.deleted_at is not None:
         escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
+    elif row.quarantined_at is not None and row.version.version < policy.version:
+        escalation_service.begin(session, incident, crud_policy.current(session, policy.id), now=at)
     else:
         fire(session, incident, row, paging, at=at)
 
 
-def _is_still_due(row: Escalation, at: datetime) -> bool:
+def is_still_due(row: Escalation, at: datetime) -> bool:
+    """False also of a row that has begun anew with another version: its step is taken from the next look."""
     return row.next_run_at is not None and row.next_run_at <= at and row.version.id == row.version_id
 
 
@@ -178,7 +184,10 @@ def _reschedule(
 
 
 def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """No page of a finished escalation arrived anywhere: say so, and fire its last step again in a while."""
+    """No page arrived anywhere: say so, and do not wait longer than a while with what is to be tried next.
+
+    A finished escalation begins again; of one that goes on, the next step is due by then.
+    """
     say_unreachable(session, incident, at=at)
     if incident.status is not IncidentStatus.OPEN:
         return
@@ -187,6 +196,8 @@ def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> 
         if row.state is EscalationState.FINISHED and row.cycle == incident.cycle:
             row.state = EscalationState.RUNNING
             _settle(row, escalation.retry_unreachable(Position(row.loop, row.step, 0), at))
+        elif row.next_run_at is not None and row.cycle == incident.cycle:
+            row.next_run_at = min(row.next_run_at, at + escalation.UNREACHABLE_RETRY)
 
 
 def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
@@ -218,9 +229,9 @@ def page_admins(
     at: datetime,
     event: EscalationEvent | None,
     kind: NotificationKind,
+    note: str = NOTE,
 ) -> bool:
     """Page every administrator. False if none can be reached."""
-    note = "You are paged as an administrator: no policy reaches anybody else for this incident."
     planned = notification_service.plan(
         session, incident, recipient_service.admins(session, paging), paging, at=at, named=None, note=note
     )
@@ -230,8 +241,10 @@ def page_admins(
     return bool(planned.pages)
 
 
-def quarantine(session: Session, row_id: int, incident_id: int, error: Exception, *, at: datetime) -> None:
-    """Put a failing escalation aside, to be tried again later and later."""
+def quarantine(
+    session: Session, row_id: int, incident_id: int, paging: Paging, error: Exception, *, at: datetime
+) -> None:
+    """Put a failing escalation aside, to be tried again later and later. Once it fails again, the admins are paged."""
     log.error("escalation_quarantined", incident_id=incident_id, escalation_id=row_id, exc_info=error)
     row = crud_escalation.get(session, row_id)
     incident = crud_incident.get_for_update(session, incident_id)
@@ -249,4 +262,17 @@ def quarantine(session: Session, row_id: int, incident_id: int, error: Exception
         record(
             session, incident.id, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id
         )
+    if row.attempts == FAILURES_UNTIL_ADMINS and not is_held(error) and incident.status is IncidentStatus.OPEN:
+        _page_admins_safely(session, incident, paging, at=at)
     session.flush()
+
+
+def _page_admins_safely(session: Session, incident: Incident, paging: Paging, *, at: datetime) -> None:
+    """What keeps a step from being fired may keep this from being done as well: the alarm stands all the same."""
+    incident_id = incident.id
+    try:
+        with session.begin_nested():
+            kind = NotificationKind.PAGE
+            page_admins(session, incident, paging, at=at, event=None, kind=kind, note=FAILED_NOTE)
+    except Exception:
+        log.exception("admins_not_paged", incident_id=incident_id)

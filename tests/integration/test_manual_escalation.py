@@ -260,6 +260,23 @@ def test_what_a_step_ends_is_not_fired_behind_it(
     assert outbox.sent == []
 
 
+def test_a_step_of_a_version_that_began_by_its_own_step_is_fired_as_that_version_has_it(
+    client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    reopen = {"type": "change_status", "status": "open"}
+    policy = add_policy(steps=[{"delay_minutes": 5, "actions": [reopen, notify()]}])
+    incident = open_incident()
+    tick()
+    act(client, incident, "acknowledge", admin)
+    newer = {"steps": steps(0, target=on_call.id)}
+    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=newer, headers=admin.headers).status_code == 200
+    act(client, incident, "escalate", admin)
+    tick()
+    tick()
+    assert sorted(envelope.address for envelope in outbox.sent) == [ADMIN, on_call.email]
+
+
 def test_a_step_after_one_that_reached_nobody_is_fired_by_hand_as_well(
     client: TestClient, admin: Person, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from tests.conftest import Clock, Outbox, Person
 from tests.scenario import Opener, Tick, act, events, steps, timeline
@@ -221,3 +223,18 @@ def test_whom_a_policy_assigns_does_not_end_it(
     clock.advance(minutes=10)
     tick()
     assert [envelope.address for envelope in outbox.sent] == [admin.email]
+
+
+def test_what_ends_because_its_policy_is_off_does_not_say_that_it_matches_no_longer(
+    client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, session: Session
+) -> None:
+    """The switch-off has not come to the incident yet, and something else about that changes."""
+    add_policy(steps=steps(5))
+    incident = open_incident()
+    session.execute(text("UPDATE escalation_policies SET is_active = false, spread_after = 0"))
+    session.commit()
+    change = {"severity": "low"}
+    assert client.put(f"/v1/incidents/{incident['id']}", json=change, headers=admin.headers).status_code == 200
+    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=admin.headers).json()
+    [ended] = [entry["description"] for entry in entries if entry["event_type"] == "escalation_ended"]
+    assert ended.endswith(" ended: the policy is off.")

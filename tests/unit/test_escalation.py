@@ -155,9 +155,9 @@ def test_every_step_of_every_loop_fires_once_in_order_and_never_before_its_time(
     assert fired == [(loop, step) for loop in range(repeats + 1) for step in range(len(steps))]
 
 
-def test_when_nobody_is_reachable_the_last_step_is_tried_again_as_a_loop_of_its_own() -> None:
-    decision = retry_unreachable(Position(loop=0, step=2, repeats_left=0), NOW)
-    assert decision.position == Position(1, 2, 0)
+def test_when_nobody_is_reachable_it_begins_again_with_a_loop_that_is_none_of_the_repeats() -> None:
+    decision = retry_unreachable(Position(loop=0, step=2, repeats_left=3), NOW)
+    assert decision.position == Position(1, 0, 3)
     assert decision.due_at == NOW + UNREACHABLE_RETRY
 
 
