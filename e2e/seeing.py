@@ -35,7 +35,7 @@ def preview_incident(world: World) -> None:
 def refused_preview(world: World) -> None:
     incident = {"severity": "low", "service": "none"}
     world.user.refused(f"POST {PREVIEW}", {"incident": incident}, **DENIED)
-    world.admin.refused(f"POST {PREVIEW}", {"incident_id": BEYOND_32_BITS - 1}, **UNKNOWN)
+    world.admin.refused(f"POST {PREVIEW}", {"incident_id": BEYOND_32_BITS - 1}, status=422, code="invalid_input")
     for body in ({}, {"incident_id": 1, "incident": incident}, {"incident": {**incident, "severity": "urgent"}}):
         world.admin.refused(f"POST {PREVIEW}", body, status=422, code="validation_error")
 

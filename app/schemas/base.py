@@ -52,13 +52,13 @@ class Read(BaseModel):
 
 
 @dataclass(frozen=True)
-class DocumentedAs:
-    """Names the model of what was validated by it when it came in, and is answered as it is stored."""
+class DocumentedAsList:
+    """Names the model of the items of what was validated by it when it came in, and is answered as it is stored."""
 
     model: type[BaseModel]
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self.model.__pydantic_core_schema__)
+        return {"type": "array", "items": handler(self.model.__pydantic_core_schema__)}
 
 
 class Message(BaseModel):

@@ -14,7 +14,9 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -22,7 +24,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from app.core.vocabulary import EventStatus, Severity
 from app.schemas.action import Actions
-from app.schemas.base import DocumentedAs, Input, Read, Update
+from app.schemas.base import DocumentedAsList, Input, Read, Update
 from app.schemas.types import EXAMPLE_TIME, Flag, JsonObject, Storable, Text, Time
 
 MAX_STEPS = 50
@@ -194,8 +196,8 @@ class PolicyRead(Read):
     id: int
     name: str = Field(examples=[EXAMPLE["name"]])
     description: str | None
-    conditions: dict[str, Any]
-    steps: list[Annotated[dict[str, Any], DocumentedAs(Step)]]
+    conditions: Annotated[Any, WithJsonSchema({"type": "object", "additionalProperties": True})]
+    steps: Annotated[Any, DocumentedAsList(Step)]
     is_active: bool
     repeat: int
     version: int
@@ -217,6 +219,28 @@ class EscalationEventRead(Read):
     triggered_at: datetime
     completed_at: datetime | None
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
+
+
+CONDITIONS = TypeAdapter[dict[str, Any]](Conditions)
+STEPS = TypeAdapter[list[Step]](Steps)
+
+
+def are_conditions(stored: object) -> bool:
+    """False of what could not be saved as a policy's conditions."""
+    return _is_valid(CONDITIONS, stored)
+
+
+def are_steps(stored: object) -> bool:
+    """False of what could not be saved as a policy's steps: one may fail."""
+    return _is_valid(STEPS, stored)
+
+
+def _is_valid(adapter: TypeAdapter[Any], stored: object) -> bool:
+    try:
+        adapter.validate_python(stored)
+    except ValidationError:
+        return False
+    return True
 
 
 def dump_steps(steps: Sequence[BaseModel]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from logging import ERROR, INFO
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -61,7 +62,8 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
     if (len(alive) > 1) != pulse.is_different:
         pulse.is_different = len(alive) > 1
         each = sorted(map(sorted, alive))
-        log.log(40 if pulse.is_different else 20, "workers_differ", is_different=pulse.is_different, channels=each)
+        level = ERROR if pulse.is_different else INFO
+        log.log(level, "workers_differ", is_different=pulse.is_different, channels=each)
 
 
 def served(session: Session, own: Collection[str]) -> set[str]:
@@ -128,7 +130,16 @@ def heal(session: Session, pulse: Pulse) -> int:
     forgotten = crud_escalation.forgotten(session, [*pulse.held, *window])
     free = crud_incident.lock_unheld(session, {incident_id for incident_id, _ in forgotten})
     pulse.held = {incident_id for incident_id, _ in forgotten} - free.keys()
-    return sum(_begin_again(session, free[names[0]], names[1], at=at) for names in forgotten if names[0] in free)
+    healed = 0
+    for incident_id, policy_id in forgotten:
+        if incident_id in free:
+            try:
+                with session.begin_nested():
+                    healed += _begin_again(session, free[incident_id], policy_id, at=at)
+            except Exception:
+                log.exception("healing_failed", incident_id=incident_id, policy_id=policy_id)
+                pulse.held.add(incident_id)
+    return healed
 
 
 def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: datetime) -> int:
@@ -148,4 +159,4 @@ def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
     late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
     if bool(late) != pulse.was_overdue:
         pulse.was_overdue = bool(late)
-        log.log(40 if late else 20, "escalations_overdue", steps=late)
+        log.log(ERROR if late else INFO, "escalations_overdue", steps=late)

@@ -14,7 +14,7 @@ from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version
 from app.crud.base import Page, now, wait_briefly
 from app.crud.violations import violations
 from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
-from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
+from app.schemas.escalation import PolicyCreate, PolicyUpdate, are_conditions, are_steps, dump_steps
 from app.services import collaboration_service, escalation_service, incident_service
 from app.services.actions.templates import broken_templates
 from app.services.ports import Paging
@@ -118,6 +118,8 @@ def spread_next(session: Session, put_off: set[int]) -> int:
 
 def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
     """What will not work as written on this installation."""
+    if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
+        return ["This policy is malformed, so that its steps may fail: write its conditions and steps anew."]
     named = {channel for step in policy.steps for action in step["actions"] for channel in _channels_of(action)}
     only = "An action that names only such channels pages by the one that each person puts first."
     missing = sorted(named - set_up)

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud import crud_assignment, crud_policy, crud_user
 from app.crud.base import now
 from app.crud.crud_escalation import ActivePolicy
 from app.models import Incident, User
-from app.schemas.escalation import PolicyCreate, dump_steps
+from app.schemas.escalation import PolicyCreate, are_conditions, are_steps, dump_steps
 from app.schemas.preview import (
     ActionPreview,
     ConditionRead,
@@ -52,14 +52,17 @@ class Trial:
 
 
 def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: User) -> EscalationPreview:
-    """What each active policy, and the one in the request, would do. Raises NotFound, InvalidInput."""
+    """What each active policy, and the one in the request, would do. Raises InvalidInput.
+
+    Without those that are malformed, which do nothing.
+    """
     at = wanted.at or now(session)
     if abs(at - now(session)) > MAX_DISTANCE:
         raise InvalidInput("A preview is of a time within ten years.", pointer="/at")
-    incident = _copy(incident_service.get(session, wanted.incident_id)) if wanted.incident_id else None
-    incident = incident or _made_up(session, wanted.incident, by=by)
+    incident = _real(session, wanted.incident_id) or _made_up(session, wanted.incident, by=by)
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    policies = [*crud_policy.active(session), *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
+    active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
+    policies = [*active, *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
     found = [
         _try(Trial(session, paging, _copy(incident), policy.conditions, facts), policy, at=at) for policy in policies
     ]
@@ -181,6 +184,14 @@ def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:
     except InvalidInput as error:
         raise InvalidInput(str(error), pointer=f"/policy{error.pointer}") from error
     return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, steps, new.repeat)
+
+
+def _real(session: Session, incident_id: int | None) -> Incident | None:
+    """Raises InvalidInput if there is no such incident."""
+    try:
+        return _copy(incident_service.get(session, incident_id)) if incident_id is not None else None
+    except NotFound as error:
+        raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
 def _made_up(session: Session, wanted: PreviewIncident | None, *, by: User) -> Incident:

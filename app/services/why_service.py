@@ -1,10 +1,10 @@
 """Explains who was paged about an incident, who was not, and why. Only reads."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from app.crud import (
 )
 from app.crud.crud_escalation import ActivePolicy
 from app.models import Escalation, EscalationEvent, Incident, Notification, User
+from app.schemas.escalation import are_conditions, are_steps
 from app.schemas.preview import ConditionRead
 from app.schemas.why import IncidentWhy, PersonWhy, PolicyWhy, ReasonRead
 from app.services import collaboration_service, escalation, escalation_service, incident_service, recipient_service, why
@@ -32,7 +33,7 @@ from app.services.preview_service import people_of
 from app.services.quiet import Occasion
 from app.services.why import Place, Reason, Sent, Stop
 
-MAX_MISMATCHES = 50  # policies whose people are looked up though they do not match
+MAX_APART = 50  # policies whose people are looked up though they have not begun
 BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
 ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
 
@@ -60,13 +61,15 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
     _add_skips(case, events, {row.policy_id: row.version.policy.name for row in escalations})
     _add_unreachable(case, escalations)
     active = {policy.policy_id for policy, _ in policies}
+    fired = {(event.policy_id, event.loop, event.step) for event in events}
     for row in escalations:
-        _add_steps_to_come(case, row, is_active=row.policy_id in active)
+        if are_steps(row.version.steps):
+            _add_steps_to_come(case, row, fired, is_active=row.policy_id in active)
     # Who is assigned meanwhile ends no escalation: one that goes on is more than a policy that would not match now.
     begun = {row.policy_id for row in escalations if row.state is not EscalationState.ENDED}
-    apart = ((p, c) for p, c in policies if not _holds(c) and p.policy_id not in begun)
-    for policy, conditions in islice(apart, MAX_MISMATCHES):
-        _add_mismatch(case, policy, conditions)
+    apart = ((p, c) for p, c in policies if p.policy_id not in begun and are_steps(p.steps))
+    for policy, conditions in islice(apart, MAX_APART):
+        _add_apart(case, policy, conditions)
     _add_unless_found(case, crud_user.active_admins(session), why.of_admin())
     _add_unless_found(case, [*recipient_service.involved(session, incident), user], why.of_unnamed())
     standing = {row.policy_id: row for row in escalations}
@@ -93,7 +96,8 @@ def _stop(session: Session, incident: Incident) -> Stop | None:
 def _matched(session: Session, incident: Incident) -> list[tuple[ActivePolicy, tuple[ConditionResult, ...]]]:
     assigned = crud_assignment.incidents_with_any(session, [incident.id])
     facts = escalation_service.facts_of(incident, assigned)
-    return [(policy, escalation.explain(policy.conditions, facts)) for policy in crud_policy.active(session)]
+    policies = crud_policy.active(session)
+    return [(p, escalation.explain(p.conditions, facts)) for p in policies if are_conditions(p.conditions)]
 
 
 def _add_pages(case: Case, events: Sequence[EscalationEvent]) -> None:
@@ -152,10 +156,11 @@ def _add_unreachable(case: Case, escalations: Sequence[Escalation]) -> None:
             case.found[person.key].append(why.of_unreachable(skip.channel, skip.reason, min(since)))
 
 
-def _add_steps_to_come(case: Case, row: Escalation, *, is_active: bool) -> None:
+def _add_steps_to_come(case: Case, row: Escalation, fired: Set[tuple[int, int, int]], *, is_active: bool) -> None:
     """What a running escalation will do, or what one that was stopped or whose policy is off will not."""
     delays = escalation.delays_of(row.version.steps)
-    for index in range(row.step, len(delays)):
+    to_come = (index for index in range(row.step, len(delays)) if (row.policy_id, row.loop, index) not in fired)
+    for index in to_come:
         place = Place(row.policy_id, row.version.policy.name, index)
         actions = row.version.steps[index].get("actions", ())
         if row.state is EscalationState.STOPPED and case.stop is not None:
@@ -185,11 +190,16 @@ def _upcoming(
         yield why.of_upcoming(place, due_at, None, "no_channel")
 
 
-def _add_mismatch(case: Case, policy: ActivePolicy, conditions: Sequence[ConditionResult]) -> None:
-    reason = why.of_mismatch(policy.policy_id, policy.name, conditions)
-    actions = [action for step in policy.steps for action in step.get("actions", ())]
-    for key in {person.key: None for person, _ in _targets(case, actions, None)}:
-        case.found[key].append(reason)
+def _add_apart(case: Case, policy: ActivePolicy, conditions: Sequence[ConditionResult]) -> None:
+    """Why a policy that has not begun pages nobody: it does not match, or only since the paging was ended."""
+    people = [{person.key: None for person, _ in _targets(case, step["actions"], None)} for step in policy.steps]
+    if not _holds(conditions):
+        for key in dict.fromkeys(chain.from_iterable(people)):
+            case.found[key].append(why.of_mismatch(policy.policy_id, policy.name, conditions))
+    elif case.stop is not None:
+        for index, keys in enumerate(people):
+            for key in keys:
+                case.found[key].append(why.of_stopped(Place(policy.policy_id, policy.name, index), case.stop))
 
 
 def _add_unless_found(case: Case, users: Sequence[User], reason: Reason) -> None:

@@ -143,7 +143,7 @@ class Jobs:
     def _heal(self) -> int:
         done = self._once(lambda session: health_service.heal(session, self._pulse))
         if self._pulse.held:
-            raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and held by others")
+            raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
         return done
 
     def _unless_held(self, name: str, job: Callable[[], int]) -> int:

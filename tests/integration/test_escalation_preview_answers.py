@@ -151,7 +151,7 @@ REFUSED: list[tuple[Any, int, str | None]] = [
     ({"incident_id": None, "incident": None}, 422, None),
     ({"incident_id": 0}, 422, "/incident_id"),
     ({"incident_id": "1"}, 422, "/incident_id"),
-    ({"incident_id": 2_000_000_000}, 404, None),
+    ({"incident_id": 2_000_000_000}, 422, "/incident_id"),
     ({"incident": {"severity": "urgent", "service": "database"}}, 422, "/incident/severity"),
     ({"incident": {"severity": "high"}}, 422, "/incident/service"),
     ({"incident": MADE_UP | {"assigned_to": 2_000_000_000}}, 422, "/incident/assigned_to"),

@@ -50,7 +50,7 @@ POST /v1/escalation/policies create_policy 201 401 403 409 413 415 422 503
 GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 503
 PUT /v1/escalation/policies/{policy_id} update_policy 200 401 403 404 409 413 415 422 503
 DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 503
-POST /v1/escalation/preview preview_escalation 200 401 403 404 413 415 422 503
+POST /v1/escalation/preview preview_escalation 200 401 403 413 415 422 503
 GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 503
 POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 503
 GET /v1/notification-preferences/me list_my_preferences 200 401 503

@@ -11,7 +11,7 @@ from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
 from tests.explanations import DEAD, Story, codes, explained
 from tests.preferences import put
-from tests.scenario import Opener
+from tests.scenario import Opener, Tick, steps
 
 
 @pytest.fixture
@@ -50,6 +50,27 @@ def test_a_step_that_does_not_fire_any_more_says_who_stopped_it(
         assert reason["sentence"].startswith(f"Step {number} of “Night” did not fire: {past} at 20")
         assert reason["sentence"].endswith(" by u***@example.com.")
     assert len(story.reasons()) == 2
+
+
+@pytest.mark.parametrize(("what", "query"), [("acknowledge", {}), ("snooze", {"hours": 1})])
+def test_a_policy_that_came_to_match_after_that_says_so_too(
+    story: Story, user: Person, add_policy: Opener, what: str, query: dict[str, Any]
+) -> None:
+    story.begin(30, conditions={"service": "elsewhere"})
+    story.act(what, user, **query)
+    add_policy(name="Day", steps=steps(0, 15, target=story.on_call.id))
+    mismatch, *stopped = story.reasons()
+    assert mismatch["code"] == "policy_mismatch"
+    assert [(reason["code"], reason["step"]) for reason in stopped] == [("stopped", 0), ("stopped", 1)]
+    assert stopped[0]["sentence"].startswith("Step 1 of “Day” did not fire: ")
+
+
+def test_of_a_policy_that_is_deleted_only_the_steps_that_did_not_fire_are_told(story: Story, tick: Tick) -> None:
+    story.begin(0)
+    address = f"/v1/escalation/policies/{story.policy['id']}"
+    assert story.client.delete(address, headers=story.admin.headers).status_code == 200
+    tick()
+    assert [reason["code"] for reason in story.reasons()] == ["accepted"]
 
 
 def test_what_came_first_is_what_stopped_it(story: Story, user: Person, clock: Clock) -> None:
@@ -143,7 +164,7 @@ def test_a_policy_whose_step_failed_says_when_it_is_tried_again(story: Story, se
     assert policy["sentence"].startswith("“Night” matches. Its step failed, and is tried again at 20")
     body = {"incident": {"severity": "high", "service": "database"}}
     answer = story.client.post("/v1/escalation/preview", json=body, headers=story.admin.headers)
-    assert answer.json()["policies"][0]["reaches_nobody"] is True
+    assert (answer.json()["policies"], answer.json()["is_anybody_paged"]) == ([], False)
 
 
 def test_a_step_that_failed_is_told_to_those_whom_it_would_have_paged(story: Story, session: Session) -> None:

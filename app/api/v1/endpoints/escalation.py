@@ -60,7 +60,7 @@ def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, sessi
     return _read(policy_service.delete(session, policy_id), paging)
 
 
-@router.post("/preview", responses=problems(404))
+@router.post("/preview")
 def preview_escalation(
     body: PreviewRequest, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> EscalationPreview:
@@ -82,9 +82,11 @@ def list_escalation_events(
 def escalate_incident(
     incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep
 ) -> IncidentRead:
-    """Escalate an incident now. The next step of every matching policy fires, unless the incident is resolved.
+    """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
 
-    For admins, the incident's creator and its assignees.
+    If there is none, the administrators are paged. A snoozed incident opens, an acknowledged one stays so, a resolved
+    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator and its
+    assignees.
     """
     return IncidentRead.model_validate(manual_escalation_service.escalate_now(session, incident_id, paging, by=user))
 

@@ -35,8 +35,8 @@ def set_template(
     """Set the wording of one message. It is a part of Jinja, and is tried on a sample before it is taken.
 
     A page has `incident` (`id`, `title`, `severity`, `service`, `status`, `source`, `description`, `created_at`,
-    `metadata`), `note`, `url` and `link`; a bundle has `count`, `named` and `incidents`, each like a page. What is
-    missing reads as nothing. Should a template fail when it counts, the default is sent.
+    `metadata`), `note`, `url` and `link`; a bundle has `count`, `named` and `incidents`, each like a page, without
+    `metadata`. What is missing reads as nothing. Should a template fail when it counts, the default is sent.
     """
     return template_service.put(session, channel, event, body, paging, by=user)
 
