@@ -141,6 +141,16 @@ def restart(session: Session, incident: Incident, row: Escalation, *, now: datet
     begin(session, incident, same, now=now)
 
 
+def begin_newer(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> bool:
+    """Begin what fails anew with its policy as that is now. False if that is the same, or does not match."""
+    newer = crud_policy.current(session, row.policy_id)
+    facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
+    if newer.version_id == row.version_id or not _those_that_match([_whoever_is_assigned(newer)], facts):
+        return False
+    begin(session, incident, newer, now=now)
+    return True
+
+
 def begin(session: Session, incident: Incident, policy: ActivePolicy, *, now: datetime) -> None:
     """Begin a policy's escalation of an incident, in a new loop if it was there before."""
     due_at = escalation.first_due(escalation.delays_of(policy.steps), now)

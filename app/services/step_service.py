@@ -79,9 +79,7 @@ def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, 
         escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
-    elif row.quarantined_at is not None and row.version.version < policy.version:
-        escalation_service.begin(session, incident, crud_policy.current(session, policy.id), now=at)
-    else:
+    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, now=at):
         fire(session, incident, row, paging, at=at)
 
 

@@ -112,6 +112,21 @@ def test_a_mended_policy_begins_anew_where_its_step_had_failed(
     assert [envelope.address for envelope in outbox.sent] == [on_call.email]
 
 
+def test_a_policy_that_was_mended_for_other_incidents_does_not_begin_there(
+    client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
+    clock: Clock, outbox: Outbox, spoil: Spoiler,
+) -> None:  # fmt: skip
+    policy = add_policy()
+    spoil(policy, FAILS)
+    open_incident(service="database")
+    tick()
+    mended = {"steps": steps(0, target=on_call.id), "conditions": {"service": "elsewhere"}}
+    assert client.put(f"{POLICIES}/{policy['id']}", json=mended, headers=admin.headers).status_code == 200
+    clock.advance(seconds=30)
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [ADMIN]  # it has failed twice
+
+
 def test_the_administrators_are_paged_once_when_a_step_fails_again(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
     outbox: Outbox, spoil: Spoiler,
