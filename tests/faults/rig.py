@@ -140,5 +140,6 @@ class Rig:
             "WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
             "WEBHOOK_ALLOW_PRIVATE_ADDRESSES": "true",
             "WEBHOOK_TIMEOUT_SECONDS": "6",  # a lease must outlast a call
+            "SMTP_TIMEOUT_SECONDS": "6",
             "SHUTDOWN_GRACE_SECONDS": "10",
         }
