@@ -1,6 +1,6 @@
 """The composition root: what the service is made of, built once by whoever starts it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,6 @@ from app.core.security import PageLinks, Passwords, Tokens
 from app.db.embedded import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.services.auth_service import Auth
-from app.services.delivery_service import WHOLE_ENOUGH
 from app.services.ports import Delivery, Paging
 
 # Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
@@ -74,13 +73,10 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
 
 def require_a_channel(settings: Settings) -> None:
     """Raise ConfigurationError or ValidationError if a channel is set up wrongly, before anything else is done.
-
-    Also if a lease could end in the middle of a call: the message would be sent again beside it.
     In production also if nobody could be paged: a webhook alone needs no provider and is always there, but nobody is
     woken by one.
     """
     channels = build_channels(settings)
-    _require_long_leases(settings, channels)
     if settings.is_production and channels.keys() <= {"webhook", "slack", "teams"}:
         raise ConfigurationError(
             "the service cannot start:\n"
@@ -88,17 +84,12 @@ def require_a_channel(settings: Settings) -> None:
         )
 
 
-def _require_long_leases(settings: Settings, channels: Collection[str]) -> None:
+def longest_timeout(settings: Settings) -> tuple[str, float]:
+    """The setting that says how long a call of a channel may take, and its seconds, of the one that takes longest."""
     own = channel_settings()
-    values = [item for of in (settings, *(own[name] for name in channels)) for item in of]
-    timeouts = {name: seconds for name, seconds in values if name.endswith("_timeout_seconds")}
-    longest = max(timeouts, key=lambda name: timeouts[name])
-    if settings.worker_lease_seconds * WHOLE_ENOUGH <= timeouts[longest]:
-        least = int(timeouts[longest] / WHOLE_ENOUGH) + 1
-        raise ConfigurationError(
-            f"WORKER_LEASE_SECONDS must be at least {least}: a lease has to outlast a "
-            f"call, and {longest.upper()} is {timeouts[longest]:g}"
-        )
+    values = [item for of in (settings, *(own[name] for name in build_channels(settings))) for item in of]
+    timeouts = [(name.upper(), seconds) for name, seconds in values if name.endswith("_timeout_seconds")]
+    return max(timeouts, key=lambda timeout: timeout[1])
 
 
 def channel_settings() -> dict[str, ChannelSettings]:

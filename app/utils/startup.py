@@ -15,6 +15,8 @@ from app.integrations.addresses import is_this_machine
 from app.models import User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services import user_service
+from app.services.delivery_service import WHOLE_ENOUGH
+from app.utils.service_locator import longest_timeout
 
 log = structlog.get_logger()
 
@@ -74,3 +76,8 @@ def warn(settings: Settings) -> None:
         log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
     if settings.is_production and is_this_machine(settings.public_url):
         log.error("links_lead_to_this_machine", public_url=settings.public_url, cure="set PUBLIC_URL")
+    name, seconds = longest_timeout(settings)
+    if settings.worker_lease_seconds * WHOLE_ENOUGH <= seconds:
+        least = int(seconds / WHOLE_ENOUGH) + 1
+        cure = f"set WORKER_LEASE_SECONDS to {least} or more, or lower {name}"
+        log.error("lease_is_short", lease_seconds=settings.worker_lease_seconds, timeout_seconds=seconds, cure=cure)
