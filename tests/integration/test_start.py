@@ -51,7 +51,7 @@ def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
 
 
 @pytest.mark.parametrize(
-    "url", ["service", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
+    "url", ["db.example", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
 )
 def test_an_address_of_a_database_that_is_none_of_ours_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL must be such as postgresql://") as refusal:
