@@ -18,7 +18,7 @@ run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database un
 
 .PHONY: test
 test: $(VENV)/dev ## Run the suite on a real PostgreSQL that it starts itself
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not recovery and not faults and not fuzz"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not recovery and not faults and not fuzz"
 
 .PHONY: recovery
 recovery: $(VENV)/dev ## Kill the service and its embedded database in every way, and see them come back
