@@ -8,14 +8,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def captured() -> Iterator[io.StringIO]:
-    """The lines that the service logs within, in the form that was configured last."""
-    [handler] = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    """The lines that the service logs within, in the form that was configured last, from warnings up at least."""
+    root = logging.getLogger()
+    [handler] = [handler for handler in root.handlers if type(handler) is logging.StreamHandler]
+    level = root.level
+    root.setLevel(min(level, logging.WARNING))  # another test may have configured less
     lines = io.StringIO()
     before = handler.setStream(lines)
     handler.addFilter(_is_the_services_own)
     try:
         yield lines
     finally:
+        root.setLevel(level)
         handler.removeFilter(_is_the_services_own)
         if before is not None:
             handler.setStream(before)
