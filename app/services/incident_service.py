@@ -36,6 +36,14 @@ def get(session: Session, incident_id: int) -> Incident:
     return _found(crud_incident.get(session, incident_id), incident_id)
 
 
+def get_named(session: Session, incident_id: int) -> Incident:
+    """The one that a body names as its `incident_id`. Raises InvalidInput."""
+    try:
+        return get(session, incident_id)
+    except NotFound as error:
+        raise InvalidInput(str(error), pointer="/incident_id") from error
+
+
 def search(session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
     """Incidents, newest first."""
     return crud_incident.page(session, wanted, page)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
-from app.core.errors import InvalidInput, NotFound
+from app.core.errors import InvalidInput
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud import crud_assignment, crud_policy, crud_user
 from app.crud.base import now
@@ -59,7 +59,7 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
     at = wanted.at or now(session)
     if abs(at - now(session)) > MAX_DISTANCE:
         raise InvalidInput("A preview is of a time within ten years.", pointer="/at")
-    incident = _real(session, wanted.incident_id) or _made_up(session, wanted.incident, by=by)
+    incident = _asked_for(session, wanted, by=by)
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
     policies = [*active, *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
@@ -186,12 +186,11 @@ def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:
     return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, steps, new.repeat)
 
 
-def _real(session: Session, incident_id: int | None) -> Incident | None:
-    """Raises InvalidInput if there is no such incident."""
-    try:
-        return _copy(incident_service.get(session, incident_id)) if incident_id is not None else None
-    except NotFound as error:
-        raise InvalidInput(str(error), pointer="/incident_id") from error
+def _asked_for(session: Session, wanted: PreviewRequest, *, by: User) -> Incident:
+    """Raises InvalidInput if there is no such incident, or no such assignee."""
+    if wanted.incident_id is not None:
+        return _copy(incident_service.get_named(session, wanted.incident_id))
+    return _made_up(session, wanted.incident, by=by)
 
 
 def _made_up(session: Session, wanted: PreviewIncident | None, *, by: User) -> Incident:

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput
 from app.core.vocabulary import MessageEvent
-from app.crud import crud_incident, crud_template
+from app.crud import crud_template
 from app.crud.base import now
 from app.models import NotificationTemplate, User
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
-from app.services import message_service, template
+from app.services import incident_service, message_service, template
 from app.services.message import IncidentFacts
 from app.services.message_sample import INCIDENT, sample
 from app.services.message_service import HTML_CHANNELS, Wording, facts_of, shipped, wording_of
@@ -78,12 +78,7 @@ def preview(
 
 
 def _incident(session: Session, incident_id: int | None) -> IncidentFacts:
-    if incident_id is None:
-        return INCIDENT
-    incident = crud_incident.get(session, incident_id)
-    if incident is None:
-        raise InvalidInput(f"There is no incident {incident_id}.", pointer="/incident_id")
-    return facts_of(incident)
+    return INCIDENT if incident_id is None else facts_of(incident_service.get_named(session, incident_id))
 
 
 def _require_sendable(wording: Wording, channel: str, event: MessageEvent, paging: Paging) -> None:
