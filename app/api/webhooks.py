@@ -51,8 +51,9 @@ def _basic_password(value: str) -> str:
 
 
 async def get_alert(request: Request) -> dict[str, Any]:
-    """The body as an object. A sender that calls JSON something else is heard all the same: an alert may be lost
-    for good. Raises MalformedBody, UnsupportedMediaType, InvalidInput.
+    """The body as an object. Raises MalformedBody, UnsupportedMediaType, InvalidInput.
+
+    A sender that calls JSON something else is heard all the same: an alert may be lost for good.
     """
     try:
         body = json.loads((await request.body()).decode("utf-8"))

@@ -62,8 +62,9 @@ def _has_final_word(message: Notification) -> bool:
 
 
 def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
-    """Before our own record of the attempt only the fact is kept: that record needs its lease, and turns it into
-    the status.
+    """What a delivery changes; before our own record of the attempt only the fact is kept.
+
+    That record needs its lease, and turns the fact into the status.
     """
     if message.status is DeliveryStatus.SENDING:
         return {"delivered_at": at}

@@ -73,6 +73,7 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
 
 def require_a_channel(settings: Settings) -> None:
     """Raise ConfigurationError or ValidationError if a channel is set up wrongly, before anything else is done.
+
     In production also if nobody could be paged: a webhook alone needs no provider and is always there, but nobody is
     woken by one.
     """
