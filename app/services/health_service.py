@@ -133,13 +133,20 @@ def heal(session: Session, pulse: Pulse) -> int:
     healed = 0
     for incident_id, policy_id in forgotten:
         if incident_id in free:
-            try:
-                with session.begin_nested():
-                    healed += _begin_again(session, free[incident_id], policy_id, at=at)
-            except Exception:
-                log.exception("healing_failed", incident_id=incident_id, policy_id=policy_id)
-                pulse.held.add(incident_id)
+            healed += _try_to_begin_again(session, free[incident_id], policy_id, pulse, at=at)
     return healed
+
+
+def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
+    """None, with an alarm, if it cannot be begun: the others can, and it is looked at again."""
+    incident_id = incident.id
+    try:
+        with session.begin_nested():
+            return _begin_again(session, incident, policy_id, at=at)
+    except Exception:
+        log.exception("healing_failed", incident_id=incident_id, policy_id=policy_id)
+        pulse.held.add(incident_id)
+        return 0
 
 
 def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: datetime) -> int:
