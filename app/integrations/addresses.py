@@ -47,7 +47,7 @@ def is_this_machine(url: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return _is_localhost(host)
     return address.is_loopback or address.is_unspecified
 
 
@@ -57,11 +57,15 @@ def require_public_literal(parts: Url) -> None:
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
-        if host == "localhost" or host.endswith(".localhost"):
+        if _is_localhost(host):
             raise ValueError("The URL leads to this machine, which is not allowed here.") from None
         return
     if not is_public(address):
         raise ValueError("The URL leads to a private address, which is not allowed here.")
+
+
+def _is_localhost(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_public(address: Address) -> bool:
