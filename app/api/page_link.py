@@ -105,8 +105,9 @@ acting = APIRouter(route_class=PageRoute, dependencies=[Depends(require_same_ori
 def show_page(token: str, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    holds, said = DONE.get(done, (bool, None))
-    return _page(HTTPStatus.OK, view=view, token=token, done=said if holds(view) else None, snoozes=SNOOZES)
+    holds, said = DONE.get(done, (None, None))
+    is_so = holds is not None and holds(view)
+    return _page(HTTPStatus.OK, view=view, token=token, done=said if is_so else None, snoozes=SNOOZES)
 
 
 @acting.post("/{token}/acknowledge")
