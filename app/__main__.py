@@ -93,7 +93,7 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     """Make a key for Web Push and print the setting."""
-    from app.integrations.channels.push_web import new_private_key
+    from app.integrations.channels.push.web import new_private_key
 
     print(f"WEB_PUSH_PRIVATE_KEY={new_private_key()}")
     return 0
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sentence(error: Exception) -> str | None:
     """What to tell the operator of an error that can be mended; None for a defect."""
-    from app.db.embedded import EmbeddedPostgresError
+    from app.db.embedded.server import EmbeddedPostgresError
     from app.db.session import is_unavailable
 
     if isinstance(error, ValidationError):

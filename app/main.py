@@ -10,10 +10,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api import docs, errors, openapi, page_link
-from app.api.middleware import BodyLimit, RequestContext, SecurityHeaders, TrailingSlash
+from app.api import docs, errors, openapi
+from app.api.middleware.body_limit import BodyLimit
+from app.api.middleware.request_context import RequestContext
+from app.api.middleware.security_headers import SecurityHeaders
+from app.api.middleware.trailing_slash import TrailingSlash
 from app.api.v1.api import api_router
 from app.api.v1.endpoints import health
+from app.api.web import page_link
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
 from app.schemas.health import WorkerHealth

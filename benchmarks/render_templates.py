@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from app.services.template import TemplateError, render
-from tests.hard_templates import hard_templates
+from app.services.messages.template import TemplateError, render
+from tests.support.hard_templates import hard_templates
 
 SHOWN = 5
 REQUIRED_SECONDS = 2.0

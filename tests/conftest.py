@@ -22,15 +22,15 @@ from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
 from app.crud import crud_user
 from app.db import migrations
-from app.db.embedded import EmbeddedPostgres
+from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect, driver_url
 from app.main import create_app
 from app.schemas.user import Signup
-from app.services import auth_service, user_service
+from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.ports import next_port
+from tests.support.ports import next_port
 
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"

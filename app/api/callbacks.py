@@ -9,8 +9,8 @@ from fastapi import Depends, Header, Query, Request
 from app.api.deps import ServicesDep
 from app.core.errors import MalformedBody, NotFound, PermissionDenied
 from app.core.security import same_secret
-from app.integrations.channels import twilio_callback
-from app.services.callback_service import DeliveryReport
+from app.integrations.channels.sms import twilio_callback
+from app.services.delivery.callback_service import DeliveryReport
 
 MAX_FIELDS = 200
 EXAMPLE_KEY = "3f2b1a90-7c1d-41ef-9a53-0242ac120002"

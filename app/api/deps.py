@@ -15,8 +15,8 @@ from app.crud.base import Page
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
-from app.services import auth_service
-from app.services.auth_service import Auth
+from app.services.accounts import auth_service
+from app.services.accounts.auth_service import Auth
 from app.services.ports import Paging
 from app.utils.service_locator import Services
 

@@ -23,8 +23,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.core.errors import DomainError, InvalidInput, UnsupportedMediaType
 from app.models import User
-from app.services import idempotency_service
-from app.services.idempotency_service import Request as RepeatableRequest
+from app.services.operations import idempotency_service
+from app.services.operations.idempotency_service import Request as RepeatableRequest
 from app.utils.service_locator import Services
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])

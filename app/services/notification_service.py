@@ -14,9 +14,9 @@ from app.core.vocabulary import IncidentStatus, MessageEvent, NotificationKind
 from app.crud import crud_notification
 from app.crud.crud_notification import Standing
 from app.models import Incident, Notification, User
-from app.services import message_service
-from app.services.message import Message, page_facts, without_metadata
-from app.services.message_service import Composer
+from app.services.messages import message_service
+from app.services.messages.message import Message, page_facts, without_metadata
+from app.services.messages.message_service import Composer
 from app.services.notification import FALL_BACK_AFTER, Page, Person, Skip, route
 from app.services.ports import Paging
 

@@ -12,8 +12,9 @@ from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_timeline, crud_user
 from app.crud.base import Page, now
 from app.models import Incident, TimelineEvent, User
-from app.services import incident_service, manual_escalation_service
-from app.services.incident import Move
+from app.services.incidents import incident_service
+from app.services.incidents.incident import Move
+from app.services.policies import manual_escalation_service
 from app.services.ports import Paging
 
 SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes

@@ -8,7 +8,7 @@ from app.core.channel import CHANNELS, Channel, ChannelType
 from app.core.config import ChannelSettings
 from app.core.security import PageLinks
 from app.db.session import Database
-from app.services.breaker import Breakers
+from app.services.delivery.breaker import Breakers
 
 
 @dataclass(frozen=True, slots=True)

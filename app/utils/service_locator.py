@@ -12,13 +12,13 @@ from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
 from app.core.security import PageLinks, Passwords, Tokens
-from app.db.embedded import EmbeddedPostgres
+from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
-from app.services.auth_service import Auth
+from app.services.accounts.auth_service import Auth
 from app.services.ports import Delivery, Paging
 
 # Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
-for known in ("email", "sms", "push", "webhook", "slack", "teams", "apprise"):
+for known in ("email.channel", "sms.channel", "push.channel", "webhook", "slack", "teams", "apprise"):
     import_module(f"app.integrations.channels.{known}")
 
 CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare

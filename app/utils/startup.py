@@ -14,8 +14,8 @@ from app.db.session import Database
 from app.integrations.addresses import is_this_machine
 from app.models import User
 from app.schemas.user import UserCreate, UserUpdate
-from app.services import user_service
-from app.services.delivery_service import WHOLE_ENOUGH
+from app.services.accounts import user_service
+from app.services.delivery.delivery_service import WHOLE_ENOUGH
 from app.utils.service_locator import longest_timeout
 
 log = structlog.get_logger()

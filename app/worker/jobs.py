@@ -9,18 +9,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.session import Database, is_contended, is_unavailable
-from app.services import (
-    auth_service,
-    delivery_service,
-    fallback_service,
-    health_service,
-    idempotency_service,
-    incident_service,
-    pace_service,
-    policy_service,
-    step_service,
-)
-from app.services.health_service import Pulse
+from app.services.accounts import auth_service
+from app.services.delivery import delivery_service, fallback_service, throttle_service
+from app.services.incidents import incident_service
+from app.services.operations import health_service, idempotency_service
+from app.services.operations.health_service import Pulse
+from app.services.policies import policy_service, step_service
 from app.services.ports import Delivery, Paging
 from app.worker.lane import Lane
 
@@ -117,7 +111,7 @@ class Jobs:
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
-            paces = pace_service.forget_old(session)
+            paces = throttle_service.forget_old(session)
             workers = health_service.forget_old(session)
         if answers or sessions or tokens or paces or workers:
             log.info(

@@ -10,9 +10,10 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.session import is_contended
 from app.models import Notification
-from app.services import delivery_service, health_service, pace_service, recording_service
+from app.services.delivery import delivery_service, recording_service, throttle_service
+from app.services.delivery.recording_service import Attempt
+from app.services.operations import health_service
 from app.services.ports import Delivery
-from app.services.recording_service import Attempt
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
@@ -113,13 +114,13 @@ class Lane:
         database = self._delivery.database
         if self._channel is None:
             with database.transaction() as session:
-                pace_service.let_go_beside(session, health_service.served(session, self._delivery.channels))
+                throttle_service.let_go_beside(session, health_service.served(session, self._delivery.channels))
             return
         with database.transaction() as session:
-            recipients = pace_service.due(session, self._channel, limit=RECIPIENTS)
+            recipients = throttle_service.due(session, self._channel, limit=RECIPIENTS)
         if recipients:
             with database.transaction() as session:
-                pace_service.let_go(session, self._channel, recipients)
+                throttle_service.let_go(session, self._channel, recipients)
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 KEPT_VARIABLES = ("PATH", "HOME", "LANG")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.recovery
 

@@ -16,15 +16,16 @@ from app.core.vocabulary import DeliveryStatus, Severity
 from app.db.session import Database
 from app.models import Notification, NotificationPreference, User, WorkerHeartbeat
 from app.schemas.escalation import PolicyCreate
-from app.services import alert_service, policy_service
-from app.services.alert import AlertSignal
+from app.services.incidents import alert_service
+from app.services.incidents.alert import AlertSignal
+from app.services.policies import policy_service
 from app.utils.service_locator import build_services
 from app.utils.startup import make_admin
 from tests.conftest import ADMIN, PASSWORD
 from tests.e2e.conftest import KEPT_VARIABLES, ROOT
-from tests.http_server import Answer, HttpServer, http_server
-from tests.scenario import steps
-from tests.waiting import wait_until
+from tests.support.http_server import Answer, HttpServer, http_server
+from tests.support.scenario import steps
+from tests.support.waiting import wait_until
 
 DEADLINE_SECONDS = 120
 

@@ -15,8 +15,9 @@ from app.crud import crud_user
 from app.db.session import Database
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
-from app.services import alert_service, incident_service, manual_escalation_service, policy_service, step_service
-from app.services.alert import AlertSignal
+from app.services.incidents import alert_service, incident_service
+from app.services.incidents.alert import AlertSignal
+from app.services.policies import manual_escalation_service, policy_service, step_service
 from app.services.ports import Paging
 from app.utils.service_locator import build_services
 from tests.faults.model import ACKNOWLEDGED, ADMINS, ASSIGNEES, OPEN, RESOLVED, SNOOZED, Incident, Model, Version

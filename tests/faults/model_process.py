@@ -10,7 +10,7 @@ import structlog
 from app.core.config import Settings
 from app.db.session import connect
 from app.schemas.user import UserCreate
-from app.services import user_service
+from app.services.accounts import user_service
 from app.utils.service_locator import build_services
 from app.utils.startup import make_admin
 from tests.faults.conformance import paging_of, run_sequences

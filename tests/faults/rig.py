@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.faults.provider import Provider
 from tests.faults.server import Server, Store
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 10

@@ -11,8 +11,9 @@ from uuid import uuid4
 import psutil
 from sqlalchemy import create_engine, make_url, text
 
-from app.db import migrations, privileges
-from app.db.embedded import EmbeddedPostgres, binary_dir
+from app.db import migrations
+from app.db.embedded import privileges
+from app.db.embedded.server import EmbeddedPostgres, binary_dir
 from app.db.session import Database, connect, driver_url
 
 COMMAND_SECONDS = 120

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.services import incident_service
+from app.services.incidents import incident_service
 from tests.faults import oracle
 from tests.faults.figures import Figures
 from tests.faults.provider import Answer

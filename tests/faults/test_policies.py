@@ -7,7 +7,7 @@ import pytest
 
 from app.core.config import Settings
 from app.schemas.escalation import PolicyUpdate
-from app.services import policy_service
+from app.services.policies import policy_service
 from tests.faults import oracle
 from tests.faults.conformance import paging_of
 from tests.faults.figures import Figures

@@ -12,8 +12,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 
-from app.services import callback_service
-from app.services.callback_service import DeliveryReport
+from app.services.delivery import callback_service
+from app.services.delivery.callback_service import DeliveryReport
 from tests.faults import oracle
 from tests.faults.figures import Figures, quantile
 from tests.faults.provider import Answer, Script

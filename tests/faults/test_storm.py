@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.core.vocabulary import Severity
-from app.services import alert_service
-from app.services.alert import AlertSignal
+from app.services.incidents import alert_service
+from app.services.incidents.alert import AlertSignal
 from tests.faults import oracle
 from tests.faults.figures import Figures, quantile
 from tests.faults.provider import Answer

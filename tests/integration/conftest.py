@@ -18,9 +18,9 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
 from tests.conftest import Outbox, Person
-from tests.explanations import Story
-from tests.preferences import NUMBER
-from tests.scenario import Opener, Tick
+from tests.support.explanations import Story
+from tests.support.preferences import NUMBER
+from tests.support.scenario import Opener, Tick
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.core.channel import Envelope
 from app.integrations.channels.excerpt import excerpt
-from tests.bundled import accounted, body_of, facts_of, numbers
+from tests.support.bundled import accounted, body_of, facts_of, numbers
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 URL = f"https://pager.example.com/p/{'x' * 80}"

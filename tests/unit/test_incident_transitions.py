@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.vocabulary import IncidentStatus
-from app.services.incident import MOVES_TO, Move, transition
+from app.services.incidents.incident import MOVES_TO, Move, transition
 
 OPEN, ACKNOWLEDGED = IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED
 SNOOZED, RESOLVED = IncidentStatus.SNOOZED, IncidentStatus.RESOLVED

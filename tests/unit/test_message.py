@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from app.core.vocabulary import MessageEvent
-from app.services.message import MAX_SUBJECT, PLAIN, IncidentFacts, Message, page_facts, plain
+from app.services.messages.message import MAX_SUBJECT, PLAIN, IncidentFacts, Message, page_facts, plain
 
 LINK = "https://pager.example.com/p/7.1.99.abc"
 

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.api import errors
-from app.api.middleware import RequestContext
+from app.api.middleware.request_context import RequestContext
 from app.schemas.escalation import PolicyCreate
-from tests.answers import problem
+from tests.support.answers import problem
 
 NOTIFY: dict[str, Any] = {"type": "notify"}
 

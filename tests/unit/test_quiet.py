@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.address import masked
+from app.services.contacts.address import masked
+from app.services.contacts.quiet import Hours, Occasion, is_quiet
 from app.services.notification import ChannelChoice, Person, route
-from app.services.quiet import Hours, Occasion, is_quiet
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = Hours(time(22), time(7), BERLIN)

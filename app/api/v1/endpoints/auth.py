@@ -18,7 +18,7 @@ from app.schemas.user import (
     TokenPair,
     UserRead,
 )
-from app.services import auth_service, user_service
+from app.services.accounts import auth_service, user_service
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 

@@ -8,9 +8,9 @@ from app.api.deps import ServicesDep, SessionDep
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.api.webhooks import SECURITY, Alert, ElasticToken
-from app.integrations.sources import elastic
+from app.integrations.sources.elastic import payload as elastic
 from app.schemas.alert import AlertAnswer
-from app.services import alert_service
+from app.services.incidents import alert_service
 
 router = APIRouter(
     prefix="/alerts",

@@ -9,7 +9,8 @@ from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
-from app.services import manual_escalation_service, policy_service, preview_service
+from app.services.explain import preview_service
+from app.services.policies import manual_escalation_service, policy_service
 from app.services.ports import Paging
 
 router = APIRouter(

@@ -28,7 +28,9 @@ from app.schemas.incident import (
 from app.schemas.notification import NotificationRead
 from app.schemas.types import GivenTime, Storable
 from app.schemas.why import IncidentWhy
-from app.services import collaboration_service, delivery_record_service, incident_service, why_service
+from app.services.delivery import delivery_record_service
+from app.services.explain import why_service
+from app.services.incidents import collaboration_service, incident_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 

@@ -8,11 +8,11 @@ from app.api.deps import AdminUser, AuthDep, ChannelName, CurrentUser, PagingDep
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.core.channel import CHANNELS
-from app.integrations.channels import push
+from app.integrations.channels.push import channel as push
 from app.schemas.base import Message
 from app.schemas.notification import ChannelOrder, Confirmation, NotificationRead, PreferenceRead, PreferenceUpdate
 from app.schemas.push import WebPushKey
-from app.services import preference_service, verification_service
+from app.services.contacts import preference_service, verification_service
 
 router = APIRouter(prefix="/notification-preferences", tags=["notifications"], route_class=TransactionalRoute)
 

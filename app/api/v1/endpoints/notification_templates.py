@@ -9,7 +9,7 @@ from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.core.vocabulary import MessageEvent
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
-from app.services import template_service
+from app.services.messages import template_service
 
 router = APIRouter(prefix="/notification-templates", tags=["notifications"], route_class=TransactionalRoute)
 

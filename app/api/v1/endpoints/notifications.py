@@ -14,7 +14,7 @@ from app.core.vocabulary import DeliveryStatus
 from app.crud.crud_notification import NotificationFilter
 from app.schemas.notification import NotificationRead
 from app.schemas.types import ChannelName
-from app.services import callback_service, delivery_record_service
+from app.services.delivery import callback_service, delivery_record_service
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=TransactionalRoute)
 

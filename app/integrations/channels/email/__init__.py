@@ -1,0 +1,1 @@
+"""E-mail by SMTP, or as files while no server is set."""

@@ -1,0 +1,161 @@
+"""Mail: by SMTP, or as files under the data directory while no server is set."""
+
+import smtplib
+from dataclasses import dataclass
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as WIRE_FORMAT
+from email.utils import format_datetime, parseaddr
+from typing import Literal
+
+import idna
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.channel import EMAIL, Channel, Envelope, Outcome, register
+from app.core.clock import utcnow
+from app.core.config import ChannelSettings, Settings
+from app.core.errors import ConfigurationError
+from app.core.vocabulary import AttemptOutcome, Severity
+from app.integrations.channels.email.transport import FileTransport, SmtpTransport, Transport
+from app.integrations.channels.urgency import severity_of
+from app.schemas.types import Email
+
+REFUSED_FROM = 500  # RFC 5321, section 4.2.1: 4yz may be repeated, 5yz is final
+LOOPBACK_DOMAIN = "localhost"
+# Importance and Priority are RFC 2156, section 5.3; X-Priority is what Outlook and Apple Mail look at.
+URGENT = {"X-Priority": "1 (Highest)", "Importance": "high", "Priority": "urgent"}
+
+_address: TypeAdapter[str] = TypeAdapter(Email)
+
+
+@dataclass(frozen=True, slots=True)
+class EmailChannel:
+    """Sends a message as a mail whose Message-ID is the idempotency key, so that a duplicate can be told."""
+
+    sender: Address
+    transport: Transport
+    name: str = EMAIL
+
+    def send(self, envelope: Envelope) -> Outcome:
+        try:
+            message = self._compose(envelope)
+        except (ValueError, IndexError, MessageError) as error:
+            return Outcome(AttemptOutcome.DEAD, error=f"This cannot be mailed: {error}")
+        try:
+            self.transport.deliver(message)
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+            if isinstance(error, smtplib.SMTPNotSupportedError) and not envelope.address.isascii():
+                return Outcome(AttemptOutcome.DEAD, error=f"The mail server takes no such address: {error}"[:1000])
+            return _failure(error)
+        return Outcome(AttemptOutcome.ACCEPTED, provider_id=message["Message-ID"])
+
+    def provider(self, address: str) -> str:
+        return self.transport.host if isinstance(self.transport, SmtpTransport) else LOOPBACK_DOMAIN
+
+    def _compose(self, envelope: Envelope) -> EmailMessage:
+        message = self._addressed(envelope)
+        if severity_of(envelope) in (Severity.CRITICAL, Severity.HIGH):
+            for name, value in URGENT.items():
+                message[name] = value
+        message.set_content(envelope.body)
+        if envelope.html is not None:
+            message.add_alternative(envelope.html, subtype="html")  # the last is the best (RFC 2046, section 5.1.4)
+        return message
+
+    def _addressed(self, envelope: Envelope) -> EmailMessage:
+        """The headers: from whom, to whom, and which thread a mail client shows it in."""
+        message = EmailMessage(policy=WIRE_FORMAT)
+        message["From"] = self.sender
+        message["To"] = _mailbox(envelope.address)
+        message["Subject"] = envelope.subject.replace("=?", "= ?")  # an encoded word is decoded, line breaks and all
+        message["Date"] = format_datetime(utcnow())
+        message["Message-ID"] = f"<{envelope.idempotency_key}@{self._domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies, please
+        if envelope.incident_id is not None:
+            thread = f"<incident-{envelope.incident_id}@{self._domain}>"
+            message["References"] = thread
+            message["In-Reply-To"] = thread
+        return message
+
+    @property
+    def _domain(self) -> str:
+        return self.sender.domain or LOOPBACK_DOMAIN
+
+
+def _mailbox(address: str, name: str = "") -> Address:
+    """The address for a header, its domain as the DNS has it: not every server takes other letters than ASCII.
+
+    By IDNA 2008 (RFC 5891): the older rules, which are Python's own codec, mail straße.de's to strasse.de. Raises
+    ValueError, of which `idna.IDNAError` is one, IndexError and MessageError.
+    """
+    if address.isascii():
+        return Address(name, addr_spec=address)
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
+
+
+def _sender(written: str) -> Address:
+    """Raises ConfigurationError for what no mail could come from."""
+    name, address = parseaddr(written)
+    try:
+        sender = _mailbox(address, name)
+    except (ValueError, IndexError, MessageError) as error:
+        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}") from error
+    if not (sender.username and sender.domain):
+        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}")
+    return sender
+
+
+def _failure(error: Exception) -> Outcome:
+    """4yz, a lost connection or a time-out: again. 5yz: final, unless it is about us and not about the mail."""
+    code = _reply_code(error)
+    about_us = isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPNotSupportedError)
+    is_final = code is not None and code >= REFUSED_FROM and not about_us
+    result = AttemptOutcome.DEAD if is_final else AttemptOutcome.RETRY
+    return Outcome(result, status_code=code, error=f"{type(error).__name__}: {_reply_text(error)}"[:1000])
+
+
+def _reply_code(error: Exception) -> int | None:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return next((code for code, _ in error.recipients.values()), None)
+    return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else None
+
+
+def _reply_text(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException) and isinstance(error.smtp_error, bytes):
+        return f"{error.smtp_code} {error.smtp_error.decode('utf-8', 'replace')}"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "; ".join(f"{code} {text!r}" for code, text in error.recipients.values())
+    return str(error)
+
+
+@register
+class EmailType:
+    """Mail. Outside production it needs no server: it is written into files."""
+
+    name = EMAIL
+    settings_type = ChannelSettings
+    own_address: Literal["email", "phone_number"] | None = "email"
+    is_optional = False
+
+    def clean_address(self, address: str, own: ChannelSettings) -> str:
+        try:
+            return _address.validate_python(address)
+        except ValidationError as error:
+            raise ValueError("This is not an e-mail address.") from error
+
+    def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
+        sender = _sender(settings.smtp_from)
+        if settings.smtp_host is None:
+            files = FileTransport(settings.data_dir / "mail")
+            return None if settings.is_production else EmailChannel(sender, files)
+        smtp = SmtpTransport(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            tls=settings.smtp_tls,
+            timeout_seconds=settings.smtp_timeout_seconds,
+            user=settings.smtp_user,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        )
+        return EmailChannel(sender, smtp)

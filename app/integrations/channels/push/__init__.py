@@ -1,0 +1,1 @@
+"""Push by ntfy or Web Push."""

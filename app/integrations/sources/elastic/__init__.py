@@ -1,0 +1,1 @@
+"""Elastic's alerts, as Kibana, Watcher and alert documents send them."""

@@ -1,0 +1,4 @@
+"""Accounts: signing up, logging in and out, sessions, passwords and rights.
+
+May import contacts, notifications and messages.
+"""

@@ -1,0 +1,147 @@
+"""Finds out whom a target means, and how each of them wants to be reached."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.channel import CHANNELS, EMAIL, ChannelType
+from app.crud import crud_assignment, crud_preference, crud_user
+from app.models import Incident, NotificationPreference, User
+from app.services.contacts.quiet import Hours, Occasion, is_quiet
+from app.services.notification import ChannelChoice, Person
+from app.services.ports import Paging
+
+log = structlog.get_logger()
+
+LAST = 1000  # where channels without a position come
+
+
+def resolve(
+    session: Session, incident: Incident, target: int | str, paging: Paging, occasion: Occasion | None
+) -> list[Person]:
+    """The people that a target means at this moment. A channel's name means the assignees.
+
+    Somebody who is named, by id or address, and not active any more is among them, to be left out by name: also a
+    deleted account by the address it had, unless another account has that now.
+    """
+    if isinstance(target, int):
+        users = crud_user.active(session, [target])
+        return people(session, users, paging, occasion) if users else [_gone(target)]
+    if "@" in target:
+        user = crud_user.by_email(session, target) or crud_user.deleted_by_email(session, target)
+        if user is None:
+            return [_stranger(target)]
+        return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]
+    group = GROUPS.get(target, _assignees)
+    return people(session, group(session, incident), paging, occasion)
+
+
+def admins(session: Session, paging: Paging) -> list[Person]:
+    """Every active administrator: whom to page when nobody else can be. No hour is quiet then."""
+    return people(session, crud_user.active_admins(session), paging, None)
+
+
+def involved(session: Session, incident: Incident) -> list[User]:
+    """Who is active and created the incident or works on it."""
+    return [*_creator(session, incident), *_assignees(session, incident)]
+
+
+def people(session: Session, users: Sequence[User], paging: Paging, occasion: Occasion | None) -> list[Person]:
+    """Users with their choices of channels for an ordinary page; without an occasion nothing is quiet."""
+    chosen: dict[int, dict[str, NotificationPreference]] = defaultdict(dict)
+    for preference in crud_preference.of_users(session, [user.id for user in users]):
+        chosen[preference.user_id][preference.channel] = preference
+    return [Person(f"user:{user.id}", user.id, choices_of(user, chosen[user.id], paging, occasion)) for user in users]
+
+
+def choices_of(
+    user: User, preferences: dict[str, NotificationPreference], paging: Paging, occasion: Occasion | None
+) -> tuple[ChannelChoice, ...]:
+    """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
+    choices = [_choice(user, channel, preferences.get(channel.name), paging, occasion) for channel in CHANNELS]
+    positions = {name: row.position for name, row in preferences.items() if row.position is not None}
+    return tuple(sorted(choices, key=lambda choice: positions.get(choice.channel, LAST)))
+
+
+def address_of(user: User, channel: ChannelType, preference: NotificationPreference | None) -> str | None:
+    """Where a channel leads: to the address that was set for it, else to the user's own."""
+    own: str | None = getattr(user, channel.own_address) if channel.own_address else None
+    return (preference.address if preference else None) or own
+
+
+def is_verified(user: User, channel: ChannelType, preference: NotificationPreference | None) -> bool:
+    """True if the address in force is the one that was proved, or the account's own mail address."""
+    address = address_of(user, channel, preference)
+    if address is None:
+        return False
+    is_account = channel.own_address == "email" and address.casefold() == user.email.casefold()
+    return is_account or (preference is not None and preference.verified_address == address)
+
+
+def _choice(
+    user: User,
+    channel: ChannelType,
+    preference: NotificationPreference | None,
+    paging: Paging,
+    occasion: Occasion | None,
+) -> ChannelChoice:
+    return ChannelChoice(
+        channel.name,
+        is_enabled=preference is None or preference.is_enabled,
+        address=address_of(user, channel, preference),
+        is_verified=not paging.must_be_verified or is_verified(user, channel, preference),
+        is_quiet=preference is not None
+        and bool(preference.quiet_severities)
+        and is_quiet(occasion, preference.quiet_severities, _hours(preference)),
+    )
+
+
+def _hours(preference: NotificationPreference) -> Hours | None:
+    if preference.quiet_from is None or preference.quiet_until is None or preference.time_zone is None:
+        return None
+    return Hours(preference.quiet_from, preference.quiet_until, _zone(preference.time_zone))
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The zone, or UTC if this machine's data does not know it any more: a page must not fail of that."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        log.warning("time_zone_unknown", time_zone=name)
+        return ZoneInfo("UTC")
+
+
+def _gone(user_id: int) -> Person:
+    return Person(f"user:{user_id}", user_id, (), is_active=False)
+
+
+def _stranger(address: str) -> Person:
+    return Person(f"email:{address.lower()}", None, (ChannelChoice(EMAIL, is_enabled=True, address=address),))
+
+
+def _assignees(session: Session, incident: Incident) -> Sequence[User]:
+    ids = [assignment.user_id for assignment in crud_assignment.of_incident(session, incident.id)]
+    return crud_user.active(session, [*ids, *([incident.assigned_to] if incident.assigned_to else [])])
+
+
+def _creator(session: Session, incident: Incident) -> Sequence[User]:
+    return crud_user.active(session, [incident.created_by] if incident.created_by else [])
+
+
+def _admins(session: Session, _incident: Incident) -> Sequence[User]:
+    return crud_user.active_admins(session)
+
+
+def _everybody(session: Session, _incident: Incident) -> Sequence[User]:
+    return crud_user.all_active(session)
+
+
+GROUPS: dict[str, Callable[[Session, Incident], Sequence[User]]] = {
+    "assignees": _assignees,
+    "creator": _creator,
+    "admins": _admins,
+    "all": _everybody,
+}

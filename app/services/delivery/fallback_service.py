@@ -1,0 +1,153 @@
+"""Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
+
+import time
+from collections.abc import Set
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.crud import crud_event, crud_notification, crud_user
+from app.crud.base import now, wait_briefly
+from app.models import Incident, Notification
+from app.services import notification_service
+from app.services.contacts import recipient_service
+from app.services.contacts.quiet import Occasion
+from app.services.notification import Page, next_channel
+from app.services.notification_service import Plan, is_wanted
+from app.services.policies import step_service
+from app.services.ports import Paging
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+AGAIN_AFTER = timedelta(seconds=60)
+LONGEST_BATCH_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the page is put off, and the others are looked after
+Tried = Set[tuple[str, str]]
+NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
+
+
+def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
+    """Look after a batch of pages that were not accepted in time. Returns how many were taken.
+
+    A batch that takes long ends early: nobody can record what becomes of its pages until then.
+    """
+    at, began = now(session), time.monotonic()
+    wait_briefly(session, LONGEST_WAIT_SECONDS)
+    due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
+    for taken, (page, incident) in enumerate(due, start=1):
+        page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
+        try:
+            with session.begin_nested():
+                _look_after(session, page, incident, paging, at=at)
+        except Exception:
+            log.exception("fallback_failed", notification_id=page_id)
+            crud_notification.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
+        if time.monotonic() - began > LONGEST_BATCH_SECONDS:
+            return taken
+    return len(due)
+
+
+def _look_after(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
+    page.fallback_at = None
+    if not page.status.has_reached and is_wanted(page, incident):
+        _try_next(session, page, incident, paging, at=at)
+    session.flush()
+
+
+def _try_next(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
+    pages = crud_notification.of_incident_cycle(session, incident.id, incident.cycle)
+    tried = _tried(session, page)
+    following = _next_of_person(session, page, incident, tried, paging, at=at)
+    if following is not None:
+        planned = notification_service.written(session, incident, [following], paging, at=at, note=None)
+        _enqueue(session, page, incident, planned, at=at)
+        description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
+        _tell(session, page, incident, description, at=at)
+    elif page.status.is_lost and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
+        _page_admins(session, page, incident, tried, paging, at=at)
+
+
+def _tried(session: Session, page: Notification) -> Tried:
+    """Who was paged by which channel because of the same: by its step, or since what this page stands in for."""
+    if page.event_id is not None:
+        sent = crud_notification.of_event(session, page.event_id)
+    else:
+        sent = crud_notification.without_event(session, page.incident_id, since=_first(session, page).created_at)
+    return {(one.recipient, one.channel) for one in sent}
+
+
+def _first(session: Session, page: Notification) -> Notification:
+    """The page that this one stands in for, over all channels before it."""
+    while page.fallback_of is not None and (earlier := crud_notification.get(session, page.fallback_of)) is not None:
+        page = earlier
+    return page
+
+
+def _next_of_person(
+    session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
+) -> Page | None:
+    users = crud_user.active(session, [page.user_id]) if page.user_id is not None else []
+    is_ordinary = page.kind is NotificationKind.PAGE and _is_named(session, page)
+    occasion = Occasion(incident.severity, at) if is_ordinary else None
+    people = recipient_service.people(session, users, paging, occasion)
+    return next_channel(people[0], paging.channels, _channels(tried, page.recipient)) if people else None
+
+
+def _channels(tried: Tried, recipient: str) -> Set[str]:
+    return {channel for who, channel in tried if who == recipient}
+
+
+def _is_named(session: Session, page: Notification) -> bool:
+    """False of an administrator who is paged as the last resort, when nothing is quiet."""
+    event = crud_event.get(session, page.event_id) if page.event_id is not None else None
+    notified = event.metadata_.get("notified", ()) if event is not None else ()
+    return any(sent["recipient"] == page.recipient for sent in notified)
+
+
+def _is_left(other: Notification, incident: Incident, at: datetime) -> bool:
+    """True if another page of this cycle arrived, is still under way, or is lost and about to be looked after."""
+    is_next = other.fallback_at is not None and other.fallback_at <= at and is_wanted(other, incident)
+    return not other.status.is_lost or is_next
+
+
+def _page_admins(
+    session: Session, page: Notification, incident: Incident, tried: Tried, paging: Paging, *, at: datetime
+) -> None:
+    admins = recipient_service.admins(session, paging)
+    left = [next_channel(admin, paging.channels, _channels(tried, admin.key)) for admin in admins]
+    pages = [following for following in left if following is not None]
+    if pages:
+        planned = notification_service.written(session, incident, pages, paging, at=at, note=NOTE)
+        _enqueue(session, page, incident, planned, at=at)
+        _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
+    else:
+        step_service.alarm_unreachable(session, incident, at=at)
+
+
+def _enqueue(session: Session, page: Notification, incident: Incident, planned: Plan, *, at: datetime) -> None:
+    notification_service.enqueue(
+        session,
+        incident,
+        planned,
+        at=at,
+        event_id=page.event_id,
+        kind=page.kind,
+        is_exempt=page.is_exempt,
+        fallback_of=page.id,
+    )
+
+
+def _tell(session: Session, page: Notification, incident: Incident, description: str, *, at: datetime) -> None:
+    record(
+        session,
+        incident.id,
+        TimelineEventType.NOTIFICATION_FELL_BACK,
+        description,
+        at=at,
+        notification_id=page.id,
+        error=page.last_error,
+    )
+    log.warning("delivery_fell_back", notification_id=page.id, incident_id=incident.id, channel=page.channel)

@@ -1,0 +1,125 @@
+"""Records what came of messages that were sent, fenced by their leases, whether the database is there or not."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.channel import Outcome
+from app.core.crash_points import reach
+from app.crud import crud_attempt, crud_timeline
+from app.crud.base import now, wait_briefly
+from app.db.session import is_held, is_unavailable
+from app.models import Notification
+from app.services.contacts import verification_service
+from app.services.delivery import outcome_service
+from app.services.delivery.outcome_service import Entry
+from app.services.notification import follow_up
+from app.services.ports import Delivery
+
+log = structlog.get_logger()
+
+PAUSE_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0  # with whoever holds a message that was sent
+TOGETHER_SECONDS = 0.2  # with several: each is tried by itself after that
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: of what, how it ended, when it began and how long it took."""
+
+    message: Notification
+    outcome: Outcome
+    began_at: datetime
+    latency_ms: int
+
+
+def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
+    """Record what came of messages, together if nothing is wrong with any of them. Never raises.
+
+    What others hold is waited for briefly and then given up, as it would keep its whole channel waiting. The lease of
+    such a message stays, and it is sent again under the same key after that. `release_expired` passes over a message
+    that is locked, so if it was the message that somebody held, only after that has been let go.
+    """
+    try:
+        are_recorded = outlast(delivery, lambda: _record_together(delivery, attempts))
+    except Exception as error:
+        if len(attempts) > 1:
+            for attempt in attempts:
+                record_all(delivery, [attempt])
+        elif is_held(error):
+            result = attempts[0].outcome.result
+            log.warning("delivery_not_recorded", result=result, **log_fields(attempts[0].message))
+        else:
+            log.exception("delivery_interrupted", **log_fields(attempts[0].message))
+        return
+    for attempt, is_recorded in zip(attempts, are_recorded, strict=True):
+        reach("recorded")
+        said = {"result": attempt.outcome.result, "latency_ms": attempt.latency_ms, "attempt": attempt.message.attempt}
+        event = "delivery_attempted" if is_recorded else "delivery_lease_lost"
+        log.info(event, **said, **log_fields(attempt.message))
+
+
+def log_fields(message: Notification) -> dict[str, Any]:
+    """What a line of the log says of a message."""
+    return {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
+
+
+def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
+    """Do a job; while the database is away, again until the lease of a message would have expired.
+
+    Raises what the job raises else, and at once what others hold: a lock says that the database is there.
+    """
+    deadline = time.monotonic() + delivery.lease.total_seconds()
+    while True:
+        try:
+            return job()
+        except Exception as error:
+            if not is_unavailable(error) or is_held(error) or time.monotonic() > deadline:
+                raise
+            log.warning("delivery_waits_for_database", reason=type(error).__name__)
+            time.sleep(PAUSE_SECONDS)
+
+
+def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bool]:
+    """Record outcomes in one transaction. False: another worker has taken that message over."""
+    with delivery.database.transaction() as session:
+        wait_briefly(session, PATIENCE_SECONDS if len(attempts) == 1 else TOGETHER_SECONDS)
+        at = now(session)
+        crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
+        entries = [_record(delivery, session, attempt, at=at) for attempt in attempts]
+        crud_timeline.insert_all(session, [entry for found in entries for entry in found or ()])
+        return [found is not None for found in entries]
+
+
+def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime) -> Sequence[Entry] | None:
+    """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
+    message = attempt.message
+    first_attempt_at = message.first_attempt_at or attempt.began_at
+    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, now=at)
+    values: dict[str, Any] = {
+        "next_attempt_at": following.next_attempt_at,
+        "first_attempt_at": first_attempt_at,
+        "last_error": attempt.outcome.error,
+        "provider_id": attempt.outcome.provider_id,
+    }
+    entries = outcome_service.settle(session, message, following.status, values, attempt.outcome, at=at)
+    if entries is not None and attempt.outcome.is_address_gone:
+        verification_service.disable_gone(session, message, delivery.paging, at=at)
+    return entries
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "notification_id": attempt.message.id,
+        "at": attempt.began_at,
+        "outcome": attempt.outcome.result,
+        "status_code": attempt.outcome.status_code,
+        "latency_ms": attempt.latency_ms,
+        "error": attempt.outcome.error,
+    }

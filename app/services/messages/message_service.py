@@ -1,0 +1,132 @@
+"""Writes messages: by an administrator's template, by the one that is shipped, or plainly if those fail."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.channel import EMAIL
+from app.core.vocabulary import MessageEvent
+from app.crud import crud_template
+from app.models import Incident, NotificationTemplate
+from app.services.messages import template
+from app.services.messages.message import IncidentFacts, Message, named, one_line, plain
+from app.services.messages.template import TemplateError
+
+log = structlog.get_logger()
+
+SHIPPED = Path(__file__).parents[2] / "templates"
+HTML_CHANNELS = frozenset({EMAIL})
+MAX_BODY = 20_000
+# What an administrator's wording may come to: Twilio's limit, and a push message (4 KB) without what surrounds it.
+MAX_BODIES = {"sms": 1600, "push": 2000}
+CACHED = "composer"  # in a session's info
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The templates of one message. Without `html` it has none; `id` is the row of an administrator's."""
+
+    subject: str
+    body: str
+    html: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """The templates as they are in this transaction."""
+
+    overrides: Mapping[tuple[str, MessageEvent], Wording]
+
+    def compose(self, channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+        """The message to send. It never fails: what does not render is said plainly."""
+        override = self.overrides.get((channel, event))
+        if override is not None:
+            try:
+                return write(override, facts, event, limit=limit(channel, event))
+            except TemplateError as error:
+                log.warning(
+                    "template_failed", channel=channel, event_name=event, template_id=override.id, error=str(error)
+                )
+        return default(channel, event, facts)
+
+
+def composer(session: Session) -> Composer:
+    """Read the templates once for all messages of this transaction."""
+    found = session.info.get(CACHED)
+    if found is None or found[0] is not session.get_transaction():
+        overrides = {(row.channel, row.event): wording_of(row) for row in crud_template.all(session)}
+        found = session.info[CACHED] = (session.get_transaction(), Composer(overrides))
+    made: Composer = found[1]
+    return made
+
+
+def default(channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+    """The message as it is shipped, or the plain one if that is too much for a template."""
+    try:
+        return write(shipped(channel, event), facts, event)
+    except TemplateError as error:
+        log.warning("template_failed", channel=channel, event_name=event, template_id=None, error=str(error))
+        return plain(event, facts)
+
+
+def write(
+    wording: Wording, facts: Mapping[str, Any], event: MessageEvent, *, limit: int = template.MAX_OUTPUT
+) -> Message:
+    """Render a message. Raises TemplateError, also for one that says nothing."""
+    seen = known(event, facts)
+    subject = one_line(template.render(wording.subject, seen))
+    body = template.render(wording.body, seen, limit=limit)
+    if not subject or not body.strip():
+        raise TemplateError("The subject or the body is empty.")
+    html = None if wording.html is None else template.render(wording.html, seen, html=True)
+    return Message(subject, body, html)
+
+
+def known(event: MessageEvent, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a template sees: the facts, and of a bundle also `named`, which names every incident briefly."""
+    if event is not MessageEvent.BUNDLE:
+        return facts
+    return {**facts, "named": named([page["incident"] for page in facts["incidents"]])}
+
+
+def limit(channel: str, event: MessageEvent) -> int:
+    """How long a body by an administrator's template may be. A bundle must name every incident, at any length."""
+    return template.MAX_OUTPUT if event is MessageEvent.BUNDLE else MAX_BODIES.get(channel, MAX_BODY)
+
+
+@lru_cache
+def shipped(channel: str, event: MessageEvent) -> Wording:
+    """The templates that come with this version: those of the channel, else those of every channel."""
+    html = _read(channel, f"{event}.html") if channel in HTML_CHANNELS else None
+    subject, body = _read(channel, f"{event}.subject.txt"), _read(channel, f"{event}.txt")
+    return Wording((subject or "").strip(), body or "", html)
+
+
+def _read(channel: str, name: str) -> str | None:
+    files = (SHIPPED / channel / name, SHIPPED / name)
+    return next((file.read_text(encoding="utf-8") for file in files if file.exists()), None)
+
+
+def wording_of(row: NotificationTemplate) -> Wording:
+    return Wording(row.subject, row.body, row.html, row.id)
+
+
+def facts_of(incident: Incident) -> IncidentFacts:
+    """What a page says of an incident."""
+    return IncidentFacts(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        service=incident.service,
+        status=incident.status,
+        source=incident.source,
+        description=incident.description,
+        created_at=incident.created_at,
+        metadata=incident.metadata_,
+    )

@@ -1,0 +1,175 @@
+"""Renders message templates, which administrators write, in a language that cannot run long or see anything else.
+
+It is a part of Jinja: texts, facts, a few filters, conditions, and loops, which are paid for out of a budget, and so is
+what is long. There are no calls, no assignments and no arithmetic, so that neither time nor memory can grow beyond what
+is counted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from jinja2 import Template, TemplateSyntaxError, pass_context
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from app.services.messages import template_rules as rules
+from app.services.messages import template_values as values
+from app.services.messages.template_values import Missing, TemplateError
+
+__all__ = ["MAX_OUTPUT", "MAX_SOURCE", "TemplateError", "check", "render"]
+
+MAX_SOURCE = 20_000
+MAX_OUTPUT = 100_000
+MAX_CACHED = 128
+BUDGET = "_budget"  # a template cannot name it
+FILE = "<template>"
+LOOP_FACTS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem"})
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Looks only into lists and objects: no attribute of anything of Python is ever read."""
+
+    def __init__(self, *, html: bool) -> None:
+        super().__init__(
+            autoescape=html,
+            undefined=Missing,
+            finalize=values.text_of,
+            optimized=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: _charged("join", values.concat)}
+        known = values.HTML_FILTERS if html else values.FILTERS
+        self.filters = {**{name: _charged(name, change) for name, change in known.items()}, **inserted}
+        self.tests = dict(values.TESTS)
+        self.globals = {}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        found: Any = None
+        if isinstance(obj, Mapping):
+            found = obj.get(argument) if isinstance(argument, str | int) else None
+        elif isinstance(obj, list | tuple) and isinstance(argument, int):
+            found = obj[argument] if -len(obj) <= argument < len(obj) else None
+        elif isinstance(obj, LoopContext) and argument in LOOP_FACTS:
+            found = getattr(obj, argument)
+        return Missing() if found is None else found
+
+
+def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that is paid for by what it writes. What takes a text is given a list or an object as JSON."""
+
+    @pass_context
+    def charged(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if name not in values.TAKE_ANY and isinstance(value, list | tuple | Mapping):
+            value = values.to_json(value)
+            _pay(context, rules.cost_of_filtering("tojson", None, value))
+        made = change(value, *args, **kwargs)
+        _pay(context, rules.cost_of_filtering(name, value, made))
+        return made
+
+    return charged
+
+
+@pass_context
+def _loop(context: Context, value: Any, cost: int) -> list[Any]:
+    """The items of a loop, paid for in advance."""
+    items = values.list_of(value)
+    if len(items) > values.MAX_ITEMS:
+        raise TemplateError(f"a loop goes through more than {values.MAX_ITEMS} items")
+    _pay(context, len(items) * (cost + 1))
+    return items
+
+
+@pass_context
+def _operand(context: Context, value: Any) -> Any:
+    found = values.operand(value)
+    _pay(context, len(found) // 10 if isinstance(found, list) else 0)
+    return found
+
+
+def _pay(context: Context, cost: int) -> None:
+    budget = context[BUDGET]
+    budget[0] -= cost
+    if budget[0] < 0:
+        raise TemplateError("it goes on for too long")
+
+
+_SANDBOXES = {html: _Sandbox(html=html) for html in (False, True)}
+
+
+def check(source: str, *, html: bool = False) -> None:
+    """Raises TemplateError for a template that could not be rendered with any facts."""
+    _compiled(source, html)
+
+
+def render(source: str, facts: Mapping[str, Any], *, html: bool = False, limit: int = MAX_OUTPUT) -> str:
+    """The text of a template, at most `limit` characters. `facts` are JSON; what is missing in them reads as nothing.
+
+    Raises TemplateError, and nothing else.
+    """
+    template, cost = _compiled(source, html)
+    budget = [rules.MAX_COST - cost]
+    try:
+        return _storable("".join(_limited(template.generate({**facts, BUDGET: budget}), limit)))
+    except Exception as error:  # whatever it is, it is the template that fails
+        raise TemplateError(f"Line {_line(error.__traceback__)}: {_said(error)}.") from error
+
+
+def _storable(text: str) -> str:
+    """The text as it can be stored and sent: a literal may have spelled NUL, or characters in halves."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\x00", "")
+
+
+def _limited(chunks: Iterable[str], limit: int) -> Iterator[str]:
+    room = limit
+    for chunk in chunks:
+        room -= len(chunk)
+        if room < 0:
+            raise TemplateError(f"it makes more than {limit} characters")
+        yield chunk
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _compiled(source: str, html: bool) -> tuple[Template, int]:
+    """The template and what it costs without its loops."""
+    if len(source) > MAX_SOURCE:
+        raise TemplateError(f"It is longer than {MAX_SOURCE} characters.")
+    sandbox = _SANDBOXES[html]
+    try:
+        parsed = sandbox.parse(source)
+        rules.require_allowed(parsed)
+        cost = rules.cost_of(parsed)
+        bounded = rules.Bounded().visit(parsed)
+        bounded.set_environment(sandbox)
+        code = sandbox.compile(bounded, filename=FILE)
+        return Template.from_code(sandbox, code, {}), cost
+    except TemplateError:
+        raise
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"Line {error.lineno}: {_said(error)}.") from error
+    except Exception as error:  # the parser's own limits
+        raise TemplateError("It is too deeply nested, or has a number that is too large.") from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, TemplateError | TemplateSyntaxError):
+        return str(error.args[0] if error.args else error).rstrip(".")[:300]
+    return f"a value does not fit what is done with it ({type(error).__name__})"
+
+
+def _line(traceback: TracebackType | None) -> int:
+    """The template's line in a traceback that Jinja has rewritten; 1 if none is in it."""
+    line = 1
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == FILE:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line

@@ -1,0 +1,133 @@
+"""An administrator's wording of messages: read, written, tried."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import InvalidInput
+from app.core.vocabulary import MessageEvent
+from app.crud import crud_template
+from app.crud.base import now
+from app.models import NotificationTemplate, User
+from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
+from app.services.incidents import incident_service
+from app.services.messages import message_service, template
+from app.services.messages.message import IncidentFacts
+from app.services.messages.message_sample import INCIDENT, sample
+from app.services.messages.message_service import HTML_CHANNELS, Wording, facts_of, shipped, wording_of
+from app.services.messages.template import TemplateError
+from app.services.ports import Paging
+
+log = structlog.get_logger()
+
+# What these messages are sent for: without it nobody could prove an address, or set a new password.
+NEEDED = {MessageEvent.VERIFICATION: "code", MessageEvent.PASSWORD_RESET: "token"}
+
+
+def effective(session: Session, paging: Paging) -> list[TemplateRead]:
+    """The wording of every kind of message on every channel."""
+    own = {(row.channel, row.event): row for row in crud_template.all(session)}
+    channels = [channel.name for channel in paging.listed()]
+    return [_read(channel, event, own.get((channel, event))) for channel in channels for event in MessageEvent]
+
+
+def get(session: Session, channel: str, event: MessageEvent) -> TemplateRead:
+    """The wording of one kind of message on one channel."""
+    return _read(channel, event, crud_template.of(session, channel, event))
+
+
+def put(
+    session: Session, channel: str, event: MessageEvent, update: TemplateUpdate, paging: Paging, *, by: User
+) -> TemplateRead:
+    """Set a wording; what is absent stays. Raises InvalidInput for one that could not be sent."""
+    at = now(session)
+    row = crud_template.put(session, channel, event, default=_columns(shipped(channel, event)), at=at)
+    wording = replace(wording_of(row), **update.wording())
+    _require_sendable(wording, channel, event, paging)
+    crud_template.apply(session, row, {**update.wording(), "updated_by": by.id}, at=at)
+    log.info("template_set", channel=channel, event_name=event, template_id=row.id, user_id=by.id)
+    return _read(channel, event, row)
+
+
+def reset(session: Session, channel: str, event: MessageEvent, *, by: User) -> TemplateRead:
+    """Go back to the wording that the service comes with."""
+    crud_template.remove(session, channel, event)
+    log.info("template_reset", channel=channel, event_name=event, user_id=by.id)
+    return _read(channel, event, None)
+
+
+def preview(
+    session: Session, channel: str, event: MessageEvent, wanted: TemplatePreview, paging: Paging
+) -> TemplatePreviewRead:
+    """What would be sent. Raises InvalidInput for an incident that does not exist."""
+    facts = sample(event, channel, url=paging.public_url, incident=_incident(session, wanted.incident_id))
+    row = crud_template.of(session, channel, event)
+    wording = replace(wording_of(row) if row else shipped(channel, event), **wanted.wording())
+    error = None
+    try:
+        _require_html_is_shown(wording, channel)
+        message = message_service.write(wording, facts, event, limit=message_service.limit(channel, event))
+        _require_needed("body", message.body, event, facts)
+        _require_needed("html", message.html, event, facts)
+    except (TemplateError, InvalidInput) as failure:
+        error = str(failure)
+        message = message_service.default(channel, event, facts)
+    return TemplatePreviewRead(subject=message.subject, body=message.body, html=message.html, error=error)
+
+
+def _incident(session: Session, incident_id: int | None) -> IncidentFacts:
+    return INCIDENT if incident_id is None else facts_of(incident_service.get_named(session, incident_id))
+
+
+def _require_sendable(wording: Wording, channel: str, event: MessageEvent, paging: Paging) -> None:
+    """Raise InvalidInput that points at what is wrong: each part is tried on a sample."""
+    _require_html_is_shown(wording, channel)
+    facts = message_service.known(event, sample(event, channel, url=paging.public_url))
+    _rendered("subject", wording.subject, facts)
+    body = _rendered("body", wording.body, facts, limit=message_service.limit(channel, event))
+    _require_needed("body", body, event, facts)
+    if wording.html is not None:
+        _require_needed("html", _rendered("html", wording.html, facts), event, facts)
+
+
+def _rendered(part: str, source: str, facts: Mapping[str, Any], limit: int = template.MAX_OUTPUT) -> str:
+    try:
+        text = template.render(source, facts, html=part == "html", limit=limit)
+    except TemplateError as error:
+        raise InvalidInput(str(error), pointer=f"/{part}") from error
+    if not text.strip():
+        raise InvalidInput("It says nothing, at least about the sample.", pointer=f"/{part}")
+    return text
+
+
+def _require_needed(part: str, text: str | None, event: MessageEvent, facts: Mapping[str, Any]) -> None:
+    """Raise InvalidInput if a part, rendered, does not say what its reader waits for. What is not sent needs not."""
+    name = NEEDED.get(event)
+    if name is not None and text is not None and facts[name] not in text:
+        raise InvalidInput(f"It does not say the {name}: write {{{{ {name} }}}} into it.", pointer=f"/{part}")
+
+
+def _require_html_is_shown(wording: Wording, channel: str) -> None:
+    if wording.html is not None and channel not in HTML_CHANNELS:
+        raise InvalidInput(f"The channel {channel} shows no HTML.", pointer="/html")
+
+
+def _columns(wording: Wording) -> dict[str, str | None]:
+    return {"subject": wording.subject, "body": wording.body, "html": wording.html}
+
+
+def _read(channel: str, event: MessageEvent, row: NotificationTemplate | None) -> TemplateRead:
+    wording = shipped(channel, event) if row is None else wording_of(row)
+    return TemplateRead(
+        channel=channel,
+        event=event,
+        subject=wording.subject,
+        body=wording.body,
+        html=wording.html,
+        is_default=row is None,
+        updated_at=row.updated_at if row else None,
+        updated_by=row.updated_by if row else None,
+    )

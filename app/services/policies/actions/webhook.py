@@ -1,0 +1,67 @@
+"""Calls a URL: the call goes through the outbox, and its answer into the incident's timeline."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.channel import Outcome
+from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.models import Notification
+from app.services.messages import template
+from app.services.messages.template import TemplateError
+from app.services.notification_service import Call
+from app.services.policies.actions.registry import Context, StepResult, register
+from app.services.timeline_service import record
+
+MAX_BODY = 100_000
+
+
+@register("webhook")
+def webhook(context: Context, action: Mapping[str, Any]) -> StepResult:
+    facts = context.facts()
+    content = rendered(action["body"], facts) if "body" in action else _default(context, facts)
+    body = json.dumps(content, ensure_ascii=False)
+    if len(body) > MAX_BODY:
+        raise TemplateError(f"the body has over {MAX_BODY} characters")
+    return StepResult(outcomes=({"type": "webhook"},), calls=(Call(action["url"], body),))
+
+
+def _default(context: Context, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": NotificationKind.WEBHOOK_ACTION,
+        "timestamp": context.at.isoformat(),
+        "data": {"incident": facts["incident"], "url": facts["url"], "policy_id": context.escalation.policy_id},
+    }
+
+
+def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
+    """JSON with its texts rendered; names stay as they are. Raises TemplateError."""
+    if isinstance(body, str):
+        return template.render(body, facts, limit=MAX_BODY)
+    if isinstance(body, Mapping):
+        return {name: rendered(value, facts) for name, value in body.items()}
+    if isinstance(body, list):
+        return [rendered(value, facts) for value in body]
+    return body
+
+
+def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
+    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
+    if message.incident_id is None:
+        return
+    answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
+    record(
+        session,
+        message.incident_id,
+        TimelineEventType.WEBHOOK_CALLED,
+        f"A webhook of an escalation policy {answered}.",
+        at=at,
+        notification_id=message.id,
+        result=outcome.result,
+        status_code=outcome.status_code,
+        answer=outcome.answer,
+        error=outcome.error,
+    )

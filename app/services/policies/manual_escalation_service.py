@@ -1,0 +1,94 @@
+"""Escalates an incident because somebody asks for it now."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.crud import crud_escalation
+from app.crud.base import now
+from app.models import Escalation, Incident, User
+from app.services import escalation_service
+from app.services.incidents import collaboration_service, incident_service
+from app.services.policies import step_service
+from app.services.ports import Paging
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+PAUSE = timedelta(seconds=10)
+KIND = NotificationKind.MANUAL_PAGE
+
+
+def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
+    """Fire the next step of every policy that matches, or did when its escalation began; else page the admins.
+
+    A resolved incident does not change, a snoozed one opens, an acknowledged one stays so. A second call within 10 s
+    changes nothing. Raises NotFound, PermissionDenied.
+    """
+    incident = incident_service.locked(session, incident_id)
+    collaboration_service.require_responder(session, incident, by)
+    return escalate_locked(session, incident, paging, by=by)
+
+
+def escalate_locked(
+    session: Session, incident: Incident, paging: Paging, *, by: User | None, because: str = ""
+) -> Incident:
+    """As `escalate_now`, for whom the caller has allowed it."""
+    at = now(session)
+    if incident.status is IncidentStatus.RESOLVED:
+        return incident
+    if incident.escalated_at is not None and at < incident.escalated_at + PAUSE:
+        return incident
+    incident.escalated_at = at
+    description = f"Escalated by hand{because}."
+    record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
+    log.info("incident_escalated_manually", incident_id=incident.id)
+    _begin_matching(session, incident, at=at)
+    rows = crud_escalation.of_incident(session, incident.id)
+    fired = [_try_to_fire(session, incident, row, paging, at=at) for row in rows if _goes_on(row, incident)]
+    if not any(fired) and not step_service.page_admins(session, incident, paging, at=at, event=None, kind=KIND):
+        step_service.say_unreachable(session, incident, at=at)
+    session.flush()
+    return incident
+
+
+def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Give every matching policy a row that a step can be fired from. A snoozed incident opens."""
+    if incident.status is IncidentStatus.SNOOZED:
+        incident_service.end_snooze(session, incident, at=at)
+        incident_service.start_new_cycle(session, [incident], at=at)
+    escalation_service.begin_matching(session, incident, now=at)
+    session.flush()
+
+
+def _goes_on(row: Escalation, incident: Incident) -> bool:
+    """True if it has begun in this cycle and neither its policy nor, by a step that was fired just now, all is over."""
+    has_begun = row.cycle == incident.cycle and row.version.id == row.version_id
+    return has_begun and row.state is not EscalationState.ENDED and incident.status is not IncidentStatus.RESOLVED
+
+
+def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> bool:
+    """False, with an alarm, if the step cannot be fired: the other policies' steps can."""
+    row_id, incident_id = row.id, row.incident_id
+    try:
+        with session.begin_nested():
+            _fire(session, incident, row, paging, at=at)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
+        step_service.quarantine(session, row_id, incident_id, paging, error, at=at)
+        return False
+    return True
+
+
+def _fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
+    if row.state is EscalationState.FINISHED:
+        escalation_service.restart(session, incident, row, now=at)
+    elif row.state is EscalationState.STOPPED:
+        row.state, row.next_run_at = EscalationState.RUNNING, at
+    step_service.fire(session, incident, row, paging, at=at, kind=KIND)
+    # A step that reaches nobody calls the next at once, and that one is fired by hand as well.
+    while step_service.is_still_due(row, at):
+        step_service.fire(session, incident, row, paging, at=at, kind=KIND)
+    if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
+        row.state, row.next_run_at = EscalationState.STOPPED, None

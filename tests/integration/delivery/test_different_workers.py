@@ -1,0 +1,71 @@
+"""Workers of which not every one has the same channels set up."""
+
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import DeliveryStatus
+from app.crud import crud_heartbeat
+from app.crud.base import now
+from app.models import Notification
+from app.services.operations import health_service
+from app.services.operations.health_service import ALIVE_WITHIN, Pulse
+from app.utils.service_locator import Services
+from app.worker import Jobs
+from tests.conftest import Clock, Outbox, Person
+from tests.support.preferences import put
+from tests.support.scenario import Opener, steps
+
+
+@pytest.fixture
+def services(two_channels: Services) -> Services:
+    return two_channels
+
+
+def beat(session: Session, pulse: Pulse, *set_up: str) -> None:
+    health_service.beat(session, pulse, {}, set_up)
+    session.commit()
+
+
+def test_what_another_worker_can_send_is_left_to_it_while_it_lives(
+    client: TestClient, user: Person, jobs: Jobs, session: Session, clock: Clock, add_policy: Opener,
+    open_incident: Opener, sms: Outbox, services: Services,
+) -> None:  # fmt: skip
+    put(client, user, "sms", address="+15550100")
+    add_policy(steps=steps(0, target=user.id, channels=["sms"]))
+    open_incident()
+    jobs.plan()
+    jobs.close()
+    without = replace(services.delivery, channels={"email": services.delivery.channels["email"]})
+    alone = Jobs(without, services.paging, width=0)
+    beat(session, Pulse(), "email", "sms")
+    alone.send()
+    page = session.scalars(select(Notification).filter_by(channel="sms")).one()
+    assert (page.status, page.attempt) == (DeliveryStatus.PENDING, 0)
+    clock.advance(seconds=ALIVE_WITHIN.total_seconds() + 1)
+    alone.send()
+    session.expire_all()
+    assert (page.status, page.last_error) == (DeliveryStatus.RETRY, "The channel sms is not set up here.")
+
+
+def test_that_workers_differ_is_said_once(
+    session: Session, caplog: pytest.LogCaptureFixture, client: TestClient, admin: Person
+) -> None:
+    first, second = Pulse(), Pulse()
+    beat(session, first, "sms", "email")
+    beat(session, second, "email", "sms")
+    assert "workers_differ" not in caplog.text
+    beat(session, second, "email")
+    for _ in range(2):
+        beat(session, first, "sms", "email")
+    said = [record.msg for record in caplog.records if "workers_differ" in str(record.msg)]
+    assert len(said) == 2  # by each of them
+    listed = client.get("/v1/workers", headers=admin.headers).json()
+    assert sorted(worker["set_up"] for worker in listed) == [["email"], ["email", "sms"]]
+    assert crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN) == {
+        frozenset({"email"}),
+        frozenset({"email", "sms"}),
+    }

@@ -1,0 +1,91 @@
+"""What the operator reads when the service does not start: one sentence, before anything was done."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from app.core.config import Settings
+from app.core.errors import ConfigurationError
+from app.core.vocabulary import Environment
+from app.utils import startup
+
+ROOT = Path(__file__).parents[3]
+WHOLE = "must be a whole URL with http:// or https:// and a host, such as https://pager.example.com"
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"PUBLIC_URL": "incidents.example.com"}, f"PUBLIC_URL {WHOLE}"),
+        ({"DEAD_MAN_URL": "ftp://x"}, f"DEAD_MAN_URL {WHOLE}"),
+        (
+            {"TWILIO_ACCOUNT_SID": "AC1"},
+            "SMS by Twilio is set up in part: TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER missing",
+        ),
+        ({"NTFY_URL": "ftp://x"}, "NTFY_URL: The URL must begin with http:// or https:// and name a host."),
+        ({"WEBHOOK_TIMEOUT_SECONDS": "51"}, "WEBHOOK_TIMEOUT_SECONDS Input should be less than or equal to 50"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
+    tmp_path: Path, deaf_port: int, command: str, given: dict[str, str], told: str
+) -> None:
+    """The database is not there: whoever asked for it first would say so."""
+    base = {"DATABASE_URL": f"postgresql://service@127.0.0.1:{deaf_port}/service", "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", command],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **base, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {told}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["db.example", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
+)
+def test_an_address_of_a_database_that_is_none_of_ours_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL must be such as postgresql://") as refusal:
+        Settings(_env_file=None, database_url=SecretStr(url)).check()
+    assert url not in str(refusal.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_an_address_of_postgresql_is_taken(scheme: str) -> None:
+    Settings(_env_file=None, database_url=SecretStr(f"{scheme}://u:p@db.example/service?sslmode=require")).check()
+
+
+@pytest.mark.parametrize(
+    ("lease", "given", "cure"),
+    [
+        (11, {}, "set WORKER_LEASE_SECONDS to 12 or more, or lower SMTP_TIMEOUT_SECONDS"),
+        (30, {"WEBHOOK": "27"}, "set WORKER_LEASE_SECONDS to 31 or more, or lower WEBHOOK_TIMEOUT_SECONDS"),
+        (12, {"WEBHOOK": "10.5", "APPRISE": "50"}, None),
+    ],
+)
+def test_the_operator_is_told_of_a_lease_that_a_call_of_a_channel_that_is_set_up_could_outlast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease: int, given: dict[str, str], cure: str | None
+) -> None:
+    for name, seconds in given.items():
+        monkeypatch.setenv(f"{name}_TIMEOUT_SECONDS", seconds)
+    with capture_logs() as logs:
+        startup.warn(Settings(_env_file=None, data_dir=tmp_path, worker_lease_seconds=lease))
+    assert [line["cure"] for line in logs if line["event"] == "lease_is_short"] == ([cure] if cure else [])
+
+
+@pytest.mark.parametrize(
+    ("environment", "event"), [("production", "mail_is_off"), ("development", "mail_goes_to_files")]
+)
+def test_the_operator_is_told_where_mails_go_without_a_server(tmp_path: Path, environment: str, event: str) -> None:
+    with capture_logs() as logs:
+        startup.warn(Settings(_env_file=None, data_dir=tmp_path, environment=Environment(environment)))
+    assert [line["event"] for line in logs if line["event"].startswith("mail_")] == [event]

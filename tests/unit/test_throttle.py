@@ -1,0 +1,96 @@
+"""When pages go to a person: at once, alone, together, or later. And when a provider is left alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.delivery.breaker import OPENS_AFTER, Breakers
+from app.services.delivery.throttle import CAPACITY, Bucket, Decision, Release, decide
+
+NOW = datetime(2026, 1, 20, 3, 0, tzinfo=UTC)
+FRESH = Bucket(CAPACITY, NOW)
+
+
+def after(seconds: float, bucket: Bucket, *, waiting: int = 1, waited: float = 0) -> Decision:
+    now = NOW + timedelta(seconds=seconds)
+    return decide(bucket, waiting=waiting, oldest_at=now - timedelta(seconds=waited), now=now)
+
+
+def test_the_first_page_goes_at_once() -> None:
+    assert after(0, FRESH).release is Release.ALONE
+
+
+def test_several_first_pages_go_at_once_in_one_message() -> None:
+    assert after(0, FRESH, waiting=7).release is Release.BUNDLE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "waited", "release", "again"),
+    [
+        (1, 1, 0, Release.HOLD, 2),  # a breath after the one before
+        (2, 1, 1, Release.ALONE, 2),
+        (2, 2, 1, Release.HOLD, 23),  # more than one: together, when the oldest has waited 22 s
+        (21, 2, 17, Release.HOLD, 26),
+        (22, 2, 1, Release.BUNDLE, 22),  # nothing was heard for 22 s
+        (21, 9, 22, Release.BUNDLE, 21),
+    ],
+)
+def test_what_follows_the_first_page(
+    seconds: float, waiting: int, waited: float, release: Release, again: float
+) -> None:
+    decision = after(seconds, after(0, FRESH).bucket, waiting=waiting, waited=waited)
+    assert (decision.release, decision.until) == (release, NOW + timedelta(seconds=again))
+
+
+def test_without_a_token_even_a_single_page_waits_to_be_bundled() -> None:
+    decision = after(3, Bucket(0.2, NOW, NOW), waiting=1, waited=1)
+    assert (decision.release, decision.until) == (Release.HOLD, NOW + timedelta(seconds=24))
+
+
+@given(st.lists(st.floats(0, 60), min_size=500, max_size=600))
+def test_a_storm_is_at_most_three_messages_in_its_first_minute_and_names_each_page_in_time(
+    arrivals: list[float],
+) -> None:
+    arrivals = sorted(arrivals)
+    arrivals = [at - arrivals[0] for at in arrivals]
+    bucket, waiting, sent, tick = FRESH, list[float](), list[float](), 0.0
+    named: list[float] = []
+    while tick < 120:
+        waiting += [at for at in arrivals if tick - 0.5 < at <= tick]
+        if waiting:
+            decision = after(tick, bucket, waiting=len(waiting), waited=tick - waiting[0])
+            bucket = decision.bucket
+            if decision.release is not Release.HOLD:
+                sent.append(tick)
+                named += [tick - at for at in waiting]
+                waiting = []
+        tick += 0.5
+    assert len(named) == len(arrivals)
+    assert max(named) <= 30
+    assert len([at for at in sent if at < 60]) <= 3
+
+
+def test_a_provider_that_fails_for_several_messages_is_left_alone_and_probed_by_one() -> None:
+    breakers = Breakers()
+    moved = [breakers.record("sms", "twilio", i, error="503", now=0.0) for i in range(OPENS_AFTER)]
+    assert moved == [False] * (OPENS_AFTER - 1) + [True]
+    assert breakers.wait_seconds("sms", "twilio", now=1.0) == 4.0
+    assert breakers.wait_seconds("sms", "another", now=1.0) == 0.0
+    assert breakers.wait_seconds("sms", "twilio", now=5.0) == 0.0  # the probe
+    assert breakers.wait_seconds("sms", "twilio", now=5.0) > 0.0
+    assert breakers.report()["sms"]["twilio"]["state"] == "open"
+    breakers.record("sms", "twilio", 99, error="503", now=5.0)
+    assert breakers.wait_seconds("sms", "twilio", now=6.0) == 9.0  # twice as long
+    breakers.wait_seconds("sms", "twilio", now=15.0)
+    assert breakers.record("sms", "twilio", 99, error=None, now=15.0)
+    assert breakers.wait_seconds("sms", "twilio", now=15.0) == 0.0
+    assert breakers.report() == {}
+
+
+def test_one_message_that_fails_again_and_again_says_little_of_its_provider() -> None:
+    breakers = Breakers()
+    for _ in range(3 * OPENS_AFTER):
+        breakers.record("email", "smtp", 1, error="450", now=0.0)
+    assert breakers.wait_seconds("email", "smtp", now=0.0) == 0.0
