@@ -6,8 +6,9 @@ from typing import Any
 
 from jinja2 import Environment
 
+from app.services.messages.template_filters import FILTERS
 from app.services.messages.template_rules import MAX_COST, cost_of
-from app.services.messages.template_values import FILTERS, MAX_ITEMS, MAX_VALUE
+from app.services.messages.template_values import MAX_ITEMS, MAX_VALUE
 
 LARGE: dict[str, Any] = {
     "texts": {f"key {number}": "x" * MAX_VALUE for number in range(250)},

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.services.messages.template import MAX_SOURCE, TemplateError, _compiled, check, render
+from app.services.messages.template_filters import FILTERS, TESTS
 from app.services.messages.template_rules import MAX_COST
-from app.services.messages.template_values import FILTERS, MAX_ITEMS, MAX_VALUE, TESTS
+from app.services.messages.template_values import MAX_ITEMS, MAX_VALUE
 from tests.support.hard_templates import EXPRESSIONS, LARGE, WITH_ARGUMENT, as_often_as_it_may, with_arguments
 
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"

@@ -14,6 +14,7 @@ from jinja2 import Template, TemplateSyntaxError, pass_context
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from app.services.messages import template_filters as filters
 from app.services.messages import template_rules as rules
 from app.services.messages import template_values as values
 from app.services.messages.template_values import Missing, TemplateError
@@ -41,10 +42,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: _charged("join", values.concat)}
-        known = values.HTML_FILTERS if html else values.FILTERS
+        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: _charged("join", filters.concat)}
+        known = filters.HTML_FILTERS if html else filters.FILTERS
         self.filters = {**{name: _charged(name, change) for name, change in known.items()}, **inserted}
-        self.tests = dict(values.TESTS)
+        self.tests = dict(filters.TESTS)
         self.globals = {}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -66,7 +67,7 @@ def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
 
     @pass_context
     def charged(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if name not in values.TAKE_ANY and isinstance(value, list | tuple | Mapping):
+        if name not in filters.TAKE_ANY and isinstance(value, list | tuple | Mapping):
             value = values.to_json(value)
             _pay(context, rules.cost_of_filtering("tojson", None, value))
         made = change(value, *args, **kwargs)

@@ -6,7 +6,8 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from app.services.messages.template_values import FILTERS, TESTS, TemplateError, list_of, text_of
+from app.services.messages.template_filters import FILTERS, TESTS
+from app.services.messages.template_values import TemplateError, list_of, text_of
 
 MAX_DEPTH = 30  # of expressions in expressions and blocks in blocks
 MAX_LOOPS = 2  # within each other
