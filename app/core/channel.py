@@ -1,11 +1,12 @@
 """What a channel is: how a message is handed to it, what comes back, and which channels there are."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
 from app.core.config import ChannelSettings, Settings
+from app.core.facts import BundleFacts, Facts, PageFacts
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 
 EMAIL = "email"  # the channel of what goes to an account and not to a preference
@@ -16,7 +17,7 @@ WEBHOOK = "webhook"  # the channel of what a policy's step calls
 class Envelope:
     """One message, ready to send. The key is the same for every attempt.
 
-    `facts` are what the message says, for channels that lay it out themselves; see `Message.facts`.
+    `facts` are what the message says, for channels that lay it out themselves. Without them there is only the text.
     """
 
     address: str
@@ -26,7 +27,17 @@ class Envelope:
     incident_id: int | None
     kind: NotificationKind = NotificationKind.PAGE
     html: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts | None = None
+
+    @property
+    def pages(self) -> tuple[PageFacts, ...]:
+        """The pages in this message: one, those of a bundle, or none."""
+        match self.facts:
+            case PageFacts() as page:
+                return (page,)
+            case BundleFacts(incidents=pages):
+                return pages
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

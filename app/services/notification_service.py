@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL, WEBHOOK
+from app.core.facts import OwnFacts, PageFacts, PasswordResetFacts, stored
 from app.core.security import PageLink
-from app.core.vocabulary import IncidentStatus, MessageEvent, NotificationKind
+from app.core.vocabulary import IncidentStatus, NotificationKind
 from app.crud import crud_notification
 from app.crud.crud_notification import Standing
 from app.models import Incident, Notification, User
 from app.services.messages import message_service
-from app.services.messages.message import Message, page_facts, without_metadata
+from app.services.messages.message import Message, page_facts
 from app.services.messages.message_service import Composer
 from app.services.notification import FALL_BACK_AFTER, Page, Person, Skip, route
 from app.services.ports import Paging
@@ -27,7 +28,7 @@ class PlannedPage:
 
     page: Page
     message: Message
-    facts: dict[str, Any]
+    facts: PageFacts
 
 
 Written = dict[tuple[str, str], PlannedPage]  # by the person's key and the channel
@@ -54,13 +55,30 @@ class Call:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """The incident that people are paged about, at this moment, on this installation."""
+
+    incident: Incident
+    paging: Paging
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why pages are sent. Exempt ones do not wait for their person's pace."""
+
+    event_id: int | None
+    kind: NotificationKind = NotificationKind.PAGE
+    is_exempt: bool = False
+    fallback_of: int | None = None
+
+
 def plan(
     session: Session,
-    incident: Incident,
+    context: PageContext,
     people: Sequence[Person],
-    paging: Paging,
     *,
-    at: datetime,
     named: Sequence[str] | None,
     note: str | None,
     before: Written | None = None,
@@ -69,66 +87,54 @@ def plan(
 
     What was written `before` for the same person and channel is taken as it is, and what is new is added there.
     """
-    routes = [route(person, named, paging.channels) for person in people]
+    routes = [route(person, named, context.paging.channels) for person in people]
     pages = [page for found in routes for page in found.pages]
     skips = tuple(skip for found in routes for skip in found.skips)
     known: Written = {} if before is None else before
     new = [page for page in pages if (page.person.key, page.channel) not in known]
-    for item in written(session, incident, new, paging, at=at, note=note).pages:
+    for item in written(session, context, new, note=note).pages:
         known[item.page.person.key, item.page.channel] = item
     return Plan(tuple(known[page.person.key, page.channel] for page in pages), skips)
 
 
-def written(
-    session: Session, incident: Incident, pages: Sequence[Page], paging: Paging, *, at: datetime, note: str | None
-) -> Plan:
+def written(session: Session, context: PageContext, pages: Sequence[Page], *, note: str | None) -> Plan:
     """The pages with what they will say, each with its person's own link."""
     composer = message_service.composer(session)
-    return Plan(tuple(_written(incident, page, paging, composer, at=at, note=note) for page in pages))
+    return Plan(tuple(_written(context, page, composer, note=note) for page in pages))
 
 
-def _written(
-    incident: Incident, page: Page, paging: Paging, composer: Composer, *, at: datetime, note: str | None
-) -> PlannedPage:
-    link = paging.links.url(PageLink(incident.id, page.person.user_id), at=at)
+def _written(context: PageContext, page: Page, composer: Composer, *, note: str | None) -> PlannedPage:
+    incident, paging = context.incident, context.paging
+    link = paging.links.url(PageLink(incident.id, page.person.user_id), at=context.at)
     facts = page_facts(message_service.facts_of(incident), note=note, url=paging.public_url, link=link)
-    return PlannedPage(page, composer.compose(page.channel, MessageEvent.PAGE, facts), facts)
+    return PlannedPage(page, composer.compose(page.channel, facts), facts)
 
 
-def enqueue(
-    session: Session,
-    incident: Incident,
-    planned: Plan,
-    *,
-    at: datetime,
-    event_id: int | None,
-    kind: NotificationKind = NotificationKind.PAGE,
-    is_exempt: bool = False,
-    fallback_of: int | None = None,
-) -> None:
+def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origin) -> None:
     """Write the pages into the outbox. One joins an unsent page of this cycle to the same person and channel.
 
     They wait for their person's pace, unless they are exempt.
     """
+    incident, at = context.incident, context.at
     waiting = {
         (sent.recipient, sent.channel) for sent in crud_notification.unsent_of(session, incident.id, incident.cycle)
     }
     messages = [
         Notification(
-            event_id=event_id,
+            event_id=origin.event_id,
             incident_id=incident.id,
             cycle=incident.cycle,
-            kind=kind,
-            is_exempt=is_exempt,
-            is_held=not is_exempt,
-            fallback_of=fallback_of,
+            kind=origin.kind,
+            is_exempt=origin.is_exempt,
+            is_held=not origin.is_exempt,
+            fallback_of=origin.fallback_of,
             fallback_at=at + FALL_BACK_AFTER,
             next_attempt_at=at,
             created_at=at,
             **_content(item),
         )
         for item in planned.pages
-        if is_exempt or (item.page.person.key, item.page.channel) not in waiting
+        if origin.is_exempt or (item.page.person.key, item.page.channel) not in waiting
     ]
     crud_notification.add_all(session, messages)
 
@@ -150,7 +156,7 @@ def _content(planned: PlannedPage) -> dict[str, Any]:
         "subject": planned.message.subject,
         "body": planned.message.body,
         "html": planned.message.html,
-        "facts": {**planned.facts, "incident": without_metadata(planned.facts["incident"])},
+        "facts": stored(planned.facts),
     }
 
 
@@ -179,33 +185,26 @@ def enqueue_calls(
 
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
     """Mail a reset token. Its text is erased from the outbox once the mail is accepted or dead."""
-    facts = {"token": token, "url": url, "minutes": minutes}
-    enqueue_own(session, user, NotificationKind.PASSWORD_RESET, facts, channel=EMAIL, address=user.email, at=at)
+    facts = PasswordResetFacts(token, url, minutes)
+    enqueue_own(session, user, facts, channel=EMAIL, address=user.email, at=at)
 
 
 def enqueue_own(
-    session: Session,
-    user: User,
-    kind: NotificationKind,
-    facts: dict[str, Any],
-    *,
-    channel: str,
-    address: str,
-    at: datetime,
+    session: Session, user: User, facts: OwnFacts, *, channel: str, address: str, at: datetime
 ) -> Notification:
     """Write a message to a person about their own account. It is about no incident, so nothing cancels it."""
-    message = message_service.composer(session).compose(channel, MessageEvent(kind), facts)
+    message = message_service.composer(session).compose(channel, facts)
     row = Notification(
         user_id=user.id,
         recipient=f"user:{user.id}",
         channel=channel,
         address=address,
-        kind=kind,
+        kind=NotificationKind(facts.event),
         is_exempt=True,
         subject=message.subject,
         body=message.body,
         html=message.html,
-        facts=facts,
+        facts=stored(facts),
         next_attempt_at=at,
         created_at=at,
     )

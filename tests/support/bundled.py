@@ -1,7 +1,11 @@
 """Bundles too long for their channel, and what a reader of the text learns of them."""
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.core.facts import BundleFacts
+from tests.support.envelopes import page_facts
 
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 FIRST = 10**12 + 1  # 200 of them are too much for any of the channels
@@ -12,9 +16,8 @@ def numbers(count: int) -> list[int]:
     return [FIRST + 2 * place for place in range(count)]
 
 
-def facts_of(ids: list[int], severity: str = "high") -> dict[str, Any]:
-    pages = [{"incident": {"id": id_, "severity": severity}, "link": f"{LINK}{id_}"} for id_ in ids]
-    return {"count": len(ids), "incidents": pages}
+def facts_of(ids: Sequence[int]) -> BundleFacts:
+    return BundleFacts(tuple(replace(page_facts(id_), link=f"{LINK}{id_}") for id_ in ids))
 
 
 def body_of(ids: list[int], separator: str = ", ") -> str:

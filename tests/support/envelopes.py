@@ -1,19 +1,20 @@
 """Messages as a channel is handed them."""
 
-from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from app.core.channel import Envelope
+from app.core.facts import BundleFacts, IncidentFacts, PageFacts
 from app.core.vocabulary import NotificationKind
 from app.services.messages.message import plain
 
 KEY = UUID("6f1c0f0e-3f5b-4f9e-9f0a-0a4c7f6f2b11")
 
 
-def page_facts(number: int = 7, **fields: Any) -> dict[str, Any]:
-    """The facts of a page about one incident, as the outbox keeps them."""
-    incident = {
+def page_facts(number: int = 7, **fields: Any) -> PageFacts:
+    """The facts of a page about one incident."""
+    incident: dict[str, Any] = {
         "id": number,
         "title": "Disk is full",
         "severity": "critical",
@@ -21,30 +22,29 @@ def page_facts(number: int = 7, **fields: Any) -> dict[str, Any]:
         "status": "open",
         "source": "api",
         "description": "No space left on /var.",
-        "created_at": "2026-01-20T10:30:00+00:00",
+        "created_at": datetime(2026, 1, 20, 10, 30, tzinfo=UTC),
         **fields,
     }
-    return {
-        "incident": incident,
-        "note": "Look at it.",
-        "url": f"https://incidents.example/v1/incidents/{number}",
-        "link": f"https://incidents.example/pages/{number}-{'s' * 80}",
-    }
+    return PageFacts(
+        incident=IncidentFacts(**incident),
+        note="Look at it.",
+        url=f"https://incidents.example/v1/incidents/{number}",
+        link=f"https://incidents.example/pages/{number}-{'s' * 80}",
+    )
 
 
 def page(address: str, **fields: Any) -> Envelope:
     """A page about one incident."""
     facts = page_facts(**fields)
-    message = plain("page", facts)
-    return Envelope(address, message.subject, message.body, KEY, facts["incident"]["id"], facts=facts)
+    message = plain(facts)
+    return Envelope(address, message.subject, message.body, KEY, facts.incident.id, facts=facts)
 
 
 def bundle(address: str, count: int, **fields: Any) -> Envelope:
     """A message about several incidents, numbered from 1."""
-    facts = {"count": count, "incidents": [page_facts(number, **fields) for number in range(1, count + 1)]}
-    message = plain("bundle", facts)
-    envelope = Envelope(address, message.subject, message.body, KEY, None, facts=facts)
-    return replace(envelope, kind=NotificationKind.BUNDLE)
+    facts = BundleFacts(tuple(page_facts(number, **fields) for number in range(1, count + 1)))
+    message = plain(facts)
+    return Envelope(address, message.subject, message.body, KEY, None, kind=NotificationKind.BUNDLE, facts=facts)
 
 
 def notice(address: str, text: str) -> Envelope:

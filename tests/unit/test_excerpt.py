@@ -16,7 +16,7 @@ URL = f"https://pager.example.com/p/{'x' * 80}"
 
 
 def shortened(text: str, room: int, ids: list[int] | None = None) -> str:
-    facts = facts_of(ids) if ids else {}
+    facts = facts_of(ids) if ids else None
     return excerpt(Envelope("", "", text, KEY, None, facts=facts), text, lambda kept: len(kept.encode()) <= room)
 
 

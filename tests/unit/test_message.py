@@ -2,8 +2,12 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
+from app.core.facts import IncidentFacts, PasswordResetFacts
 from app.core.vocabulary import MessageEvent
-from app.services.messages.message import MAX_SUBJECT, PLAIN, IncidentFacts, Message, page_facts, plain
+from app.services.messages.message import MAX_SUBJECT, Message, page_facts, plain
+from app.services.messages.message_sample import sample
 
 LINK = "https://pager.example.com/p/7.1.99.abc"
 
@@ -20,7 +24,7 @@ def page(title: str = "Disk full", note: str | None = None) -> Message:
         created_at=datetime(2026, 1, 20, 10, 30, tzinfo=UTC),
         metadata={},
     )
-    return plain("page", page_facts(incident, note=note, url="https://pager.example.com", link=LINK))
+    return plain(page_facts(incident, note=note, url="https://pager.example.com", link=LINK))
 
 
 def test_a_page_says_how_bad_where_what_and_where_to_go() -> None:
@@ -37,11 +41,14 @@ def test_a_subject_is_one_short_line_whatever_the_title_is() -> None:
 
 
 def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
-    body = plain("password_reset", {"token": "abc", "url": "https://pager.example.com", "minutes": 30}).body
+    body = plain(PasswordResetFacts("abc", "https://pager.example.com", 30)).body
     assert "\nabc\n" in body
     assert "https://pager.example.com/v1/auth/reset-password" in body
     assert "30 minutes" in body
 
 
-def test_there_is_a_plain_message_for_every_event() -> None:
-    assert set(PLAIN) == set(MessageEvent)
+@pytest.mark.parametrize("event", MessageEvent)
+def test_there_is_a_plain_message_for_every_event(event: MessageEvent) -> None:
+    message = plain(sample(event, "email", url="https://pager.example.com"))
+    assert message.subject
+    assert message.body.endswith("\n")

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from app.core.channel import Envelope
+from app.core.facts import BundleFacts
 
 NAMED = re.compile(r"#([0-9]{1,18})(?:-#([0-9]{1,18}))?\b", re.ASCII)  # as `message.named` writes it: #12, or #12-#34
 # Half of it would be another incident, or lead elsewhere. A name is one character longer than any number may be.
@@ -21,7 +22,8 @@ def excerpt(envelope: Envelope, text: str, fits: Callable[[str], bool]) -> str:
     """
     if not text or fits(text):
         return text
-    ids = sorted(page["incident"]["id"] for page in envelope.facts.get("incidents") or [])
+    pages = envelope.facts.incidents if isinstance(envelope.facts, BundleFacts) else ()
+    ids = sorted(page.incident.id for page in pages)
     length, too_long = 0, len(text)
     while too_long - length > 1:
         middle = (length + too_long) // 2

@@ -1,11 +1,12 @@
 """What webhook, Slack and Teams have in common: the address is a URL that its owner gave."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from app.core.config import ChannelSettings
+from app.core.facts import PageFacts
 from app.integrations.addresses import parsed, require_public_literal
 from app.integrations.http import Limits
 
@@ -41,19 +42,19 @@ def clean_url(address: str, own: ChannelSettings, *, is_secret: bool = False) ->
     return address
 
 
-def rest_of(pages: Sequence[Mapping[str, Any]], *, limit: int) -> str:
+def rest_of(pages: Sequence[PageFacts], *, limit: int) -> str:
     """Names, by their numbers, the incidents for which a message has no line left; over the limit it counts them."""
-    text = "Also: " + ", ".join(f"#{page['incident']['id']}" for page in pages)
+    text = "Also: " + ", ".join(f"#{page.incident.id}" for page in pages)
     if len(text) <= limit:
         return text
     kept = text[: limit - len(COUNTED)].rpartition(",")[0]
     return f"{kept} and {len(pages) - kept.count('#')} more"
 
 
-def line_of(page: Mapping[str, Any], *, limit: int) -> str:
+def line_of(page: PageFacts, *, limit: int) -> str:
     """One incident of a bundle, its number first: a long title must not push that out."""
-    incident = page["incident"]
-    said = f"#{incident['id']} [{incident['severity'].upper()}] {incident['service']}: {incident['title']}"
+    incident = page.incident
+    said = f"#{incident.id} [{incident.severity.upper()}] {incident.service}: {incident.title}"
     return shortened(said, limit)
 
 

@@ -1,12 +1,13 @@
 """Slack: Block Kit by an incoming webhook, whose URL is the address (https://docs.slack.dev/block-kit)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
 from app.core.channel import Channel, Envelope, Outcome, register
 from app.core.config import ChannelSettings, Settings
+from app.core.facts import BundleFacts, PageFacts
 from app.integrations import http
 from app.integrations.addresses import host_of
 from app.integrations.channels.hook import HookSettings, clean_url, cut, line_of, rest_of, settings_of, shortened
@@ -44,13 +45,16 @@ def layout(envelope: Envelope) -> dict[str, Any]:
     The body is what a template made of it. What it cannot make is from the facts: fields, a button, links.
     """
     header = {"type": "header", "text": _plain(envelope.subject, MAX_HEADER)}
-    if "incidents" in envelope.facts:
-        blocks = _bundle(envelope.body, envelope.facts["incidents"])
-    elif "incident" in envelope.facts:
-        blocks = [*_body(envelope.body), *_page(envelope.facts)]
-    else:
-        blocks = _body(envelope.body)
-    return {"text": escaped(envelope.subject, MAX_FALLBACK), "blocks": [header, *blocks]}
+    return {"text": escaped(envelope.subject, MAX_FALLBACK), "blocks": [header, *_content(envelope)]}
+
+
+def _content(envelope: Envelope) -> list[Block]:
+    match envelope.facts:
+        case BundleFacts(incidents=pages):
+            return _bundle(envelope.body, pages)
+        case PageFacts() as page:
+            return [*_body(envelope.body), *_page(page)]
+    return _body(envelope.body)
 
 
 def _body(body: str) -> list[Block]:
@@ -60,11 +64,11 @@ def _body(body: str) -> list[Block]:
     return [_section(text) for text in _packed([*shown, "…"] if len(shown) < len(lines) else shown)]
 
 
-def _page(facts: Mapping[str, Any]) -> list[Block]:
-    incident = facts["incident"]
-    named = {"Severity": incident["severity"], "Service": incident["service"], "Incident": f"#{incident['id']}"}
+def _page(page: PageFacts) -> list[Block]:
+    incident = page.incident
+    named = {"Severity": incident.severity, "Service": incident.service, "Incident": f"#{incident.id}"}
     fields = [{"type": "mrkdwn", "text": f"*{name}*\n{escaped(value, MAX_FIELD)}"} for name, value in named.items()]
-    return [{"type": "section", "fields": fields}, *_button(facts.get("link"))]
+    return [{"type": "section", "fields": fields}, *_button(page.link)]
 
 
 def _button(link: str | None) -> list[Block]:
@@ -74,7 +78,7 @@ def _button(link: str | None) -> list[Block]:
     return [{"type": "actions", "elements": [button]}]
 
 
-def _bundle(body: str, pages: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Block]:
     """The body, then every incident, whatever the body says: none may go unnamed."""
     said = escaped(body, MAX_SECTION)
     lines = _fitting([_line(page) for page in pages], MAX_TEXTS - len(said))
@@ -99,9 +103,9 @@ def _packed(lines: Sequence[str]) -> list[str]:
     return texts
 
 
-def _line(page: Mapping[str, Any]) -> str:
+def _line(page: PageFacts) -> str:
     said = escaped(line_of(page, limit=MAX_LINE), MAX_SECTION)
-    return f"• <{page['link']}|{said}>" if page.get("link") else f"• {said}"
+    return f"• <{page.link}|{said}>" if page.link else f"• {said}"
 
 
 def _section(text: str) -> Block:

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.core.channel import Channel, Envelope, Outcome, register
 from app.core.config import ChannelSettings, Settings
+from app.core.facts import BundleFacts, IncidentFacts, PageFacts
 from app.core.vocabulary import Severity
 from app.integrations import http
 from app.integrations.addresses import host_of
@@ -65,11 +66,11 @@ def layout(envelope: Envelope) -> dict[str, Any]:
 
 
 def _content(envelope: Envelope) -> tuple[list[Element], list[Element]]:
-    if "incidents" in envelope.facts:
-        return _bundle(envelope.body, envelope.facts["incidents"]), []
+    if isinstance(envelope.facts, BundleFacts):
+        return _bundle(envelope.body, envelope.facts.incidents), []
     body = _body(envelope.body, MAX_TEXT, MAX_TEXTS_BYTES)
-    if "incident" in envelope.facts:
-        return [*body, _named(envelope.facts["incident"])], _open(envelope.facts.get("link"))
+    if isinstance(envelope.facts, PageFacts):
+        return [*body, _named(envelope.facts.incident)], _open(envelope.facts.link)
     return body, []
 
 
@@ -80,8 +81,8 @@ def _body(body: str, limit: int, room: int) -> list[Element]:
     return [*shown, _text("…", limit)] if len(shown) < len(paragraphs) else shown
 
 
-def _named(incident: Mapping[str, Any]) -> Element:
-    named = {"Severity": incident["severity"], "Service": incident["service"], "Incident": f"#{incident['id']}"}
+def _named(incident: IncidentFacts) -> Element:
+    named = {"Severity": incident.severity, "Service": incident.service, "Incident": f"#{incident.id}"}
     return _text("\n".join(f"{name}: {value}" for name, value in named.items()), MAX_TEXT)
 
 
@@ -89,7 +90,7 @@ def _open(link: str | None) -> list[Element]:
     return [{"type": "Action.OpenUrl", "title": "See and acknowledge", "url": link}] if link else []
 
 
-def _bundle(body: str, pages: Sequence[Mapping[str, Any]]) -> list[Element]:
+def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Element]:
     """The body, then every incident, whatever the body says: none may go unnamed."""
     said = _body(body, MAX_BUNDLE_TEXT, MAX_BUNDLE_BYTES)
     lines = list(_fitting((_line(page) for page in pages), MAX_TEXTS_BYTES - sum(map(_size, said))))
@@ -110,8 +111,8 @@ def _size(element: Element) -> int:
     return len(json.dumps(element, ensure_ascii=False).encode()) + 2
 
 
-def _line(page: Mapping[str, Any]) -> Element:
-    actions = _open(page.get("link"))
+def _line(page: PageFacts) -> Element:
+    actions = _open(page.link)
     return _text(line_of(page, limit=MAX_TITLE), MAX_TITLE, **({"selectAction": actions[0]} if actions else {}))
 
 

@@ -15,6 +15,7 @@ from app.core.channel import WEBHOOK, Channel, Envelope, Outcome, register
 from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
+from app.core.facts import BundleFacts, PageFacts, stored
 from app.core.vocabulary import NotificationKind
 from app.integrations import http
 from app.integrations.addresses import host_of
@@ -24,7 +25,6 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 MIN_KEY_BYTES = 24  # Standard Webhooks: 24 to 64 bytes
 DERIVED_FOR = b"webhook signatures"
 GONE = frozenset({410})
-SHOWN = ("incident", "incidents", "count", "note", "link", "url")
 ANSWER_CHARACTERS = 500
 
 
@@ -71,7 +71,7 @@ class WebhookChannel:
 
 def payload(envelope: Envelope) -> dict[str, Any]:
     """What is posted: the kind of message, the time of this attempt, and what the message says."""
-    facts = {name: envelope.facts[name] for name in SHOWN if name in envelope.facts}
+    facts = stored(envelope.facts) if isinstance(envelope.facts, PageFacts | BundleFacts) else {}
     return {
         "type": envelope.kind,
         "timestamp": utcnow().isoformat(),

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
 from app.core.errors import ChannelUnusable, TooManyRequests, WrongCode
+from app.core.facts import ChannelTestFacts, NoticeFacts, VerificationFacts
 from app.core.security import Tokens, same_secret
-from app.core.vocabulary import NotificationKind
 from app.crud import crud_notification, crud_preference, crud_user, crud_verification
 from app.crud.base import now
 from app.models import AddressVerification, Notification, User
@@ -43,9 +43,8 @@ def send_code(session: Session, user: User, channel: str, paging: Paging, tokens
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
     row.address, row.attempts, row.expires_at = address, 0, at + GOOD_FOR
     row.code_hash = _seal(tokens, user, channel, address, code)
-    facts = {"code": code, "minutes": GOOD_FOR // timedelta(minutes=1), "channel": channel}
-    kind = NotificationKind.VERIFICATION
-    notification_service.enqueue_own(session, user, kind, facts, channel=channel, address=address, at=at)
+    facts = VerificationFacts(code, GOOD_FOR // timedelta(minutes=1), channel)
+    notification_service.enqueue_own(session, user, facts, channel=channel, address=address, at=at)
     log.info("address_verification_sent", user_id=user.id, channel=channel)
     return GOOD_FOR
 
@@ -77,10 +76,8 @@ def send_test(session: Session, user: User, channel: str, paging: Paging) -> Not
     preference = crud_preference.of_channel(session, user.id, channel)
     if paging.must_be_verified and not recipient_service.is_verified(user, CHANNELS[channel], preference):
         raise ChannelUnusable(f"Verify the address of {channel} first: no page goes to it before.")
-    facts, kind = {"channel": channel}, NotificationKind.TEST
-    sent = notification_service.enqueue_own(
-        session, user, kind, facts, channel=channel, address=address, at=now(session)
-    )
+    facts = ChannelTestFacts(channel)
+    sent = notification_service.enqueue_own(session, user, facts, channel=channel, address=address, at=now(session))
     log.info("test_message_sent", user_id=user.id, channel=channel)
     return crud_notification.with_attempts(session, sent.id)
 
@@ -103,13 +100,8 @@ def disable_gone(session: Session, notification: Notification, paging: Paging, *
     [person] = recipient_service.people(session, [user], paging, None)
     other = next_channel(person, paging.channels, {notification.channel})
     if other is not None:
-        facts, kind = (
-            {"text": f"Your channel {notification.channel} was switched off. {IS_GONE}"},
-            NotificationKind.NOTICE,
-        )
-        notification_service.enqueue_own(
-            session, user, kind, facts, channel=other.channel, address=other.address, at=at
-        )
+        facts = NoticeFacts(f"Your channel {notification.channel} was switched off. {IS_GONE}")
+        notification_service.enqueue_own(session, user, facts, channel=other.channel, address=other.address, at=at)
 
 
 def _usable_address(session: Session, user: User, channel: str, paging: Paging) -> str:

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from app.core import facts
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
@@ -223,7 +224,7 @@ def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> 
     for page in pages:
         if page not in wanted:
             page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, None
-    if wanted and len(wanted) < len(bundle.facts["incidents"]):
+    if wanted and len(wanted) != throttle_service.count_named(bundle):
         throttle_service.write(session, bundle, wanted)
     return bool(wanted)
 
@@ -277,7 +278,7 @@ def _envelope(message: Notification) -> Envelope:
         incident_id=message.incident_id,
         kind=message.kind,
         html=message.html,
-        facts=message.facts,
+        facts=facts.read(message.kind, message.facts),
     )
 
 

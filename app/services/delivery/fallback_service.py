@@ -15,7 +15,7 @@ from app.services import notification_service
 from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
 from app.services.notification import Page, next_channel
-from app.services.notification_service import Plan, is_wanted
+from app.services.notification_service import Origin, PageContext, Plan, is_wanted
 from app.services.policies import step_service
 from app.services.ports import Paging
 from app.services.timeline_service import record
@@ -62,8 +62,9 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
     tried = _tried(session, page)
     following = _next_of_person(session, page, incident, tried, paging, at=at)
     if following is not None:
-        planned = notification_service.written(session, incident, [following], paging, at=at, note=None)
-        _enqueue(session, page, incident, planned, at=at)
+        context = PageContext(incident, paging, at)
+        planned = notification_service.written(session, context, [following], note=None)
+        _enqueue(session, page, context, planned)
         description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
         _tell(session, page, incident, description, at=at)
     elif page.status.is_lost and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
@@ -120,24 +121,17 @@ def _page_admins(
     left = [next_channel(admin, paging.channels, _channels(tried, admin.key)) for admin in admins]
     pages = [following for following in left if following is not None]
     if pages:
-        planned = notification_service.written(session, incident, pages, paging, at=at, note=NOTE)
-        _enqueue(session, page, incident, planned, at=at)
+        context = PageContext(incident, paging, at)
+        planned = notification_service.written(session, context, pages, note=NOTE)
+        _enqueue(session, page, context, planned)
         _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
     else:
         step_service.alarm_unreachable(session, incident, at=at)
 
 
-def _enqueue(session: Session, page: Notification, incident: Incident, planned: Plan, *, at: datetime) -> None:
-    notification_service.enqueue(
-        session,
-        incident,
-        planned,
-        at=at,
-        event_id=page.event_id,
-        kind=page.kind,
-        is_exempt=page.is_exempt,
-        fallback_of=page.id,
-    )
+def _enqueue(session: Session, page: Notification, context: PageContext, planned: Plan) -> None:
+    origin = Origin(page.event_id, page.kind, page.is_exempt, fallback_of=page.id)
+    notification_service.enqueue(session, context, planned, origin)
 
 
 def _tell(session: Session, page: Notification, incident: Incident, description: str, *, at: datetime) -> None:

@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import MessageEvent, NotificationKind
+from app.core.facts import BundleFacts, PageFacts, read, stored
+from app.core.vocabulary import NotificationKind
 from app.crud import crud_notification, crud_pace
 from app.crud.base import now, wait_briefly
 from app.crud.crud_pace import Held
@@ -169,6 +170,20 @@ def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) ->
 
 def write(session: Session, bundle: Notification, pages: Sequence[Notification]) -> None:
     """Write a bundle's message about these pages."""
-    facts = {"count": len(pages), "incidents": [page.facts for page in pages]}
-    message = message_service.composer(session).compose(bundle.channel, MessageEvent.BUNDLE, facts)
-    bundle.subject, bundle.body, bundle.html, bundle.facts = message.subject, message.body, message.html, facts
+    facts = BundleFacts(tuple(map(_facts_of, pages)))
+    message = message_service.composer(session).compose(bundle.channel, facts)
+    bundle.subject, bundle.body, bundle.html, bundle.facts = message.subject, message.body, message.html, stored(facts)
+
+
+def count_named(bundle: Notification) -> int:
+    """How many incidents a bundle names."""
+    facts = read(bundle.kind, bundle.facts)
+    return facts.count if isinstance(facts, BundleFacts) else 0
+
+
+def _facts_of(page: Notification) -> PageFacts:
+    """Raises TypeError for a page that no bundle could name."""
+    facts = read(page.kind, page.facts)
+    if not isinstance(facts, PageFacts):
+        raise TypeError(f"notification {page.id} does not hold the facts of a page")
+    return facts

@@ -1,4 +1,4 @@
 """What messages say: the shipped wording, an administrator's templates, and the sandbox that renders them.
 
-May import the timeline only; the facts of a message are handed in.
+May import the timeline only. What a message says is handed in as typed facts (`app.core.facts`).
 """

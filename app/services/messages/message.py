@@ -1,9 +1,20 @@
-"""Says what a message is made of, and writes the plain one that is sent when nothing better can be."""
+"""Says what a message is made of and what a template sees, and writes the plain message that needs no template."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+from app.core.facts import (
+    BundleFacts,
+    ChannelTestFacts,
+    Facts,
+    IncidentFacts,
+    NoticeFacts,
+    PageFacts,
+    PasswordResetFacts,
+    VerificationFacts,
+    stored,
+)
 
 MAX_SUBJECT = 200
 MAX_FACT = 2000
@@ -20,49 +31,33 @@ class Message:
     html: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentFacts:
-    """What a page says of its incident."""
-
-    id: int
-    title: str
-    severity: str
-    service: str
-    status: str
-    source: str
-    description: str | None
-    created_at: datetime
-    metadata: Mapping[str, Any]
+def page_facts(incident: IncidentFacts, *, note: str | None, url: str, link: str | None) -> PageFacts:
+    """The facts of a page. `url` is the public one of the service, `link` the signed page for this person."""
+    return PageFacts(
+        incident=replace(incident, description=(incident.description or "")[:MAX_FACT] or None),
+        url=f"{url.rstrip('/')}/v1/incidents/{incident.id}",
+        note=note,
+        link=link,
+    )
 
 
-def page_facts(incident: IncidentFacts, *, note: str | None, url: str, link: str | None) -> dict[str, Any]:
-    """The facts of a page: `incident`, `note`, `url` of the API and `link`, the signed page for this person."""
-    return {
-        "incident": {
-            "id": incident.id,
-            "title": incident.title,
-            "severity": incident.severity,
-            "service": incident.service,
-            "status": incident.status,
-            "source": incident.source,
-            "description": (incident.description or "")[:MAX_FACT] or None,
-            "created_at": incident.created_at.isoformat(),
-            "metadata": dict(incident.metadata),
-        },
-        "note": note,
-        "url": f"{url.rstrip('/')}/v1/incidents/{incident.id}",
-        "link": link,
-    }
+def context(facts: Facts) -> dict[str, Any]:
+    """What a template sees, by the names that administrators write: the one place that decides it.
+
+    A page also has its incident's `metadata`, and a bundle `named`, which names every incident briefly.
+    """
+    seen = stored(facts)
+    match facts:
+        case PageFacts():
+            seen["incident"]["metadata"] = dict(facts.incident.metadata)
+        case BundleFacts():
+            seen["named"] = named([page.incident for page in facts.incidents])
+    return seen
 
 
-def without_metadata(incident: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a page's incident the outbox keeps, and a bundle knows: an alert's metadata may be large."""
-    return {name: value for name, value in incident.items() if name != "metadata"}
-
-
-def plain(event: str, facts: Mapping[str, Any]) -> Message:
+def plain(facts: Facts) -> Message:
     """The message without any template: it must always be possible to write one."""
-    subject, body = PLAIN[event](facts)
+    subject, body = _said(facts)
     return Message(one_line(subject), body)
 
 
@@ -72,21 +67,21 @@ def one_line(text: str) -> str:
     return " ".join(printable.split())[:MAX_SUBJECT]
 
 
-def headline(incident: Mapping[str, Any]) -> str:
+def headline(incident: IncidentFacts) -> str:
     """How bad, where, what, which."""
-    return f"[{incident['severity'].upper()}] {incident['service']}: {incident['title']} (#{incident['id']})"
+    return f"[{incident.severity.upper()}] {incident.service}: {incident.title} (#{incident.id})"
 
 
-def named(incidents: Sequence[Mapping[str, Any]], room: int = MAX_NAMED) -> list[str]:
+def named(incidents: Sequence[IncidentFacts], room: int = MAX_NAMED) -> list[str]:
     """Every incident by its id, in as few words as the room asks for: `#12 Disk full`, else `#12`, else `#12-#34`."""
-    ids = [incident["id"] for incident in incidents]
+    ids = [incident.id for incident in incidents]
     room -= sum(len(f"#{id_}, ") for id_ in ids)
     if room < 0:
         return _ranges(sorted(ids))
     names = []
     for incident in incidents:
-        title = f" {one_line(incident['title'])[:MAX_NAME]}"
-        names.append(f"#{incident['id']}" + (title if len(title) <= room else ""))
+        title = f" {one_line(incident.title)[:MAX_NAME]}"
+        names.append(f"#{incident.id}" + (title if len(title) <= room else ""))
         room -= len(title) if len(title) <= room else 0
     return names
 
@@ -101,53 +96,53 @@ def _ranges(ids: Sequence[int]) -> list[str]:
     return [f"#{run[0]}" + (f"-#{run[-1]}" if len(run) > 1 else "") for run in runs]
 
 
-def _page(facts: Mapping[str, Any]) -> tuple[str, str]:
-    incident = facts["incident"]
-    said = f"Severity: {incident['severity']}\nService:  {incident['service']}\nIncident: #{incident['id']}"
-    paragraphs = [facts["note"], incident["title"], said, incident["description"], _how(facts)]
+def _said(facts: Facts) -> tuple[str, str]:
+    """The subject and the body."""
+    match facts:
+        case PageFacts():
+            return _page(facts)
+        case BundleFacts():
+            return _bundle(facts)
+        case PasswordResetFacts():
+            return _password_reset(facts)
+        case VerificationFacts():
+            return _verification(facts)
+        case ChannelTestFacts():
+            sentence = f"This is what you asked for: a test of your {facts.channel} channel. Nothing is wrong."
+            return "A test page", f"{sentence}\n"
+        case NoticeFacts():
+            return "About your notifications", f"{facts.text}\n"
+
+
+def _page(facts: PageFacts) -> tuple[str, str]:
+    incident = facts.incident
+    said = f"Severity: {incident.severity}\nService:  {incident.service}\nIncident: #{incident.id}"
+    paragraphs = [facts.note, incident.title, said, incident.description, _how(facts)]
     return headline(incident), "\n\n".join(p for p in paragraphs if p) + "\n"
 
 
-def _how(facts: Mapping[str, Any]) -> str:
-    way = f"POST {facts['url']}/acknowledge"
-    return f"See it and acknowledge it to stop further pages:\n{facts['link']}\n\nOr: {way}" if facts["link"] else way
+def _how(facts: PageFacts) -> str:
+    way = f"POST {facts.url}/acknowledge"
+    return f"See it and acknowledge it to stop further pages:\n{facts.link}\n\nOr: {way}" if facts.link else way
 
 
-def _bundle(facts: Mapping[str, Any]) -> tuple[str, str]:
-    pages = facts["incidents"]
-    lines = [headline(page["incident"]) + (f"\n  {page['link']}" if page["link"] else "") for page in pages]
-    return f"{len(pages)} incidents: {headline(pages[0]['incident'])} …", "\n".join(lines) + "\n"
+def _bundle(facts: BundleFacts) -> tuple[str, str]:
+    pages = facts.incidents
+    lines = [headline(page.incident) + (f"\n  {page.link}" if page.link else "") for page in pages]
+    return f"{facts.count} incidents: {headline(pages[0].incident)} …", "\n".join(lines) + "\n"
 
 
-def _password_reset(facts: Mapping[str, Any]) -> tuple[str, str]:
+def _password_reset(facts: PasswordResetFacts) -> tuple[str, str]:
     return "Set a new password", (
         "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
-        f"The token below works once, within {facts['minutes']} minutes:\n\n{facts['token']}\n\n"
-        f"POST {facts['url']}/v1/auth/reset-password\n"
+        f"The token below works once, within {facts.minutes} minutes:\n\n{facts.token}\n\n"
+        f"POST {facts.url}/v1/auth/reset-password\n"
         '{"token": "<the token>", "new_password": "<the new password>"}\n'
     )
 
 
-def _verification(facts: Mapping[str, Any]) -> tuple[str, str]:
-    return f"Your code: {facts['code']}", (
-        f"{facts['code']} is the code that proves that incidents may page you here. It is good for "
-        f"{facts['minutes']} minutes. If you did not ask for it, do nothing.\n"
+def _verification(facts: VerificationFacts) -> tuple[str, str]:
+    return f"Your code: {facts.code}", (
+        f"{facts.code} is the code that proves that incidents may page you here. It is good for "
+        f"{facts.minutes} minutes. If you did not ask for it, do nothing.\n"
     )
-
-
-def _test(facts: Mapping[str, Any]) -> tuple[str, str]:
-    return "A test page", f"This is what you asked for: a test of your {facts['channel']} channel. Nothing is wrong.\n"
-
-
-def _notice(facts: Mapping[str, Any]) -> tuple[str, str]:
-    return "About your notifications", f"{facts['text']}\n"
-
-
-PLAIN = {
-    "page": _page,
-    "bundle": _bundle,
-    "password_reset": _password_reset,
-    "verification": _verification,
-    "test": _test,
-    "notice": _notice,
-}

@@ -1,11 +1,18 @@
 """Facts of messages that nobody was sent, to try templates on."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
+from app.core.facts import (
+    BundleFacts,
+    ChannelTestFacts,
+    Facts,
+    IncidentFacts,
+    NoticeFacts,
+    PasswordResetFacts,
+    VerificationFacts,
+)
 from app.core.vocabulary import MessageEvent
-from app.services.messages.message import IncidentFacts, page_facts, without_metadata
+from app.services.messages.message import page_facts
 
 INCIDENT = IncidentFacts(
     id=42,
@@ -22,16 +29,16 @@ LINK = "p/this-is-only-a-sample"  # acts for nobody
 MINUTES = 15
 
 
-def sample(event: MessageEvent, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Mapping[str, Any]:
+def sample(event: MessageEvent, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Facts:
     """What a message of this kind could say. `url` is the public one."""
     base = url.rstrip("/")
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
-    facts: dict[MessageEvent, dict[str, Any]] = {
+    samples: dict[MessageEvent, Facts] = {
         MessageEvent.PAGE: page,
-        MessageEvent.BUNDLE: {"count": 1, "incidents": [{**page, "incident": without_metadata(page["incident"])}]},
-        MessageEvent.PASSWORD_RESET: {"token": "a-token-of-43-characters", "url": base, "minutes": MINUTES},
-        MessageEvent.VERIFICATION: {"code": "123456", "minutes": MINUTES},
-        MessageEvent.TEST: {"channel": channel},
-        MessageEvent.NOTICE: {"text": "Your slack channel was switched off: its address is gone."},
+        MessageEvent.BUNDLE: BundleFacts((page,)),
+        MessageEvent.PASSWORD_RESET: PasswordResetFacts("a-token-of-43-characters", base, MINUTES),
+        MessageEvent.VERIFICATION: VerificationFacts("123456", MINUTES, channel),
+        MessageEvent.TEST: ChannelTestFacts(channel),
+        MessageEvent.NOTICE: NoticeFacts("Your slack channel was switched off: its address is gone."),
     }
-    return facts[event]
+    return samples[event]

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL
+from app.core.facts import Facts, IncidentFacts
 from app.core.vocabulary import MessageEvent
 from app.crud import crud_template
 from app.models import Incident, NotificationTemplate
 from app.services.messages import template
-from app.services.messages.message import IncidentFacts, Message, named, one_line, plain
+from app.services.messages.message import Message, context, one_line, plain
 from app.services.messages.template import TemplateError
 
 log = structlog.get_logger()
@@ -43,17 +43,15 @@ class Composer:
 
     overrides: Mapping[tuple[str, MessageEvent], Wording]
 
-    def compose(self, channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+    def compose(self, channel: str, facts: Facts) -> Message:
         """The message to send. It never fails: what does not render is said plainly."""
-        override = self.overrides.get((channel, event))
+        override = self.overrides.get((channel, facts.event))
         if override is not None:
             try:
-                return write(override, facts, event, limit=limit(channel, event))
+                return write(override, facts, limit=limit(channel, facts.event))
             except TemplateError as error:
-                log.warning(
-                    "template_failed", channel=channel, event_name=event, template_id=override.id, error=str(error)
-                )
-        return default(channel, event, facts)
+                _warn(channel, facts.event, override, error)
+        return default(channel, facts)
 
 
 def composer(session: Session) -> Composer:
@@ -66,33 +64,29 @@ def composer(session: Session) -> Composer:
     return made
 
 
-def default(channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+def default(channel: str, facts: Facts) -> Message:
     """The message as it is shipped, or the plain one if that is too much for a template."""
+    wording = shipped(channel, facts.event)
     try:
-        return write(shipped(channel, event), facts, event)
+        return write(wording, facts)
     except TemplateError as error:
-        log.warning("template_failed", channel=channel, event_name=event, template_id=None, error=str(error))
-        return plain(event, facts)
+        _warn(channel, facts.event, wording, error)
+        return plain(facts)
 
 
-def write(
-    wording: Wording, facts: Mapping[str, Any], event: MessageEvent, *, limit: int = template.MAX_OUTPUT
-) -> Message:
+def _warn(channel: str, event: MessageEvent, wording: Wording, error: TemplateError) -> None:
+    log.warning("template_failed", channel=channel, event_name=event, template_id=wording.id, error=str(error))
+
+
+def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -> Message:
     """Render a message. Raises TemplateError, also for one that says nothing."""
-    seen = known(event, facts)
+    seen = context(facts)
     subject = one_line(template.render(wording.subject, seen))
     body = template.render(wording.body, seen, limit=limit)
     if not subject or not body.strip():
         raise TemplateError("The subject or the body is empty.")
     html = None if wording.html is None else template.render(wording.html, seen, html=True)
     return Message(subject, body, html)
-
-
-def known(event: MessageEvent, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a template sees: the facts, and of a bundle also `named`, which names every incident briefly."""
-    if event is not MessageEvent.BUNDLE:
-        return facts
-    return {**facts, "named": named([page["incident"] for page in facts["incidents"]])}
 
 
 def limit(channel: str, event: MessageEvent) -> int:

@@ -8,14 +8,14 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput
+from app.core.facts import IncidentFacts
 from app.core.vocabulary import MessageEvent
-from app.crud import crud_template
+from app.crud import crud_incident, crud_template
 from app.crud.base import now
 from app.models import NotificationTemplate, User
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
-from app.services.incidents import incident_service
 from app.services.messages import message_service, template
-from app.services.messages.message import IncidentFacts
+from app.services.messages.message import context
 from app.services.messages.message_sample import INCIDENT, sample
 from app.services.messages.message_service import HTML_CHANNELS, Wording, facts_of, shipped, wording_of
 from app.services.messages.template import TemplateError
@@ -69,23 +69,28 @@ def preview(
     error = None
     try:
         _require_html_is_shown(wording, channel)
-        message = message_service.write(wording, facts, event, limit=message_service.limit(channel, event))
-        _require_needed("body", message.body, event, facts)
-        _require_needed("html", message.html, event, facts)
+        message = message_service.write(wording, facts, limit=message_service.limit(channel, event))
+        _require_needed("body", message.body, event, context(facts))
+        _require_needed("html", message.html, event, context(facts))
     except (TemplateError, InvalidInput) as failure:
         error = str(failure)
-        message = message_service.default(channel, event, facts)
+        message = message_service.default(channel, facts)
     return TemplatePreviewRead(subject=message.subject, body=message.body, html=message.html, error=error)
 
 
 def _incident(session: Session, incident_id: int | None) -> IncidentFacts:
-    return INCIDENT if incident_id is None else facts_of(incident_service.get_named(session, incident_id))
+    if incident_id is None:
+        return INCIDENT
+    incident = crud_incident.get(session, incident_id)
+    if incident is None:
+        raise InvalidInput(f"There is no incident {incident_id}.", pointer="/incident_id")
+    return facts_of(incident)
 
 
 def _require_sendable(wording: Wording, channel: str, event: MessageEvent, paging: Paging) -> None:
     """Raise InvalidInput that points at what is wrong: each part is tried on a sample."""
     _require_html_is_shown(wording, channel)
-    facts = message_service.known(event, sample(event, channel, url=paging.public_url))
+    facts = context(sample(event, channel, url=paging.public_url))
     _rendered("subject", wording.subject, facts)
     body = _rendered("body", wording.body, facts, limit=message_service.limit(channel, event))
     _require_needed("body", body, event, facts)

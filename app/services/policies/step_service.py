@@ -15,6 +15,7 @@ from app.models import Escalation, EscalationEvent, Incident
 from app.services import escalation, escalation_service, notification_service
 from app.services.contacts import recipient_service
 from app.services.escalation import Decision, Position
+from app.services.notification_service import Origin, PageContext
 from app.services.policies import action_service
 from app.services.policies.action_service import Context, StepResult
 from app.services.ports import Paging
@@ -100,15 +101,8 @@ def fire(
     result = action_service.perform(context, row.version.steps[row.step]["actions"])
     event = crud_event.add(session, _event(row, fired, result, at=at))
     is_exempt = is_manual or incident.status is not status_before
-    notification_service.enqueue(
-        session,
-        incident,
-        result.planned,
-        at=at,
-        event_id=event.id,
-        kind=kind,
-        is_exempt=is_exempt,
-    )
+    about, origin = PageContext(incident, paging, at), Origin(event.id, kind, is_exempt)
+    notification_service.enqueue(session, about, result.planned, origin)
     notification_service.enqueue_calls(
         session, incident, result.calls, at=at, event_id=event.id, policy_id=row.policy_id
     )
@@ -226,12 +220,13 @@ def page_admins(
     note: str = NOTE,
 ) -> bool:
     """Page every administrator. False if none can be reached."""
+    about = PageContext(incident, paging, at)
     planned = notification_service.plan(
-        session, incident, recipient_service.admins(session, paging), paging, at=at, named=None, note=note
+        session, about, recipient_service.admins(session, paging), named=None, note=note
     )
     is_exempt = kind is NotificationKind.MANUAL_PAGE
-    event_id = event.id if event else None
-    notification_service.enqueue(session, incident, planned, at=at, event_id=event_id, kind=kind, is_exempt=is_exempt)
+    origin = Origin(event.id if event else None, kind, is_exempt)
+    notification_service.enqueue(session, about, planned, origin)
     return bool(planned.pages)
 
 

@@ -15,6 +15,7 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels import apprise as channel_file
 from app.integrations.channels.apprise import AppriseChannel, AppriseSettings, AppriseType
+from tests.support.envelopes import page_facts
 from tests.support.http_server import Answer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
@@ -62,7 +63,7 @@ def test_switched_on_without_the_package_the_operator_is_told_the_cure(settings:
 def test_a_message_is_handed_over_whole_and_says_how_bad_it_is(
     channel: Channel, severity: str | None, notify_type: str
 ) -> None:
-    facts = {"incident": {"severity": severity}} if severity else {}
+    facts = page_facts(severity=severity) if severity else None
     with http_server() as server:
         address = f"json://127.0.0.1:{server.port}/page"
         outcome = channel.send(replace(ENVELOPE, address=address, facts=facts))

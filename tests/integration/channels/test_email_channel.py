@@ -19,9 +19,11 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from app.core.channel import Envelope
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
-from app.core.vocabulary import AttemptOutcome
+from app.core.facts import BundleFacts, Facts, PageFacts, read
+from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.integrations.channels.email.channel import EmailChannel, EmailType
 from app.integrations.channels.email.transport import FileTransport, SmtpTransport
+from tests.support.envelopes import page_facts
 
 SENDER = Address(addr_spec="incidents@example.com")
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
@@ -124,8 +126,8 @@ def test_a_mail_with_html_offers_the_same_as_text_first(smtp: Callable[..., int]
     assert (mail["References"], mail["Message-ID"]) == ("<incident-7@example.com>", f"<{KEY}@example.com>")
 
 
-def page_of(severity: str) -> dict[str, Any]:
-    return {"incident": {"id": 7, "severity": severity}}
+def page_of(severity: str) -> PageFacts:
+    return page_facts(severity=severity)
 
 
 @pytest.mark.parametrize(
@@ -135,14 +137,14 @@ def page_of(severity: str) -> dict[str, Any]:
         (page_of("high"), True),
         (page_of("medium"), False),
         (page_of("low"), False),
-        ({"incidents": [page_of("low"), page_of("high")]}, True),
-        ({"incidents": [page_of("low"), page_of("medium")]}, False),
-        ({"incident": "seven"}, False),
-        ({}, False),
+        (BundleFacts((page_of("low"), page_of("high"))), True),
+        (BundleFacts((page_of("low"), page_of("medium"))), False),
+        (read(NotificationKind.PAGE, {"incident": "seven"}), False),
+        (None, False),
     ],
 )
 def test_a_page_of_a_critical_or_high_incident_is_marked_urgent(
-    smtp: Callable[..., int], mailbox: Mailbox, facts: dict[str, Any], is_urgent: bool
+    smtp: Callable[..., int], mailbox: Mailbox, facts: Facts | None, is_urgent: bool
 ) -> None:
     channel(smtp()).send(replace(ENVELOPE, facts=facts))
     [mail] = mailbox.mails

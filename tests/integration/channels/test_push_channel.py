@@ -13,10 +13,12 @@ from pydantic import SecretStr
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
+from app.core.facts import BundleFacts, Facts, PageFacts
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
 from app.integrations.channels.push.web import new_private_key
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
@@ -25,8 +27,8 @@ ENVELOPE = Envelope("on-call_7", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n"
 PUBLISHED = Answer(200, {"id": "sPs71M8A2T", "event": "message"})
 
 
-def page_of(severity: str, link: str | None = LINK) -> dict[str, Any]:
-    return {"incident": {"id": 7, "severity": severity}, "link": link}
+def page_of(severity: str, link: str | None = LINK) -> PageFacts:
+    return replace(page_facts(severity=severity), link=link)
 
 
 @pytest.fixture
@@ -54,14 +56,14 @@ def channel(settings: Settings, ntfy: HttpServer, **own: Any) -> Channel:
         (page_of("medium"), {"priority": 3, "tags": ["warning"], "click": LINK}),
         (page_of("low", None), {"priority": 2, "tags": ["information_source"]}),
         (
-            {"incidents": [page_of("medium"), page_of("critical", None)]},
+            BundleFacts((page_of("medium"), page_of("critical", None))),
             {"priority": 5, "tags": ["rotating_light"], "click": LINK},
         ),
-        ({}, {}),
+        (None, {}),
     ],
 )
 def test_a_page_is_published_as_urgently_as_its_incident_is(
-    settings: Settings, ntfy: HttpServer, facts: dict[str, Any], expected: dict[str, Any]
+    settings: Settings, ntfy: HttpServer, facts: Facts | None, expected: dict[str, Any]
 ) -> None:
     outcome = channel(settings, ntfy).send(replace(ENVELOPE, facts=facts))
     assert (outcome.result, outcome.provider_id) == (AttemptOutcome.ACCEPTED, "sPs71M8A2T")

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome, MessageEvent
+from app.core.vocabulary import AttemptOutcome
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.integrations.channels.slack import ESCAPES, MAX_SECTION, MAX_TEXTS, layout
@@ -37,8 +37,8 @@ def slack(settings: Settings) -> Channel:
 
 def worded(envelope: Envelope) -> Envelope:
     """The envelope with the body that is shipped for Slack."""
-    event = MessageEvent.BUNDLE if "incidents" in envelope.facts else MessageEvent.PAGE
-    return replace(envelope, body=message_service.default("slack", event, envelope.facts).body)
+    assert envelope.facts is not None
+    return replace(envelope, body=message_service.default("slack", envelope.facts).body)
 
 
 def texts(blocks: list[dict[str, Any]]) -> list[str]:
@@ -64,12 +64,12 @@ def test_a_page_is_a_headline_fields_and_a_button(slack: Channel, server: HttpSe
     assert texts(sections) == ["Look at it.\n\nDisk is full\n\nNo space left on /var."]
     named = ["*Severity*\ncritical", "*Service*\ndatabase", "*Incident*\n#7"]
     assert [field["text"] for field in fields["fields"]] == named
-    assert actions["elements"][0]["url"] == envelope.facts["link"]
+    assert actions["elements"][0]["url"] == envelope.pages[0].link
 
 
 def test_without_a_link_there_is_no_button() -> None:
     envelope = page(URL)
-    blocks = obey(replace(envelope, facts={**envelope.facts, "link": None, "note": None}))
+    blocks = obey(replace(envelope, facts=replace(envelope.pages[0], link=None, note=None)))
     assert [block["type"] for block in blocks] == ["header", "section", "section"]
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,15 +13,18 @@ from pydantic import SecretStr
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
+from app.core.facts import PageFacts
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.sms.channel import SmsSettings, SmsType
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 TEXT = f"[HIGH] db: Überlast (#7)\n{LINK}"
-ENVELOPE = Envelope("+1 (555) 010-0199", "[HIGH] db: Überlast (#7)", f"{TEXT}\n", KEY, 7, facts={"link": LINK})
+FACTS = replace(page_facts(), link=LINK)
+ENVELOPE = Envelope("+1 (555) 010-0199", "[HIGH] db: Überlast (#7)", f"{TEXT}\n", KEY, 7, facts=FACTS)
 SID = "SM0123456789abcdef0123456789abcdef"
 QUEUED = Answer(201, {"sid": SID, "status": "queued", "error_code": None})
 TWILIO = {"twilio_account_sid": "AC123", "twilio_auth_token": SecretStr("secret"), "twilio_phone_number": "+15550100"}
@@ -118,20 +121,16 @@ def test_too_many_at_once_wait_as_long_as_twilio_says(settings: Settings, twilio
     assert channel(settings, twilio).send(ENVELOPE).retry_after_seconds == 7
 
 
-@pytest.mark.parametrize("facts", [{"link": LINK}, {"link": None}, {}])
+@pytest.mark.parametrize("facts", [FACTS, replace(FACTS, link=None), None])
 def test_a_text_that_is_too_long_loses_its_end_but_never_its_link(
-    settings: Settings, twilio: HttpServer, facts: dict[str, Any]
+    settings: Settings, twilio: HttpServer, facts: PageFacts | None
 ) -> None:
     body = f"{'Der Speicher ist voll. ' * 100}\n{LINK}"
     channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=facts))
     sent = twilio.requests[0].form()["Body"]
     assert 1500 < len(sent) <= 1600
     assert sent.startswith("Der Speicher ist voll. Der")
-    assert sent.endswith(f" …\n{LINK}" if facts.get("link") else " …")
-
-
-def bundle_of(ids: Sequence[int]) -> dict[str, Any]:
-    return {"count": len(ids), "incidents": [{"incident": {"id": id_}, "link": f"{LINK}{id_}"} for id_ in ids]}
+    assert sent.endswith(f" …\n{LINK}" if facts is not None and facts.link else " …")
 
 
 @pytest.mark.parametrize("separator", [", ", ",", "\n"])
@@ -140,7 +139,7 @@ def test_a_bundle_that_is_too_long_says_how_many_it_does_not_name_and_keeps_its_
 ) -> None:
     ids = range(1000, 2000, 2)
     body = f"500 incidents: {separator.join(f'#{id_}' for id_ in ids)}\n\n{LINK}{ids[0]}"
-    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=bundle_of(ids)))
+    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=facts_of(ids)))
     sent = twilio.requests[0].form()["Body"]
     said, _, link = sent.rpartition("\n")
     names, _, rest = said.partition(" and ")
@@ -165,7 +164,7 @@ def test_no_incident_of_a_huge_bundle_is_lost_by_sms(
 
 def test_the_incidents_of_a_range_are_named(settings: Settings, twilio: HttpServer) -> None:
     body = f"#1-#4990, {', '.join(f'#{id_}' for id_ in range(5000, 5600, 2))}"
-    facts = bundle_of([*range(1, 4991), *range(5000, 5600, 2)])
+    facts = facts_of([*range(1, 4991), *range(5000, 5600, 2)])
     channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=facts))
     said = twilio.requests[0].form()["Body"].splitlines()[0]
     assert said.endswith(f" and {300 - (said.count('#') - 2)} more")
@@ -176,7 +175,7 @@ def test_a_bundle_that_names_all_and_then_says_too_much_loses_only_that(
     settings: Settings, twilio: HttpServer, ids: list[int]
 ) -> None:
     body = f"#1, #2 {'Der Speicher ist voll. ' * 100}"
-    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=bundle_of(ids)))
+    channel(settings, twilio).send(replace(ENVELOPE, body=body, facts=facts_of(ids)))
     assert twilio.requests[0].form()["Body"].endswith(f" …\n{LINK}1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome, MessageEvent
+from app.core.vocabulary import AttemptOutcome
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.integrations.channels.teams import layout
@@ -38,8 +38,8 @@ def teams(settings: Settings) -> Channel:
 
 def worded(envelope: Envelope) -> Envelope:
     """The envelope with the body that is shipped for Teams."""
-    event = MessageEvent.BUNDLE if "incidents" in envelope.facts else MessageEvent.PAGE
-    return replace(envelope, body=message_service.default("teams", event, envelope.facts).body)
+    assert envelope.facts is not None
+    return replace(envelope, body=message_service.default("teams", envelope.facts).body)
 
 
 def card_of(message: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_page_is_a_card_with_a_button(teams: Channel, server: HttpServer) -> N
     facts = "Severity: critical\nService: database\nIncident: #7"
     assert lines(card) == [envelope.subject, "Look at it.", "Disk is full", "No space left on /var.", facts]
     [action] = card["actions"]
-    assert (action["type"], action["url"]) == ("Action.OpenUrl", envelope.facts["link"])
+    assert (action["type"], action["url"]) == ("Action.OpenUrl", envelope.pages[0].link)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_the_headline_has_the_colour_of_the_severity(severity: str, color: str) 
 
 def test_without_a_link_there_is_no_button() -> None:
     envelope = page(URL)
-    assert card_of(layout(replace(envelope, facts={**envelope.facts, "link": None})))["actions"] == []
+    assert card_of(layout(replace(envelope, facts=replace(envelope.pages[0], link=None))))["actions"] == []
 
 
 def test_the_longest_page_fits() -> None:
     envelope = page(URL, title="🔥" * 255, service="🔥" * 100, description="🔥" * 2000)
-    longest = replace(envelope, subject="🔥" * 200, facts={**envelope.facts, "note": "🔥" * 2000})
+    longest = replace(envelope, subject="🔥" * 200, facts=replace(envelope.pages[0], note="🔥" * 2000))
     said = obey(worded(longest))
     assert said[1:4] == ["🔥" * 2000, "🔥" * 255, "🔥" * 2000]
 
@@ -115,7 +115,7 @@ def test_a_bundle_names_its_incidents_and_links_to_them(count: int) -> None:
     said = "\n".join(obey(replace(envelope, subject="x")))
     assert all(f"#{number}" in said for number in range(1, min(count, 200) + 1))
     first = card_of(layout(envelope))["body"][2]["inlines"][0]
-    assert first["selectAction"]["url"] == envelope.facts["incidents"][0]["link"]
+    assert first["selectAction"]["url"] == envelope.pages[0].link
 
 
 def test_a_bundle_of_more_than_there_is_room_for_counts_the_rest() -> None:

@@ -30,11 +30,12 @@ from app.utils.service_locator import Services
 from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
-ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7, facts={"link": LINK})
+ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7, facts=replace(page_facts(), link=LINK))
 CONTACT = "mailto:operator@example.com"
 AUTH = b"0123456789abcdef"
 KEY_PATH = "/v1/notification-preferences/web-push-key"

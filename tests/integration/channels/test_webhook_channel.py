@@ -11,6 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from app.core.channel import CHANNELS, Channel
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
+from app.core.facts import stored
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.integrations import connections
 from app.integrations.channels.webhook import WebhookSettings
@@ -51,7 +52,7 @@ def test_a_page_arrives_as_signed_json(settings: Settings, server: HttpServer) -
     said = Webhook(NEW).verify(request.body, dict(request.headers))
     assert (said["type"], request.headers["content-type"]) == ("page", "application/json")
     assert request.headers["webhook-id"] == str(KEY)
-    assert said["data"] == {"subject": envelope.subject, "text": envelope.body, **envelope.facts}
+    assert said["data"] == {"subject": envelope.subject, "text": envelope.body, **stored(envelope.pages[0])}
 
 
 def test_what_it_says_of_a_bundle_is_every_incident(settings: Settings, server: HttpServer) -> None:

@@ -99,5 +99,5 @@ def test_pages_whose_bundle_cannot_be_written_go_one_by_one(
     session.execute(text("ALTER TABLE notifications ADD CHECK (kind <> 'bundle')"))
     session.commit()
     tick()
-    assert sorted(envelope.facts["incident"]["title"] for envelope in outbox.sent) == ["Disk full", "Queue stuck"]
+    assert sorted(envelope.pages[0].incident.title for envelope in outbox.sent) == ["Disk full", "Queue stuck"]
     assert {status for _, _, status in deliveries(client, admin)} == {"accepted"}

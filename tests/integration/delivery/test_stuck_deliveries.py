@@ -175,7 +175,7 @@ class TestWhatSomebodyHolds:
             holding.execute(select(Incident.id).where(Incident.title == "held").with_for_update())
             jobs.plan()
             jobs.send()
-            assert {envelope.facts["incident"]["title"] for envelope in outbox.sent} == {"free"}
+            assert {envelope.pages[0].incident.title for envelope in outbox.sent} == {"free"}
         jobs.plan()
         with held.database.transaction() as session:
             assert session.scalars(select(EscalationPolicy.spread_after)).one() is None

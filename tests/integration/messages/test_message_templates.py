@@ -78,16 +78,16 @@ def test_every_message_is_shipped_and_can_be_sent_back_as_it_is_read(
     read = client.get(path, headers=admin.headers).json()
     assert (read["is_default"], read["updated_at"], read["updated_by"]) == (True, None, None)
     with captured() as log:
-        said = message_service.default(channel, event, sample(event, channel, url=URL))
+        said = message_service.default(channel, sample(event, channel, url=URL))
     assert "template_failed" not in log.getvalue()
-    assert said.subject == plain(event, sample(event, channel, url=URL)).subject
+    assert said.subject == plain(sample(event, channel, url=URL)).subject
     assert word(path, **read) | {"is_default": True, "updated_at": None, "updated_by": None} == read
 
 
 @pytest.mark.parametrize("event", MessageEvent)
 def test_the_shipped_mail_says_what_the_plain_one_does(event: MessageEvent) -> None:
     facts = sample(event, "email", url=URL)
-    assert message_service.default("email", event, facts).body == plain(event, facts).body
+    assert message_service.default("email", facts).body == plain(facts).body
 
 
 def test_every_message_on_every_channel_is_listed(client: TestClient, admin: Person, word: Callable[..., Any]) -> None:
@@ -129,7 +129,7 @@ def test_a_mail_has_a_button_as_html_that_escapes_everything(
     assert sent.html is not None
     assert "<script" not in sent.html
     assert sent.html.count("&lt;script&gt;") == 4
-    assert f'<a href="{sent.facts["link"]}"' in sent.html
+    assert f'<a href="{sent.pages[0].link}"' in sent.html
     assert "src=" not in sent.html
 
 

@@ -29,7 +29,7 @@ def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
     add_policy()
     tick()
     [bundle] = outbox.sent
-    assert [page["incident"]["id"] for page in bundle.facts["incidents"]] == incidents
+    assert [page.incident.id for page in bundle.pages] == incidents
 
 
 @pytest.mark.parametrize("how", ["off", "deleted"])

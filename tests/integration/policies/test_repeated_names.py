@@ -35,7 +35,7 @@ def test_actions_that_name_the_same_people_page_each_once_with_what_the_first_sa
     add_policy(steps=[step(0, first, *others)])
     incident = open_incident()
     tick()
-    assert {sent.address: sent.facts["note"] for sent in outbox.sent} == {user.email: "first", ADMIN: "again"}
+    assert {sent.address: sent.pages[0].note for sent in outbox.sent} == {user.email: "first", ADMIN: "again"}
     assert len(outbox.sent) == 2
     [event] = events(client, incident, admin)
     assert [action["pages"] for action in event["metadata"]["actions"]] == [1, *[2] * 19]

@@ -44,7 +44,7 @@ def test_the_link_in_a_page_opens_it_and_acknowledges_as_the_one_who_was_paged(
     add_policy()
     incident = open_incident(description="97 %")
     tick()
-    path = outbox.sent[0].facts["link"].removeprefix("http://127.0.0.1:8000")
+    path = str(outbox.sent[0].pages[0].link).removeprefix("http://127.0.0.1:8000")
     shown = page(client.get(path))
     for part in (incident["title"], "HIGH", "database", "97 %", "Open", admin.email, "Incident opened"):
         assert part in shown

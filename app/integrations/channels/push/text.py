@@ -15,6 +15,4 @@ def body_of(envelope: Envelope, fits: Callable[[str], bool]) -> str:
 
 def link_of(envelope: Envelope) -> str | None:
     """The signed page of the incident; of a bundle, that of the first."""
-    pages = envelope.facts.get("incidents") or [envelope.facts]
-    link = pages[0].get("link")
-    return link if isinstance(link, str) and link else None
+    return next((page.link or None for page in envelope.pages), None)

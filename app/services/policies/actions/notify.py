@@ -5,7 +5,7 @@ from typing import Any
 
 from app.core.channel import CHANNELS
 from app.services.contacts import recipient_service
-from app.services.notification_service import Plan, plan
+from app.services.notification_service import PageContext, Plan, plan
 from app.services.policies.actions.registry import Context, StepResult, register
 
 
@@ -18,16 +18,8 @@ def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
         people = recipient_service.resolve(context.session, context.incident, single, context.paging, context.occasion)
         is_anybody = is_anybody or any(person.is_active for person in people)
         named = [single] if single in CHANNELS else channels
-        planned += plan(
-            context.session,
-            context.incident,
-            people,
-            context.paging,
-            at=context.at,
-            named=named,
-            note=action.get("message"),
-            before=context.written,
-        )
+        about, note = PageContext(context.incident, context.paging, context.at), action.get("message")
+        planned += plan(context.session, about, people, named=named, note=note, before=context.written)
     outcome: dict[str, Any] = {"type": "notify", "pages": len(planned.pages)}
     if not is_anybody:
         outcome["skipped"] = "no_active_person"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Escalation, Incident
 from app.services.contacts.quiet import Occasion
-from app.services.messages import message_service
+from app.services.messages import message, message_service
 from app.services.messages.message import page_facts
 from app.services.notification_service import Call, Plan, Written, summary
 from app.services.ports import Paging
@@ -38,7 +38,7 @@ class Context:
     def facts(self) -> dict[str, Any]:
         """What the templates of actions can say: `incident` and `url`, as in a page."""
         facts = message_service.facts_of(self.incident)
-        return page_facts(facts, note=None, url=self.paging.public_url, link=None)
+        return message.context(page_facts(facts, note=None, url=self.paging.public_url, link=None))
 
 
 @dataclass(frozen=True, slots=True)
