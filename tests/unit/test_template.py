@@ -297,6 +297,14 @@ def test_a_loop_that_spends_the_whole_budget_on_what_costs_most_is_ended(part: s
         render(source * 2, FACTS)
 
 
+def test_a_comparison_costs_as_much_as_its_list_is_long() -> None:
+    source = "{% for x in wide %}{% if 1 in compared %}{% endif %}{% endfor %}"
+    wide = [0] * MAX_ITEMS
+    assert render(source, {"wide": wide, "compared": [0]}) == ""
+    with pytest.raises(TemplateError, match="too long"):
+        render(source, {"wide": wide, "compared": wide})
+
+
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_no_large_fact_keeps_a_template_from_ending(expression: str) -> None:
     source = as_often_as_it_may(expression)

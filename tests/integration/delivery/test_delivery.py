@@ -289,3 +289,20 @@ def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hou
         clock.advance(seconds=61)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_a_deferred_message_is_tried_as_soon_as_its_time_is_up(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 55)
+    outbox.answers = [RETRY]
+    plan(services)
+    send(delivery)
+    clock.advance(minutes=14, seconds=30)
+    send(delivery)
+    assert (only(session).status, outbox.sent) == (DeliveryStatus.PENDING, [])
+    clock.advance(seconds=31)
+    send(delivery)
+    assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
