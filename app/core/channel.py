@@ -77,6 +77,11 @@ class ChannelType(Protocol):
     def name(self) -> str: ...
 
     @property
+    def order(self) -> int:
+        """Its place among the channels: whoever has set no order is reached by the lowest one that leads anywhere."""
+        ...
+
+    @property
     def settings_type(self) -> type[ChannelSettings]: ...
 
     @property
@@ -87,6 +92,19 @@ class ChannelType(Protocol):
     @property
     def is_optional(self) -> bool:
         """An extra: for administrators alone, and in no list unless it is set up."""
+        ...
+
+    @property
+    def needs_provider(self) -> bool:
+        """False if it is set up everywhere, because its users name where it leads. It wakes nobody by itself."""
+        ...
+
+    @property
+    def shows_html(self) -> bool: ...
+
+    @property
+    def max_body(self) -> int | None:
+        """How many characters an administrator's wording may come to; None if the channel sets no limit."""
         ...
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
@@ -107,7 +125,8 @@ class Registry:
     def add(self, channel: ChannelType) -> None:
         if channel.name in self._types:
             raise ValueError(f"there are two channels named {channel.name}")
-        self._types[channel.name] = channel
+        listed = sorted((*self._types.values(), channel), key=lambda one: (one.order, one.name))
+        self._types = {one.name: one for one in listed}
 
     def __iter__(self) -> Iterator[ChannelType]:
         return iter(self._types.values())
@@ -117,6 +136,10 @@ class Registry:
 
     def __getitem__(self, name: str) -> ChannelType:
         return self._types[name]
+
+    def get(self, name: str) -> ChannelType | None:
+        """None of a channel that only another version knows."""
+        return self._types.get(name)
 
     def names(self) -> list[str]:
         return list(self._types)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 from app.core.channel import CHANNELS, Channel
@@ -14,12 +13,11 @@ from app.core.rate_limit import RateLimits
 from app.core.security import PageLinks, Passwords, Tokens
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
+from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
 from app.services.ports import Delivery, Paging
 
-# Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
-for known in ("email.channel", "sms.channel", "push.channel", "webhook", "slack", "teams", "apprise"):
-    import_module(f"app.integrations.channels.{known}")
+import_all("app.integrations.channels")  # each registers itself
 
 CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
 
@@ -78,7 +76,7 @@ def require_a_channel(settings: Settings) -> None:
     woken by one.
     """
     channels = build_channels(settings)
-    if settings.is_production and channels.keys() <= {"webhook", "slack", "teams"}:
+    if settings.is_production and not any(CHANNELS[name].needs_provider for name in channels):
         raise ConfigurationError(
             "the service cannot start:\n"
             "  - no channel could page anybody: SMTP_HOST is missing, and so is every provider of sms and push"

@@ -101,9 +101,13 @@ class AppriseType:
     """Apprise, where the package is installed and switched on."""
 
     name = "apprise"
+    order = 70
     settings_type = AppriseSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = True
+    needs_provider = True
+    shows_html = False
+    max_body: int | None = None
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         try:

@@ -132,9 +132,13 @@ class SlackType:
     """Slack, and what takes its webhooks. It is always set up: each person names a webhook."""
 
     name = "slack"
+    order = 50
     settings_type = HookSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
+    needs_provider = False
+    shows_html = False
+    max_body: int | None = None
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         return clean_url(address, own, is_secret=True)

@@ -127,9 +127,13 @@ class TeamsType:
     """Teams. It is always set up: each person names a workflow."""
 
     name = "teams"
+    order = 60
     settings_type = HookSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
+    needs_provider = False
+    shows_html = False
+    max_body: int | None = None
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         return clean_url(address, own, is_secret=True)

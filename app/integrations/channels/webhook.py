@@ -96,9 +96,13 @@ class WebhookType:
     """Any URL. It is always set up: without a secret of its own it signs with one that comes from SECRET_KEY."""
 
     name = WEBHOOK
+    order = 40
     settings_type = WebhookSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
+    needs_provider = False
+    shows_html = False
+    max_body: int | None = None
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         return clean_url(address, own)

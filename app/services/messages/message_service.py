@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.channel import EMAIL
+from app.core.channel import CHANNELS
 from app.core.facts import Facts, IncidentFacts
 from app.core.vocabulary import MessageEvent
 from app.crud import crud_template
@@ -20,10 +20,7 @@ from app.services.messages.template import TemplateError
 log = structlog.get_logger()
 
 SHIPPED = Path(__file__).parents[2] / "templates"
-HTML_CHANNELS = frozenset({EMAIL})
-MAX_BODY = 20_000
-# What an administrator's wording may come to: Twilio's limit, and a push message (4 KB) without what surrounds it.
-MAX_BODIES = {"sms": 1600, "push": 2000}
+MAX_BODY = 20_000  # characters, of a channel that sets no limit
 CACHED = "composer"  # in a session's info
 
 
@@ -91,13 +88,21 @@ def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -
 
 def limit(channel: str, event: MessageEvent) -> int:
     """How long a body by an administrator's template may be. A bundle must name every incident, at any length."""
-    return template.MAX_OUTPUT if event is MessageEvent.BUNDLE else MAX_BODIES.get(channel, MAX_BODY)
+    if event is MessageEvent.BUNDLE:
+        return template.MAX_OUTPUT
+    known = CHANNELS.get(channel)
+    return MAX_BODY if known is None or known.max_body is None else known.max_body
+
+
+def shows_html(channel: str) -> bool:
+    known = CHANNELS.get(channel)
+    return known is not None and known.shows_html
 
 
 @lru_cache
 def shipped(channel: str, event: MessageEvent) -> Wording:
     """The templates that come with this version: those of the channel, else those of every channel."""
-    html = _read(channel, f"{event}.html") if channel in HTML_CHANNELS else None
+    html = _read(channel, f"{event}.html") if shows_html(channel) else None
     subject, body = _read(channel, f"{event}.subject.txt"), _read(channel, f"{event}.txt")
     return Wording((subject or "").strip(), body or "", html)
 

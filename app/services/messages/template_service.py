@@ -17,7 +17,7 @@ from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateR
 from app.services.messages import message_service, template
 from app.services.messages.message import context
 from app.services.messages.message_sample import INCIDENT, sample
-from app.services.messages.message_service import HTML_CHANNELS, Wording, facts_of, shipped, wording_of
+from app.services.messages.message_service import Wording, facts_of, shipped, wording_of
 from app.services.messages.template import TemplateError
 from app.services.ports import Paging
 
@@ -116,7 +116,7 @@ def _require_needed(part: str, text: str | None, event: MessageEvent, facts: Map
 
 
 def _require_html_is_shown(wording: Wording, channel: str) -> None:
-    if wording.html is not None and channel not in HTML_CHANNELS:
+    if wording.html is not None and not message_service.shows_html(channel):
         raise InvalidInput(f"The channel {channel} shows no HTML.", pointer="/html")
 
 

@@ -277,3 +277,10 @@ def test_templates_are_for_administrators(client: TestClient, user: Person, requ
     body = {"subject": "x"} if method == "PUT" else None
     problem(client.request(method, TEMPLATES + path, headers=user.headers, json=body), 403)
     problem(client.post(f"{PAGE}/preview", json={}, headers=user.headers), 403)
+
+
+def test_a_channel_that_only_another_version_knows_has_the_common_wording() -> None:
+    assert message_service.shipped("pigeon", MessageEvent.PAGE).html is None
+    assert message_service.limit("pigeon", MessageEvent.PAGE) == message_service.MAX_BODY
+    facts = sample(MessageEvent.PAGE, "pigeon", url=URL)
+    assert message_service.default("pigeon", facts).body == plain(facts).body

@@ -135,9 +135,13 @@ class EmailType:
     """Mail. Outside production it needs no server: it is written into files."""
 
     name = EMAIL
+    order = 10
     settings_type = ChannelSettings
     own_address: Literal["email", "phone_number"] | None = "email"
     is_optional = False
+    needs_provider = True
+    shows_html = True
+    max_body: int | None = None
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         try:

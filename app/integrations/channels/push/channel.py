@@ -11,6 +11,7 @@ from app.core.errors import ConfigurationError, NotFound
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import parsed
 from app.integrations.channels.push.ntfy import Ntfy, clean_topic
+from app.integrations.channels.push.text import MAX_BODY
 from app.integrations.channels.push.web import WebPush, clean_subscription, public_key, vapid_key
 
 NO_WEB_PUSH = "Web Push is not set up here."
@@ -65,9 +66,13 @@ class PushType:
     """Push, where ntfy or Web Push is set up."""
 
     name = "push"
+    order = 30
     settings_type = PushSettings
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
+    needs_provider = True
+    shows_html = False
+    max_body: int | None = MAX_BODY
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         own = own if isinstance(own, PushSettings) else PushSettings()

@@ -10,6 +10,7 @@ from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.integrations.addresses import parsed
 from app.integrations.channels.sms.gateway import DEFAULT_BODY, GatewayChannel
+from app.integrations.channels.sms.text import MAX_TEXT
 from app.integrations.channels.sms.twilio import TwilioChannel
 from app.schemas.types import PhoneNumber
 from app.services.messages.template import TemplateError, check
@@ -35,9 +36,13 @@ class SmsType:
     """SMS, where a provider is set."""
 
     name = "sms"
+    order = 20
     settings_type = SmsSettings
     own_address: Literal["email", "phone_number"] | None = "phone_number"
     is_optional = False
+    needs_provider = True
+    shows_html = False
+    max_body: int | None = MAX_TEXT
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
         try:
