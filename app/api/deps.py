@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.api.routing import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
-from app.crud.base import Page
+from app.crud.base import Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
@@ -132,13 +132,13 @@ class Paginated:
     ) -> None:
         if skip > MAX_SKIP:
             raise InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
-        self.page = Page(limit=limit, skip=skip, after=cursor)
+        self.part = Slice(limit=limit, skip=skip, after=cursor)
         self._request = request
         self._response = response
 
     def link_next(self, items: Any) -> None:
         """Name the next page in the Link header, if this one is full."""
-        if len(items) == self.page.limit:
+        if len(items) == self.part.limit:
             url = self._request.url.remove_query_params("skip").include_query_params(cursor=items[-1].id)
             self._response.headers["Link"] = f'<{url}>; rel="next"'
 

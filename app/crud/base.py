@@ -71,7 +71,7 @@ def _forget_woken(session: Session, _transaction: SessionTransaction) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Slice:
     """Which part of a list. `after` is the last id that the client has seen."""
 
     limit: int = 100
@@ -79,7 +79,7 @@ class Page:
     after: int | None = None
 
     def of(self, query: Select[Model], key: InstrumentedAttribute[int], *, newest_first: bool) -> Select[Model]:
-        """The query, ordered by its key and cut to this page."""
+        """The query, ordered by its key and cut to this slice."""
         if self.after is not None:
             beyond: ColumnElement[bool] = key < self.after if newest_first else key > self.after
             query = query.where(beyond)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment, crud_comment, crud_timeline
-from app.crud.base import Page, now
+from app.crud.base import Slice, now
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import AssignmentCreate
 from app.services import escalation_service
@@ -77,16 +77,16 @@ def comment(session: Session, incident_id: int, content: str, *, by: User) -> In
     return written
 
 
-def comments(session: Session, incident_id: int, page: Page) -> Sequence[IncidentComment]:
+def comments(session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
     """Comments, oldest first. Raises NotFound."""
     incident_service.get(session, incident_id)
-    return crud_comment.page(session, incident_id, page)
+    return crud_comment.slice(session, incident_id, part)
 
 
-def timeline(session: Session, incident_id: int, page: Page) -> Sequence[TimelineEvent]:
+def timeline(session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
     """Every change of an incident, newest first. Raises NotFound."""
     incident_service.get(session, incident_id)
-    return crud_timeline.page(session, incident_id, page)
+    return crud_timeline.slice(session, incident_id, part)
 
 
 def assignments(session: Session, incident_id: int) -> Sequence[IncidentAssignment]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidInput, InvalidTransition, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
-from app.crud.base import Page, now
+from app.crud.base import Slice, now
 from app.crud.crud_incident import IncidentFilter
 from app.crud.violations import violations
 from app.models import Incident, User
@@ -44,9 +44,9 @@ def get_named(session: Session, incident_id: int) -> Incident:
         raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
-def search(session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
+def search(session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
     """Incidents, newest first."""
-    return crud_incident.page(session, wanted, page)
+    return crud_incident.slice(session, wanted, part)
 
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> Incident:  # noqa: A001 - the field's verb

@@ -49,7 +49,7 @@ def list_notifications(
     paginated: PaginatedDep,
 ) -> list[NotificationRead]:
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
-    deliveries = delivery_record_service.deliveries(session, wanted, paginated.page, user=user)
+    deliveries = delivery_record_service.deliveries(session, wanted, paginated.part, user=user)
     paginated.link_next(deliveries)
     return [NotificationRead.model_validate(delivery) for delivery in deliveries]
 

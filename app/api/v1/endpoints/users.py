@@ -26,7 +26,7 @@ def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: Ses
 @router.get("", responses=problems(403))
 def list_users(user: AdminUser, session: SessionDep, paginated: PaginatedDep) -> list[UserRead]:
     """List accounts, oldest first. For administrators."""
-    users = user_service.page(session, paginated.page)
+    users = user_service.list_users(session, paginated.part)
     paginated.link_next(users)
     return [UserRead.model_validate(user) for user in users]
 
