@@ -167,8 +167,8 @@ class Snooze(Input):
             raise ValueError("give exactly one of minutes, hours and until")
         return self
 
-    def end(self, now: datetime) -> datetime:
+    def end(self, at: datetime) -> datetime:
         """When the snooze ends, if it starts now."""
         if self.until is not None:
             return self.until
-        return now + timedelta(minutes=self.minutes or 0, hours=self.hours or 0)
+        return at + timedelta(minutes=self.minutes or 0, hours=self.hours or 0)

@@ -72,10 +72,10 @@ def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, 
     if not is_still_due(row, at):
         return  # a step before it in this batch has ended it, or begun it anew
     if not policy.is_active or policy.deleted_at is not None:
-        escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
+        escalation_service.end(session, incident, row, at=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
-    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, now=at):
+    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, at=at):
         fire(session, incident, row, paging, at=at)
 
 
