@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.api.routing import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
-from app.crud.base import Slice
+from app.crud.pagination import Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types

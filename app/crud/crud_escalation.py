@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
-from app.crud.base import CRUDBase, Slice, wait_briefly
+from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
+from app.crud.locks import wait_briefly
+from app.crud.pagination import Slice
 from app.db.session import is_contended
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity, TimelineEventType
-from app.crud.base import CRUDBase, Slice
+from app.crud.base import CRUDBase
+from app.crud.pagination import Slice
 from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)

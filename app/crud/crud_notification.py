@@ -10,8 +10,11 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session, defer, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud.base import NOW_COLUMN, CRUDBase, Slice, affected, wake
+from app.crud.base import CRUDBase, affected
+from app.crud.clock import NOW_COLUMN
 from app.crud.crud_incident import crud_incident
+from app.crud.pagination import Slice
+from app.crud.wakeup import wake
 from app.models import Incident, Notification, NotificationAttempt, User
 
 WITH_ATTEMPTS = (

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from app.crud.base import CRUDBase, Slice, affected
+from app.crud.base import CRUDBase, affected
+from app.crud.pagination import Slice
 from app.models import AuthSession, PasswordResetToken, RefreshToken, User
 
 PRESENT = User.deleted_at.is_(None)

@@ -10,7 +10,8 @@ from app.core.errors import InvalidInput, InvalidTransition, PermissionDenied
 from app.core.security import PageLink
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_timeline, crud_user
-from app.crud.base import Slice, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.models import Incident, TimelineEvent, User
 from app.services.incidents import incident_service
 from app.services.incidents.incident import Move

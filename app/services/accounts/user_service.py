@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import DuplicateEmail, LastAdmin, NotFound, SignupClosed
 from app.core.security import Passwords
 from app.crud import crud_auth_session, crud_password_reset_token, crud_user
-from app.crud.base import Slice, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import User
 from app.schemas.base import Update

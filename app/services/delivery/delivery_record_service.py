@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from app.crud import crud_notification
-from app.crud.base import Slice
 from app.crud.crud_notification import NotificationFilter
+from app.crud.pagination import Slice
 from app.models import Notification, User
 from app.schemas.notification import NotificationRead
 from app.services.contacts.address import masked

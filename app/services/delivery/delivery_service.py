@@ -15,8 +15,9 @@ from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
 from app.crud import crud_attempt, crud_notification, crud_timeline
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
 from app.crud.crud_notification import Standing
+from app.crud.locks import wait_briefly
 from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import outcome_service, recording_service, throttle_service

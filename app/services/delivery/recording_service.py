@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.crash_points import reach
 from app.crud import crud_attempt, crud_timeline
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.db.session import is_held, is_unavailable
 from app.models import Notification
 from app.services.contacts import verification_service

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import MessageEvent, NotificationKind
 from app.crud import crud_notification, crud_pace
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
 from app.crud.crud_pace import Held
+from app.crud.locks import wait_briefly
 from app.db.session import is_contended
 from app.models import Notification, NotificationPace
 from app.services.delivery.throttle import CAPACITY, Bucket, Decision, Release, decide

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import Conflict, InvalidInput
 from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_incident
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
 from app.services import escalation_service

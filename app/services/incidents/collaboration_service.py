@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment, crud_comment, crud_timeline
-from app.crud.base import Slice, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import AssignmentCreate
 from app.services import escalation_service

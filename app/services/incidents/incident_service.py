@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidInput, InvalidTransition, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
-from app.crud.base import Slice, now
+from app.crud.clock import now
 from app.crud.crud_incident import IncidentFilter
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidInput
 from app.core.vocabulary import MessageEvent
 from app.crud import crud_template
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import NotificationTemplate, User
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
 from app.services.incidents import incident_service

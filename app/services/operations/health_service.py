@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app import __version__
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.models import Incident
 from app.schemas.worker import WorkerRead
 from app.services import escalation_service

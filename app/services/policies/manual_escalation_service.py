@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import Escalation, Incident, User
 from app.services import escalation_service
 from app.services.incidents import collaboration_service, incident_service

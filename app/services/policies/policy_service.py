@@ -11,7 +11,9 @@ from app.core.channel import CHANNELS, WEBHOOK
 from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus
 from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version, crud_user
-from app.crud.base import Slice, now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, are_conditions, are_steps, dump_steps

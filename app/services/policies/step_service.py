@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.db.session import is_held
 from app.models import Escalation, EscalationEvent, Incident
 from app.services import escalation, escalation_service, notification_service

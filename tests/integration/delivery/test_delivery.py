@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_notification
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.delivery import delivery_service, throttle_service

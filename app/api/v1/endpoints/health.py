@@ -6,7 +6,7 @@ from app import __version__
 from app.api.deps import SessionDep
 from app.api.errors import problem, problems
 from app.api.routing import TransactionalRoute
-from app.crud.base import now
+from app.crud.clock import now
 from app.schemas.health import Health, ServiceInfo, WorkerHealth
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)

@@ -11,8 +11,8 @@ from app.api.routing import TransactionalRoute, idempotent
 from app.api.v1.endpoints import escalation
 from app.core.security import MAX_ID
 from app.core.vocabulary import IncidentStatus, Severity
-from app.crud.base import Slice
 from app.crud.crud_incident import IncidentFilter
+from app.crud.pagination import Slice
 from app.schemas.incident import (
     AssignmentCreate,
     AssignmentRead,
