@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request, Response, Security
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 
-from app.api.routing import Deferred
+from app.api.transaction import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
 from app.crud.pagination import Slice

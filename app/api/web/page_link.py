@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.deps import PagingDep, SessionDep
 from app.api.errors import RETRY_AFTER_SECONDS, STATUSES
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.core.errors import DomainError, PermissionDenied
 from app.core.vocabulary import IncidentStatus
 from app.db.session import is_unavailable

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app import __version__
 from app.api.deps import SessionDep
 from app.api.errors import problem, problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.crud.clock import now
 from app.schemas.health import Health, ServiceInfo, WorkerHealth
 

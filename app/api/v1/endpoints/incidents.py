@@ -7,7 +7,8 @@ from pydantic import Field
 
 from app.api.deps import CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute, idempotent
+from app.api.idempotency import idempotent
+from app.api.transaction import TransactionalRoute
 from app.api.v1.endpoints import escalation
 from app.core.security import MAX_ID
 from app.core.vocabulary import IncidentStatus, Severity

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.api.callbacks import TwilioReport, TwilioSignature
 from app.api.deps import CurrentUser, PaginatedDep, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
 from app.crud.crud_notification import NotificationFilter

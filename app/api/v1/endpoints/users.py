@@ -4,7 +4,8 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute, idempotent
+from app.api.idempotency import idempotent
+from app.api.transaction import TransactionalRoute
 from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
 from app.services.accounts import user_service
 
