@@ -1,6 +1,8 @@
 """Answers every error as a problem."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api.errors import CODES, RETRY_AFTER_SECONDS, STATUSES, UNPROCESSABLE, problem
-from app.api.validation import message_of, pointer_to
+from app.api.validation import pointer_to
+from app.api.validation_words import subject_of, without_narrower, words_for
 from app.core import errors
 from app.db.session import is_unavailable
 
@@ -45,18 +48,24 @@ def _domain_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    """Built from place, message and kind alone: the input may hold a password, or what JSON cannot."""
+    """Built from the place and our own words: the input may hold a password, or what JSON cannot."""
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     in_path = [item for item in found if item["loc"][0] == "path"]
     if in_path:
-        said = [f"{item['loc'][-1]}: {message_of(item)}" for item in in_path if item["type"] == "value_error"]
-        detail = "; ".join(said) or "There is nothing under this address."
+        said = [words_for(item, str(item["loc"][-1])) for item in in_path if item["type"] == "value_error"]
+        detail = " ".join(said) or "There is nothing under this address."
         return problem(request, HTTPStatus.NOT_FOUND, detail, code="not_found")
-    listed = list({(pointer_to(item, error.body), message_of(item)): None for item in found[:MAX_LISTED]})
+    listed = without_narrower([_field_error(item, error.body) for item in found[:MAX_LISTED]])
+    detail = " ".join(message for _, message in listed[:3])
     where = [{"pointer": pointer, "message": message} for pointer, message in listed]
-    detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])
     return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code="validation_error", errors=where)
+
+
+def _field_error(item: Mapping[str, Any], body: Any) -> tuple[str, str]:
+    """The pointer to what is wrong, and the message."""
+    pointer = pointer_to(item, body)
+    return pointer, words_for(item, subject_of(pointer))
 
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -56,7 +56,10 @@ PROBLEM_EXAMPLE = {
     "instance": "/v1/incidents",
     "request_id": "3f2b1a907c1d4f6e8a530242ac120002",
 }
-FIELD_ERROR_EXAMPLE = {"pointer": "/severity", "message": "Input should be 'critical', 'high', 'medium' or 'low'"}
+FIELD_ERROR_EXAMPLE = {
+    "pointer": "/severity",
+    "message": 'severity "urgent" is not valid. Use critical, high, medium or low.',
+}
 
 
 def problem(

@@ -164,7 +164,7 @@ class Snooze(Input):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.minutes, self.hours, self.until)) != 1:
-            raise ValueError("give exactly one of minutes, hours and until")
+            raise ValueError("Give exactly one of minutes, hours and until.")
         return self
 
     def end(self, at: datetime) -> datetime:
