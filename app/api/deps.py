@@ -15,6 +15,7 @@ from app.crud.pagination import Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
+from app.schemas.health import WorkerHealth
 from app.services.accounts import auth_service
 from app.services.accounts.auth_service import Auth
 from app.services.ports import Paging
@@ -63,6 +64,12 @@ async def get_paging(request: Request) -> Paging:
     return _services(request).paging
 
 
+async def get_worker_health(request: Request) -> WorkerHealth:
+    """How the worker of this process is doing."""
+    state: WorkerHealth = request.app.state.worker_health()
+    return state
+
+
 async def get_rate_limit(request: Request) -> Callable[..., None]:
     """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
     sender = request.client.host if request.client else "unknown"
@@ -74,6 +81,7 @@ SessionDep = Annotated[Session, Depends(get_session)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
+WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
 BearerToken = Annotated[str | None, Security(bearer)]
 

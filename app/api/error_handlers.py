@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from app.api.errors import CODES, RETRY_AFTER_SECONDS, STATUSES, UNPROCESSABLE, problem
+from app.api.errors import CODES, RETRY_AFTER_SECONDS, UNPROCESSABLE, problem, status_of
 from app.api.validation import pointer_to
 from app.api.validation_words import subject_of, without_narrower, words_for
 from app.core import errors
@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
 
 def _domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.DomainError)
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    status = status_of(error)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -25,6 +25,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
+    errors.WorkerStalled: 503,
 }
 CODES = {
     400: "bad_request",
@@ -60,6 +61,11 @@ FIELD_ERROR_EXAMPLE = {
     "pointer": "/severity",
     "message": 'severity "urgent" is not valid. Use critical, high, medium or low.',
 }
+
+
+def status_of(error: errors.DomainError) -> int:
+    """The HTTP status of a domain error: its own class's, or the nearest one above."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 def problem(

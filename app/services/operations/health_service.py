@@ -13,8 +13,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app import __version__
+from app.core.errors import WorkerStalled
 from app.crud import crud_escalation, crud_heartbeat, crud_notification
 from app.crud.clock import now
+from app.schemas.health import Health, WorkerHealth
 from app.schemas.worker import WorkerRead
 from app.services.escalation import QUARANTINE_LONGEST
 
@@ -92,6 +94,17 @@ def workers(session: Session) -> list[WorkerRead]:
 def forget_old(session: Session) -> int:
     """Forget the workers that were not seen for a day. Returns how many."""
     return crud_heartbeat.forget(session, before=now(session) - FORGOTTEN_AFTER)
+
+
+def require_work(session: Session, worker: WorkerHealth) -> Health:
+    """What this process can do: it reaches the database, and its worker's ticks come through. Raises WorkerStalled."""
+    now(session)
+    if worker.status == "stalled":
+        state = worker.model_dump(mode="json")
+        raise WorkerStalled(
+            "The worker has not come through for a minute: pages are late.", database="ok", worker=state
+        )
+    return Health(status="ok", version=__version__, database="ok", worker=worker)
 
 
 def is_well(session: Session) -> bool:
