@@ -60,14 +60,13 @@ async def repeatable_request(
     return RepeatableRequest(route=route, key=idempotency_key, body_hash=services.auth.tokens.seal(body))
 
 
-def run_once(
-    session: Session, endpoint: Endpoint, values: dict[str, Any], repeatable: RepeatableRequest, status: int
-) -> Any:
-    """The handler's answer, or the one that it gave when the request came first. Raises IdempotencyKeyReused."""
-    user: User = values["user"]
-    row = idempotency_service.claim(session, repeatable, user_id=user.id)
+def answer_once(
+    session: Session, request: RepeatableRequest, answer: Callable[[], BaseModel], *, user: User, status: int
+) -> BaseModel | JSONResponse:
+    """The handler's answer, or the one it gave when this request came first. Raises IdempotencyKeyReused."""
+    row = idempotency_service.claim(session, request, user_id=user.id)
     if row.answer is not None:
         return JSONResponse(row.answer["body"], row.answer["status"], REPLAYED)
-    answer: BaseModel = endpoint(**values)
-    idempotency_service.keep(session, row, {"status": status, "body": answer.model_dump(mode="json")})
-    return answer
+    given = answer()
+    idempotency_service.keep(session, row, {"status": status, "body": given.model_dump(mode="json")})
+    return given

@@ -7,7 +7,8 @@ need the database are split: their first half looks at the request and runs on t
 
 import inspect
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -17,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.api.idempotency import is_idempotent, repeatable_request, run_once
+from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
@@ -73,14 +74,24 @@ def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
             item.resolve(session)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A handler with the arguments of one request. With `repeatable` it is called once, however often that comes."""
+
+    handler: Endpoint
+    arguments: dict[str, Any]
+    status: int
+    repeatable: RepeatableRequest | None
+
+
 def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
     """The endpoint as FastAPI sees it: a coroutine, so that the answer is serialized without another thread."""
     signature = inspect.signature(endpoint, eval_str=True)
 
     @wraps(endpoint)
-    async def call(**values: Any) -> Any:
-        repeatable = values.pop(REPEATABLE, None)
-        return await run_in_threadpool(_run, endpoint, values, repeatable, status)
+    async def call(**arguments: Any) -> Any:
+        repeatable = arguments.pop(REPEATABLE, None)
+        return await run_in_threadpool(_run, Call(endpoint, arguments, status, repeatable))
 
     parameters = list(signature.parameters.values())
     if is_idempotent(endpoint):
@@ -90,33 +101,37 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
     return call
 
 
-def _run(endpoint: Endpoint, values: dict[str, Any], repeatable: RepeatableRequest | None, status: int) -> Any:
-    session: Session | None = values.get("session")
+def _run(call: Call) -> Any:
+    """In a transaction if the handler asks for a session. A deadlock is tried again: the other one has gone through."""
+    session: Session | None = call.arguments.get("session")
     if session is None:
-        return endpoint(**values)
+        return call.handler(**call.arguments)
     for _ in range(MAX_DEADLOCKS):
         try:
-            return _run_in(session, endpoint, values, repeatable, status)
-        except OperationalError as error:  # of two that waited for each other, one was chosen to try again
+            return _run_in(session, call)
+        except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != DEADLOCK:
                 raise
-    return _run_in(session, endpoint, values, repeatable, status)
+    return _run_in(session, call)
 
 
-def _run_in(
-    session: Session,
-    endpoint: Endpoint,
-    values: dict[str, Any],
-    repeatable: RepeatableRequest | None,
-    status: int,
-) -> Any:
+def _run_in(session: Session, call: Call) -> Any:
     with session, session.begin():
-        resolved = {n: v.resolve(session) if isinstance(v, Deferred) else v for n, v in values.items()}
+        arguments = {name: _resolved(value, session) for name, value in call.arguments.items()}
         try:
-            if repeatable is None:
-                return endpoint(**resolved)
-            return run_once(session, endpoint, resolved, repeatable, status)
+            return _answer(session, call, arguments)
         except DomainError as refusal:
             if refusal.is_remembered:
                 session.commit()
             raise
+
+
+def _resolved(value: Any, session: Session) -> Any:
+    return value.resolve(session) if isinstance(value, Deferred) else value
+
+
+def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
+    answer = partial(call.handler, **arguments)
+    if call.repeatable is None:
+        return answer()
+    return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)
