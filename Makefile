@@ -35,11 +35,13 @@ faults: $(VENV)/dev ## Kill, freeze and starve the workers, and see that no page
 	$(BIN)/python -m tests.faults --scale $(SCALE)
 
 .PHONY: check
-check: $(VENV)/dev ## Lint, types, import direction, and migrations against models
+check: $(VENV)/dev ## Lint, types, sizes, import direction, and migrations against models
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lizard --languages python --warnings_only --length 40 --CCN 1000 --arguments 1000 app
+	$(BIN)/pylint --score no app
 	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && export DATA_DIR=$$directory DATABASE_URL= \
 	&& $(BIN)/alembic upgrade head && $(BIN)/alembic check
 

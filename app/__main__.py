@@ -143,7 +143,7 @@ def _sentence(error: Exception) -> str | None:
     from app.db.session import is_unavailable
 
     if isinstance(error, ValidationError):
-        return "; ".join(_of_field(item) for item in error.errors())
+        return " ".join(_of_field(item) for item in error.errors())
     if isinstance(error, ConfigurationError | DomainError | EmbeddedPostgresError):
         return str(error)
     if is_unavailable(error):
@@ -152,8 +152,9 @@ def _sentence(error: Exception) -> str | None:
 
 
 def _of_field(item: ErrorDetails) -> str:
-    field = ".".join(map(str, item["loc"])).upper()
-    return f"{field} {item['msg'].removeprefix('Value error, ')}".strip()
+    from app.api.validation_words import words_for
+
+    return words_for(item, ".".join(map(str, item["loc"])).upper(), may_show=False).strip()
 
 
 if __name__ == "__main__":

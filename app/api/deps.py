@@ -8,13 +8,14 @@ from fastapi import Depends, Path, Query, Request, Response, Security
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 
-from app.api.routing import Deferred
+from app.api.transaction import Deferred
 from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
-from app.crud.base import Page
+from app.crud.pagination import Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
+from app.schemas.health import WorkerHealth
 from app.services.accounts import auth_service
 from app.services.accounts.auth_service import Auth
 from app.services.ports import Paging
@@ -63,6 +64,12 @@ async def get_paging(request: Request) -> Paging:
     return _services(request).paging
 
 
+async def get_worker_health(request: Request) -> WorkerHealth:
+    """How the worker of this process is doing."""
+    state: WorkerHealth = request.app.state.worker_health()
+    return state
+
+
 async def get_rate_limit(request: Request) -> Callable[..., None]:
     """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
     sender = request.client.host if request.client else "unknown"
@@ -74,6 +81,7 @@ SessionDep = Annotated[Session, Depends(get_session)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
+WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
 BearerToken = Annotated[str | None, Security(bearer)]
 
@@ -132,13 +140,13 @@ class Paginated:
     ) -> None:
         if skip > MAX_SKIP:
             raise InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
-        self.page = Page(limit=limit, skip=skip, after=cursor)
+        self.part = Slice(limit=limit, skip=skip, after=cursor)
         self._request = request
         self._response = response
 
     def link_next(self, items: Any) -> None:
         """Name the next page in the Link header, if this one is full."""
-        if len(items) == self.page.limit:
+        if len(items) == self.part.limit:
             url = self._request.url.remove_query_params("skip").include_query_params(cursor=items[-1].id)
             self._response.headers["Link"] = f'<{url}>; rel="next"'
 

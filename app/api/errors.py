@@ -1,27 +1,16 @@
-"""The one table from what goes wrong to RFC 9457 problems."""
+"""The one table from what goes wrong to RFC 9457 problems: their form, and how OpenAPI shows them."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, SQLAlchemyError
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from app.core import errors
-from app.db.session import is_unavailable
-
-log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 UNPROCESSABLE = 422
-METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-TAG_INVALID, TAG_MISSING = "union_tag_invalid", "union_tag_not_found"
-MAX_LISTED, MAX_DETAIL = 100, 1000  # an answer stays small, however much is wrong
 RETRY_AFTER_SECONDS = "5"
 UNSENDABLE = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
 
@@ -36,6 +25,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
+    errors.WorkerStalled: 503,
 }
 CODES = {
     400: "bad_request",
@@ -67,7 +57,15 @@ PROBLEM_EXAMPLE = {
     "instance": "/v1/incidents",
     "request_id": "3f2b1a907c1d4f6e8a530242ac120002",
 }
-FIELD_ERROR_EXAMPLE = {"pointer": "/severity", "message": "Input should be 'critical', 'high', 'medium' or 'low'"}
+FIELD_ERROR_EXAMPLE = {
+    "pointer": "/severity",
+    "message": 'severity "urgent" is not valid. Use critical, high, medium or low.',
+}
+
+
+def status_of(error: errors.DomainError) -> int:
+    """The HTTP status of a domain error: its own class's, or the nearest one above."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 def problem(
@@ -106,102 +104,6 @@ def _documented(status: int) -> dict[str, Any]:
         name, meaning = HEADERS[status]
         response["headers"] = {name: {"description": meaning, "schema": {"type": "string"}}}
     return response
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error in problem form."""
-    app.add_exception_handler(errors.DomainError, _domain_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(DataError, _data_error)
-    app.add_exception_handler(SQLAlchemyError, _database_error)
-
-
-def _domain_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, errors.DomainError)
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    headers = {}
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, errors.TooManyRequests):
-        headers["Retry-After"] = str(error.retry_after_seconds)
-    extra = dict(error.extra)
-    if isinstance(error, errors.InvalidInput):
-        extra["errors"] = [{"pointer": error.pointer, "message": str(error)}]
-    return problem(request, status, str(error), code=error.code, headers=headers, **extra)
-
-
-def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    """Built from place, message and kind alone: the input may hold a password, or what JSON cannot."""
-    assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    in_path = [item for item in found if item["loc"][0] == "path"]
-    if in_path:
-        said = [f"{item['loc'][-1]}: {_message(item)}" for item in in_path if item["type"] == "value_error"]
-        detail = "; ".join(said) or "There is nothing under this address."
-        return problem(request, HTTPStatus.NOT_FOUND, detail, code="not_found")
-    listed = list({(_pointer(item, error.body), _message(item)): None for item in found[:MAX_LISTED]})
-    where = [{"pointer": pointer, "message": message} for pointer, message in listed]
-    detail = "; ".join(f"{pointer or 'body'}: {message}" for pointer, message in listed[:3])
-    return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code="validation_error", errors=where)
-
-
-def _message(item: Mapping[str, Any]) -> str:
-    return str(item["msg"]).removeprefix("Value error, ")
-
-
-def _pointer(item: Mapping[str, Any], body: Any) -> str:
-    """A JSON pointer into the body, or the parameter's name. Names of union members are not part of the way."""
-    place, *way = item["loc"]
-    if place != "body":
-        return str(way[0]) if way else str(place)
-    if item["type"] in {TAG_INVALID, TAG_MISSING}:
-        way.append(item["ctx"]["discriminator"].strip("'"))
-    is_absent = item["type"] in {"missing", TAG_MISSING}
-    steps: list[str] = []
-    here = body
-    for index, step in enumerate(way):
-        is_there = (isinstance(here, dict) and step in here) or (
-            isinstance(here, list) and isinstance(step, int) and step < len(here)
-        )
-        if is_there:
-            here = here[step]
-        if is_there or (is_absent and index == len(way) - 1 and isinstance(here, dict)):
-            steps.append(str(step).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{step}" for step in steps)
-
-
-def _http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    code = CODES.get(error.status_code, "http_error")
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = _allowed_methods(request)
-    return problem(request, error.status_code, str(error.detail), code=code, headers=headers)
-
-
-def _allowed_methods(request: Request) -> str:
-    """All that the address takes (RFC 9110, section 15.5.6): Starlette names the methods of one route only."""
-    scopes = {method: {**request.scope, "method": method} for method in METHODS}
-    routes = request.app.routes
-    found = [m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
-    return ", ".join(found) or "GET, HEAD"  # no route: what is mounted, static files
-
-
-def _data_error(request: Request, error: Exception) -> JSONResponse:
-    log.warning("unstorable_input", error=type(error).__name__)
-    detail = "A value cannot be stored."
-    return problem(request, UNPROCESSABLE, detail, code="unstorable_value")
-
-
-def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """503 while the database is away; whatever else it is, is a defect."""
-    if not is_unavailable(error):
-        raise error
-    log.error("database_unavailable", error=str(error.__cause__ or error))
-    detail = "The database is not available at the moment: try again."
-    headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    return problem(request, 503, detail, code="database_unavailable", headers=headers)
 
 
 def _sendable(value: Any) -> Any:

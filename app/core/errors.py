@@ -123,6 +123,12 @@ class TooManyRequests(DomainError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class WorkerStalled(DomainError):
+    """No tick of this process's worker has come through for a while."""
+
+    code = "worker_stalled"
+
+
 class InvalidInput(DomainError):
     """A value that only the database can judge is wrong. `pointer` is the JSON pointer to it."""
 

@@ -57,12 +57,12 @@ class Tokens:
         self.lifetime = timedelta(minutes=settings.access_token_expire_minutes)
 
     def issue(self, claims: Claims) -> str:
-        now = utcnow()
+        at = utcnow()
         payload = {
             "sub": str(claims.user_id),
             "sid": str(claims.session_id),
-            "iat": now,
-            "exp": now + self.lifetime,
+            "iat": at,
+            "exp": at + self.lifetime,
             "jti": secrets.token_hex(8),
         }
         return jwt.encode(payload, self._key, algorithm=self._algorithm)

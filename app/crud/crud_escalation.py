@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
-from app.crud.base import CRUDBase, Page, wait_briefly
+from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
+from app.crud.locks import wait_briefly
+from app.crud.pagination import Slice
 from app.db.session import is_contended
 from app.models import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident
 
@@ -54,9 +56,9 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT).with_for_update(key_share=True)
         )
 
-    def page(self, session: Session, page: Page) -> Sequence[EscalationPolicy]:
+    def slice(self, session: Session, part: Slice) -> Sequence[EscalationPolicy]:
         query = select(EscalationPolicy).where(KEPT)
-        return session.scalars(page.of(query, EscalationPolicy.id, newest_first=False)).all()
+        return session.scalars(part.of(query, EscalationPolicy.id, newest_first=False)).all()
 
     def active(self, session: Session) -> Sequence[ActivePolicy]:
         """The current version of every active policy. Every opening asks this, so it loads no objects."""
@@ -190,9 +192,9 @@ class CRUDEscalation(CRUDBase[Escalation]):
 
 
 class CRUDEvent(CRUDBase[EscalationEvent]):
-    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[EscalationEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[EscalationEvent]:
         query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
-        return session.scalars(page.of(query, EscalationEvent.id, newest_first=False)).all()
+        return session.scalars(part.of(query, EscalationEvent.id, newest_first=False)).all()
 
     def of_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[EscalationEvent]:
         """Every step that fired in a cycle of an incident, oldest first."""

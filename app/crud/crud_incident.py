@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity, TimelineEventType
-from app.crud.base import CRUDBase, Page
+from app.crud.base import CRUDBase
+from app.crud.pagination import Slice
 from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
@@ -93,9 +94,9 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return {incident.id: incident for incident in locked}
 
-    def page(self, session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
+    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))
-        return session.scalars(page.of(query, Incident.id, newest_first=True)).all()
+        return session.scalars(part.of(query, Incident.id, newest_first=True)).all()
 
     def one_batch_at_a_time(self, session: Session) -> None:
         """Wait for other batches of alerts to end: two that share several alerts would wait for each other."""
@@ -186,15 +187,15 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
 
 
 class CRUDComment(CRUDBase[IncidentComment]):
-    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[IncidentComment]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
         query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
-        return session.scalars(page.of(query, IncidentComment.id, newest_first=False)).all()
+        return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
 
 
 class CRUDTimeline(CRUDBase[TimelineEvent]):
-    def page(self, session: Session, incident_id: int, page: Page) -> Sequence[TimelineEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
         query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
-        return session.scalars(page.of(query, TimelineEvent.id, newest_first=True)).all()
+        return session.scalars(part.of(query, TimelineEvent.id, newest_first=True)).all()
 
     def latest(
         self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]

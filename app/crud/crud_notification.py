@@ -10,8 +10,11 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Session, defer, selectinload
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud.base import NOW_COLUMN, CRUDBase, Page, affected, wake
+from app.crud.base import CRUDBase, affected
+from app.crud.clock import NOW_COLUMN
 from app.crud.crud_incident import crud_incident
+from app.crud.pagination import Slice
+from app.crud.wakeup import wake
 from app.models import Incident, Notification, NotificationAttempt, User
 
 WITH_ATTEMPTS = (
@@ -63,14 +66,14 @@ class NotificationFilter:
 
 
 class CRUDNotification(CRUDBase[Notification]):
-    def page(
-        self, session: Session, wanted: NotificationFilter, page: Page, *, visible_to: int | None
+    def slice(
+        self, session: Session, wanted: NotificationFilter, part: Slice, *, visible_to: int | None
     ) -> Sequence[Notification]:
         """Deliveries, newest first; of everybody if `visible_to` is None."""
         query = select(Notification).where(*wanted.conditions()).options(*WITH_ATTEMPTS)
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
-        return session.scalars(page.of(query, Notification.id, newest_first=True)).all()
+        return session.scalars(part.of(query, Notification.id, newest_first=True)).all()
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
         query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from app.crud.base import CRUDBase, Page, affected
+from app.crud.base import CRUDBase, affected
+from app.crud.pagination import Slice
 from app.models import AuthSession, PasswordResetToken, RefreshToken, User
 
 PRESENT = User.deleted_at.is_(None)
@@ -47,8 +48,8 @@ class CRUDUser(CRUDBase[User]):
             .where(User.id == user_id, AuthSession.id == session_id, AuthSession.revoked_at.is_(None), ACTIVE)
         )
 
-    def page(self, session: Session, page: Page) -> Sequence[User]:
-        return session.scalars(page.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
+    def slice(self, session: Session, part: Slice) -> Sequence[User]:
+        return session.scalars(part.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
 
     def present(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()

@@ -71,7 +71,7 @@ class FieldError(BaseModel):
     """One thing that is wrong with the input."""
 
     pointer: str = Field(examples=["/severity"], description="JSON pointer into the body, or the parameter's name")
-    message: str = Field(examples=["Input should be 'critical', 'high', 'medium' or 'low'"])
+    message: str = Field(examples=['severity "urgent" is not valid. Use critical, high, medium or low.'])
 
 
 class Problem(BaseModel):

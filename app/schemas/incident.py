@@ -164,11 +164,11 @@ class Snooze(Input):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.minutes, self.hours, self.until)) != 1:
-            raise ValueError("give exactly one of minutes, hours and until")
+            raise ValueError("Give exactly one of minutes, hours and until.")
         return self
 
-    def end(self, now: datetime) -> datetime:
+    def end(self, at: datetime) -> datetime:
         """When the snooze ends, if it starts now."""
         if self.until is not None:
             return self.until
-        return now + timedelta(minutes=self.minutes or 0, hours=self.hours or 0)
+        return at + timedelta(minutes=self.minutes or 0, hours=self.hours or 0)

@@ -41,7 +41,7 @@ class PreviewRequest(Input):
     @model_validator(mode="after")
     def _one_incident(self) -> Self:
         if (self.incident_id is None) == (self.incident is None):
-            raise ValueError("give either incident_id or incident")
+            raise ValueError("Give either incident_id or incident.")
         return self
 
 

@@ -10,7 +10,8 @@ from app.core.errors import InvalidInput, InvalidTransition, PermissionDenied
 from app.core.security import PageLink
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_timeline, crud_user
-from app.crud.base import Page, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.models import Incident, TimelineEvent, User
 from app.services.incidents import incident_service
 from app.services.incidents.incident import Move
@@ -18,7 +19,7 @@ from app.services.policies import manual_escalation_service
 from app.services.ports import Paging
 
 SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes
-LATEST = Page(limit=10)
+LATEST = Slice(limit=10)
 BY_LINK = " by the link of a page"
 
 
@@ -60,7 +61,7 @@ def view(session: Session, token: str, paging: Paging) -> PageView:
     """The incident of a link. Raises NotFound, LinkExpired, PermissionDenied."""
     link, person = _read(session, token, paging)
     incident = incident_service.get(session, link.incident_id)
-    entries = crud_timeline.page(session, incident.id, LATEST)
+    entries = crud_timeline.slice(session, incident.id, LATEST)
     acknowledgement = _acknowledgement(session, incident)
     names = _names(session, [*entries, *([acknowledgement] if acknowledgement else [])])
     return PageView(

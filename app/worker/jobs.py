@@ -12,7 +12,7 @@ from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service
 from app.services.delivery import delivery_service, fallback_service, throttle_service
 from app.services.incidents import incident_service
-from app.services.operations import health_service, idempotency_service
+from app.services.operations import healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import policy_service, step_service
 from app.services.ports import Delivery, Paging
@@ -135,7 +135,7 @@ class Jobs:
         return done
 
     def _heal(self) -> int:
-        done = self._once(lambda session: health_service.heal(session, self._pulse))
+        done = self._once(lambda session: healing_service.heal(session, self._pulse))
         if self._pulse.held:
             raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
         return done

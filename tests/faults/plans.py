@@ -7,7 +7,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from app.crud import crud_escalation
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "

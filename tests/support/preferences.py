@@ -9,7 +9,7 @@ from httpx2 import Response
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
-from app.crud.base import now
+from app.crud.clock import now
 from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick
 

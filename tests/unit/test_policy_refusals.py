@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api import errors
+from app.api import error_handlers
 from app.api.middleware.request_context import RequestContext
 from app.schemas.escalation import PolicyCreate
 from tests.support.answers import problem
@@ -21,7 +21,7 @@ Refuse = Callable[[dict[str, Any], str], None]
 def refuse() -> Refuse:
     """Asserts that a policy is refused, and that every error is at one JSON pointer."""
     app = FastAPI()
-    errors.install(app)
+    error_handlers.install(app)
     app.add_middleware(RequestContext)
 
     @app.post("/")

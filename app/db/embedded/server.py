@@ -25,14 +25,10 @@ from types import TracebackType
 import psutil
 import structlog
 
-from app.db.embedded.cluster import (
-    LAST_RESORT_SECONDS,
-    POLL_SECONDS,
-    Cluster,
-    EmbeddedPostgresError,
-    binary_dir,
-    locks,
-)
+from app.db.embedded.binaries import binary_dir
+from app.db.embedded.cluster import Cluster
+from app.db.embedded.home import EmbeddedPostgresError, Home
+from app.db.embedded.processes import LAST_RESORT_SECONDS, POLL_SECONDS, Processes, locks
 
 # Crash recovery replays about max_wal_size (1 GB); giving up half-way would only begin it again.
 START_SECONDS = 300.0
@@ -48,7 +44,9 @@ class EmbeddedPostgres:
     """This process's share in the server of one data directory; as a context manager it gives the URL."""
 
     def __init__(self, data_dir: Path, *, name: str = "incidents") -> None:
-        self._cluster = Cluster(data_dir.absolute() / "postgres", name)
+        self._home = Home(data_dir.absolute() / "postgres")
+        self._cluster = Cluster(self._home, name)
+        self._processes = Processes(self._home)
         self._share: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         _instances.add(self)
@@ -59,8 +57,8 @@ class EmbeddedPostgres:
         Return "postgresql://NAME:PASSWORD@127.0.0.1:PORT/NAME". Calling it again brings back a server that
         died, on the same port if that is still free. Raises EmbeddedPostgresError.
         """
-        with self._cluster.explaining():
-            self._cluster.make_home()
+        with self._home.explaining():
+            self._home.make()
             with self._alone():
                 return self._enter()
 
@@ -70,7 +68,7 @@ class EmbeddedPostgres:
         Raises EmbeddedPostgresError where it does not end.
         """
         if self._share is not None:
-            with self._cluster.explaining(), self._alone():
+            with self._home.explaining(), self._alone():
                 self._leave()
 
     def forget(self) -> None:
@@ -89,7 +87,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        fd = self._cluster.open("start.lock")
+        fd = self._home.open("start.lock")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -100,7 +98,7 @@ class EmbeddedPostgres:
 
     def _enter(self) -> str:
         if self._share is None:
-            self._share = self._cluster.open("users.lock")
+            self._share = self._home.open("users.lock")
         try:
             fcntl.flock(self._share, fcntl.LOCK_SH)
             port, adopted = self._serve()
@@ -130,22 +128,22 @@ class EmbeddedPostgres:
         attempts = 0
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            postmaster = self._cluster.postmaster()
+            postmaster = self._processes.postmaster()
             if postmaster is not None and postmaster.answers():
                 return postmaster.port, attempts == 0
-            server_lock = self._cluster.try_server_lock()
+            server_lock = self._processes.try_server_lock()
             if server_lock is not None:
                 self._launch(server_lock, attempts)
                 attempts += 1
             elif postmaster is None and (self._child is None or self._child.poll() is not None):
-                self._cluster.end_leftovers()
+                self._processes.end_leftovers()
             time.sleep(POLL_SECONDS)
-        raise self._cluster.failure(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
+        raise self._home.failure(f"PostgreSQL did not answer within {START_SECONDS:.0f} s")
 
     def _launch(self, server_lock: int, attempts: int) -> None:
         try:
             if attempts and (attempts == PORT_ATTEMPTS or not self._cluster.has_lost_its_port()):
-                raise self._cluster.failure("PostgreSQL ended as soon as it was started")
+                raise self._home.failure("PostgreSQL ended as soon as it was started")
             self._child = self._cluster.launch(server_lock, first_try=attempts == 0)
         finally:
             os.close(server_lock)
@@ -154,15 +152,15 @@ class EmbeddedPostgres:
 
     def _stop_server(self) -> None:
         for how, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, LAST_RESORT_SECONDS)):
-            postmaster = self._cluster.postmaster()
+            postmaster = self._processes.postmaster()
             if postmaster is None:
                 break
             with suppress(psutil.NoSuchProcess):
                 postmaster.process.send_signal(how)
-            if self._cluster.ends_within(seconds):
+            if self._processes.ends_within(seconds):
                 log.info("embedded_postgres_stopped")
                 break
-        self._cluster.end_leftovers()
+        self._processes.end_leftovers()
         if self._child is not None:
             self._child.wait()
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
 from app.core.security import Claims, Passwords, Tokens, fingerprint, new_opaque_token
 from app.crud import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import AuthSession, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import DuplicateEmail, LastAdmin, NotFound, SignupClosed
 from app.core.security import Passwords
 from app.crud import crud_auth_session, crud_password_reset_token, crud_user
-from app.crud.base import Page, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import User
 from app.schemas.base import Update
@@ -46,9 +47,9 @@ def get(session: Session, user_id: int) -> User:
     return _found(crud_user.get(session, user_id), user_id)
 
 
-def page(session: Session, page: Page) -> Sequence[User]:
+def list_users(session: Session, part: Slice) -> Sequence[User]:
     """Users, oldest first."""
-    return crud_user.page(session, page)
+    return crud_user.slice(session, part)
 
 
 def update(session: Session, user_id: int, update: Update, passwords: Passwords) -> User:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import CHANNELS
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.crud import crud_preference, crud_user
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import NotificationPreference, User
 from app.schemas.notification import PreferenceRead, PreferenceUpdate, QuietHours
 from app.services.contacts.recipient_service import is_verified

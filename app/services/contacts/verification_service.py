@@ -12,7 +12,7 @@ from app.core.errors import ChannelUnusable, TooManyRequests, WrongCode
 from app.core.facts import ChannelTestFacts, NoticeFacts, VerificationFacts
 from app.core.security import Tokens, same_secret
 from app.crud import crud_notification, crud_preference, crud_user, crud_verification
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import AddressVerification, Notification, User
 from app.schemas.notification import PreferenceRead
 from app.services import notification_service

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from app.core.errors import NotFound
 from app.core.vocabulary import DeliveryStatus, TimelineEventType
 from app.crud import crud_notification
-from app.crud.base import now, wake
+from app.crud.clock import now
 from app.crud.crud_notification import ERASED
+from app.crud.wakeup import wake
 from app.models import Notification
 from app.services.timeline_service import record
 

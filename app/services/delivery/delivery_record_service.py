@@ -5,26 +5,26 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from app.crud import crud_notification
-from app.crud.base import Page
 from app.crud.crud_notification import NotificationFilter
+from app.crud.pagination import Slice
 from app.models import Notification, User
 from app.schemas.notification import NotificationRead
 from app.services.contacts.address import masked
 from app.services.incidents import collaboration_service, incident_service
 
 
-def deliveries(session: Session, wanted: NotificationFilter, page: Page, *, user: User) -> Sequence[Notification]:
+def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> Sequence[Notification]:
     """Deliveries, newest first: one's own, or everybody's for an administrator."""
-    return crud_notification.page(session, wanted, page, visible_to=None if user.is_superuser else user.id)
+    return crud_notification.slice(session, wanted, part, visible_to=None if user.is_superuser else user.id)
 
 
-def deliveries_of(session: Session, incident_id: int, page: Page, *, user: User) -> list[NotificationRead]:
+def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User) -> list[NotificationRead]:
     """What was sent about an incident, newest first; of others' addresses only what tells them apart.
 
     Raises NotFound, PermissionDenied.
     """
     collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
-    rows = crud_notification.page(session, NotificationFilter(incident_id=[incident_id]), page, visible_to=None)
+    rows = crud_notification.slice(session, NotificationFilter(incident_id=[incident_id]), part, visible_to=None)
     return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
 
 

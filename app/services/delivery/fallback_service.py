@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.crud import crud_event, crud_notification, crud_user
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.models import Incident, Notification
 from app.services import notification_service
 from app.services.contacts import recipient_service

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.crash_points import reach
 from app.crud import crud_attempt, crud_timeline
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.db.session import is_held, is_unavailable
 from app.models import Notification
 from app.services.contacts import verification_service
@@ -101,7 +102,7 @@ def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datet
     """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
     message = attempt.message
     first_attempt_at = message.first_attempt_at or attempt.began_at
-    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, now=at)
+    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, at=at)
     values: dict[str, Any] = {
         "next_attempt_at": following.next_attempt_at,
         "first_attempt_at": first_attempt_at,

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from app.core.facts import BundleFacts, PageFacts, read, stored
 from app.core.vocabulary import NotificationKind
 from app.crud import crud_notification, crud_pace
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
 from app.crud.crud_pace import Held
+from app.crud.locks import wait_briefly
 from app.db.session import is_contended
 from app.models import Notification, NotificationPace
 from app.services.delivery.throttle import CAPACITY, Bucket, Decision, Release, decide
@@ -88,7 +89,7 @@ def _are_made(session: Session, channel: str, recipients: Collection[str], *, at
 
 def _decision(pace: NotificationPace, held: Held, *, at: datetime) -> Decision:
     bucket = Bucket(pace.tokens, pace.refilled_at, pace.last_sent_at)
-    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, now=at)
+    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, at=at)
 
 
 def _carry_out(

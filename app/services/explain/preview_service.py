@@ -11,7 +11,7 @@ from app.core.channel import CHANNELS
 from app.core.errors import InvalidInput
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud import crud_assignment, crud_policy, crud_user
-from app.crud.base import now
+from app.crud.clock import now
 from app.crud.crud_escalation import ActivePolicy
 from app.models import Incident, User
 from app.schemas.escalation import PolicyCreate, are_conditions, are_steps, dump_steps

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment, crud_comment, crud_timeline
-from app.crud.base import Page, now
+from app.crud.clock import now
+from app.crud.pagination import Slice
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import AssignmentCreate
 from app.services import escalation_service
@@ -44,7 +45,7 @@ def put_assignment(
         session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
     )
     session.flush()
-    escalation_service.begin_on_open(session, [incident], now=at)
+    escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 
@@ -62,7 +63,7 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
     incident.updated_at = at
     description = f"User {user_id} is no longer assigned."
     record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
-    escalation_service.begin_on_open(session, [incident], now=at)
+    escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 
@@ -77,16 +78,16 @@ def comment(session: Session, incident_id: int, content: str, *, by: User) -> In
     return written
 
 
-def comments(session: Session, incident_id: int, page: Page) -> Sequence[IncidentComment]:
+def comments(session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
     """Comments, oldest first. Raises NotFound."""
     incident_service.get(session, incident_id)
-    return crud_comment.page(session, incident_id, page)
+    return crud_comment.slice(session, incident_id, part)
 
 
-def timeline(session: Session, incident_id: int, page: Page) -> Sequence[TimelineEvent]:
+def timeline(session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
     """Every change of an incident, newest first. Raises NotFound."""
     incident_service.get(session, incident_id)
-    return crud_timeline.page(session, incident_id, page)
+    return crud_timeline.slice(session, incident_id, part)
 
 
 def assignments(session: Session, incident_id: int) -> Sequence[IncidentAssignment]:

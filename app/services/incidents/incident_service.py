@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidInput, InvalidTransition, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
-from app.crud.base import Page, now
+from app.crud.clock import now
 from app.crud.crud_incident import IncidentFilter
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
@@ -44,9 +45,9 @@ def get_named(session: Session, incident_id: int) -> Incident:
         raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
-def search(session: Session, wanted: IncidentFilter, page: Page) -> Sequence[Incident]:
+def search(session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
     """Incidents, newest first."""
-    return crud_incident.page(session, wanted, page)
+    return crud_incident.slice(session, wanted, part)
 
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> Incident:  # noqa: A001 - the field's verb
@@ -81,7 +82,7 @@ def open_many(
         record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
         log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
     if opened:
-        escalation_service.start_matching(session, opened, now=at)
+        escalation_service.start_matching(session, opened, at=at)
     return incidents
 
 
@@ -201,7 +202,7 @@ def start_new_cycle(session: Session, incidents: Sequence[Incident], *, at: date
     for incident in incidents:
         incident.cycle += 1
         escalation_service.stop(incident)
-    escalation_service.start_matching(session, incidents, now=at)
+    escalation_service.start_matching(session, incidents, at=at)
 
 
 def end_snoozes(session: Session, *, limit: int) -> int:
@@ -249,9 +250,9 @@ def change_fields(
     record(session, incident.id, TimelineEventType.UPDATED, description, at=at, by=by, changes=said)
     log.info("incident_updated", incident_id=incident.id, fields=sorted(said))
     if old.keys() & {"severity", "service"}:
-        escalation_service.rematch(session, incident, now=at)
+        escalation_service.rematch(session, incident, at=at)
     elif old.keys() & {"metadata_", "assigned_to"}:
-        escalation_service.begin_on_open(session, [incident], now=at)
+        escalation_service.begin_on_open(session, [incident], at=at)
     session.flush()
 
 

@@ -11,7 +11,7 @@ from app.core.errors import InvalidInput
 from app.core.facts import IncidentFacts
 from app.core.vocabulary import MessageEvent
 from app.crud import crud_incident, crud_template
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import NotificationTemplate, User
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
 from app.services.messages import message_service, template

@@ -1,4 +1,4 @@
-"""Whether paging works: heartbeats of the workers, and the invariant that nothing open is forgotten."""
+"""Whether paging works: the heartbeats of the workers, and what is late, stuck or failed."""
 
 import os
 import socket
@@ -13,20 +13,17 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app import __version__
-from app.core.vocabulary import TimelineEventType
-from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
-from app.crud.base import now, wait_briefly
-from app.models import Incident
+from app.core.errors import WorkerStalled
+from app.crud import crud_escalation, crud_heartbeat, crud_notification
+from app.crud.clock import now
+from app.schemas.health import Health, WorkerHealth
 from app.schemas.worker import WorkerRead
-from app.services import escalation_service
 from app.services.escalation import QUARANTINE_LONGEST
-from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
 OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
 STUCK_AFTER = timedelta(minutes=2)
-LOOKED_AT_IN_A_TICK = 500
 ALIVE_WITHIN = timedelta(seconds=30)
 FORGOTTEN_AFTER = timedelta(days=1)
 
@@ -99,6 +96,17 @@ def forget_old(session: Session) -> int:
     return crud_heartbeat.forget(session, before=now(session) - FORGOTTEN_AFTER)
 
 
+def require_work(session: Session, worker: WorkerHealth) -> Health:
+    """What this process can do: it reaches the database, and its worker's ticks come through. Raises WorkerStalled."""
+    now(session)
+    if worker.status == "stalled":
+        state = worker.model_dump(mode="json")
+        raise WorkerStalled(
+            "The worker has not come through for a minute: pages are late.", database="ok", worker=state
+        )
+    return Health(status="ok", version=__version__, database="ok", worker=worker)
+
+
 def is_well(session: Session) -> bool:
     """True if no step is overdue by over two ticks or failed, no message stuck, no fallback failed, nobody missed."""
     at = now(session)
@@ -109,61 +117,3 @@ def is_well(session: Session) -> bool:
         or crud_notification.has_postponed_fallback(session, at=at)
         or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
     )
-
-
-def heal(session: Session, pulse: Pulse) -> int:
-    """Check the invariant: nothing open, matched and unfinished is without a due time. Returns how many were healed.
-
-    What somebody holds is not waited for, but looked at again with the next tick.
-
-    That a running escalation has a due time the database guards; here it is those that stand still on an open
-    incident, or run in a cycle that is over. One worker at a time looks at the next open incidents, so that a tick
-    costs the same however many there are.
-    """
-    at = now(session)
-    wait_briefly(session)
-    _say_overdue(session, pulse, at=at)
-    if not crud_escalation.try_heal(session):
-        return 0
-    window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
-    pulse.looked_at = window[-1] if len(window) == LOOKED_AT_IN_A_TICK else 0
-    forgotten = crud_escalation.forgotten(session, [*pulse.held, *window])
-    free = crud_incident.lock_unheld(session, {incident_id for incident_id, _ in forgotten})
-    pulse.held = {incident_id for incident_id, _ in forgotten} - free.keys()
-    healed = 0
-    for incident_id, policy_id in forgotten:
-        if incident_id in free:
-            healed += _try_to_begin_again(session, free[incident_id], policy_id, pulse, at=at)
-    return healed
-
-
-def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
-    """None, with an alarm, if it cannot be begun: the others can, and it is looked at again."""
-    incident_id = incident.id
-    try:
-        with session.begin_nested():
-            return _begin_again(session, incident, policy_id, at=at)
-    except Exception:
-        log.exception("healing_failed", incident_id=incident_id, policy_id=policy_id)
-        pulse.held.add(incident_id)
-        return 0
-
-
-def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: datetime) -> int:
-    policy = next((p for p in crud_policy.active(session) if p.policy_id == policy_id), None)
-    if policy is None or (incident.id, policy_id) not in crud_escalation.forgotten(session, [incident.id]):
-        return 0
-    escalation_service.begin(session, incident, policy, now=at)
-    session.flush()
-    description = f"The escalation by policy “{policy.name}” had been forgotten and begins now."
-    record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
-    log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
-    return 1
-
-
-def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
-    """Alarm once when steps are late, and once when they no longer are."""
-    late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
-    if bool(late) != pulse.was_overdue:
-        pulse.was_overdue = bool(late)
-        log.log(ERROR if late else INFO, "escalations_overdue", steps=late)

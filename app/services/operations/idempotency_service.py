@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import IdempotencyKeyReused
 from app.crud import crud_idempotency_key
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)

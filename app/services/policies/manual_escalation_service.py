@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import Escalation, Incident, User
 from app.services import escalation_service
 from app.services.incidents import collaboration_service, incident_service
@@ -59,7 +59,7 @@ def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> No
     if incident.status is IncidentStatus.SNOOZED:
         incident_service.end_snooze(session, incident, at=at)
         incident_service.start_new_cycle(session, [incident], at=at)
-    escalation_service.begin_matching(session, incident, now=at)
+    escalation_service.begin_matching(session, incident, at=at)
     session.flush()
 
 
@@ -83,7 +83,7 @@ def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: 
 
 def _fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
     if row.state is EscalationState.FINISHED:
-        escalation_service.restart(session, incident, row, now=at)
+        escalation_service.restart(session, incident, row, at=at)
     elif row.state is EscalationState.STOPPED:
         row.state, row.next_run_at = EscalationState.RUNNING, at
     step_service.fire(session, incident, row, paging, at=at, kind=KIND)

@@ -11,7 +11,9 @@ from app.core.channel import CHANNELS, WEBHOOK
 from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus
 from app.crud import crud_event, crud_incident, crud_policy, crud_policy_version, crud_user
-from app.crud.base import Page, now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
+from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import EscalationEvent, EscalationPolicy, EscalationPolicyVersion, Incident, User
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, are_conditions, are_steps, dump_steps
@@ -35,9 +37,9 @@ def get(session: Session, policy_id: int) -> EscalationPolicy:
     return _found(crud_policy.get(session, policy_id), policy_id)
 
 
-def page(session: Session, page: Page) -> Sequence[EscalationPolicy]:
+def list_policies(session: Session, part: Slice) -> Sequence[EscalationPolicy]:
     """Policies, oldest first."""
-    return crud_policy.page(session, page)
+    return crud_policy.slice(session, part)
 
 
 def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPolicy:
@@ -141,10 +143,10 @@ def require_workable(session: Session, steps: list[dict[str, Any]], paging: Pagi
     _require_known_users(session, steps)
 
 
-def events(session: Session, incident_id: int, page: Page, *, user: User) -> Sequence[EscalationEvent]:
+def events(session: Session, incident_id: int, part: Slice, *, user: User) -> Sequence[EscalationEvent]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
     collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
-    return crud_event.page(session, incident_id, page)
+    return crud_event.slice(session, incident_id, part)
 
 
 def _begin_spreading(session: Session, policy: EscalationPolicy) -> None:
@@ -186,7 +188,7 @@ def _next_place(policy: EscalationPolicy, window: Sequence[int]) -> int | None:
 
 def _start_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:
     still_open = [incident for incident in incidents if incident.status is IncidentStatus.OPEN]
-    escalation_service.start_policy(session, still_open, crud_policy.current(session, policy.id), now=at)
+    escalation_service.start_policy(session, still_open, crud_policy.current(session, policy.id), at=at)
 
 
 def _end_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:
@@ -194,7 +196,7 @@ def _end_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Inci
     for incident in incidents:
         for row in incident.escalations:
             if row.policy_id == policy.id and incident.status is not IncidentStatus.RESOLVED:
-                escalation_service.end(session, incident, row, now=at, reason=reason)
+                escalation_service.end(session, incident, row, at=at, reason=reason)
 
 
 def _add_version(session: Session, policy: EscalationPolicy, *, at: datetime) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.db.session import is_held
 from app.models import Escalation, EscalationEvent, Incident
 from app.services import escalation, escalation_service, notification_service
@@ -73,10 +74,10 @@ def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, 
     if not is_still_due(row, at):
         return  # a step before it in this batch has ended it, or begun it anew
     if not policy.is_active or policy.deleted_at is not None:
-        escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
+        escalation_service.end(session, incident, row, at=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         row.state, row.next_run_at = EscalationState.STOPPED, None
-    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, now=at):
+    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, at=at):
         fire(session, incident, row, paging, at=at)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_notification
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.delivery import delivery_service, throttle_service
@@ -280,7 +280,7 @@ def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hou
 ) -> None:
     delivery = services.delivery
     for number in range(OPENS_AFTER):
-        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 55)
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
     outbox.answers = [RETRY]
     plan(services)
     for _ in range(15):
@@ -296,7 +296,7 @@ def test_a_deferred_message_is_tried_as_soon_as_its_time_is_up(
 ) -> None:
     delivery = services.delivery
     for number in range(OPENS_AFTER):
-        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 55)
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
     outbox.answers = [RETRY]
     plan(services)
     send(delivery)

@@ -15,7 +15,7 @@ from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_timeline
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import Notification
 from app.services.delivery import callback_service, delivery_service, outcome_service

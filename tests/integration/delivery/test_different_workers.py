@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import DeliveryStatus
 from app.crud import crud_heartbeat
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import Notification
 from app.services.operations import health_service
 from app.services.operations.health_service import ALIVE_WITHIN, Pulse

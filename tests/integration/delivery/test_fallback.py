@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, NotificationKind
-from app.services.operations import health_service
+from app.services.operations import healing_service, health_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.utils.startup import make_admin
@@ -131,7 +131,7 @@ def test_an_escalation_that_stands_still_on_an_open_incident_is_healed(
 
 
 def test_what_is_as_it_should_be_is_not_healed(incident: dict[str, Any], session: Session) -> None:
-    assert health_service.heal(session, Pulse()) == 0
+    assert healing_service.heal(session, Pulse()) == 0
 
 
 def test_all_is_well_unless_a_step_is_overdue(incident: dict[str, Any], session: Session, clock: Clock) -> None:

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from app.core.config import Settings
 from app.core.vocabulary import DeliveryStatus, NotificationKind, Severity
 from app.crud import crud_pace
-from app.crud.base import now, wait_briefly
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.db.session import Database, is_contended
 from app.models import Notification, NotificationAttempt, NotificationPace
 from app.schemas.escalation import PolicyCreate

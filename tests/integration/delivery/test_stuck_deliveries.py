@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, Severity
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationPace
 from app.schemas.escalation import PolicyCreate

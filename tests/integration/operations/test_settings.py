@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from app.core.config import SECRET_FILE, Settings, get_settings
+from app.core.config import SECRET_FILE, SECTIONS, Settings, get_settings
 from app.core.errors import ConfigurationError
 from app.utils import startup
 from app.utils.service_locator import channel_settings, require_a_channel
@@ -100,6 +100,10 @@ def test_production_without_a_channel_that_can_page_does_not_start(monkeypatch: 
     settings = with_environment(monkeypatch, {**PRODUCTION, "SMTP_HOST": ""})
     with pytest.raises(ConfigurationError, match="no channel could page anybody: SMTP_HOST is missing"):
         require_a_channel(settings)
+
+
+def test_every_section_is_checked() -> None:
+    assert Settings.__bases__ == SECTIONS
 
 
 @pytest.mark.parametrize("environment", [{}, PRODUCTION], ids=["development", "production"])

@@ -29,7 +29,7 @@ WHOLE = "must be a whole URL with http:// or https:// and a host, such as https:
             "SMS by Twilio is set up in part: TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER missing",
         ),
         ({"NTFY_URL": "ftp://x"}, "NTFY_URL: The URL must begin with http:// or https:// and name a host."),
-        ({"WEBHOOK_TIMEOUT_SECONDS": "51"}, "WEBHOOK_TIMEOUT_SECONDS Input should be less than or equal to 50"),
+        ({"WEBHOOK_TIMEOUT_SECONDS": "51"}, "WEBHOOK_TIMEOUT_SECONDS must be at most 50."),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.crud.base import now
+from app.crud.clock import now
 from app.models import Escalation, Incident
 from app.services.policies import action_service
 from app.services.policies.action_service import Context

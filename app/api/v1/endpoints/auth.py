@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from app.api.deps import AuthDep, CurrentUser, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.schemas.base import Message
 from app.schemas.types import Email
 from app.schemas.user import (

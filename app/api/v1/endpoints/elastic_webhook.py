@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.api.deps import ServicesDep, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.api.webhooks import SECURITY, Alert, ElasticToken
 from app.integrations.sources.elastic import payload as elastic
 from app.schemas.alert import AlertAnswer

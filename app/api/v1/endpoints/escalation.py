@@ -4,7 +4,8 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute, idempotent
+from app.api.idempotency import idempotent
+from app.api.transaction import TransactionalRoute
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import IncidentRead
@@ -29,7 +30,7 @@ def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
 @router.get("/policies")
 def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep) -> list[PolicyRead]:
     """List escalation policies, oldest first."""
-    policies = policy_service.page(session, paginated.page)
+    policies = policy_service.list_policies(session, paginated.part)
     paginated.link_next(policies)
     return [_read(policy, paging) for policy in policies]
 
@@ -74,7 +75,7 @@ def list_escalation_events(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
     """List the steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
-    events = policy_service.events(session, incident_id, paginated.page, user=user)
+    events = policy_service.events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
 

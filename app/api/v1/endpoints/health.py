@@ -1,13 +1,13 @@
 """Whether the service can work, and where to go from here."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
 from app import __version__
-from app.api.deps import SessionDep
-from app.api.errors import problem, problems
-from app.api.routing import TransactionalRoute
-from app.crud.base import now
-from app.schemas.health import Health, ServiceInfo, WorkerHealth
+from app.api.deps import SessionDep, WorkerHealthDep
+from app.api.errors import problems
+from app.api.transaction import TransactionalRoute
+from app.schemas.health import Health, ServiceInfo
+from app.services.operations import health_service
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
@@ -20,12 +20,7 @@ def read_root() -> ServiceInfo:
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 
 
-@router.get("/health", response_model=Health, responses=problems(503))
-def read_health(request: Request, session: SessionDep) -> Health | Response:
+@router.get("/health", responses=problems(503))
+def read_health(worker: WorkerHealthDep, session: SessionDep) -> Health:
     """Tell whether the service can work. It can while the database answers and the worker's ticks come through."""
-    now(session)
-    state: WorkerHealth = request.app.state.worker_health()
-    if state.status == "stalled":
-        detail = "The worker has not come through for a minute: pages are late."
-        return problem(request, 503, detail, code="worker_stalled", database="ok", worker=state.model_dump(mode="json"))
-    return Health(status="ok", version=__version__, database="ok", worker=state)
+    return health_service.require_work(session, worker)

@@ -7,12 +7,13 @@ from pydantic import Field
 
 from app.api.deps import CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute, idempotent
+from app.api.idempotency import idempotent
+from app.api.transaction import TransactionalRoute
 from app.api.v1.endpoints import escalation
 from app.core.security import MAX_ID
 from app.core.vocabulary import IncidentStatus, Severity
-from app.crud.base import Page
 from app.crud.crud_incident import IncidentFilter
+from app.crud.pagination import Slice
 from app.schemas.incident import (
     AssignmentCreate,
     AssignmentRead,
@@ -37,7 +38,7 @@ router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Transact
 Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
 Name = Annotated[str, Storable]
 FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
-WHOLE_RECORD = Page(limit=500)
+WHOLE_RECORD = Slice(limit=500)
 
 
 async def get_filter(
@@ -73,7 +74,7 @@ def list_incidents(
     paginated: PaginatedDep,
 ) -> list[IncidentRead]:
     """List incidents, newest first. A filter may be repeated: its values are alternatives."""
-    incidents = incident_service.search(session, wanted, paginated.page)
+    incidents = incident_service.search(session, wanted, paginated.part)
     paginated.link_next(incidents)
     return [IncidentRead.model_validate(incident) for incident in incidents]
 
@@ -166,7 +167,7 @@ def list_comments(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[CommentRead]:
     """List the comments on an incident, oldest first."""
-    comments = collaboration_service.comments(session, incident_id, paginated.page)
+    comments = collaboration_service.comments(session, incident_id, paginated.part)
     paginated.link_next(comments)
     return [CommentRead.model_validate(comment) for comment in comments]
 
@@ -183,7 +184,7 @@ def list_timeline(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[TimelineEventRead]:
     """List every change of an incident, newest first. Each entry says who did what, with its data."""
-    events = collaboration_service.timeline(session, incident_id, paginated.page)
+    events = collaboration_service.timeline(session, incident_id, paginated.part)
     paginated.link_next(events)
     return [TimelineEventRead.model_validate(event) for event in events]
 
@@ -196,7 +197,7 @@ def list_incident_notifications(
 
     For admins, its creator and its assignees. Only admins see the whole address of somebody else.
     """
-    deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.page, user=user)
+    deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.part, user=user)
     paginated.link_next(deliveries)
     return deliveries
 

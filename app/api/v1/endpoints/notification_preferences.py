@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, AuthDep, ChannelName, CurrentUser, PagingDep, RateLimitDep, SessionDep, UserId
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.core.channel import CHANNELS
 from app.integrations.channels.push import channel as push
 from app.schemas.base import Message

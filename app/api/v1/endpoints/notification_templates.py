@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from app.api.deps import AdminUser, ChannelName, PagingDep, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.core.vocabulary import MessageEvent
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
 from app.services.messages import template_service

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.api.callbacks import TwilioReport, TwilioSignature
 from app.api.deps import CurrentUser, PaginatedDep, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
 from app.crud.crud_notification import NotificationFilter
@@ -49,7 +49,7 @@ def list_notifications(
     paginated: PaginatedDep,
 ) -> list[NotificationRead]:
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
-    deliveries = delivery_record_service.deliveries(session, wanted, paginated.page, user=user)
+    deliveries = delivery_record_service.deliveries(session, wanted, paginated.part, user=user)
     paginated.link_next(deliveries)
     return [NotificationRead.model_validate(delivery) for delivery in deliveries]
 

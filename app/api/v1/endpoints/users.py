@@ -4,7 +4,8 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute, idempotent
+from app.api.idempotency import idempotent
+from app.api.transaction import TransactionalRoute
 from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
 from app.services.accounts import user_service
 
@@ -26,7 +27,7 @@ def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: Ses
 @router.get("", responses=problems(403))
 def list_users(user: AdminUser, session: SessionDep, paginated: PaginatedDep) -> list[UserRead]:
     """List accounts, oldest first. For administrators."""
-    users = user_service.page(session, paginated.page)
+    users = user_service.list_users(session, paginated.part)
     paginated.link_next(users)
     return [UserRead.model_validate(user) for user in users]
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, SessionDep
 from app.api.errors import problems
-from app.api.routing import TransactionalRoute
+from app.api.transaction import TransactionalRoute
 from app.schemas.worker import WorkerRead
 from app.services.operations import health_service
 

@@ -1,0 +1,38 @@
+"""Reads JSON strictly: what the client sent is what every reader sees."""
+
+import json
+from typing import Any
+
+from fastapi import Request
+
+
+class NotJson(ValueError):
+    """Python reads it, JSON does not have it."""
+
+
+class StrictlyParsed(Request):
+    """A request whose JSON is read strictly: no NaN, and no nesting that Python cannot follow."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):  # whether it is too deep depends on the caller: it is parsed once
+            try:
+                self._json = json.loads(await self.body(), parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                raise json.JSONDecodeError(_reason(error), "", 0) from error
+        return self._json
+
+
+def _refuse_constant(name: str) -> Any:
+    raise NotJson(f"{name} is no value of JSON")
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    match error:
+        case RecursionError():
+            return "it is nested too deeply"
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case json.JSONDecodeError() | NotJson():
+            return str(error)
+        case _:  # https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+            return "a number has too many digits"

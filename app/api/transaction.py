@@ -1,0 +1,137 @@
+"""The route class that all of /v1 uses: one request, one thread hop, one transaction.
+
+A handler runs in a worker thread, within a transaction that is committed before the answer exists. Dependencies that
+need the database are split: their first half looks at the request and runs on the event loop, their second half
+(a `Deferred`) runs in the handler's thread and transaction. So no connection is ever held between two threads.
+"""
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from app.api.idempotency import answer_once, is_idempotent, repeatable_request
+from app.api.media_types import accepted_media_types, require_media_type
+from app.api.strict_json import StrictlyParsed
+from app.core.errors import DomainError
+from app.services.operations.idempotency_service import Request as RepeatableRequest
+
+Endpoint = Callable[..., Any]
+
+REPEATABLE = "repeatable_request"
+
+DEADLOCK = "40P01"
+MAX_DEADLOCKS = 5
+
+
+class Deferred:
+    """A dependency's second half: `resolve(session)` gives the value that the handler gets."""
+
+    def __init__(self, resolve: Callable[[Session], Any]) -> None:
+        self.resolve = resolve
+
+
+class TransactionalRoute(APIRoute):
+    """Runs the handler in one thread and one transaction. See the module's text."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(path, _in_one_transaction(endpoint, options.get("status_code") or 200), **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        accepted = accepted_media_types(self)
+
+        async def checked(request: Request) -> Response:
+            strict = StrictlyParsed(request.scope, request.receive)
+            await require_media_type(strict, accepted)
+            try:
+                return await handle(strict)
+            except RequestValidationError:
+                await _authorize_first(strict)
+                raise
+
+        return checked
+
+
+async def _authorize_first(request: Request) -> None:
+    """Who may not do it at all learns that, not what was wrong with the input."""
+    deferred: list[Deferred] = getattr(request.state, "deferred", [])
+    if deferred:
+        await run_in_threadpool(_resolve_all, request, deferred)
+
+
+def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
+    with request.app.state.services.database.transaction() as session:
+        for item in deferred:
+            item.resolve(session)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A handler with the arguments of one request. With `repeatable` it is called once, however often that comes."""
+
+    handler: Endpoint
+    arguments: dict[str, Any]
+    status: int
+    repeatable: RepeatableRequest | None
+
+
+def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
+    """The endpoint as FastAPI sees it: a coroutine, so that the answer is serialized without another thread."""
+    signature = inspect.signature(endpoint, eval_str=True)
+
+    @wraps(endpoint)
+    async def call(**arguments: Any) -> Any:
+        repeatable = arguments.pop(REPEATABLE, None)
+        return await run_in_threadpool(_run, Call(endpoint, arguments, status, repeatable))
+
+    parameters = list(signature.parameters.values())
+    if is_idempotent(endpoint):
+        annotation = Annotated[RepeatableRequest | None, Depends(repeatable_request)]
+        parameters.append(inspect.Parameter(REPEATABLE, inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # FastAPI reads it
+    return call
+
+
+def _run(call: Call) -> Any:
+    """In a transaction if the handler asks for a session. A deadlock is tried again: the other one has gone through."""
+    session: Session | None = call.arguments.get("session")
+    if session is None:
+        return call.handler(**call.arguments)
+    for _ in range(MAX_DEADLOCKS):
+        try:
+            return _run_in(session, call)
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != DEADLOCK:
+                raise
+    return _run_in(session, call)
+
+
+def _run_in(session: Session, call: Call) -> Any:
+    with session, session.begin():
+        arguments = {name: _resolved(value, session) for name, value in call.arguments.items()}
+        try:
+            return _answer(session, call, arguments)
+        except DomainError as refusal:
+            if refusal.is_remembered:
+                session.commit()
+            raise
+
+
+def _resolved(value: Any, session: Session) -> Any:
+    return value.resolve(session) if isinstance(value, Deferred) else value
+
+
+def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
+    answer = partial(call.handler, **arguments)
+    if call.repeatable is None:
+        return answer()
+    return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)

@@ -1,0 +1,23 @@
+"""The providers that several parts share: the mail server and Twilio."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from app.core.settings.section import Port, Section
+
+
+class ProviderSettings(Section):
+    """Where mail, text messages and calls go out. Other channels declare their settings in their own files."""
+
+    smtp_host: str | None = None
+    smtp_port: Port = 587
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str = "incidents@localhost"
+    smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
+    smtp_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
+
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_phone_number: str | None = None

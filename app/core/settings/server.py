@@ -1,0 +1,48 @@
+"""Where the service listens and keeps its files, and how it starts and stops."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from app.core.settings.section import Port, Section, WebUrl
+from app.core.vocabulary import Environment
+
+
+class ServerSettings(Section):
+    """The process itself."""
+
+    environment: Environment = Environment.DEVELOPMENT
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
+    data_dir: Path = Path("var")
+    public_url: WebUrl = ""
+    backend_cors_origins: Annotated[list[str], NoDecode] = []
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
+
+    @field_validator("backend_cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+        if isinstance(value, list):
+            return [origin.strip().rstrip("/") for origin in map(str, value) if origin.strip()]
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def own_url(self) -> str:
+        """Where the service listens."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment is Environment.PRODUCTION

@@ -1,0 +1,61 @@
+"""The key that signs access tokens, and what they are signed with."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from app.core.errors import ConfigurationError
+from app.core.settings.section import Section
+
+MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
+MIN_SECRET_CHARACTERS = 10  # different ones: fewer is a repeated or typed-in word
+SECRET_FILE = "secret_key"  # noqa: S105 - the name of a file
+
+
+class SigningSettings(Section):
+    """The access tokens' key, algorithm and lifetime."""
+
+    secret_key: SecretStr | None = None
+    algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    access_token_expire_minutes: Annotated[int, Field(ge=1, le=60 * 24)] = 60
+    refresh_token_expire_days: Annotated[int, Field(ge=1, le=365)] = 14
+
+    def problems(self) -> list[str]:
+        if self.secret_key is not None and (weakness := _weakness(self.secret_key.get_secret_value())):
+            return [f"SECRET_KEY {weakness}"]
+        return []
+
+    def production_problems(self) -> list[str]:
+        if self.secret_key is None:
+            return ["SECRET_KEY is missing: make one with `openssl rand -hex 32`"]
+        return []
+
+
+def _weakness(key: str) -> str | None:
+    if len(key.encode()) < MIN_SECRET_BYTES:
+        return f"is shorter than {MIN_SECRET_BYTES} bytes: make one with `openssl rand -hex 32`"
+    if len(set(key)) < MIN_SECRET_CHARACTERS:
+        return "is too simple: make one with `openssl rand -hex 32`"
+    return None
+
+
+def shared_secret(path: Path) -> str:
+    """The secret in the file, made by whichever process comes first. A link appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(MIN_SECRET_BYTES))
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    secret = path.read_text().strip()
+    if weakness := _weakness(secret):
+        raise ConfigurationError(f"the secret in {path} {weakness}")
+    return secret

@@ -1,0 +1,78 @@
+"""Keeps the invariant that no open incident is forgotten: what stands still is begun again."""
+
+from datetime import datetime
+from logging import ERROR, INFO
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import TimelineEventType
+from app.crud import crud_escalation, crud_incident, crud_policy
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
+from app.models import Incident
+from app.services import escalation_service
+from app.services.operations.health_service import OVERDUE_AFTER, Pulse
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+LOOKED_AT_IN_A_TICK = 500
+
+
+def heal(session: Session, pulse: Pulse) -> int:
+    """Check the invariant: nothing open, matched and unfinished is without a due time. Returns how many were healed.
+
+    What somebody holds is not waited for, but looked at again with the next tick.
+
+    That a running escalation has a due time the database guards; here it is those that stand still on an open
+    incident, or run in a cycle that is over. One worker at a time looks at the next open incidents, so that a tick
+    costs the same however many there are.
+    """
+    at = now(session)
+    wait_briefly(session)
+    _say_overdue(session, pulse, at=at)
+    if not crud_escalation.try_heal(session):
+        return 0
+    window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
+    pulse.looked_at = window[-1] if len(window) == LOOKED_AT_IN_A_TICK else 0
+    forgotten = crud_escalation.forgotten(session, [*pulse.held, *window])
+    free = crud_incident.lock_unheld(session, {incident_id for incident_id, _ in forgotten})
+    pulse.held = {incident_id for incident_id, _ in forgotten} - free.keys()
+    healed = 0
+    for incident_id, policy_id in forgotten:
+        if incident_id in free:
+            healed += _try_to_begin_again(session, free[incident_id], policy_id, pulse, at=at)
+    return healed
+
+
+def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
+    """None, with an alarm, if it cannot be begun: the others can, and it is looked at again."""
+    incident_id = incident.id
+    try:
+        with session.begin_nested():
+            return _begin_again(session, incident, policy_id, at=at)
+    except Exception:
+        log.exception("healing_failed", incident_id=incident_id, policy_id=policy_id)
+        pulse.held.add(incident_id)
+        return 0
+
+
+def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: datetime) -> int:
+    policy = next((p for p in crud_policy.active(session) if p.policy_id == policy_id), None)
+    if policy is None or (incident.id, policy_id) not in crud_escalation.forgotten(session, [incident.id]):
+        return 0
+    escalation_service.begin(session, incident, policy, at=at)
+    session.flush()
+    description = f"The escalation by policy “{policy.name}” had been forgotten and begins now."
+    record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
+    log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
+    return 1
+
+
+def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
+    """Alarm once when steps are late, and once when they no longer are."""
+    late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
+    if bool(late) != pulse.was_overdue:
+        pulse.was_overdue = bool(late)
+        log.log(ERROR if late else INFO, "escalations_overdue", steps=late)
