@@ -46,8 +46,8 @@ check: $(VENV)/dev ## Lint, types, sizes, import direction, and migrations again
 	&& $(BIN)/alembic upgrade head && $(BIN)/alembic check
 
 .PHONY: bench
-bench: $(VENV)/dev ## Measure the throughput of opening incidents
-	$(BIN)/python -m benchmarks.open_incidents
+bench: $(VENV)/dev ## Measure the service beside a naive one and PostgreSQL alone; QUICK=1 is the short way
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: bench-templates
 bench-templates: $(VENV)/dev ## Measure the message templates that take longest
