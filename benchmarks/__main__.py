@@ -1,6 +1,7 @@
 """Measures the service against a naive one and against PostgreSQL alone: `make bench`, `python -m benchmarks`."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -11,11 +12,12 @@ from pathlib import Path
 from benchmarks.contenders import WORKLOADS, Contender, Wanted, Workload, running
 from benchmarks.load import Timing
 from benchmarks.machine import describe
+from benchmarks.paging import PagingWorkload
 from benchmarks.postgres import running_postgres
 from benchmarks.report import Results, table, write
 from benchmarks.services import ROOT
 
-QUICK_ROUNDS, QUICK_SECONDS = 1, 1.0
+QUICK_ROUNDS, QUICK_SECONDS, QUICK_PAGING = 1, 1.0, PagingWorkload(due=1_000)
 ROUNDS, SECONDS = 5, 5.0
 
 
@@ -31,6 +33,7 @@ class Plan:
 def main() -> int:
     """Start everything, measure, print the table and write the JSON. Returns 2 if an option cannot work."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped then, too
     began = time.monotonic()
     wanted = Wanted(options.service_dir.resolve(), options.compare and options.compare.resolve())
     for checkout in filter(None, (wanted.checkout, wanted.compared)):
@@ -58,6 +61,8 @@ def main() -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     chosen = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
+    if options.quick:
+        chosen = [QUICK_PAGING if isinstance(workload, PagingWorkload) else workload for workload in chosen]
     warm_up = min(0.5, options.seconds / 4)
     return Plan(chosen, options.rounds, Timing(options.seconds, warm_up))
 

@@ -48,7 +48,7 @@ def main() -> None:
                 cost = 1_000_000 * run.generator_share / max(rate, 1)
                 print(f"{clients:>4} clients: {rate:,.0f} requests/s, {cost:.1f} µs of processor time for each")
         finally:
-            server.terminate()
+            server.kill()
             server.join()
 
 

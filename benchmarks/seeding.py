@@ -13,7 +13,7 @@ MATCHED = "service-7"  # one policy of the hundred matches
 UNMATCHED = "nobody-watches-this"
 DELAY_MINUTES = 1440  # nothing falls due while it is measured
 RECORD_OF = 500  # incidents that have comments, assignments and a long timeline
-CLEAR = ("SET lock_timeout = '10s'", "TRUNCATE incidents CASCADE")
+CLEAR = ("SET lock_timeout = '5s'", "TRUNCATE incidents CASCADE")
 INCIDENTS = """
     INSERT INTO incidents (title, description, severity, service, created_by)
     SELECT 'Disk ' || number || ' is full', repeat('x', 200), 'high', 'service-' || mod(number, 100),

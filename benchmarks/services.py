@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROCESSES = 2
 USERS = 8
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.01
 ADMIN = "admin@example.com"
 PEOPLE = [f"responder-{number}@example.com" for number in range(USERS)]
@@ -124,11 +125,14 @@ class Service:
     def revive(self) -> None:
         """Start it again if it does not answer: threads that wait for a connection may hold it up for half a minute."""
         try:
-            wire.call(f"{self.url}/v1/users/me", token=self.tokens[0])
+            wire.call(f"{self.url}/v1/users/me", token=self.tokens[0], timeout=ANSWER_SECONDS)
         except (urllib.error.URLError, OSError):
-            print(f"{self.name} does not answer and is started again", file=sys.stderr)
-            self.stop()
-            self.start()
+            self.restart()
+
+    def restart(self) -> None:
+        print(f"{self.name} is stuck after the last measurement and is started again", file=sys.stderr)
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         if self.process is not None:

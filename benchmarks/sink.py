@@ -78,7 +78,7 @@ def running_sink() -> Iterator[str]:
         try:
             yield f"http://{wire.HOST}:{listener.getsockname()[1]}"
         finally:
-            process.terminate()
+            process.kill()
             process.join()
 
 

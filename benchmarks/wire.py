@@ -26,10 +26,10 @@ def _authorization(token: str) -> str:
     return f"Authorization: Bearer {token}\r\n" if token else ""
 
 
-def call(url: str, body: dict[str, Any] | None = None, token: str = "") -> Any:
+def call(url: str, body: dict[str, Any] | None = None, token: str = "", *, timeout: float = 30.0) -> Any:
     """GET, or POST if there is a body; answers what JSON comes back. Raises urllib.error.URLError."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, content, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
         return json.load(answer)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import psycopg2.errors
+
 from benchmarks import seeding
 from benchmarks.load import Group, Sample, Timing, drive
 from benchmarks.seeding import MATCHED, UNMATCHED
@@ -74,14 +76,20 @@ class HttpWorkload:
 
     def run(self, service: Service, timing: Timing) -> Measures:
         service.revive()
-        is_ours = service.kind.checkout is not None
-        escalations = seeding.OUR_ESCALATIONS if is_ours else seeding.NAIVE_ESCALATIONS
-        stock = self.stock(timing)
-        incidents = seeding.reset(service.database_url, stock, escalations=escalations if self.uses_up else None)
+        incidents = self._reset(service, timing)
         target = Target(service.tokens, incidents)
         groups = [Group(crowd.requests(target), crowd.clients, crowd.think_seconds) for crowd in self.crowds]
         run = drive(service.port, groups, timing)
         return measures(run.samples[0]) | {GENERATOR: 100 * run.generator_share}
+
+    def _reset(self, service: Service, timing: Timing) -> range:
+        ours = service.kind.checkout is not None
+        escalations = (seeding.OUR_ESCALATIONS if ours else seeding.NAIVE_ESCALATIONS) if self.uses_up else None
+        try:
+            return seeding.reset(service.database_url, self.stock(timing), escalations=escalations)
+        except psycopg2.errors.LockNotAvailable:  # requests of the last measurement still hold their transactions
+            service.restart()
+            return seeding.reset(service.database_url, self.stock(timing), escalations=escalations)
 
 
 def measures(sample: Sample) -> Measures:
