@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import WORKLOADS, Contender, Wanted, Workload, running
+from benchmarks import likeness
+from benchmarks.contenders import WORKLOADS, Contender, Served, Wanted, Workload, running
 from benchmarks.load import Timing
 from benchmarks.machine import describe
 from benchmarks.paging import PagingWorkload
@@ -49,6 +50,7 @@ def main() -> int:
         with running_postgres(cluster) as server:
             about = describe(server.url("postgres"), home)
             with running(home, server, wanted) as contenders:
+                about["answers"] = likeness.compare([one.service for one in contenders if isinstance(one, Served)])
                 results = _measure(plan, contenders)
     about |= {"rounds": f"{plan.rounds}, {plan.timing.seconds:g} s each", "took": f"{time.monotonic() - began:.0f} s"}
     if wanted.compared is not None:
