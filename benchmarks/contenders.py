@@ -91,8 +91,8 @@ def _pgbench(server: Postgres, ours: Kind) -> Pgbench:
     url = server.create("pgbench")
     ours.run(url, "app", "migrate")
     seeding.furnish_bare(url)
-    [(person,)] = postgres.run(url, "SELECT min(id) FROM users")
-    return Pgbench(server, "pgbench", person)
+    [(somebody,)] = postgres.run(url, "SELECT min(id) FROM users")
+    return Pgbench(server, "pgbench", somebody)
 
 
 def _furnish(service: Service) -> None:

@@ -1,8 +1,7 @@
 """Drives keep-alive HTTP connections from one thread with epoll, and times every answer.
 
 Closed loop: a client sends its next request when the answer to its last one is there, after `think_seconds`. No
-pipelining. A request costs it some 6 µs of processor time, so that it takes little from what it measures;
-`python -m benchmarks.ceiling` shows its own limit.
+pipelining. `python -m benchmarks.ceiling` shows its own limit, and what a request costs it.
 """
 
 import gc

@@ -9,6 +9,7 @@ from typing import Any
 
 OURS = "ours"
 Key = tuple[str, str]  # workload and measure
+ERRORS = "errors"
 HIDDEN = ("generator % of a core", "longest gap ms")  # in the JSON only
 
 
@@ -45,7 +46,7 @@ class Results:
         derived = {(one.workload, one.measure): self._derive(one) for one in DERIVED}
         everything = self.values | {key: values for key, values in derived.items() if values}
         order = {workload: place for place, (workload, _) in reversed(list(enumerate(self.values)))}
-        return dict(sorted(everything.items(), key=lambda row: order[row[0][0]]))
+        return dict(sorted(everything.items(), key=lambda row: (order[row[0][0]], row[0][1] == ERRORS)))
 
     def _derive(self, one: Derived) -> dict[str, list[float]]:
         above, below = self.values.get(one.numerator, {}), self.values.get(one.denominator, {})
@@ -80,7 +81,7 @@ def table(results: Results) -> str:
 
 
 def _is_boring(measure: str, values: Mapping[str, Sequence[float]]) -> bool:
-    return measure == "errors" and not any(any(of) for of in values.values())
+    return measure == ERRORS and not any(any(of) for of in values.values())
 
 
 def cell(values: Sequence[float]) -> str:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg2.errors
+
 from benchmarks import postgres, wire
 from benchmarks.services import ADMIN, PASSWORD, PEOPLE, SECRETS, Service, token_of
 
@@ -13,6 +15,7 @@ MATCHED = "service-7"  # one policy of the hundred matches
 UNMATCHED = "nobody-watches-this"
 DELAY_MINUTES = 1440  # nothing falls due while it is measured
 RECORD_OF = 500  # incidents that have comments, assignments and a long timeline
+CLEARING_ATTEMPTS = 5
 CLEAR = ("SET lock_timeout = '5s'", "TRUNCATE incidents CASCADE")
 INCIDENTS = """
     INSERT INTO incidents (title, description, severity, service, created_by)
@@ -104,9 +107,21 @@ def furnish_bare(database_url: str) -> None:
 
 def reset(database_url: str, number: int, *, escalations: str | None = None) -> range:
     """Leave so many incidents and nothing of what came before, so that each measurement begins alike. Their ids."""
+    _clear(database_url)
     values: Mapping[str, Any] = {"number": number, "recorded": RECORD_OF}
-    statements = [*CLEAR, INCIDENTS, TIMELINE, *RECORD, *([escalations] if escalations else [])]
+    statements = [INCIDENTS, TIMELINE, *RECORD, *([escalations] if escalations else [])]
     settle = ("ANALYZE incidents", "ANALYZE timeline_events", "CHECKPOINT")
     postgres.run(database_url, *statements, *settle, values=dict(values))
     [(first, last)] = postgres.run(database_url, "SELECT min(id), max(id) FROM incidents")
     return range(first or 0, (last or -1) + 1)
+
+
+def _clear(database_url: str) -> None:
+    """Raises psycopg2.errors.LockNotAvailable where somebody holds the incidents for long."""
+    for _ in range(CLEARING_ATTEMPTS):
+        try:
+            postgres.run(database_url, *CLEAR)
+        except psycopg2.errors.DeadlockDetected:  # with a worker that looks at what is due
+            continue
+        return
+    raise RuntimeError("the worker holds the incidents: they cannot be deleted")

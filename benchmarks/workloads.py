@@ -93,14 +93,12 @@ class HttpWorkload:
 
 
 def measures(sample: Sample) -> Measures:
-    """The figures of one sample."""
-    return {
-        RATE: sample.rate,
-        P50: 1000 * sample.percentile(0.5),
-        P99: 1000 * sample.percentile(0.99),
-        MAX: 1000 * sample.longest_gap,
-        ERRORS: sample.errors,
-    }
+    """The figures of one sample. Where nothing was answered, there are no times."""
+    counted = {RATE: sample.rate, ERRORS: float(sample.errors)}
+    if not sample.latencies:
+        return counted
+    p50, p99 = sample.percentile(0.5), sample.percentile(0.99)
+    return {RATE: sample.rate, P50: 1000 * p50, P99: 1000 * p99, MAX: 1000 * sample.longest_gap, **counted}
 
 
 def _create(target: Target) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ import itertools
 
 from benchmarks.load import Group, Timing, drive
 from benchmarks.wire import get, post
-from tests.http_server import Answer, http_server
+from tests.support.http_server import Answer, http_server
 
 LONG = Timing(seconds=30.0, warm_up=0.0)
 SHORT = Timing(seconds=0.3, warm_up=0.0)
