@@ -26,6 +26,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
     errors.WorkerStalled: 503,
+    errors.Overloaded: 503,
 }
 CODES = {
     400: "bad_request",

@@ -129,6 +129,12 @@ class WorkerStalled(DomainError):
     code = "worker_stalled"
 
 
+class Overloaded(TooManyRequests):
+    """The service has more requests waiting than it can serve soon."""
+
+    code = "overloaded"
+
+
 class InvalidInput(DomainError):
     """A value that only the database can judge is wrong. `pointer` is the JSON pointer to it."""
 

@@ -131,6 +131,11 @@ def is_contended(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION)
 
 
+def is_deadlock(error: BaseException) -> bool:
+    """True if two transactions waited for each other and this one was chosen to give way: it may be tried again."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.DeadlockDetected)
+
+
 def is_held(error: BaseException) -> bool:
     """True if a statement waited for as long as it may for what another transaction holds."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)

@@ -1,0 +1,202 @@
+"""Concurrent requests of one kind share a statement and a commit.
+
+A request waits only while the batch before it is being written: the next batch is whatever has arrived meanwhile, so
+that nobody waits for company. Each answer leaves after the commit that it reports, and each request succeeds or fails
+alone:
+
+- a batch that fails is undone and its members run one by one, in their order;
+- what another transaction has locked is skipped by the batch and runs apart, where it may wait;
+- the queue is bounded: beyond that a request is refused at once (`Overloaded`);
+- a request whose client has left by then is dropped.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.core.errors import Overloaded
+from app.crud.base import wait_briefly
+from app.db.session import Database, is_contended, is_deadlock, is_unavailable
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+MAX_WAITING = 4_096
+MAX_BATCH = 500
+MAX_DEADLOCKS = 5
+PATIENT_LANES = 4
+
+
+class Locked:
+    """The outcome of an item whose row another transaction has locked."""
+
+
+LOCKED = Locked()
+Outcome = Any  # the answer, a DomainError that refuses the item, or LOCKED
+
+
+class Batch(Protocol[Item_contra]):
+    """What runs a batch in one transaction. It returns one outcome for each item, in their order.
+
+    `waits` says whether it may wait for rows that others have locked; if not, it skips them and says LOCKED.
+    """
+
+    def __call__(self, session: Session, items: Sequence[Item_contra], *, waits: bool) -> Sequence[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting(Generic[Item]):
+    item: Item
+    key: Hashable
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+
+
+class Threads:
+    """The threads that all gatherers of one process share."""
+
+    def __init__(self, writers: int) -> None:
+        self.writers: Executor = ThreadPoolExecutor(writers, "gather")
+        # One thread each: what has a key keeps to one lane, and so its order of arrival.
+        self.patient = [ThreadPoolExecutor(1, f"gather-apart-{lane}") for lane in range(PATIENT_LANES)]
+
+    def close(self) -> None:
+        """Let what is under way be answered, and end."""
+        for executor in (self.writers, *self.patient):
+            executor.shutdown()
+
+
+@dataclass(eq=False)
+class Gatherer(Generic[Item]):
+    """The queue of one kind of request. Items with the same `key_of` are run in the order in which they came."""
+
+    name: str
+    database: Database
+    run: Batch[Item]
+    threads: Threads
+    key_of: Callable[[Item], Hashable] = lambda _: None
+    max_waiting: int = MAX_WAITING
+    _queue: "deque[_Waiting[Item]]" = field(default_factory=deque, init=False)
+    _apart: "Counter[Hashable]" = field(default_factory=Counter, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+    _is_writing: bool = field(default=False, init=False)
+
+    async def submit(self, item: Item) -> Any:
+        """The outcome of an item, once it is committed. Raises the error that refuses it, and Overloaded."""
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, self.key_of(item), loop.create_future(), loop)
+        with self._lock:
+            if len(self._queue) >= self.max_waiting:
+                raise Overloaded("Too many requests are waiting. Try again in a moment.", retry_after_seconds=1)
+            self._queue.append(waiting)
+            starts, self._is_writing = not self._is_writing, True
+        if starts:
+            self.threads.writers.submit(self._write_all)
+        return await waiting.future
+
+    def _write_all(self) -> None:
+        """In a thread: write batch after batch until nobody waits."""
+        while batch := self._take():
+            try:
+                self._write([waiting for waiting in batch if not waiting.future.cancelled()])
+            except BaseException as error:
+                log.exception("gathering_failed", gatherer=self.name)
+                _answer([(waiting, error) for waiting in batch])
+
+    def _take(self) -> "list[_Waiting[Item]]":
+        """The next batch. If there is none, the next request starts a writer again."""
+        with self._lock:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+            self._is_writing = bool(batch)
+        return batch
+
+    def _write(self, batch: "list[_Waiting[Item]]") -> None:
+        """Answer what can be done now. What is locked, or comes behind something locked, runs apart."""
+        now = [waiting for waiting in batch if not self._apart[waiting.key]]
+        outcomes = dict(zip(now, self._outcomes(now), strict=True))
+        _answer([(waiting, outcome) for waiting, outcome in outcomes.items() if outcome is not LOCKED])
+        for waiting in batch:
+            if outcomes.get(waiting, LOCKED) is LOCKED:
+                self._run_apart(waiting)
+
+    def _outcomes(self, batch: "Sequence[_Waiting[Item]]") -> Sequence[Outcome]:
+        if not batch:
+            return []
+        try:
+            return self._in_one_transaction([waiting.item for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - each member is told its own
+            if is_unavailable(error) and not is_contended(error):
+                return [error] * len(batch)  # one by one, each would wait for the database in turn
+            log.info("batch_runs_one_by_one", gatherer=self.name, size=len(batch), reason=type(error).__name__)
+            return [self._alone(waiting.item) for waiting in batch]
+
+    def _in_one_transaction(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        with self.database.transaction() as session:
+            wait_briefly(session)
+            return self.run(session, items, waits=False)
+
+    def _alone(self, item: Item) -> Outcome:
+        """The outcome of one item in a transaction of its own."""
+        try:
+            return self._in_one_transaction([item])[0]
+        except Exception as error:  # noqa: BLE001 - it is answered
+            return LOCKED if is_contended(error) else error
+
+    def _run_apart(self, waiting: "_Waiting[Item]") -> None:
+        if waiting.key is not None:
+            with self._lock:
+                self._apart[waiting.key] += 1
+        lane = hash(id(waiting) if waiting.key is None else waiting.key) % PATIENT_LANES
+        self.threads.patient[lane].submit(self._patiently, waiting)
+
+    def _patiently(self, waiting: "_Waiting[Item]") -> None:
+        """In a lane: wait for the lock for as long as any other request would."""
+        outcome: Outcome = None
+        try:
+            outcome = self._waiting_for_locks(waiting.item)
+        except BaseException as error:  # noqa: BLE001 - it is answered
+            outcome = error
+        finally:
+            if waiting.key is not None:
+                with self._lock:
+                    self._apart -= Counter([waiting.key])
+        _answer([(waiting, outcome)])
+
+    def _waiting_for_locks(self, item: Item) -> Outcome:
+        for attempt in range(MAX_DEADLOCKS + 1):
+            try:
+                with self.database.transaction() as session:
+                    return self.run(session, [item], waits=True)[0]
+            except OperationalError as error:  # of two that waited for each other, one was chosen to try again
+                if not is_deadlock(error) or attempt == MAX_DEADLOCKS:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _answer(pairs: "Iterable[tuple[_Waiting[Any], Outcome]]") -> None:
+    """Hand outcomes to the event loops on which they are awaited, with one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+    for waiting, outcome in pairs:
+        by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
+    for loop, outcomes in by_loop.items():
+        loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: "list[tuple[asyncio.Future[Any], Outcome]]") -> None:
+    for future, outcome in outcomes:
+        if future.done():  # its client has left
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -1,0 +1,236 @@
+"""Concurrent requests share a transaction, and each of them succeeds or fails alone."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.api.gather import LOCKED, Gatherer, Outcome, Threads
+from app.core.errors import NotFound, Overloaded
+from app.db.session import Database, connect
+
+WAIT_SECONDS = 60
+READ = "SELECT name FROM gathered WHERE name = :name FOR UPDATE"
+
+
+@dataclass
+class Writer:
+    """Writes names into a table. The first batch begins only when the test lets it."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    seen_by_others: list[str] = field(default_factory=list)
+    may_begin: Event = field(default_factory=Event)
+    has_begun: Event = field(default_factory=Event)
+
+    def __call__(self, session: Session, items: Sequence[str], *, waits: bool) -> Sequence[Outcome]:
+        self.batches.append(list(items))
+        self.has_begun.set()
+        assert self.may_begin.wait(WAIT_SECONDS)
+        return [self._one(session, item, waits=waits) for item in items]
+
+    def _one(self, session: Session, item: str, *, waits: bool) -> Outcome:
+        if item == "refused":
+            return NotFound("There is no such thing.")
+        if item == "broken":
+            raise RuntimeError("a defect")
+        if item.startswith("take "):
+            query = READ if waits else f"{READ} SKIP LOCKED"
+            name = item.removeprefix("take ").partition(" ")[0]
+            if session.execute(text(query), {"name": name}).one_or_none() is None:
+                return LOCKED
+        session.execute(text("INSERT INTO gathered (name) VALUES (:name)"), {"name": item})
+        return f"{item} is written"
+
+
+@pytest.fixture
+def table(own_database: Database) -> Database:
+    with own_database.transaction() as session:
+        session.execute(
+            text("CREATE TABLE gathered (id serial, name text UNIQUE DEFERRABLE INITIALLY DEFERRED)"),
+        )
+    return own_database
+
+
+@pytest.fixture
+def writer() -> Writer:
+    return Writer()
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    threads = Threads(2)
+    yield threads
+    threads.close()
+
+
+@pytest.fixture
+def gatherer(table: Database, writer: Writer, threads: Threads) -> Gatherer[str]:
+    return Gatherer(
+        "names", table, writer, threads, key_of=lambda item: item.partition(" ")[2].partition(" ")[0] or None
+    )
+
+
+def names(database: Database) -> list[str]:
+    with database.transaction() as session:
+        return list(session.scalars(text("SELECT name FROM gathered ORDER BY id")))
+
+
+def submitted(gatherer: Gatherer[str], writer: Writer, first: str, *others: str) -> list[Any]:
+    """Submit the first, then the others while its batch is being written. Errors are results."""
+
+    async def run() -> list[Any]:
+        tasks = [asyncio.ensure_future(gatherer.submit(first))]
+        await asyncio.to_thread(writer.has_begun.wait, WAIT_SECONDS)
+        tasks += [asyncio.ensure_future(gatherer.submit(item)) for item in others]
+        await asyncio.sleep(0)  # each of them is in the queue now
+        writer.may_begin.set()
+        return list(await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_SECONDS))
+
+    return asyncio.run(run())
+
+
+def test_what_arrives_during_a_batch_is_the_next_one(gatherer: Gatherer[str], writer: Writer) -> None:
+    answers = submitted(gatherer, writer, "a", "b", "c", "d")
+
+    assert writer.batches == [["a"], ["b", "c", "d"]]
+    assert answers == [f"{name} is written" for name in "abcd"]
+
+
+def test_a_request_that_is_alone_waits_for_nobody(gatherer: Gatherer[str], writer: Writer) -> None:
+    writer.may_begin.set()
+
+    assert asyncio.run(gatherer.submit("a")) == "a is written"
+    assert asyncio.run(gatherer.submit("b")) == "b is written"
+    assert writer.batches == [["a"], ["b"]]
+
+
+def test_an_answer_is_given_after_the_commit(gatherer: Gatherer[str], writer: Writer, table: Database) -> None:
+    async def run() -> list[str]:
+        await gatherer.submit("a")
+        return names(table)
+
+    writer.may_begin.set()
+    assert asyncio.run(run()) == ["a"]
+
+
+def test_a_batch_whose_commit_fails_answers_nothing_as_done(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    answers = submitted(gatherer, writer, "a", "b", "a", "c")  # the second "a" is refused only at the commit
+
+    assert [str(answer) for answer in answers if isinstance(answer, str)] == [
+        "a is written",
+        "b is written",
+        "c is written",
+    ]
+    assert type(answers[2]).__name__ == "IntegrityError"
+    assert names(table) == ["a", "b", "c"]
+
+
+def test_a_refused_request_does_not_touch_the_others(gatherer: Gatherer[str], writer: Writer, table: Database) -> None:
+    answers = submitted(gatherer, writer, "a", "b", "refused", "c")
+
+    assert isinstance(answers[2], NotFound)
+    assert names(table) == ["a", "b", "c"]
+    assert len(writer.batches) == 2
+
+
+def test_the_members_of_a_failing_batch_run_one_by_one_in_order(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    answers = submitted(gatherer, writer, "a", "b", "broken", "c")
+
+    assert isinstance(answers[2], RuntimeError)
+    assert [answer for answer in answers if isinstance(answer, str)] == [f"{name} is written" for name in "abc"]
+    assert writer.batches == [["a"], ["b", "broken", "c"], ["b"], ["broken"], ["c"]]
+    assert names(table) == ["a", "b", "c"]
+
+
+def test_a_locked_row_holds_up_no_other_request(gatherer: Gatherer[str], writer: Writer, table: Database) -> None:
+    writer.may_begin.set()
+    asyncio.run(gatherer.submit("x"))
+
+    async def run() -> tuple[str, str]:
+        waiting = asyncio.ensure_future(gatherer.submit("take x 1"))
+        other = await asyncio.wait_for(gatherer.submit("b"), WAIT_SECONDS)
+        assert not waiting.done()
+        holder.rollback()
+        return other, await asyncio.wait_for(waiting, WAIT_SECONDS)
+
+    with table.session() as holder:
+        holder.execute(text(READ), {"name": "x"}).one()
+        assert asyncio.run(run()) == ("b is written", "take x 1 is written")
+
+
+def test_what_comes_behind_a_locked_row_keeps_its_order(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    writer.may_begin.set()
+    asyncio.run(gatherer.submit("x"))
+
+    async def run() -> None:
+        waiting = [asyncio.ensure_future(gatherer.submit(f"take x {number}")) for number in range(5)]
+        await asyncio.wait_for(gatherer.submit("b"), WAIT_SECONDS)
+        holder.rollback()
+        await asyncio.wait_for(asyncio.gather(*waiting), WAIT_SECONDS)
+
+    with table.session() as holder:
+        holder.execute(text(READ), {"name": "x"}).one()
+        asyncio.run(run())
+
+    assert names(table) == ["x", "b", *(f"take x {number}" for number in range(5))]
+
+
+def test_a_full_queue_refuses_at_once(gatherer: Gatherer[str], writer: Writer) -> None:
+    gatherer.max_waiting = 2
+
+    answers = submitted(gatherer, writer, "a", "b", "c", "d")
+
+    assert isinstance(answers[3], Overloaded)
+    assert answers[3].retry_after_seconds > 0
+    assert answers[:3] == [f"{name} is written" for name in "abc"]
+
+
+def test_a_client_that_left_costs_nothing_more(gatherer: Gatherer[str], writer: Writer, table: Database) -> None:
+    async def run() -> None:
+        first = asyncio.ensure_future(gatherer.submit("a"))
+        await asyncio.to_thread(writer.has_begun.wait, WAIT_SECONDS)
+        left, stayed = (asyncio.ensure_future(gatherer.submit(name)) for name in ("left", "stayed"))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.sleep(0)
+        writer.may_begin.set()
+        await asyncio.wait_for(asyncio.gather(first, stayed), WAIT_SECONDS)
+
+    asyncio.run(run())
+    assert names(table) == ["a", "stayed"]
+
+
+def test_a_database_that_is_away_is_told_to_all_at_once(writer: Writer, threads: Threads, deaf_port: int) -> None:
+    away = connect(f"postgresql://nobody@127.0.0.1:{deaf_port}/none", pool_size=1)
+    gatherer = Gatherer("names", away, writer, threads)
+
+    async def run() -> list[Any]:
+        tasks = [gatherer.submit(name) for name in "abc"]
+        return list(await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_SECONDS))
+
+    assert {type(answer).__name__ for answer in asyncio.run(run())} == {"OperationalError"}
+    assert writer.batches == []
+
+
+def test_requests_of_several_event_loops_are_answered_on_their_own(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    writer.may_begin.set()
+    jobs: list[Callable[[], Any]] = [lambda name=name: asyncio.run(gatherer.submit(name)) for name in "abcdef"]  # type: ignore[misc]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        answers = [future.result(WAIT_SECONDS) for future in [pool.submit(job) for job in jobs]]
+
+    assert answers == [f"{name} is written" for name in "abcdef"]
+    assert sorted(names(table)) == list("abcdef")
