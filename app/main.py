@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api import docs, error_handlers, openapi
+from app.api import docs, error_handlers, openapi, route_table
 from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
@@ -51,6 +51,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.include_router(page_link.router)
     docs.install(app)
     error_handlers.install(app)
+    route_table.install(app)
+
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # as FastAPI's docs do
     _add_middleware(app, settings)
     return app

@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.errors import Overloaded
-from app.crud.base import wait_briefly
+from app.crud.locks import wait_briefly
 from app.db.session import Database, is_contended, is_deadlock, is_unavailable
 
 log = structlog.get_logger()

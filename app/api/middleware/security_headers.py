@@ -1,6 +1,5 @@
 """Headers that tell a browser to trust nothing."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STRICT_CSP = "default-src 'none'; frame-ancestors 'none'"
@@ -10,6 +9,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+CSP = (b"content-security-policy", STRICT_CSP.encode())
+NO_STORE = (b"cache-control", b"no-store")
 HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -18,17 +19,28 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, is_production: bool) -> None:
         self.app = app
-        self.headers = SECURITY_HEADERS | ({"Strict-Transport-Security": HSTS} if is_production else {})
+        headers = SECURITY_HEADERS | ({"Strict-Transport-Security": HSTS} if is_production else {})
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.names = {name for name, _ in self.headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_api = scope["path"].startswith("/v1/")
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", STRICT_CSP)
-                if scope["path"].startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")
-                for name, value in self.headers.items():
-                    headers[name] = value
+                given = [header for header in message["headers"] if header[0] not in self.names]
+                message["headers"] = given + self.headers + _defaults({name for name, _ in given}, is_api=is_api)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        await self.app(scope, receive, send_with_headers)
+
+
+def _defaults(given: set[bytes], *, is_api: bool) -> list[tuple[bytes, bytes]]:
+    """What an answer has unless it says otherwise."""
+    defaults = [] if CSP[0] in given else [CSP]
+    if is_api and NO_STORE[0] not in given:
+        defaults.append(NO_STORE)
+    return defaults

@@ -15,7 +15,7 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 
 
 @router.get("/")
-def read_root() -> ServiceInfo:
+async def read_root() -> ServiceInfo:
     """Say what this is. Name, version, links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 

@@ -1,0 +1,97 @@
+"""Finds the route of a request by a look-up instead of trying one route after the other.
+
+FastAPI matches a request against each route in turn, twice for each router around it. This table is made from the same
+routes once; whatever it does not hold (another method, an unknown address, a mount, the lifespan) goes to FastAPI.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PARAMETER = "{"
+# Where the scope has the template of the request's route, such as /v1/users/{user_id}.
+ROUTE_TEMPLATE = "route_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The routes of one path template, by method."""
+
+    pattern: re.Pattern[str]
+    convertors: Mapping[str, Any]
+    by_method: dict[str, RouteContext] = field(default_factory=dict)
+
+
+class RouteTable:
+    """Dispatches what it knows and leaves the rest to the application's router."""
+
+    def __init__(self, router: ASGIApp) -> None:
+        self._router = router
+        self._fixed: dict[str, Entry] = {}
+        self._with_parameters: dict[tuple[int, str], list[Entry]] = {}
+
+    def add(self, route: RouteContext) -> None:
+        """Add one route. Of two for the same address and method, the first counts, as in FastAPI."""
+        entry = self._entry(route)
+        for method in route.methods or ():
+            entry.by_method.setdefault(method, route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._find(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
+        route = found[0].by_method.get(scope["method"]) if found else None
+        if found is None or route is None:
+            await self._router(scope, receive, send)
+            return
+        scope["path_params"] = found[1]
+        scope["endpoint"], scope["route"] = route.endpoint, route.original_route
+        scope[ROUTE_TEMPLATE] = route.path
+        await route.app(scope, receive, send)
+
+    def _find(self, path: str) -> tuple[Entry, dict[str, Any]] | None:
+        """The entry of a path, and the path's parameters."""
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            return fixed, {}
+        for entry in self._with_parameters.get(_key(path), ()):
+            match = entry.pattern.match(path)
+            if match is not None:
+                return entry, {name: entry.convertors[name].convert(v) for name, v in match.groupdict().items()}
+        return None
+
+    def _entry(self, route: RouteContext) -> Entry:
+        path = str(route.path)
+        new = Entry(route.path_regex, route.param_convertors)
+        if PARAMETER not in path:
+            return self._fixed.setdefault(path, new)
+        group = self._with_parameters.setdefault(_key(path), [])
+        for entry in group:
+            if entry.pattern == new.pattern:
+                return entry
+        group.append(new)
+        return new
+
+
+def _key(path: str) -> tuple[int, str]:
+    """What the paths of one template have in common: how many parts there are, and the first two."""
+    parts = path.split("/", 3)
+    return path.count("/"), "/".join(parts[:3])
+
+
+def install(app: FastAPI) -> None:
+    """Put a table of all routes in front of the application's router. Call it when all routes are there."""
+    table = RouteTable(app.router.app)
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute) and not _is_open_ended(route):
+            table.add(route)
+    app.router.middleware_stack = table
+
+
+def _is_open_ended(route: RouteContext) -> bool:
+    """True if a parameter stands among the first parts of the path, or may hold several parts."""
+    path = str(route.path)
+    return ":path}" in path or PARAMETER in "/".join(path.split("/", 3)[:3])
