@@ -78,7 +78,10 @@ class Threads:
 
 @dataclass(eq=False)
 class Gatherer(Generic[Item]):
-    """The queue of one kind of request. Items with the same `key_of` are run in the order in which they came."""
+    """The queue of one kind of request. Items with the same `key_of` are run in the order in which they came.
+
+    One that `is_reading` needs no transaction: each of its statements stands for itself.
+    """
 
     name: str
     database: Database
@@ -86,6 +89,7 @@ class Gatherer(Generic[Item]):
     threads: Threads
     key_of: Callable[[Item], Hashable] = lambda _: None
     max_waiting: int = MAX_WAITING
+    is_reading: bool = False
     _queue: "deque[_Waiting[Item]]" = field(default_factory=deque, init=False)
     _apart: "Counter[Hashable]" = field(default_factory=Counter, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
@@ -141,6 +145,9 @@ class Gatherer(Generic[Item]):
             return [self._alone(waiting.item) for waiting in batch]
 
     def _in_one_transaction(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        if self.is_reading:
+            with self.database.reading() as session:
+                return self.run(session, items, waits=False)
         with self.database.transaction() as session:
             wait_briefly(session)
             return self.run(session, items, waits=False)

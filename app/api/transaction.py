@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
 from app.api.strict_json import StrictlyParsed
@@ -48,9 +49,12 @@ class TransactionalRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         accepted = accepted_media_types(self)
+        short = gathering_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
 
         async def checked(request: Request) -> Response:
             strict = StrictlyParsed(request.scope, request.receive)
+            if short is not None and (answer := await short.answer(strict)) is not None:
+                return answer
             await require_media_type(strict, accepted)
             try:
                 return await handle(strict)

@@ -48,6 +48,16 @@ class CRUDUser(CRUDBase[User]):
             .where(User.id == user_id, AuthSession.id == session_id, AuthSession.revoked_at.is_(None), ACTIVE)
         )
 
+    def by_sessions(self, session: Session, session_ids: Sequence[UUID]) -> dict[UUID, User]:
+        """The active user of each of these login sessions that was not revoked."""
+        query = (
+            select(AuthSession.id, User)
+            .join(AuthSession, AuthSession.user_id == User.id)
+            .where(AuthSession.id.in_(session_ids), ACTIVE)
+            .where(AuthSession.revoked_at.is_(None))
+        )
+        return {row[0]: row[1] for row in session.execute(query)}
+
     def slice(self, session: Session, part: Slice) -> Sequence[User]:
         return session.scalars(part.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
 

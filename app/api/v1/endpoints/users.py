@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
+from app.api.gathered import gathered, nothing
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
 from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
@@ -13,6 +14,7 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRou
 
 
 @router.get("/me")
+@gathered(user_service.themselves, reads=nothing, is_reading=True)
 def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
     """Read one's own account."""
     return UserRead.model_validate(user)

@@ -1,0 +1,160 @@
+"""How a route says that its requests are gathered, and the short way that such a request takes.
+
+    @router.get("/{incident_id}")
+    @gathered(incident_service.read_each, reads=path_id("incident_id"), is_reading=True)
+    def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
+
+The handler stays: it serves every request that is out of the ordinary (an `Idempotency-Key`, a query, a body or a token
+that is wrong), so that errors are found and told in one place. The function in the decorator does the same for many at
+once: it is given the session and pairs of a user and what that user asks for, and returns one outcome for each.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session
+
+from app.api.gather import LOCKED, Gatherer, Outcome, Threads
+from app.core.errors import DomainError, NotAuthenticated
+from app.core.security import MAX_ID, Claims
+from app.db.session import Database
+from app.models import User
+from app.services.accounts import auth_service
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+GATHERED = "_gathered"
+BEARER = "bearer "
+JSON = "application/json"
+WRITERS = 8  # as many kinds of request as may be written at one moment, each on a connection of its own
+
+
+class Unusual(Exception):
+    """The request takes the ordinary way."""
+
+
+class Many(Protocol):
+    """Does for many at once what the handler does for one. See `app.api.gather.Batch`."""
+
+    def __call__(self, session: Session, asked: Sequence[tuple[User, Any]], *, waits: bool) -> Sequence[Outcome]: ...
+
+
+Reader = Callable[[Request], Awaitable[Any]]
+
+
+def gathered(many: Many, *, reads: Reader, is_reading: bool = False) -> Callable[[Handler], Handler]:
+    """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user."""
+
+    def mark(handler: Handler) -> Handler:
+        setattr(handler, GATHERED, (many, reads, is_reading))
+        return handler
+
+    return mark
+
+
+@cache
+def threads() -> Threads:
+    """The threads of this process in which gathered requests are run; made when the first one comes."""
+    return Threads(WRITERS)
+
+
+@dataclass
+class Gathering:
+    """The short way of one route."""
+
+    name: str
+    many: Many
+    reads: Reader
+    model: type[BaseModel]
+    status: int
+    is_reading: bool
+    _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
+
+    async def answer(self, request: Request) -> Response | None:
+        """The answer, or None for a request that takes the ordinary way. Raises the DomainError that refuses it."""
+        services = request.app.state.services
+        try:
+            claims = services.auth.tokens.read(_token(request))
+            value = await self.reads(request)
+        except (Unusual, NotAuthenticated):
+            return None
+        body = await self._gatherer_of(services.database).submit((claims, value))
+        return Response(body, self.status, media_type=JSON)
+
+    def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:
+        if self._gatherer is None or self._gatherer.database is not database:
+            self._gatherer = Gatherer(self.name, database, self._run, threads(), is_reading=self.is_reading)
+        return self._gatherer
+
+    def _run(self, session: Session, items: Sequence[tuple[Claims, Any]], *, waits: bool) -> Sequence[Outcome]:
+        """One transaction for all: who they are, what they ask for, and the answers."""
+        users = auth_service.authenticate_all(session, {claims for claims, _ in items})
+        asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if claims in users}
+        outcomes = dict(zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True))
+        refused = NotAuthenticated("The access token has been revoked.")
+        return [self._rendered(outcomes.get(i, refused)) for i in range(len(items))]
+
+    def _rendered(self, outcome: Outcome) -> Outcome:
+        """An answer as it leaves."""
+        if outcome is LOCKED or isinstance(outcome, DomainError):
+            return outcome
+        return self.model.__pydantic_serializer__.to_json(self.model.model_validate(outcome))
+
+
+def gathering_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> Gathering | None:
+    """The short way of a handler, if it is marked with `gathered`."""
+    marked = getattr(endpoint, GATHERED, None)
+    if marked is None:
+        return None
+    many, reads, is_reading = marked
+    return Gathering(name, many, reads, model, status, is_reading)
+
+
+async def nothing(request: Request) -> None:
+    """For a handler that is given its user only."""
+    _require_usual(request)
+
+
+def path_id(name: str) -> Reader:
+    """For a handler that is given an id from its path."""
+
+    async def read(request: Request) -> int:
+        _require_usual(request)
+        text = request.path_params[name]
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_ID)) and 0 < int(text) <= MAX_ID):
+            raise Unusual
+        return int(text)
+
+    return read
+
+
+def json_body(model: type[BaseModel]) -> Reader:
+    """For a handler that is given a JSON body."""
+
+    async def read(request: Request) -> BaseModel:
+        _require_usual(request)
+        if request.headers.get("content-type") != JSON:
+            raise Unusual
+        try:
+            return model.model_validate(await request.json())
+        except (json.JSONDecodeError, ValidationError) as error:
+            raise Unusual from error
+
+    return read
+
+
+def _require_usual(request: Request) -> None:
+    if request.scope["query_string"] or "idempotency-key" in request.headers:
+        raise Unusual
+
+
+def _token(request: Request) -> str:
+    header = request.headers.get("authorization", "")
+    if header[: len(BEARER)].lower() != BEARER:
+        raise Unusual
+    return header[len(BEARER) :].strip()
