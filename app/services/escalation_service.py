@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import crud_assignment, crud_policy
 from app.crud.base import wake
-from app.crud.crud_escalation import ActivePolicy
+from app.crud.crud_policy import ActivePolicy
 from app.models import Escalation, Incident
 from app.services import escalation
 from app.services.timeline_service import record

@@ -12,7 +12,7 @@ from app.core.errors import InvalidInput
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud import crud_assignment, crud_policy, crud_user
 from app.crud.base import now
-from app.crud.crud_escalation import ActivePolicy
+from app.crud.crud_policy import ActivePolicy
 from app.models import Incident, User
 from app.schemas.escalation import PolicyCreate, are_conditions, are_steps, dump_steps
 from app.schemas.preview import (

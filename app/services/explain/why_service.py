@@ -18,7 +18,7 @@ from app.crud import (
     crud_timeline,
     crud_user,
 )
-from app.crud.crud_escalation import ActivePolicy
+from app.crud.crud_policy import ActivePolicy
 from app.models import Escalation, EscalationEvent, Incident, Notification, User
 from app.schemas.escalation import are_conditions, are_steps
 from app.schemas.preview import ConditionRead
