@@ -14,7 +14,7 @@ from app.services.delivery import delivery_service, fallback_service, throttle_s
 from app.services.incidents import incident_service
 from app.services.operations import health_service, idempotency_service
 from app.services.operations.health_service import Pulse
-from app.services.policies import policy_service, step_service
+from app.services.policies import rollout_service, step_service
 from app.services.ports import Delivery, Paging
 from app.worker.lane import Lane
 
@@ -129,7 +129,7 @@ class Jobs:
 
     def _spread(self) -> int:
         put_off: set[int] = set()
-        done = self._batches(lambda session: policy_service.spread_next(session, put_off), 1)
+        done = self._batches(lambda session: rollout_service.spread_next(session, put_off), 1)
         if put_off:
             raise StillHeld(f"policies {sorted(put_off)} do not come to what others hold")
         return done

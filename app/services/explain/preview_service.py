@@ -32,7 +32,7 @@ from app.services.contacts.quiet import Occasion
 from app.services.escalation import Position
 from app.services.incidents import incident_service
 from app.services.notification import Person, route
-from app.services.policies import policy_service
+from app.services.policies import policy_check_service
 from app.services.ports import Paging
 
 NOT_SAVED = 0
@@ -183,7 +183,7 @@ def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:
     """Raises InvalidInput if it could not be saved."""
     steps = dump_steps(new.steps)
     try:
-        policy_service.require_workable(session, steps, paging)
+        policy_check_service.require_workable(session, steps, paging)
     except InvalidInput as error:
         raise InvalidInput(str(error), pointer=f"/policy{error.pointer}") from error
     return ActivePolicy(NOT_SAVED, new.name, NOT_SAVED, new.conditions, steps, new.repeat)

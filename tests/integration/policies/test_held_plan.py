@@ -13,7 +13,7 @@ from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
 from app.services.operations import health_service
 from app.services.policies import policy_service
-from app.services.policies.policy_service import SPREAD_BATCH
+from app.services.policies.rollout_service import SPREAD_BATCH
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs

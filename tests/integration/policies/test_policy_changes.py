@@ -24,7 +24,7 @@ def test_a_new_policy_begins_with_the_incidents_that_are_open_already(
 def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.policies.policy_service.SPREAD_BATCH", 2)
+    monkeypatch.setattr("app.services.policies.rollout_service.SPREAD_BATCH", 2)
     incidents = [open_incident()["id"] for _ in range(5)]
     add_policy()
     tick()
