@@ -11,7 +11,7 @@ from app.crud.base import now
 from app.models import Escalation, Incident, User
 from app.services import escalation_service
 from app.services.incidents import collaboration_service, incident_service
-from app.services.policies import step_service
+from app.services.policies import last_resort_service, quarantine_service, step_service
 from app.services.ports import Paging
 from app.services.timeline_service import record
 
@@ -48,8 +48,8 @@ def escalate_locked(
     _begin_matching(session, incident, at=at)
     rows = crud_escalation.of_incident(session, incident.id)
     fired = [_try_to_fire(session, incident, row, paging, at=at) for row in rows if _goes_on(row, incident)]
-    if not any(fired) and not step_service.page_admins(session, incident, paging, at=at, event=None, kind=KIND):
-        step_service.say_unreachable(session, incident, at=at)
+    if not any(fired) and not last_resort_service.page_admins(session, incident, paging, at=at, event=None, kind=KIND):
+        last_resort_service.say_unreachable(session, incident, at=at)
     session.flush()
     return incident
 
@@ -76,7 +76,7 @@ def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: 
         with session.begin_nested():
             _fire(session, incident, row, paging, at=at)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
-        step_service.quarantine(session, row_id, incident_id, paging, error, at=at)
+        quarantine_service.quarantine(session, row_id, incident_id, paging, error, at=at)
         return False
     return True
 

@@ -1,16 +1,66 @@
-"""The record of the steps that fired."""
+"""The record of the steps that fired: an event each, and an entry in the incident's timeline."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+import structlog
 from sqlalchemy.orm import Session
 
+from app.core.vocabulary import EventStatus, TimelineEventType
 from app.crud import crud_event
 from app.crud.base import Page
-from app.models import EscalationEvent, User
+from app.models import Escalation, EscalationEvent, Incident, User
 from app.services.incidents import collaboration_service, incident_service
+from app.services.policies.action_service import StepResult
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Where an escalation stood when its step fired."""
+
+    cycle: int
+    loop: int
+    step: int
 
 
 def page(session: Session, incident_id: int, page: Page, *, user: User) -> Sequence[EscalationEvent]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
     collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
     return crud_event.page(session, incident_id, page)
+
+
+def add_event(session: Session, row: Escalation, fired: Fired, result: StepResult, *, at: datetime) -> EscalationEvent:
+    """Keep what a step did. It fires once in each loop of each cycle, by constraint."""
+    event = EscalationEvent(
+        incident_id=row.incident_id,
+        policy_id=row.policy_id,
+        cycle=fired.cycle,
+        loop=fired.loop,
+        step=fired.step,
+        status=EventStatus.FAILED if result.has_failed else EventStatus.COMPLETED,
+        triggered_at=at,
+        completed_at=at,
+        metadata_=result.metadata(),
+    )
+    return crud_event.add(session, event)
+
+
+def tell(
+    session: Session, incident: Incident, row: Escalation, fired: Fired, result: StepResult, *, at: datetime
+) -> None:
+    policy = row.version.policy
+    description = f"Step {fired.step + 1} of policy “{policy.name}” fired."
+    data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
+    record(session, incident.id, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
+    log.info(
+        "escalation_step_fired",
+        incident_id=incident.id,
+        policy_id=row.policy_id,
+        step=fired.step,
+        loop=fired.loop,
+        pages=len(result.planned.pages),
+    )
