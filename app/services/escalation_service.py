@@ -1,7 +1,7 @@
 """Starts, stops and ends escalations. The incident is locked by the caller."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,13 +12,14 @@ from app.crud import crud_assignment, crud_policy
 from app.crud.base import wake
 from app.crud.crud_policy import ActivePolicy
 from app.models import Escalation, Incident
-from app.services import escalation
+from app.services import escalation, escalation_state
+from app.services.escalation_state import Ended, Event, Progress, Stopped
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
 
-def start_matching(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
+def start_matching(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
     """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
     policies = _policies(session)
     if not policies:
@@ -26,10 +27,10 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, now: date
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
     for incident in incidents:
         for policy in _those_that_match(policies, facts_of(incident, assigned)):
-            begin(session, incident, policy, now=now)
+            begin(session, incident, policy, at=at)
 
 
-def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
+def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
     """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now.
 
     What goes on does so by the conditions with which it began, whatever was edited and whoever was assigned since.
@@ -42,16 +43,16 @@ def rematch(session: Session, incident: Incident, *, now: datetime) -> None:
     for row in incident.escalations:
         if row.policy_id not in kept:
             reason = "it matches no longer." if row.policy_id in on else "the policy is off."
-            end(session, incident, row, now=now, reason=reason)
+            end(session, incident, row, at=at, reason=reason)
     if incident.status is IncidentStatus.OPEN:
-        _begin_new(session, incident, _those_that_match(active, facts), now=now)
+        _begin_new(session, incident, _those_that_match(active, facts), at=at)
 
 
 def _whoever_is_assigned(policy: ActivePolicy) -> ActivePolicy:
     return replace(policy, conditions={name: of for name, of in policy.conditions.items() if name != "assigned"})
 
 
-def begin_on_open(session: Session, incidents: Sequence[Incident], *, now: datetime) -> None:
+def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
     """Begin what has come to match those of the incidents that are open; nothing ends.
 
     After a change of what may change at any time: the metadata that an alert repeats, and who is assigned.
@@ -62,12 +63,12 @@ def begin_on_open(session: Session, incidents: Sequence[Incident], *, now: datet
     policies = _policies(session)
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in are_open])
     for incident in are_open:
-        _begin_new(session, incident, _those_that_match(policies, facts_of(incident, assigned)), now=now)
+        _begin_new(session, incident, _those_that_match(policies, facts_of(incident, assigned)), at=at)
 
 
-def begin_matching(session: Session, incident: Incident, *, now: datetime) -> None:
+def begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
     """Begin what matches and has not begun in this cycle, whatever the incident's status."""
-    _begin_new(session, incident, _matching(session, incident), now=now)
+    _begin_new(session, incident, _matching(session, incident), at=at)
 
 
 def _matching(session: Session, incident: Incident) -> Sequence[ActivePolicy]:
@@ -87,19 +88,19 @@ def _those_that_match(policies: Iterable[ActivePolicy], facts: escalation.Facts)
     return matching
 
 
-def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePolicy], *, now: datetime) -> None:
+def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePolicy], *, at: datetime) -> None:
     for policy in policies:
         if not _has_begun(incident, policy):
-            begin(session, incident, policy, now=now)
+            begin(session, incident, policy, at=at)
 
 
-def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, now: datetime) -> None:
+def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, at: datetime) -> None:
     """Begin one policy's escalation on those of the incidents that it matches, unless it has begun there."""
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
         if _those_that_match([policy], facts_of(incident, assigned)):
-            begin(session, incident, policy, now=now)
+            begin(session, incident, policy, at=at)
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
@@ -117,70 +118,77 @@ def _policies(session: Session) -> Sequence[ActivePolicy]:
 def stop(incident: Incident) -> None:
     """Nothing more is due: somebody acknowledged, snoozed or resolved."""
     for row in incident.escalations:
-        if row.state is EscalationState.RUNNING:
-            row.state = EscalationState.STOPPED
-            row.next_run_at = None
+        move(row, Stopped())
 
 
-def end(session: Session, incident: Incident, row: Escalation, *, now: datetime, reason: str) -> None:
+def end(session: Session, incident: Incident, row: Escalation, *, at: datetime, reason: str) -> None:
     """The policy no longer applies. It may come back, with a new loop."""
     was_running = row.state is EscalationState.RUNNING
-    row.state = EscalationState.ENDED
-    row.next_run_at = None
+    move(row, Ended())
     if was_running:
         description = f"Escalation by policy “{crud_policy.name(session, row.policy_id)}” ended: {reason}"
-        record(session, incident.id, TimelineEventType.ESCALATION_ENDED, description, at=now, policy_id=row.policy_id)
+        record(session, incident.id, TimelineEventType.ESCALATION_ENDED, description, at=at, policy_id=row.policy_id)
 
 
-def restart(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> None:
+def restart(session: Session, incident: Incident, row: Escalation, *, at: datetime) -> None:
     """Begin a new loop of an escalation that has finished, with the steps it had."""
     version = row.version
     same = ActivePolicy(
         version.policy_id, version.policy.name, version.id, version.conditions, version.steps, version.repeat
     )
-    begin(session, incident, same, now=now)
+    begin(session, incident, same, at=at)
 
 
-def begin_newer(session: Session, incident: Incident, row: Escalation, *, now: datetime) -> bool:
+def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: datetime) -> bool:
     """Begin what fails anew with its policy as that is now. False if that is the same, or does not match."""
     newer = crud_policy.current(session, row.policy_id)
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     if newer.version_id == row.version_id or not _those_that_match([_whoever_is_assigned(newer)], facts):
         return False
-    begin(session, incident, newer, now=now)
+    begin(session, incident, newer, at=at)
     return True
 
 
-def begin(session: Session, incident: Incident, policy: ActivePolicy, *, now: datetime) -> None:
+def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: datetime) -> None:
     """Begin a policy's escalation of an incident, in a new loop if it was there before."""
-    due_at = escalation.first_due(escalation.delays_of(policy.steps), now)
+    due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
     row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
+    before = progress_of(row) if row else None
     if row is None:
-        row = Escalation(incident_id=incident.id, policy_id=policy.policy_id, loop=0)
+        row = Escalation(incident_id=incident.id, policy_id=policy.policy_id)
         incident.escalations.append(row)
-    else:
-        row.loop += 1
-    row.version_id = policy.version_id
-    row.state = EscalationState.RUNNING
-    row.cycle = incident.cycle
-    row.step = 0
-    row.repeats_left = policy.repeat
-    row.has_reached = False
-    row.next_run_at = due_at
-    row.unreachable_since = None
-    if due_at <= now:
+    _put(
+        row,
+        escalation_state.start(
+            before, version_id=policy.version_id, cycle=incident.cycle, repeat=policy.repeat, due_at=due_at
+        ),
+    )
+    if due_at <= at:
         wake(session, "plan")
-    row.attempts = 0
-    row.quarantined_at = row.last_error = None
     record(
         session,
         incident.id,
         TimelineEventType.ESCALATION_STARTED,
         f"Escalation by policy “{policy.name}” started.",
-        at=now,
+        at=at,
         policy_id=policy.policy_id,
         first_step_due_at=due_at.isoformat(),
     )
+
+
+def progress_of(row: Escalation) -> Progress:
+    """Where the escalation stands."""
+    return Progress(**{field.name: getattr(row, field.name) for field in fields(Progress)})
+
+
+def move(row: Escalation, event: Event) -> None:
+    """Let something happen to an escalation. Its incident is locked. Nobody else changes where it stands."""
+    _put(row, escalation_state.transition(progress_of(row), event))
+
+
+def _put(row: Escalation, progress: Progress) -> None:
+    for field in fields(Progress):
+        setattr(row, field.name, getattr(progress, field.name))
 
 
 def facts_of(incident: Incident, assigned: set[int]) -> escalation.Facts:

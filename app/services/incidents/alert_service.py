@@ -55,7 +55,7 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
         else:
             results.append(_apply(session, signal, unresolved, at=at, severity=default_severity))
     session.flush()
-    escalation_service.begin_on_open(session, list(dict.fromkeys(changed)), now=at)
+    escalation_service.begin_on_open(session, list(dict.fromkeys(changed)), at=at)
     return results
 
 
@@ -138,7 +138,7 @@ def _raise_severity(session: Session, incident: Incident, to: Severity, *, at: d
     record(session, incident.id, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
     log.info("incident_severity_raised", incident_id=incident.id, severity=to)
     if status_was is IncidentStatus.OPEN:
-        escalation_service.rematch(session, incident, now=at)
+        escalation_service.rematch(session, incident, at=at)
     else:
         incident_service.start_new_cycle(session, [incident], at=at)
 

@@ -44,7 +44,7 @@ def put_assignment(
         session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
     )
     session.flush()
-    escalation_service.begin_on_open(session, [incident], now=at)
+    escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 
@@ -62,7 +62,7 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
     incident.updated_at = at
     description = f"User {user_id} is no longer assigned."
     record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
-    escalation_service.begin_on_open(session, [incident], now=at)
+    escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 

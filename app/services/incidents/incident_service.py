@@ -81,7 +81,7 @@ def open_many(
         record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
         log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
     if opened:
-        escalation_service.start_matching(session, opened, now=at)
+        escalation_service.start_matching(session, opened, at=at)
     return incidents
 
 
@@ -201,7 +201,7 @@ def start_new_cycle(session: Session, incidents: Sequence[Incident], *, at: date
     for incident in incidents:
         incident.cycle += 1
         escalation_service.stop(incident)
-    escalation_service.start_matching(session, incidents, now=at)
+    escalation_service.start_matching(session, incidents, at=at)
 
 
 def end_snoozes(session: Session, *, limit: int) -> int:
@@ -249,9 +249,9 @@ def change_fields(
     record(session, incident.id, TimelineEventType.UPDATED, description, at=at, by=by, changes=said)
     log.info("incident_updated", incident_id=incident.id, fields=sorted(said))
     if old.keys() & {"severity", "service"}:
-        escalation_service.rematch(session, incident, now=at)
+        escalation_service.rematch(session, incident, at=at)
     elif old.keys() & {"metadata_", "assigned_to"}:
-        escalation_service.begin_on_open(session, [incident], now=at)
+        escalation_service.begin_on_open(session, [incident], at=at)
     session.flush()
 
 

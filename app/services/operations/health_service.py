@@ -153,7 +153,7 @@ def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: da
     policy = next((p for p in crud_policy.active(session) if p.policy_id == policy_id), None)
     if policy is None or (incident.id, policy_id) not in crud_escalation.forgotten(session, [incident.id]):
         return 0
-    escalation_service.begin(session, incident, policy, now=at)
+    escalation_service.begin(session, incident, policy, at=at)
     session.flush()
     description = f"The escalation by policy “{policy.name}” had been forgotten and begins now."
     record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)

@@ -5,11 +5,13 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import NotificationKind, TimelineEventType
-from app.models import EscalationEvent, Incident
-from app.services import notification_service
+from app.core.vocabulary import IncidentStatus, TimelineEventType
+from app.crud import crud_escalation
+from app.models import Incident
+from app.services import escalation_service, notification_service
 from app.services.contacts import recipient_service
-from app.services.ports import Paging
+from app.services.escalation_state import Unreachable
+from app.services.policies.situation import Situation
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -17,24 +19,33 @@ log = structlog.get_logger()
 NOTE = "You are paged as an administrator: no policy reaches anybody else for this incident."
 
 
-def page_admins(
-    session: Session,
-    incident: Incident,
-    paging: Paging,
-    *,
-    at: datetime,
-    event: EscalationEvent | None,
-    kind: NotificationKind,
-    note: str = NOTE,
-) -> bool:
+def page_admins(situation: Situation, *, event_id: int | None = None, note: str = NOTE) -> bool:
     """Page every administrator. False if none can be reached."""
-    planned = notification_service.plan(
-        session, incident, recipient_service.admins(session, paging), paging, at=at, named=None, note=note
+    session, incident, paging, at = situation.session, situation.incident, situation.paging, situation.at
+    people = recipient_service.admins(session, paging)
+    planned = notification_service.plan(session, incident, people, paging, at=at, named=None, note=note)
+    notification_service.enqueue(
+        session,
+        incident,
+        planned,
+        at=at,
+        event_id=event_id,
+        kind=situation.kind,
+        is_exempt=situation.is_manual,
     )
-    is_exempt = kind is NotificationKind.MANUAL_PAGE
-    event_id = event.id if event else None
-    notification_service.enqueue(session, incident, planned, at=at, event_id=event_id, kind=kind, is_exempt=is_exempt)
     return bool(planned.pages)
+
+
+def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+    """No page arrived anywhere: say so, and do not wait longer than a while with what is to be tried next.
+
+    A finished escalation begins again; of one that goes on, the next step is due by then.
+    """
+    say_unreachable(session, incident, at=at)
+    if incident.status is not IncidentStatus.OPEN:
+        return
+    for row in crud_escalation.of_incident(session, incident.id):
+        escalation_service.move(row, Unreachable(at, incident.cycle))
 
 
 def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:

@@ -5,12 +5,14 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_escalation, crud_incident, crud_policy
 from app.db.session import is_held
-from app.models import Incident
-from app.services import escalation
+from app.models import Escalation
+from app.services import escalation_service
+from app.services.escalation_state import Failed
 from app.services.policies.last_resort_service import page_admins
+from app.services.policies.situation import Situation
 from app.services.ports import Paging
 from app.services.timeline_service import record
 
@@ -29,29 +31,27 @@ def quarantine(
     incident = crud_incident.get_for_update(session, incident_id)
     if row is None or incident is None:
         return
-    is_new = row.quarantined_at is None
-    row.attempts += not is_held(error)  # what somebody holds is not for long
-    row.quarantined_at = row.quarantined_at or at
-    row.last_error = f"{type(error).__name__}: {error}"[:2000]
-    if row.state is EscalationState.RUNNING:
-        row.next_run_at = escalation.quarantine_until(max(row.attempts, 1), at)
-    if is_new:
-        name = crud_policy.name(session, row.policy_id)
-        description = f"Escalation by policy “{name}” failed and is tried again later."
-        record(
-            session, incident.id, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id
-        )
-    if row.attempts == FAILURES_UNTIL_ADMINS and not is_held(error) and incident.status is IncidentStatus.OPEN:
-        _page_admins_safely(session, incident, paging, at=at)
+    if row.quarantined_at is None:
+        _tell(session, row, at=at)
+    is_own = not is_held(error)  # what somebody holds is not for long
+    escalation_service.move(row, Failed(at, f"{type(error).__name__}: {error}", is_counted=is_own))
+    if row.attempts == FAILURES_UNTIL_ADMINS and is_own and incident.status is IncidentStatus.OPEN:
+        _page_admins_safely(Situation(session=session, incident=incident, paging=paging, at=at))
     session.flush()
 
 
-def _page_admins_safely(session: Session, incident: Incident, paging: Paging, *, at: datetime) -> None:
+def _tell(session: Session, row: Escalation, *, at: datetime) -> None:
+    name = crud_policy.name(session, row.policy_id)
+    description = f"Escalation by policy “{name}” failed and is tried again later."
+    kind = TimelineEventType.ESCALATION_QUARANTINED
+    record(session, row.incident_id, kind, description, at=at, policy_id=row.policy_id)
+
+
+def _page_admins_safely(situation: Situation) -> None:
     """What keeps a step from being fired may keep this from being done as well: the alarm stands all the same."""
-    incident_id = incident.id
+    incident_id = situation.incident.id
     try:
-        with session.begin_nested():
-            kind = NotificationKind.PAGE
-            page_admins(session, incident, paging, at=at, event=None, kind=kind, note=FAILED_NOTE)
+        with situation.session.begin_nested():
+            page_admins(situation, note=FAILED_NOTE)
     except Exception:
         log.exception("admins_not_paged", incident_id=incident_id)

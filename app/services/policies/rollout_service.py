@@ -77,7 +77,7 @@ def _next_place(policy: EscalationPolicy, window: Sequence[int]) -> int | None:
 
 def _start_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:
     still_open = [incident for incident in incidents if incident.status is IncidentStatus.OPEN]
-    escalation_service.start_policy(session, still_open, crud_policy.current(session, policy.id), now=at)
+    escalation_service.start_policy(session, still_open, crud_policy.current(session, policy.id), at=at)
 
 
 def _end_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:
@@ -85,4 +85,4 @@ def _end_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Inci
     for incident in incidents:
         for row in incident.escalations:
             if row.policy_id == policy.id and incident.status is not IncidentStatus.RESOLVED:
-                escalation_service.end(session, incident, row, now=at, reason=reason)
+                escalation_service.end(session, incident, row, at=at, reason=reason)

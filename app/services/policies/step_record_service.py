@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -10,9 +9,10 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EventStatus, TimelineEventType
 from app.crud import crud_event
 from app.crud.base import Page
-from app.models import Escalation, EscalationEvent, Incident, User
+from app.models import Escalation, EscalationEvent, User
 from app.services.incidents import collaboration_service, incident_service
 from app.services.policies.action_service import StepResult
+from app.services.policies.situation import Situation
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ def page(session: Session, incident_id: int, page: Page, *, user: User) -> Seque
     return crud_event.page(session, incident_id, page)
 
 
-def add_event(session: Session, row: Escalation, fired: Fired, result: StepResult, *, at: datetime) -> EscalationEvent:
+def add_event(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> EscalationEvent:
     """Keep what a step did. It fires once in each loop of each cycle, by constraint."""
     event = EscalationEvent(
         incident_id=row.incident_id,
@@ -42,23 +42,22 @@ def add_event(session: Session, row: Escalation, fired: Fired, result: StepResul
         loop=fired.loop,
         step=fired.step,
         status=EventStatus.FAILED if result.has_failed else EventStatus.COMPLETED,
-        triggered_at=at,
-        completed_at=at,
+        triggered_at=situation.at,
+        completed_at=situation.at,
         metadata_=result.metadata(),
     )
-    return crud_event.add(session, event)
+    return crud_event.add(situation.session, event)
 
 
-def tell(
-    session: Session, incident: Incident, row: Escalation, fired: Fired, result: StepResult, *, at: datetime
-) -> None:
-    policy = row.version.policy
-    description = f"Step {fired.step + 1} of policy “{policy.name}” fired."
+def tell(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> None:
+    """Put into the timeline that a step fired."""
+    description = f"Step {fired.step + 1} of policy “{row.version.policy.name}” fired."
     data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
-    record(session, incident.id, TimelineEventType.ESCALATION_STEP, description, at=at, **data)
+    kind = TimelineEventType.ESCALATION_STEP
+    record(situation.session, row.incident_id, kind, description, at=situation.at, **data)
     log.info(
         "escalation_step_fired",
-        incident_id=incident.id,
+        incident_id=row.incident_id,
         policy_id=row.policy_id,
         step=fired.step,
         loop=fired.loop,

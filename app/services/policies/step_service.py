@@ -1,22 +1,22 @@
 """Fires the steps of escalations."""
 
 import time
+from dataclasses import replace
 from datetime import datetime
 
-import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind
+from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud import crud_escalation
 from app.crud.base import now, wait_briefly
-from app.models import Escalation, EscalationEvent, Incident
+from app.models import Escalation, EscalationEvent
 from app.services import escalation, escalation_service, notification_service
-from app.services.escalation import Decision, Position
+from app.services.escalation_state import Recovered, StepFired, Stopped, needs_last_resort
 from app.services.policies import action_service, last_resort_service, quarantine_service, step_record_service
 from app.services.policies.action_service import Context, StepResult
+from app.services.policies.situation import Situation
+from app.services.policies.step_record_service import Fired
 from app.services.ports import Paging
-
-log = structlog.get_logger()
 
 LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
 LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the step is put aside, and the others fire
@@ -36,7 +36,7 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
         row_id, incident_id = row.id, row.incident_id
         try:
             with session.begin_nested():
-                _run(session, incident, row, paging, at=at)
+                _run(Situation(session=session, incident=incident, paging=paging, at=at), row)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
             quarantine_service.quarantine(session, row_id, incident_id, paging, error, at=at)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
@@ -51,16 +51,17 @@ def seconds_to_next(session: Session, *, within: float) -> float | None:
     return max(seconds, LOOK_AGAIN_SECONDS) if seconds < within else None
 
 
-def _run(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
+def _run(situation: Situation, row: Escalation) -> None:
+    session, incident, at = situation.session, situation.incident, situation.at
     policy = row.version.policy
     if not is_still_due(row, at):
         return  # a step before it in this batch has ended it, or begun it anew
     if not policy.is_active or policy.deleted_at is not None:
-        escalation_service.end(session, incident, row, now=at, reason="the policy is off.")
+        escalation_service.end(session, incident, row, at=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
-        row.state, row.next_run_at = EscalationState.STOPPED, None
-    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, now=at):
-        fire(session, incident, row, paging, at=at)
+        escalation_service.move(row, Stopped())
+    elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, at=at):
+        fire(situation, row)
 
 
 def is_still_due(row: Escalation, at: datetime) -> bool:
@@ -68,94 +69,38 @@ def is_still_due(row: Escalation, at: datetime) -> bool:
     return row.next_run_at is not None and row.next_run_at <= at and row.version.id == row.version_id
 
 
-def fire(
-    session: Session,
-    incident: Incident,
-    row: Escalation,
-    paging: Paging,
-    *,
-    at: datetime,
-    kind: NotificationKind = NotificationKind.PAGE,
-) -> None:
+def fire(situation: Situation, row: Escalation) -> None:
     """Perform the row's step, keep its event, and set what follows; a cycle that the step itself began follows it."""
-    status_before, fired = incident.status, step_record_service.Fired(row.cycle, row.loop, row.step)
-    is_manual = kind is NotificationKind.MANUAL_PAGE
-    context = Context(session, incident, row, paging, at, is_manual=is_manual)
-    result = action_service.perform(context, row.version.steps[row.step]["actions"])
-    event = step_record_service.add_event(session, row, fired, result, at=at)
-    is_exempt = is_manual or incident.status is not status_before
+    status_before = situation.incident.status
+    fired = Fired(row.cycle, row.loop, row.step)
+    result = action_service.perform(Context.of(situation, row), row.version.steps[row.step]["actions"])
+    event = step_record_service.add_event(situation, row, fired, result)
+    is_exempt = situation.is_manual or situation.incident.status is not status_before
+    _enqueue(situation, result, event, is_exempt=is_exempt)
+    step_record_service.tell(situation, row, fired, result)
+    escalation_service.move(row, Recovered())
+    if (row.cycle, row.loop) == (fired.cycle, fired.loop) and row.state is not EscalationState.ENDED:
+        _reschedule(situation, row, result, event)
+        situation.session.flush()
+
+
+def _enqueue(situation: Situation, result: StepResult, event: EscalationEvent, *, is_exempt: bool) -> None:
+    """Write the step's pages and calls into the outbox."""
+    session, incident, at = situation.session, situation.incident, situation.at
     notification_service.enqueue(
-        session,
-        incident,
-        result.planned,
-        at=at,
-        event_id=event.id,
-        kind=kind,
-        is_exempt=is_exempt,
+        session, incident, result.planned, at=at, event_id=event.id, kind=situation.kind, is_exempt=is_exempt
     )
     notification_service.enqueue_calls(
-        session, incident, result.calls, at=at, event_id=event.id, policy_id=row.policy_id
+        session, incident, result.calls, at=at, event_id=event.id, policy_id=event.policy_id
     )
-    step_record_service.tell(session, incident, row, fired, result, at=at)
-    row.attempts, row.quarantined_at, row.last_error = 0, None, None
-    if (row.cycle, row.loop) == (fired.cycle, fired.loop) and row.state is not EscalationState.ENDED:
-        row.has_reached = row.has_reached or bool(result.has_reached)
-        _reschedule(session, incident, row, result, paging, event, at=at, kind=kind)
-        session.flush()
 
 
-def _reschedule(
-    session: Session,
-    incident: Incident,
-    row: Escalation,
-    result: StepResult,
-    paging: Paging,
-    event: EscalationEvent,
-    *,
-    at: datetime,
-    kind: NotificationKind,
-) -> None:
-    """Set what follows. If the step itself acknowledged or resolved the incident, nothing is due, and nobody missed."""
-    position = Position(row.loop, row.step, row.repeats_left)
-    delays = escalation.delays_of(row.version.steps)
-    decision = escalation.evaluate(delays, position, at, has_reached=result.has_reached is not False)
-    row.unreachable_since = None if row.has_reached else row.unreachable_since
-    if decision.ends_loop and not row.has_reached and row.state is EscalationState.RUNNING:
-        if last_resort_service.page_admins(session, incident, paging, at=at, event=event, kind=kind):
-            row.unreachable_since = None
-        else:
-            last_resort_service.say_unreachable(session, incident, at=at)
-            row.unreachable_since = row.unreachable_since or at
-            decision = escalation.retry_unreachable(position, at)
-    _settle(row, decision)
-
-
-def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """No page arrived anywhere: say so, and do not wait longer than a while with what is to be tried next.
-
-    A finished escalation begins again; of one that goes on, the next step is due by then.
-    """
-    last_resort_service.say_unreachable(session, incident, at=at)
-    if incident.status is not IncidentStatus.OPEN:
-        return
-    for row in crud_escalation.of_incident(session, incident.id):
-        row.unreachable_since = row.unreachable_since or at
-        if row.state is EscalationState.FINISHED and row.cycle == incident.cycle:
-            row.state = EscalationState.RUNNING
-            _settle(row, escalation.retry_unreachable(Position(row.loop, row.step, 0), at))
-        elif row.next_run_at is not None and row.cycle == incident.cycle:
-            row.next_run_at = min(row.next_run_at, at + escalation.UNREACHABLE_RETRY)
-
-
-def _settle(row: Escalation, decision: Decision) -> None:
-    if decision.due_at is None:
-        row.state, row.next_run_at = EscalationState.FINISHED, None
-        return
-    if decision.ends_loop:
-        row.has_reached = False
-    row.loop, row.step, row.repeats_left = (
-        decision.position.loop,
-        decision.position.step,
-        decision.position.repeats_left,
-    )
-    row.next_run_at = decision.due_at if row.state is EscalationState.RUNNING else None
+def _reschedule(situation: Situation, row: Escalation, result: StepResult, event: EscalationEvent) -> None:
+    """Set what follows. If a loop ends that has reached nobody, page the administrators."""
+    fired = StepFired(escalation.delays_of(row.version.steps), situation.at, result.has_reached)
+    if needs_last_resort(escalation_service.progress_of(row), fired):
+        are_paged = last_resort_service.page_admins(situation, event_id=event.id)
+        if not are_paged:
+            last_resort_service.say_unreachable(situation.session, situation.incident, at=situation.at)
+        fired = replace(fired, are_admins_paged=are_paged)
+    escalation_service.move(row, fired)

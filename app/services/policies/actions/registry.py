@@ -1,34 +1,32 @@
 """What an action is: what it is given, what comes back, and which there are."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from app.models import Escalation, Incident
+from app.models import Escalation
 from app.services.contacts.quiet import Occasion
 from app.services.messages import message_service
 from app.services.messages.message import page_facts
 from app.services.notification_service import Call, Plan, Written, summary
-from app.services.ports import Paging
+from app.services.policies.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(Situation):
     """What an action works on: a locked incident, and the escalation whose step fires.
 
     `written` keeps the pages of the step's actions by person and channel, so that none is written twice.
     """
 
-    session: Session
-    incident: Incident
     escalation: Escalation
-    paging: Paging
-    at: datetime
-    is_manual: bool = False
     written: Written = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, situation: Situation, row: Escalation) -> "Context":
+        """The context of one step of a row's escalation."""
+        shared = {each.name: getattr(situation, each.name) for each in fields(Situation)}
+        return cls(**shared, escalation=row)
 
     @property
     def occasion(self) -> Occasion | None:
