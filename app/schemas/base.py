@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
 
@@ -57,8 +57,8 @@ class DocumentedAsList:
 
     model: type[BaseModel]
 
-    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "array", "items": handler(self.model.__pydantic_core_schema__)}
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core_schema.list_schema(self.model.__pydantic_core_schema__))
 
 
 class Message(BaseModel):

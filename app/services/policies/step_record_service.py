@@ -11,7 +11,7 @@ from app.crud import crud_event
 from app.crud.base import Page
 from app.models import Escalation, EscalationEvent, User
 from app.services.incidents import collaboration_service, incident_service
-from app.services.policies.action_service import StepResult
+from app.services.policies.actions.registry import StepResult
 from app.services.policies.situation import Situation
 from app.services.timeline_service import record
 

@@ -13,8 +13,8 @@ from app.models import Escalation, EscalationEvent
 from app.services import escalation, escalation_service, notification_service
 from app.services.escalation_state import Recovered, StepFired, Stopped, needs_last_resort
 from app.services.policies import action_service, last_resort_service, quarantine_service, step_record_service
-from app.services.policies.action_service import Context, StepResult
-from app.services.policies.situation import Situation
+from app.services.policies.actions.registry import StepResult
+from app.services.policies.situation import Context, Situation
 from app.services.policies.step_record_service import Fired
 from app.services.ports import Paging
 

@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 from app.crud.base import now
 from app.models import Escalation, Incident
 from app.services.policies import action_service
-from app.services.policies.action_service import Context
-from app.services.policies.situation import Situation
+from app.services.policies.situation import Context, Situation
 from app.utils.service_locator import Services
 from tests.conftest import ADMIN, Outbox, Person
 from tests.support.previews import preview, step
