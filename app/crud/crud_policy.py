@@ -106,11 +106,11 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             savepoint.rollback()  # and with it the short timeout
         return True
 
-    def claim_spreading(self, session: Session, *, beside: Collection[int]) -> EscalationPolicy | None:
-        """A policy, perhaps deleted, whose change has not yet come to every incident; none of those `beside`."""
+    def claim_rolling_out(self, session: Session, *, excluding: Collection[int]) -> EscalationPolicy | None:
+        """A policy, perhaps deleted, whose change has not reached every incident yet."""
         return session.scalar(
             select(EscalationPolicy)
-            .where(EscalationPolicy.spread_after.is_not(None), EscalationPolicy.id.not_in(beside))
+            .where(EscalationPolicy.rollout_after.is_not(None), EscalationPolicy.id.not_in(excluding))
             .order_by(EscalationPolicy.id)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=True)

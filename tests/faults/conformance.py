@@ -102,7 +102,7 @@ class Pair:
         self._say("tick")
         self.model.tick()
         self._do(lambda session: incident_service.end_snoozes(session, limit=BATCH))
-        while self._do(lambda session: rollout_service.spread_next(session, set())):
+        while self._do(lambda session: rollout_service.advance(session, set())):
             pass
         while self._do(lambda session: step_service.run_due(session, self._paging, limit=BATCH)):
             pass

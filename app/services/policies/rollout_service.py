@@ -1,4 +1,4 @@
-"""Carries a policy that is new, switched on, switched off or deleted to the open incidents."""
+"""Rolls a policy that is new, switched on, switched off or deleted out to the open incidents."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,65 +14,72 @@ from app.services import escalation_service
 
 log = structlog.get_logger()
 
-SPREAD_BATCH = 500
+ROLLOUT_BATCH = 500
 SHOWN = 10
 FIRST_ID = 0
 LAST_ID = 2**31 - 1
 
 
-def begin(session: Session, policy: EscalationPolicy) -> None:
-    """Do the first batch at once, and let the worker go over all of them again when this is committed.
+def start(session: Session, policy: EscalationPolicy, *, batch: int = ROLLOUT_BATCH) -> None:
+    """Do the first batch at once, and let the worker go over all incidents again once this is committed.
 
-    An incident that another transaction opens meanwhile sees this change as little as this one sees the incident.
+    Until then, this transaction and one that opens an incident cannot see each other's changes.
     """
-    policy.spread_after, policy.spread_held = FIRST_ID, []
-    _spread(session, policy, at=now(session))
-    policy.spread_after, policy.spread_held = FIRST_ID, []
+    policy.rollout_after, policy.rollout_locked = FIRST_ID, []
+    _roll_out(session, policy, at=now(session), batch=batch)
+    policy.rollout_after, policy.rollout_locked = FIRST_ID, []
 
 
-def spread_next(session: Session, put_off: set[int]) -> int:
-    """Carry a change one batch further through the incidents. Returns 1, or 0 when there is nothing to do now.
+def advance(session: Session, contended: set[int], *, batch: int = ROLLOUT_BATCH) -> int:
+    """Roll one policy out to the next batch of incidents. Returns 1, or 0 when there is nothing to do now.
 
-    Waits for nobody. A policy that cannot go on because of what others hold joins those that are `put_off`, which are
-    left alone.
+    Waits for no lock. A policy that cannot go on because of locks is added to `contended`; those are left alone.
     """
     wait_briefly(session)
-    policy = crud_policy.claim_spreading(session, beside=put_off)
+    policy = crud_policy.claim_rolling_out(session, excluding=contended)
     if policy is None:
         return 0
-    is_new = policy.spread_after == FIRST_ID
-    goes_on = (not is_new or crud_policy.wait_for_readers(session)) and _spread(session, policy, at=now(session))
-    if not goes_on:
-        put_off.add(policy.id)
-        log.info("policy_spread_waits", policy_id=policy.id, incident_ids=policy.spread_held[:SHOWN])
+    is_new = policy.rollout_after == FIRST_ID
+    is_clear = not is_new or crud_policy.wait_for_readers(session)
+    if not (is_clear and _roll_out(session, policy, at=now(session), batch=batch)):
+        contended.add(policy.id)
+        incident_ids = policy.rollout_locked[:SHOWN]
+        log.info("policy_rollout_lock_contended", policy_id=policy.id, incident_ids=incident_ids)
     return 1
 
 
-def _spread(session: Session, policy: EscalationPolicy, *, at: datetime) -> bool:
-    """Carry a change to the next incidents, and in the end to those that somebody held. False if they still do."""
-    is_on = policy.is_active and policy.deleted_at is None
-    after = policy.spread_after or FIRST_ID
-    if is_on:
-        window = crud_incident.open_after(session, after, limit=SPREAD_BATCH)
-    else:
-        window = crud_incident.escalated_by_after(session, policy.id, after, limit=SPREAD_BATCH)
-    ids = set(window or policy.spread_held[:SPREAD_BATCH])
+def _roll_out(session: Session, policy: EscalationPolicy, *, at: datetime, batch: int) -> bool:
+    """Reach the next incidents, and after the last one those that were locked. False if they still are."""
+    window = _next_incidents(session, policy, batch=batch)
+    ids = set(window or policy.rollout_locked[:batch])
     free = crud_incident.lock_unheld(session, ids)
-    if is_on:
+    if _is_on(policy):
         _start_on(session, policy, free.values(), at=at)
     else:
         _end_on(session, policy, free.values(), at=at)
-    policy.spread_held = [*(id_ for id_ in policy.spread_held if id_ not in ids), *sorted(ids - free.keys())]
-    policy.spread_after = _next_place(policy, window)
+    still_locked = sorted(ids - free.keys())
+    policy.rollout_locked = [*(id_ for id_ in policy.rollout_locked if id_ not in ids), *still_locked]
+    policy.rollout_after = _next_place(policy, window, batch=batch)
     session.flush()
-    return bool(window or free or not policy.spread_held)
+    return bool(window or free or not policy.rollout_locked)
 
 
-def _next_place(policy: EscalationPolicy, window: Sequence[int]) -> int | None:
-    """After which id it goes on; None when it has come to every incident."""
-    if len(window) == SPREAD_BATCH:
+def _is_on(policy: EscalationPolicy) -> bool:
+    return policy.is_active and policy.deleted_at is None
+
+
+def _next_incidents(session: Session, policy: EscalationPolicy, *, batch: int) -> Sequence[int]:
+    after = policy.rollout_after or FIRST_ID
+    if _is_on(policy):
+        return crud_incident.open_after(session, after, limit=batch)
+    return crud_incident.escalated_by_after(session, policy.id, after, limit=batch)
+
+
+def _next_place(policy: EscalationPolicy, window: Sequence[int], *, batch: int) -> int | None:
+    """After which id the rollout goes on; None when it has reached every incident."""
+    if len(window) == batch:
         return window[-1]
-    return LAST_ID if policy.spread_held else None
+    return LAST_ID if policy.rollout_locked else None
 
 
 def _start_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:

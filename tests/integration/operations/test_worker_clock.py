@@ -128,7 +128,7 @@ def held(services: Services) -> Iterator[None]:
         signals = [AlertSignal("elastic", None, True, "Disk full", None, None, "api", {})]
         alert_service.ingest(session, signals, default_severity=Severity.HIGH)
     with services.database.transaction() as session:
-        while rollout_service.spread_next(session, set()):  # it would wait for whoever holds the incident
+        while rollout_service.advance(session, set()):  # it would wait for whoever holds the incident
             pass
     with services.database.transaction() as holding:
         held = select(Escalation.incident_id).where(Escalation.next_run_at.is_not(None))

@@ -46,7 +46,7 @@ def spread(database: Database) -> None:
     put_off: set[int] = set()
     while True:
         with database.transaction() as session:
-            if not rollout_service.spread_next(session, put_off):
+            if not rollout_service.advance(session, put_off):
                 return
 
 
