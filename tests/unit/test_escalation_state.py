@@ -47,7 +47,7 @@ FRESH = Progress(
     quarantined_at=None,
     last_error=None,
 )
-FAILING = {"attempts": 2, "quarantined_at": LONG_AGO, "last_error": "ValueError: no"}
+FAILING: dict[str, Any] = {"attempts": 2, "quarantined_at": LONG_AGO, "last_error": "ValueError: no"}
 
 
 def standing(state: EscalationState, **fields: Any) -> Progress:
@@ -62,8 +62,8 @@ def changes(before: Progress, event: Event) -> dict[str, Any]:
     return {name: getattr(after, name) for name in named if getattr(after, name) != getattr(before, name)}
 
 
-MISSED = {"unreachable_since": NOW}
-AGAIN = {"state": RUNNING, "loop": 2, "next_run_at": NOW + UNREACHABLE_RETRY}
+MISSED: dict[str, Any] = {"unreachable_since": NOW}
+AGAIN: dict[str, Any] = {"state": RUNNING, "loop": 2, "next_run_at": NOW + UNREACHABLE_RETRY}
 TABLE: list[tuple[EscalationState, Event, dict[str, Any]]] = [
     (RUNNING, Stopped(), {"state": STOPPED, "next_run_at": None}),
     (STOPPED, Stopped(), {}),
