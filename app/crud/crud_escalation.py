@@ -18,8 +18,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
     def claim_due(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Escalation, Incident]]:
         """Lock due escalations, oldest first: their incidents first, in order of ids, then the rows themselves.
 
-        Rows that another transaction holds are left to it. Reads of the order of `limit` rows, however many
-        incidents are open.
+        Locked rows are skipped. Reads about `limit` rows, however many incidents are open.
         """
         oldest = select(Escalation.incident_id).where(Escalation.next_run_at <= at).order_by(Escalation.next_run_at)
         incidents = crud_incident.lock_free(session, oldest, limit=limit)
@@ -50,14 +49,14 @@ class CRUDEscalation(CRUDBase[Escalation]):
         return session.scalar(query.limit(1)) is not None
 
     def has_unreachable(self, session: Session) -> bool:
-        """True if an escalation goes on of which nobody could be reached."""
+        """True if a running escalation could reach nobody."""
         query = select(Escalation.id).where(
             Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
         )
         return session.scalar(query.limit(1)) is not None
 
     def forgotten(self, session: Session, incident_ids: Sequence[int]) -> list[tuple[int, int]]:
-        """The incidents and policies of escalations that stand still, or run in another cycle, on open incidents."""
+        """The incidents and policies of escalations on open incidents that are stopped or run in another cycle."""
         stands_still = (Escalation.state == EscalationState.STOPPED) & (Escalation.cycle == Incident.cycle)
         is_elsewhere = (Escalation.state == EscalationState.RUNNING) & (Escalation.cycle != Incident.cycle)
         query = (
@@ -69,7 +68,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         return [(row.incident_id, row.policy_id) for row in session.execute(query)]
 
     def try_heal(self, session: Session) -> bool:
-        """True for one worker at a time, until its transaction ends."""
+        """True if no other worker heals now. Holds until the transaction ends."""
         return bool(session.scalar(select(func.pg_try_advisory_xact_lock(HEALING))))
 
     def of_incident(self, session: Session, incident_id: int) -> Sequence[Escalation]:

@@ -41,7 +41,7 @@ class ActivePolicy:
 
 
 class CRUDPolicy(CRUDBase[EscalationPolicy]):
-    """Deleted policies are in no answer here."""
+    """Deleted policies are not found, unless a method says so."""
 
     def get(self, session: Session, id_: int) -> EscalationPolicy | None:
         return session.scalar(select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT))
@@ -69,8 +69,8 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         query = ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion, IS_CURRENT)
         return ActivePolicy(*session.execute(query.where(EscalationPolicy.id == policy_id)).one())
 
-    def going_on(self, session: Session, incident_id: int, cycle: int) -> Sequence[ActivePolicy]:
-        """The active policies that have begun on an incident in a cycle, in the versions with which they did."""
+    def escalating(self, session: Session, incident_id: int, cycle: int) -> Sequence[ActivePolicy]:
+        """The active policies that escalate an incident in a cycle, in the versions they began with."""
         query = (
             ACTIVE_POLICY.join_from(EscalationPolicy, EscalationPolicyVersion)
             .join(Escalation, Escalation.version_id == EscalationPolicyVersion.id)
@@ -80,7 +80,7 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         return [ActivePolicy(*row) for row in session.execute(query)]
 
     def name(self, session: Session, policy_id: int) -> str:
-        """What a policy is called, also a deleted one."""
+        """A policy's name, also of a deleted one."""
         return session.get_one(EscalationPolicy, policy_id).name
 
     def read_until_the_end(self, session: Session) -> None:
@@ -88,10 +88,10 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         session.execute(select(func.pg_advisory_xact_lock_shared(READING_POLICIES)))
 
     def wait_for_readers(self, session: Session) -> bool:
-        """True when every transaction has ended that may have read the policies before now.
+        """True once every transaction that may have read the policies before now has ended.
 
-        What they wrote is seen by the next statement; who reads the policies later sees them as they are now. False if
-        one of them goes on: new readers wait behind this, so that it does not wait for long.
+        The next statement sees what they wrote, and later readers see the policies as they are now. False if one of
+        them does not end soon: new readers queue behind this, so it waits only briefly.
         """
         savepoint = session.begin_nested()
         try:

@@ -37,9 +37,9 @@ def page_admins(situation: Situation, *, event_id: int | None = None, note: str 
 
 
 def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """No page arrived anywhere: say so, and do not wait longer than a while with what is to be tried next.
+    """No page of the incident arrived: raise the alarm, and try again within five minutes while it is open.
 
-    A finished escalation begins again; of one that goes on, the next step is due by then.
+    A finished escalation restarts, and a running one's next step is due by then.
     """
     say_unreachable(session, incident, at=at)
     if incident.status is not IncidentStatus.OPEN:
@@ -49,7 +49,7 @@ def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> 
 
 
 def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Alarm: an incident has come to nobody."""
+    """Raise the alarm: nobody could be reached about an incident."""
     description = "Nobody could be paged, not even an administrator."
     record(session, incident.id, TimelineEventType.NOBODY_REACHABLE, description, at=at)
     log.error("nobody_reachable", incident_id=incident.id)

@@ -1,4 +1,4 @@
-"""Escalates an incident because somebody asks for it now."""
+"""Escalates an incident at once because somebody asks for it."""
 
 from datetime import datetime, timedelta
 
@@ -36,7 +36,7 @@ def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User
 def escalate_locked(
     session: Session, incident: Incident, paging: Paging, *, by: User | None, because: str = ""
 ) -> Incident:
-    """As `escalate_now`, for whom the caller has allowed it."""
+    """As `escalate_now`, on a locked incident, without asking whether the caller may."""
     at = now(session)
     if incident.status is IncidentStatus.RESOLVED:
         return incident
@@ -71,13 +71,13 @@ def _fire_all(situation: Situation) -> bool:
 
 
 def _goes_on(row: Escalation, incident: Incident) -> bool:
-    """True if it has begun in this cycle and neither its policy nor, by a step that was fired just now, all is over."""
+    """True if it has begun in this cycle, its policy still applies, and no step just resolved the incident."""
     has_begun = row.cycle == incident.cycle and row.version.id == row.version_id
     return has_begun and row.state is not EscalationState.ENDED and incident.status is not IncidentStatus.RESOLVED
 
 
 def _try_to_fire(situation: Situation, row: Escalation) -> bool:
-    """False, with an alarm, if the step cannot be fired: the other policies' steps can."""
+    """Fire one policy's step. If it fails, quarantine it and return False, so that the other policies go on."""
     row_id, incident_id = row.id, row.incident_id
     session, paging, at = situation.session, situation.paging, situation.at
     try:

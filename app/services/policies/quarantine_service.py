@@ -1,4 +1,4 @@
-"""Puts escalations aside whose steps fail, so that they hold up no other."""
+"""Quarantines escalations whose steps fail, so that they delay no others."""
 
 from datetime import datetime
 
@@ -25,7 +25,7 @@ FAILED_NOTE = "You are paged as an administrator: a policy for this incident fai
 def quarantine(
     session: Session, row_id: int, incident_id: int, paging: Paging, error: Exception, *, at: datetime
 ) -> None:
-    """Put a failing escalation aside, to be tried again later and later. Once it fails again, the admins are paged."""
+    """Retry a failing escalation with growing delays. When it fails a second time, page the admins."""
     log.error("escalation_quarantined", incident_id=incident_id, escalation_id=row_id, exc_info=error)
     row = crud_escalation.get(session, row_id)
     incident = crud_incident.get_for_update(session, incident_id)
@@ -33,7 +33,7 @@ def quarantine(
         return
     if row.quarantined_at is None:
         _tell(session, row, at=at)
-    is_own = not is_held(error)  # what somebody holds is not for long
+    is_own = not is_held(error)  # a lock does not last
     escalation_service.move(row, Failed(at, f"{type(error).__name__}: {error}", is_counted=is_own))
     if row.attempts == FAILURES_UNTIL_ADMINS and is_own and incident.status is IncidentStatus.OPEN:
         _page_admins_safely(Situation(session=session, incident=incident, paging=paging, at=at))
@@ -48,7 +48,7 @@ def _tell(session: Session, row: Escalation, *, at: datetime) -> None:
 
 
 def _page_admins_safely(situation: Situation) -> None:
-    """What keeps a step from being fired may keep this from being done as well: the alarm stands all the same."""
+    """What breaks a step may break this as well: then it is logged, and the quarantine stays."""
     incident_id = situation.incident.id
     try:
         with situation.session.begin_nested():

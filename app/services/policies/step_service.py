@@ -19,12 +19,12 @@ from app.services.policies.step_record_service import Fired
 from app.services.ports import Paging
 
 LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
-LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the step is put aside, and the others fire
-LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident somebody holds
+LONGEST_WAIT_SECONDS = 1.0  # for a lock: then the step is quarantined, and the others fire
+LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident is locked
 
 
 def run_due(session: Session, paging: Paging, *, limit: int) -> int:
-    """Fire a batch of due steps. Returns how many were taken; one that fails is put aside and holds up no other.
+    """Fire a batch of due steps. Returns how many were taken; one that fails is quarantined and delays no other.
 
     A batch that takes long ends early: its incidents are locked until then.
     """
@@ -55,7 +55,7 @@ def _run(situation: Situation, row: Escalation) -> None:
     session, incident, at = situation.session, situation.incident, situation.at
     policy = row.version.policy
     if not is_still_due(row, at):
-        return  # a step before it in this batch has ended it, or begun it anew
+        return  # an earlier step in this batch has ended or restarted it
     if not policy.is_active or policy.deleted_at is not None:
         escalation_service.end(session, incident, row, at=at, reason="the policy is off.")
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
@@ -65,12 +65,12 @@ def _run(situation: Situation, row: Escalation) -> None:
 
 
 def is_still_due(row: Escalation, at: datetime) -> bool:
-    """False also of a row that has begun anew with another version: its step is taken from the next look."""
+    """False also if it has restarted with another version: the next claim loads that version's steps."""
     return row.next_run_at is not None and row.next_run_at <= at and row.version.id == row.version_id
 
 
 def fire(situation: Situation, row: Escalation) -> None:
-    """Perform the row's step, keep its event, and set what follows; a cycle that the step itself began follows it."""
+    """Perform the row's step, keep its event and set what follows, unless the step itself began a new cycle."""
     status_before = situation.incident.status
     fired = Fired(row.cycle, row.loop, row.step)
     result = action_service.perform(Context.of(situation, row), row.version.steps[row.step]["actions"])
