@@ -152,7 +152,7 @@ def test_a_new_loop_has_reached_nobody_yet() -> None:
     assert after.next_run_at == NOW + max(DELAYS[-1], MIN_LOOP_GAP)
 
 
-def test_a_later_step_of_a_loop_does_not_forget_whom_an_earlier_one_reached() -> None:
+def test_a_later_step_does_not_forget_whom_an_earlier_one_reached() -> None:
     assert transition(standing(RUNNING, has_reached=True), StepFired(DELAYS, NOW, has_reached=False)).has_reached
 
 
@@ -215,7 +215,7 @@ def test_a_second_alarm_keeps_the_time_of_the_first() -> None:
     assert transition(before, Unreachable(NOW, CYCLE)) == before
 
 
-def test_what_fails_again_is_tried_later_and_keeps_the_time_of_its_first_failure() -> None:
+def test_a_second_failure_waits_longer_and_keeps_the_time_of_the_first() -> None:
     after = transition(standing(RUNNING, **FAILING), Failed(NOW, "e" * 3000, is_counted=True))
     assert (after.attempts, after.quarantined_at, after.next_run_at) == (3, LONG_AGO, NOW + QUARANTINE_FIRST * 4)
     assert after.last_error == "e" * escalation_state.MAX_ERROR

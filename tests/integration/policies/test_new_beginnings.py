@@ -1,4 +1,4 @@
-"""What a new loop and a new cycle keep of the one before, and what not."""
+"""What a new loop and a new cycle keep of the one before."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def switch(client: TestClient, *people: Person, is_enabled: bool) -> None:
             put(client, person, channel, enabled=is_enabled)
 
 
-def test_a_loop_that_reaches_nobody_pages_the_admins_whomever_the_one_before_reached(
+def test_a_loop_that_reaches_nobody_pages_the_admins_after_one_that_did(
     client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     clock: Clock, outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -47,7 +47,7 @@ def set_environment(client: TestClient, incident: dict[str, Any], by: Person, en
     assert client.put(f"/v1/incidents/{incident['id']}", json=body, headers=by.headers).status_code == 200
 
 
-def test_a_policy_that_matched_in_an_earlier_cycle_begins_when_it_matches_again(
+def test_a_policy_of_an_earlier_cycle_begins_when_it_matches_again(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
     outbox: Outbox,
 ) -> None:  # fmt: skip
