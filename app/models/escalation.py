@@ -29,8 +29,11 @@ class EscalationPolicy(Timestamps, Base):
     repeat: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
-    spread_after: Mapped[int | None]  # a change has come to the open incidents up to this id; None: to all
-    spread_held: Mapped[list[int]] = mapped_column(ARRAY(Integer), default=list, server_default=text("'{}'"))
+    # A change has reached the open incidents up to this id, but for those that were locked; None: all of them.
+    rollout_after: Mapped[int | None] = mapped_column("spread_after")
+    rollout_locked: Mapped[list[int]] = mapped_column(
+        "spread_held", ARRAY(Integer), default=list, server_default=text("'{}'")
+    )
     deleted_at: Mapped[datetime | None]
 
 

@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
+
+
+def refused(reason: str, *way: str | int) -> ValidationError:
+    """The error of one part of a value: what is wrong with it, and the way there."""
+    kind = PydanticCustomError("refused", "{reason}", {"reason": reason})
+    return ValidationError.from_exception_data("", [InitErrorDetails(type=kind, loc=way, input=None)])
 
 
 class Input(BaseModel):
@@ -57,8 +63,8 @@ class DocumentedAsList:
 
     model: type[BaseModel]
 
-    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "array", "items": handler(self.model.__pydantic_core_schema__)}
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core_schema.list_schema(self.model.__pydantic_core_schema__))
 
 
 class Message(BaseModel):

@@ -20,18 +20,18 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema
 
-from app.core.vocabulary import EventStatus, Severity
+from app.core.vocabulary import EventStatus
 from app.schemas.action import Actions
-from app.schemas.base import DocumentedAsList, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Flag, JsonObject, Storable, Text, Time
+from app.schemas.base import DocumentedAsList, Input, Read, Update, refused
+from app.schemas.condition import Conditions
+from app.schemas.types import EXAMPLE_TIME, Flag, Storable, Text, Time
 
 MAX_STEPS = 50
 MAX_DELAY_MINUTES = 60 * 24 * 30
-METADATA_PREFIX = "metadata."
 
-Scalar = str | int | float | bool | None
+
 Number = TypeVar("Number", int, float)
 Delay = Annotated[Number, Field(ge=0, le=MAX_DELAY_MINUTES)]
 
@@ -46,58 +46,14 @@ class Step(Input):
     actions: Actions
 
 
-def _checked_conditions(conditions: dict[str, Any]) -> dict[str, Any]:
-    for attribute, value in conditions.items():
-        values = value if isinstance(value, list) else [value]
-        if not values:
-            raise _refused("an empty list would never match", attribute)
-        _check_attribute(attribute, values)
-    return conditions
-
-
-def _check_attribute(attribute: str, values: list[Any]) -> None:
-    if attribute == "severity":
-        _require(attribute, values, lambda value: value in list(Severity), f"one of {', '.join(Severity)}")
-    elif attribute in ("service", "source"):
-        wanted = "text without white space around it"
-        _require(attribute, values, lambda value: isinstance(value, str) and value.strip() == value != "", wanted)
-    elif attribute == "assigned":
-        _require(attribute, values, lambda value: isinstance(value, bool), "true or false")
-    elif attribute.startswith(METADATA_PREFIX) and len(attribute) > len(METADATA_PREFIX):
-        _require(attribute, values, lambda value: isinstance(value, Scalar), "text, a number, true, false or null")
-    else:
-        known = "use severity, service, source, assigned or metadata.<path>"
-        raise _refused(f"{attribute} is not an attribute to match: {known}", attribute)
-
-
-def _require(attribute: str, values: list[Any], holds: Any, wanted: str) -> None:
-    if not all(holds(value) for value in values):
-        raise _refused(f"{attribute} must be {wanted}", attribute)
-
-
 def _never_decreasing(steps: list[Step]) -> list[Step]:
     for number, (earlier, later) in enumerate(pairwise(steps), start=1):
         if later.delay_minutes < earlier.delay_minutes:
             reason = "delay_minutes counts from the start of the escalation and must never decrease"
-            raise _refused(reason, number, "delay_minutes")
+            raise refused(reason, number, "delay_minutes")
     return steps
 
 
-def _refused(reason: str, *way: str | int) -> ValidationError:
-    """The error of one part of a value: what is wrong with it, and the way there."""
-    kind = PydanticCustomError("refused", "{reason}", {"reason": reason})
-    return ValidationError.from_exception_data("", [InitErrorDetails(type=kind, loc=way, input=None)])
-
-
-Conditions = Annotated[
-    JsonObject,
-    AfterValidator(_checked_conditions),
-    Field(
-        description="Attribute to value or list of values; all must hold. Attributes: severity, service (with * "
-        "globs), source, assigned (true or false), metadata.<path>. {} matches every incident.",
-        examples=[{"severity": ["critical", "high"], "service": ["database", "primary-*"]}],
-    ),
-]
 Steps = Annotated[
     list[Step],
     Field(
@@ -160,7 +116,7 @@ class _ActionsShorthand(Input):
     @model_validator(mode="after")
     def _not_both(self) -> Self:
         if self.actions is not None:
-            raise _refused("give steps or actions, not both", "actions")
+            raise refused("give steps or actions, not both", "actions")
         return self
 
 

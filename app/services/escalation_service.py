@@ -1,7 +1,7 @@
 """Starts, stops and ends escalations. The incident is locked by the caller."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import crud_assignment, crud_policy
-from app.crud.crud_escalation import ActivePolicy
+from app.crud.crud_policy import ActivePolicy
 from app.crud.wakeup import wake
 from app.models import Escalation, Incident
-from app.services import escalation
+from app.services import escalation, escalation_state
+from app.services.escalation_state import Ended, Event, Progress, Stopped
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -30,14 +31,15 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, at: datet
 
 
 def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
-    """After a change of what conditions ask: end what matches no longer; if it is open, begin what matches only now.
+    """After a change of a field that conditions ask for: end what no longer matches, begin what matches only now.
 
-    What goes on does so by the conditions with which it began, whatever was edited and whoever was assigned since.
+    Begins only on an open incident. A running escalation is judged by the conditions it began with, whatever was
+    edited and whoever was assigned since.
     """
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     active = _policies(session)
-    begun = crud_policy.going_on(session, incident.id, incident.cycle)
-    kept = {policy.policy_id for policy in _those_that_match(map(_whoever_is_assigned, begun), facts)}
+    begun = crud_policy.escalating(session, incident.id, incident.cycle)
+    kept = {policy.policy_id for policy in _those_that_match(map(_regardless_of_assignees, begun), facts)}
     on = {policy.policy_id for policy in active}
     for row in incident.escalations:
         if row.policy_id not in kept:
@@ -47,14 +49,14 @@ def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
         _begin_new(session, incident, _those_that_match(active, facts), at=at)
 
 
-def _whoever_is_assigned(policy: ActivePolicy) -> ActivePolicy:
+def _regardless_of_assignees(policy: ActivePolicy) -> ActivePolicy:
     return replace(policy, conditions={name: of for name, of in policy.conditions.items() if name != "assigned"})
 
 
 def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Begin what has come to match those of the incidents that are open; nothing ends.
+    """Begin the policies that match only now, on those of the incidents that are open. Nothing ends.
 
-    After a change of what may change at any time: the metadata that an alert repeats, and who is assigned.
+    After a change that any alert or responder can make: of the metadata or the assignees.
     """
     are_open = [incident for incident in incidents if incident.status is IncidentStatus.OPEN]
     if not are_open:
@@ -66,7 +68,7 @@ def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: dateti
 
 
 def begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Begin what matches and has not begun in this cycle, whatever the incident's status."""
+    """Begin the policies that match and have not begun in this cycle, whatever the incident's status."""
     _begin_new(session, incident, _matching(session, incident), at=at)
 
 
@@ -76,7 +78,7 @@ def _matching(session: Session, incident: Incident) -> Sequence[ActivePolicy]:
 
 
 def _those_that_match(policies: Iterable[ActivePolicy], facts: escalation.Facts) -> list[ActivePolicy]:
-    """Leaves out, with an alarm, what could not begin: one malformed policy must not stop the others."""
+    """Without malformed policies, which are logged as errors: one must not stop the others."""
     matching = []
     for policy in policies:
         try:
@@ -94,7 +96,7 @@ def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePo
 
 
 def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, at: datetime) -> None:
-    """Begin one policy's escalation on those of the incidents that it matches, unless it has begun there."""
+    """Begin one policy on those of the incidents that it matches, unless it has already begun there."""
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     for incident in batch:
@@ -103,13 +105,13 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
-    """True if it has begun in this cycle. What it did in an earlier one does not count."""
+    """True if the policy has begun in this cycle. Earlier cycles do not count."""
     rows = (row for row in incident.escalations if row.policy_id == policy.policy_id)
     return any(row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in rows)
 
 
 def _policies(session: Session) -> Sequence[ActivePolicy]:
-    """The active policies. One that appears before this transaction ends waits for it, and then comes to it."""
+    """The active policies. The rollout of a newer one waits until this transaction has ended."""
     crud_policy.read_until_the_end(session)
     return crud_policy.active(session)
 
@@ -117,16 +119,13 @@ def _policies(session: Session) -> Sequence[ActivePolicy]:
 def stop(incident: Incident) -> None:
     """Nothing more is due: somebody acknowledged, snoozed or resolved."""
     for row in incident.escalations:
-        if row.state is EscalationState.RUNNING:
-            row.state = EscalationState.STOPPED
-            row.next_run_at = None
+        move(row, Stopped())
 
 
 def end(session: Session, incident: Incident, row: Escalation, *, at: datetime, reason: str) -> None:
     """The policy no longer applies. It may come back, with a new loop."""
     was_running = row.state is EscalationState.RUNNING
-    row.state = EscalationState.ENDED
-    row.next_run_at = None
+    move(row, Ended())
     if was_running:
         description = f"Escalation by policy “{crud_policy.name(session, row.policy_id)}” ended: {reason}"
         record(session, incident.id, TimelineEventType.ESCALATION_ENDED, description, at=at, policy_id=row.policy_id)
@@ -142,36 +141,31 @@ def restart(session: Session, incident: Incident, row: Escalation, *, at: dateti
 
 
 def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: datetime) -> bool:
-    """Begin what fails anew with its policy as that is now. False if that is the same, or does not match."""
+    """Restart a failing escalation with its policy's current version. False if that is the same or does not match."""
     newer = crud_policy.current(session, row.policy_id)
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    if newer.version_id == row.version_id or not _those_that_match([_whoever_is_assigned(newer)], facts):
+    if newer.version_id == row.version_id or not _those_that_match([_regardless_of_assignees(newer)], facts):
         return False
     begin(session, incident, newer, at=at)
     return True
 
 
 def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: datetime) -> None:
-    """Begin a policy's escalation of an incident, in a new loop if it was there before."""
+    """Begin a policy's escalation of an incident; a new loop if it has begun before."""
     due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
     row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
+    before = progress_of(row) if row else None
     if row is None:
-        row = Escalation(incident_id=incident.id, policy_id=policy.policy_id, loop=0)
+        row = Escalation(incident_id=incident.id, policy_id=policy.policy_id)
         incident.escalations.append(row)
-    else:
-        row.loop += 1
-    row.version_id = policy.version_id
-    row.state = EscalationState.RUNNING
-    row.cycle = incident.cycle
-    row.step = 0
-    row.repeats_left = policy.repeat
-    row.has_reached = False
-    row.next_run_at = due_at
-    row.unreachable_since = None
+    _put(
+        row,
+        escalation_state.start(
+            before, version_id=policy.version_id, cycle=incident.cycle, repeat=policy.repeat, due_at=due_at
+        ),
+    )
     if due_at <= at:
         wake(session, "plan")
-    row.attempts = 0
-    row.quarantined_at = row.last_error = None
     record(
         session,
         incident.id,
@@ -181,6 +175,21 @@ def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: dat
         policy_id=policy.policy_id,
         first_step_due_at=due_at.isoformat(),
     )
+
+
+def progress_of(row: Escalation) -> Progress:
+    """Where the escalation stands."""
+    return Progress(**{field.name: getattr(row, field.name) for field in fields(Progress)})
+
+
+def move(row: Escalation, event: Event) -> None:
+    """Apply an event to an escalation whose incident is locked. This is the only way its progress changes."""
+    _put(row, escalation_state.transition(progress_of(row), event))
+
+
+def _put(row: Escalation, progress: Progress) -> None:
+    for field in fields(Progress):
+        setattr(row, field.name, getattr(progress, field.name))
 
 
 def facts_of(incident: Incident, assigned: set[int]) -> escalation.Facts:

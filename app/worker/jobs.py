@@ -14,7 +14,7 @@ from app.services.delivery import delivery_service, fallback_service, throttle_s
 from app.services.incidents import incident_service
 from app.services.operations import healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
-from app.services.policies import policy_service, step_service
+from app.services.policies import rollout_service, step_service
 from app.services.ports import Delivery, Paging
 from app.worker.lane import Lane
 
@@ -23,11 +23,11 @@ log = structlog.get_logger()
 BATCH = 100
 NO_CHANNEL = "other"
 LONGEST_PART_SECONDS = 10.0
-HELD_FOR_LONG_SECONDS = 30.0
+LOCKED_FOR_LONG_SECONDS = 30.0
 
 
-class StillHeld(Exception):
-    """Something could not be done because others hold it."""
+class StillLocked(Exception):
+    """Something could not be done because others have locked it."""
 
 
 class Jobs:
@@ -43,7 +43,7 @@ class Jobs:
         self._set_up = list(delivery.channels)
         self._paging = paging
         self._pulse = Pulse()
-        self._held_since: dict[str, float] = {}
+        self._locked_since: dict[str, float] = {}
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
 
@@ -54,12 +54,12 @@ class Jobs:
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
-            "policy_spread": lambda: self._unless_held("policy_spread", self._spread),
+            "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
             "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
-            "healed": lambda: self._unless_held("healed", self._heal),
+            "healed": lambda: self._unless_locked("healed", self._heal),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -127,31 +127,31 @@ class Jobs:
         for lane in self.lanes.values():
             lane.close()
 
-    def _spread(self) -> int:
-        put_off: set[int] = set()
-        done = self._batches(lambda session: policy_service.spread_next(session, put_off), 1)
-        if put_off:
-            raise StillHeld(f"policies {sorted(put_off)} do not come to what others hold")
+    def _roll_out(self) -> int:
+        contended: set[int] = set()
+        done = self._batches(lambda session: rollout_service.advance(session, contended), 1)
+        if contended:
+            raise StillLocked(f"policies {sorted(contended)} wait for incidents that others have locked")
         return done
 
     def _heal(self) -> int:
         done = self._once(lambda session: healing_service.heal(session, self._pulse))
         if self._pulse.held:
-            raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
+            raise StillLocked(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
         return done
 
-    def _unless_held(self, name: str, job: Callable[[], int]) -> int:
-        """What somebody else holds is done with one of the next ticks, and delays no step. Raises after a while."""
+    def _unless_locked(self, name: str, job: Callable[[], int]) -> int:
+        """What others have locked is done with one of the next ticks, and delays no step. Raises after a while."""
         try:
             done = job()
-        except (OperationalError, StillHeld) as error:
-            if not (isinstance(error, StillHeld) or is_contended(error)):
+        except (OperationalError, StillLocked) as error:
+            if not (isinstance(error, StillLocked) or is_contended(error)):
                 raise
-            if time.monotonic() - self._held_since.setdefault(name, time.monotonic()) > HELD_FOR_LONG_SECONDS:
+            if time.monotonic() - self._locked_since.setdefault(name, time.monotonic()) > LOCKED_FOR_LONG_SECONDS:
                 raise
-            log.info("plan_part_waits", part=name, reason=str(error))
+            log.info("plan_part_lock_contended", part=name, reason=str(error))
             return 0
-        self._held_since.pop(name, None)
+        self._locked_since.pop(name, None)
         return done
 
     def _once(self, job: Callable[[Session], int]) -> int:

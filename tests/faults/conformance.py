@@ -17,7 +17,7 @@ from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
 from app.services.incidents import alert_service, incident_service
 from app.services.incidents.alert import AlertSignal
-from app.services.policies import manual_escalation_service, policy_service, step_service
+from app.services.policies import manual_escalation_service, policy_service, rollout_service, step_service
 from app.services.ports import Paging
 from app.utils.service_locator import build_services
 from tests.faults.model import ACKNOWLEDGED, ADMINS, ASSIGNEES, OPEN, RESOLVED, SNOOZED, Incident, Model, Version
@@ -102,7 +102,7 @@ class Pair:
         self._say("tick")
         self.model.tick()
         self._do(lambda session: incident_service.end_snoozes(session, limit=BATCH))
-        while self._do(lambda session: policy_service.spread_next(session, set())):
+        while self._do(lambda session: rollout_service.advance(session, set())):
             pass
         while self._do(lambda session: step_service.run_due(session, self._paging, limit=BATCH)):
             pass

@@ -18,8 +18,8 @@ Refuse = Callable[[dict[str, Any], str], None]
 
 
 @pytest.fixture(scope="module")
-def refuse() -> Refuse:
-    """Asserts that a policy is refused, and that every error is at one JSON pointer."""
+def policies() -> TestClient:
+    """Accepts policies, and keeps none."""
     app = FastAPI()
     error_handlers.install(app)
     app.add_middleware(RequestContext)
@@ -27,10 +27,15 @@ def refuse() -> Refuse:
     @app.post("/")
     def accept(body: PolicyCreate) -> None: ...
 
-    client = TestClient(app)
+    return TestClient(app)
+
+
+@pytest.fixture(scope="module")
+def refuse(policies: TestClient) -> Refuse:
+    """Asserts that a policy is refused, and that every error is at one JSON pointer."""
 
     def run(body: dict[str, Any], pointer: str) -> None:
-        found = problem(client.post("/", json=body), 422)
+        found = problem(policies.post("/", json=body), 422)
         assert {error["pointer"] for error in found["errors"]} == {pointer}
 
     return run
@@ -171,6 +176,31 @@ def test_a_wrong_action_is_refused_by_its_field(refuse: Refuse, action: Any, poi
 @pytest.mark.parametrize(("action", "pointer"), WRONG_ACTIONS)
 def test_a_wrong_action_in_the_short_form_is_refused_by_its_field(refuse: Refuse, action: Any, pointer: str) -> None:
     refuse({"name": "Policy", "actions": [NOTIFY, action]}, f"/actions/1{pointer}")
+
+
+@pytest.mark.parametrize(
+    ("target", "pointers"),
+    [
+        (None, [""]),
+        ("everybody", [""]),
+        (0, [""]),
+        ("a@", [""]),
+        ({"user": 1}, [""]),
+        ([], [""]),
+        (["all", "everybody", 2, 0], ["/1", "/3"]),
+        ([["all"]], ["/0"]),
+    ],
+)
+def test_a_wrong_target_is_one_error(policies: TestClient, target: Any, pointers: list[str]) -> None:
+    answer = policies.post("/", json={"name": "Policy", "actions": [{**NOTIFY, "target": target}]}).json()
+    assert [error["pointer"] for error in answer["errors"]] == [f"/actions/0/target{end}" for end in pointers]
+
+
+@pytest.mark.parametrize("target", ["everybody", 1.5, None, ["everybody"]])
+def test_the_error_of_a_wrong_target_says_what_is_allowed(policies: TestClient, target: Any) -> None:
+    answer = policies.post("/", json={"name": "Policy", "actions": [{**NOTIFY, "target": target}]}).json()
+    [error] = answer["errors"]
+    assert error["message"].startswith("target must be one of assignees, creator, admins, all, email, ")
 
 
 @pytest.mark.parametrize(

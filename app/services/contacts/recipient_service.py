@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS, EMAIL, ChannelType
+from app.core.target import Group, MailAddress, OnChannel, Target, UserId
 from app.crud import crud_assignment, crud_preference, crud_user
 from app.models import Incident, NotificationPreference, User
 from app.services.contacts.quiet import Hours, Occasion, is_quiet
@@ -20,23 +21,30 @@ LAST = 1000  # where channels without a position come
 
 
 def resolve(
-    session: Session, incident: Incident, target: int | str, paging: Paging, occasion: Occasion | None
+    session: Session, incident: Incident, target: Target, paging: Paging, occasion: Occasion | None
 ) -> list[Person]:
-    """The people that a target means at this moment. A channel's name means the assignees.
+    """The people that a target means at this moment.
 
     Somebody who is named, by id or address, and not active any more is among them, to be left out by name: also a
     deleted account by the address it had, unless another account has that now.
     """
-    if isinstance(target, int):
-        users = crud_user.active(session, [target])
-        return people(session, users, paging, occasion) if users else [_gone(target)]
-    if "@" in target:
-        user = crud_user.by_email(session, target) or crud_user.deleted_by_email(session, target)
-        if user is None:
-            return [_stranger(target)]
-        return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]
-    group = GROUPS.get(target, _assignees)
-    return people(session, group(session, incident), paging, occasion)
+    match target:
+        case UserId(id_):
+            users = crud_user.active(session, [id_])
+            return people(session, users, paging, occasion) if users else [_gone(id_)]
+        case MailAddress(address):
+            return _at_address(session, address, paging, occasion)
+        case Group(name):
+            return people(session, GROUPS.get(name, _assignees)(session, incident), paging, occasion)
+        case OnChannel():
+            return people(session, _assignees(session, incident), paging, occasion)
+
+
+def _at_address(session: Session, address: str, paging: Paging, occasion: Occasion | None) -> list[Person]:
+    user = crud_user.by_email(session, address) or crud_user.deleted_by_email(session, address)
+    if user is None:
+        return [_stranger(address)]
+    return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]
 
 
 def admins(session: Session, paging: Paging) -> list[Person]:

@@ -17,7 +17,7 @@ from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
 from app.services.notification import Page, next_channel
 from app.services.notification_service import Origin, PageContext, Plan, is_wanted
-from app.services.policies import step_service
+from app.services.policies import last_resort_service
 from app.services.ports import Paging
 from app.services.timeline_service import record
 
@@ -127,7 +127,7 @@ def _page_admins(
         _enqueue(session, page, context, planned)
         _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
     else:
-        step_service.alarm_unreachable(session, incident, at=at)
+        last_resort_service.alarm_unreachable(session, incident, at=at)
 
 
 def _enqueue(session: Session, page: Notification, context: PageContext, planned: Plan) -> None:

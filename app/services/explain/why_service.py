@@ -18,7 +18,7 @@ from app.crud import (
     crud_timeline,
     crud_user,
 )
-from app.crud.crud_escalation import ActivePolicy
+from app.crud.crud_policy import ActivePolicy
 from app.models import Escalation, EscalationEvent, Incident, Notification, User
 from app.schemas.escalation import are_conditions, are_steps
 from app.schemas.preview import ConditionRead
@@ -30,10 +30,10 @@ from app.services.contacts.quiet import Occasion
 from app.services.delivery.delivery_service import DEACTIVATED
 from app.services.escalation import ConditionResult
 from app.services.explain import why
-from app.services.explain.preview_service import people_of
 from app.services.explain.why import Place, Reason, Sent, Stop
 from app.services.incidents import collaboration_service, incident_service
 from app.services.notification import Person, route
+from app.services.policies import action_service
 from app.services.ports import Paging
 
 MAX_APART = 50  # policies whose people are looked up though they have not begun
@@ -214,8 +214,7 @@ def _targets(
     case: Case, actions: Sequence[dict[str, object]], occasion: Occasion | None
 ) -> Iterator[tuple[Person, Sequence[str] | None]]:
     for action in actions:
-        if action["type"] == "notify":
-            yield from people_of(case.session, case.incident, action, case.paging, occasion)
+        yield from action_service.addressees(case.session, case.incident, action, case.paging, occasion)
 
 
 def _people(case: Case) -> list[PersonWhy]:

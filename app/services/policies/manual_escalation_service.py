@@ -1,24 +1,25 @@
-"""Escalates an incident because somebody asks for it now."""
+"""Escalates an incident at once because somebody asks for it."""
 
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import EscalationState, IncidentStatus, NotificationKind, TimelineEventType
+from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import crud_escalation
 from app.crud.clock import now
 from app.models import Escalation, Incident, User
 from app.services import escalation_service
+from app.services.escalation_state import Resumed, Stopped
 from app.services.incidents import collaboration_service, incident_service
-from app.services.policies import step_service
+from app.services.policies import last_resort_service, quarantine_service, step_service
+from app.services.policies.situation import Situation
 from app.services.ports import Paging
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
 PAUSE = timedelta(seconds=10)
-KIND = NotificationKind.MANUAL_PAGE
 
 
 def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User) -> Incident:
@@ -35,7 +36,7 @@ def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User
 def escalate_locked(
     session: Session, incident: Incident, paging: Paging, *, by: User | None, because: str = ""
 ) -> Incident:
-    """As `escalate_now`, for whom the caller has allowed it."""
+    """As `escalate_now`, on a locked incident, without asking whether the caller may."""
     at = now(session)
     if incident.status is IncidentStatus.RESOLVED:
         return incident
@@ -45,11 +46,10 @@ def escalate_locked(
     description = f"Escalated by hand{because}."
     record(session, incident.id, TimelineEventType.ESCALATED_MANUALLY, description, at=at, by=by)
     log.info("incident_escalated_manually", incident_id=incident.id)
+    situation = Situation(session=session, incident=incident, paging=paging, at=at, is_manual=True)
     _begin_matching(session, incident, at=at)
-    rows = crud_escalation.of_incident(session, incident.id)
-    fired = [_try_to_fire(session, incident, row, paging, at=at) for row in rows if _goes_on(row, incident)]
-    if not any(fired) and not step_service.page_admins(session, incident, paging, at=at, event=None, kind=KIND):
-        step_service.say_unreachable(session, incident, at=at)
+    if not _fire_all(situation) and not last_resort_service.page_admins(situation):
+        last_resort_service.say_unreachable(session, incident, at=at)
     session.flush()
     return incident
 
@@ -63,32 +63,40 @@ def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> No
     session.flush()
 
 
+def _fire_all(situation: Situation) -> bool:
+    """Fire the next step of each escalation that goes on. False if none could be fired."""
+    rows = crud_escalation.of_incident(situation.session, situation.incident.id)
+    fired = [_try_to_fire(situation, row) for row in rows if _goes_on(row, situation.incident)]
+    return any(fired)
+
+
 def _goes_on(row: Escalation, incident: Incident) -> bool:
-    """True if it has begun in this cycle and neither its policy nor, by a step that was fired just now, all is over."""
+    """True if it has begun in this cycle, its policy still applies, and no step just resolved the incident."""
     has_begun = row.cycle == incident.cycle and row.version.id == row.version_id
     return has_begun and row.state is not EscalationState.ENDED and incident.status is not IncidentStatus.RESOLVED
 
 
-def _try_to_fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> bool:
-    """False, with an alarm, if the step cannot be fired: the other policies' steps can."""
+def _try_to_fire(situation: Situation, row: Escalation) -> bool:
+    """Fire one policy's step. If it fails, quarantine it and return False, so that the other policies go on."""
     row_id, incident_id = row.id, row.incident_id
+    session, paging, at = situation.session, situation.paging, situation.at
     try:
         with session.begin_nested():
-            _fire(session, incident, row, paging, at=at)
+            _fire(situation, row)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
-        step_service.quarantine(session, row_id, incident_id, paging, error, at=at)
+        quarantine_service.quarantine(session, row_id, incident_id, paging, error, at=at)
         return False
     return True
 
 
-def _fire(session: Session, incident: Incident, row: Escalation, paging: Paging, *, at: datetime) -> None:
+def _fire(situation: Situation, row: Escalation) -> None:
+    incident = situation.incident
     if row.state is EscalationState.FINISHED:
-        escalation_service.restart(session, incident, row, at=at)
-    elif row.state is EscalationState.STOPPED:
-        row.state, row.next_run_at = EscalationState.RUNNING, at
-    step_service.fire(session, incident, row, paging, at=at, kind=KIND)
+        escalation_service.restart(situation.session, incident, row, at=situation.at)
+    escalation_service.move(row, Resumed(situation.at))
+    step_service.fire(situation, row)
     # A step that reaches nobody calls the next at once, and that one is fired by hand as well.
-    while step_service.is_still_due(row, at):
-        step_service.fire(session, incident, row, paging, at=at, kind=KIND)
-    if incident.status is not IncidentStatus.OPEN and row.state is EscalationState.RUNNING:
-        row.state, row.next_run_at = EscalationState.STOPPED, None
+    while step_service.is_still_due(row, situation.at):
+        step_service.fire(situation, row)
+    if incident.status is not IncidentStatus.OPEN:
+        escalation_service.move(row, Stopped())

@@ -178,7 +178,7 @@ class TestWhatSomebodyHolds:
             assert {envelope.pages[0].incident.title for envelope in outbox.sent} == {"free"}
         jobs.plan()
         with held.database.transaction() as session:
-            assert session.scalars(select(EscalationPolicy.spread_after)).one() is None
+            assert session.scalars(select(EscalationPolicy.rollout_after)).one() is None
 
     def test_the_pace_of_some_keeps_nobody_else_from_being_paged(self, held: Services, outbox: Outbox) -> None:
         jobs = Jobs(held.delivery, held.paging, width=2)

@@ -20,7 +20,7 @@ from app.models import Escalation, Incident
 from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
-from app.services.policies import policy_service
+from app.services.policies import policy_service, rollout_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
@@ -128,7 +128,7 @@ def held(services: Services) -> Iterator[None]:
         signals = [AlertSignal("elastic", None, True, "Disk full", None, None, "api", {})]
         alert_service.ingest(session, signals, default_severity=Severity.HIGH)
     with services.database.transaction() as session:
-        while policy_service.spread_next(session, set()):  # it would wait for whoever holds the incident
+        while rollout_service.advance(session, set()):  # it would wait for whoever holds the incident
             pass
     with services.database.transaction() as holding:
         held = select(Escalation.incident_id).where(Escalation.next_run_at.is_not(None))

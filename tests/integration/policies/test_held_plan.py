@@ -13,11 +13,11 @@ from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
 from app.services.operations import health_service
 from app.services.policies import policy_service
-from app.services.policies.policy_service import SPREAD_BATCH
+from app.services.policies.rollout_service import ROLLOUT_BATCH
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
-from app.worker.jobs import HELD_FOR_LONG_SECONDS, StillHeld
+from app.worker.jobs import LOCKED_FOR_LONG_SECONDS, StillLocked
 from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.scenario import steps
 
@@ -62,12 +62,12 @@ def running(services: Services, policy: int) -> set[int]:
 
 def is_spreading(services: Services) -> bool:
     with services.database.transaction() as session:
-        return any(after is not None for after in session.scalars(select(EscalationPolicy.spread_after)))
+        return any(after is not None for after in session.scalars(select(EscalationPolicy.rollout_after)))
 
 
 def test_a_policy_comes_to_all_incidents_but_those_that_somebody_holds(services: Services, jobs: Jobs) -> None:
-    ids = open_incidents(services, 2 * SPREAD_BATCH + 1)
-    held = {ids[1], ids[SPREAD_BATCH + 1]}
+    ids = open_incidents(services, 2 * ROLLOUT_BATCH + 1)
+    held = {ids[1], ids[ROLLOUT_BATCH + 1]}
     with services.database.transaction() as holding:
         holding.execute(select(Incident.id).where(Incident.id.in_(held)).with_for_update())
         policies = [add_policy(services, name="first"), add_policy(services, name="second")]
@@ -115,11 +115,11 @@ def test_who_holds_something_for_long_is_an_error(services: Services, jobs: Jobs
         holding.execute(select(Incident.id).where(Incident.id == incident).with_for_update())
         policy = add_policy(services)
         jobs.plan()
-        jobs._held_since["policy_spread"] -= HELD_FOR_LONG_SECONDS
-        with pytest.raises(StillHeld, match=str(policy)):
+        jobs._locked_since["policy_rollout"] -= LOCKED_FOR_LONG_SECONDS
+        with pytest.raises(StillLocked, match=str(policy)):
             jobs.plan()
     jobs.plan()
-    assert jobs._held_since == {}
+    assert jobs._locked_since == {}
 
 
 def test_a_person_who_is_held_keeps_nobody_else_from_being_paged(
@@ -161,8 +161,8 @@ def test_what_is_forgotten_is_healed_beside_what_somebody_holds(services: Servic
         holding.execute(select(Incident.id).where(Incident.id == ids[1]).with_for_update())
         jobs.plan()
         assert running(services, policy) == {ids[0], ids[2]}
-        jobs._held_since["healed"] -= HELD_FOR_LONG_SECONDS
-        with pytest.raises(StillHeld, match=str(ids[1])):
+        jobs._locked_since["healed"] -= LOCKED_FOR_LONG_SECONDS
+        with pytest.raises(StillLocked, match=str(ids[1])):
             jobs.plan()
     jobs.plan()
     assert running(services, policy) == set(ids)

@@ -7,6 +7,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.models import EscalationPolicy
+from app.services.policies import rollout_service
 from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
 
@@ -22,11 +24,14 @@ def test_a_new_policy_begins_with_the_incidents_that_are_open_already(
 
 
 def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
-    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, session: Session
 ) -> None:
-    monkeypatch.setattr("app.services.policies.policy_service.SPREAD_BATCH", 2)
     incidents = [open_incident()["id"] for _ in range(5)]
-    add_policy()
+    policy = session.get_one(EscalationPolicy, add_policy(is_active=False)["id"])
+    policy.is_active = True
+    rollout_service.start(session, policy, batch=2)
+    assert sum(iter(lambda: rollout_service.advance(session, set(), batch=2), 0)) == 3
+    session.commit()
     tick()
     [bundle] = outbox.sent
     assert [page.incident.id for page in bundle.pages] == incidents

@@ -13,7 +13,7 @@ from app.models import Escalation
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
-from app.services.policies import policy_service
+from app.services.policies import policy_service, rollout_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services
 from app.utils.startup import make_admin
@@ -46,7 +46,7 @@ def spread(database: Database) -> None:
     put_off: set[int] = set()
     while True:
         with database.transaction() as session:
-            if not policy_service.spread_next(session, put_off):
+            if not rollout_service.advance(session, put_off):
                 return
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.crud.clock import now
 from app.models import Escalation, Incident
 from app.services.policies import action_service
-from app.services.policies.action_service import Context
+from app.services.policies.situation import Context, Situation
 from app.utils.service_locator import Services
 from tests.conftest import ADMIN, Outbox, Person
 from tests.support.previews import preview, step
@@ -46,7 +46,8 @@ def test_a_page_is_written_once_in_a_step(
 ) -> None:
     open_incident()
     incident = session.scalars(select(Incident)).one()
-    context = Context(session, incident, Escalation(policy_id=1), services.paging, now(session))
+    situation = Situation(session=session, incident=incident, paging=services.paging, at=now(session))
+    context = Context.of(situation, Escalation(policy_id=1))
     once, again = (action_service.perform(context, [notify(target="all")]).planned.pages for _ in range(2))
     assert [page.page.person.user_id for page in once] == [user.id, admin.id]
     assert all(page is before for page, before in zip(again, once, strict=True))

@@ -11,7 +11,7 @@ from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead
 from app.schemas.incident import IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
 from app.services.explain import preview_service
-from app.services.policies import manual_escalation_service, policy_service
+from app.services.policies import manual_escalation_service, policy_check_service, policy_service, step_record_service
 from app.services.ports import Paging
 
 router = APIRouter(
@@ -24,7 +24,7 @@ router = APIRouter(
 
 def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
     read = PolicyRead.model_validate(policy)
-    return read.model_copy(update={"warnings": policy_service.warnings(policy, paging.channels)})
+    return read.model_copy(update={"warnings": policy_check_service.warnings(policy, paging.channels)})
 
 
 @router.get("/policies")
@@ -75,7 +75,7 @@ def list_escalation_events(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
     """List the steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
-    events = policy_service.events(session, incident_id, paginated.part, user=user)
+    events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
 

@@ -1,15 +1,36 @@
 """Makes somebody an assignee."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
+from app.crud import crud_user
+from app.schemas.base import Input
+from app.schemas.types import Id, Word
 from app.services.incidents import collaboration_service, incident_service
-from app.services.policies.actions.registry import Context, StepResult, done, register
+from app.services.policies.actions.registry import Action, Mentions, StepResult, Stored, done, register
+from app.services.policies.situation import Context, Trial
 
 
-@register("assign")
-def assign(context: Context, action: Mapping[str, Any]) -> StepResult:
-    user_id, role = action["user_id"], action.get("role", "responder")
-    incident_service.require_active_user(context.session, user_id, pointer="/user_id")
-    collaboration_service.put_assignment(context.session, context.incident, user_id, role, at=context.at, by=None)
-    return done("assign", user_id=user_id)
+class AssignAction(Input):
+    """Make somebody an assignee."""
+
+    type: Literal["assign"]
+    user_id: Id
+    role: Word = "responder"
+
+
+@register
+class Assign(Action):
+    model = AssignAction
+
+    def perform(self, context: Context, action: Stored) -> StepResult:
+        user_id, role = action["user_id"], action.get("role", "responder")
+        incident_service.require_active_user(context.session, user_id, pointer="/user_id")
+        collaboration_service.put_assignment(context.session, context.incident, user_id, role, at=context.at, by=None)
+        return done("assign", user_id=user_id)
+
+    def mentions(self, action: Stored) -> Mentions:
+        return Mentions(users=(("user_id", action["user_id"]),))
+
+    def simulate(self, trial: Trial, action: Stored) -> None:
+        if crud_user.active(trial.session, [action["user_id"]]):
+            trial.assigned.append(action["user_id"])

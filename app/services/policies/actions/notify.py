@@ -1,26 +1,86 @@
 """Pages people."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from app.core.channel import CHANNELS
+from pydantic import Field, StringConstraints
+from sqlalchemy.orm import Session
+
+from app.core.target import ASSIGNEES, OnChannel, Target, UserId, parse_all
+from app.crud import crud_user
+from app.models import Incident
+from app.schemas.base import Input
+from app.schemas.target import Channels, Targets
+from app.schemas.types import Storable
 from app.services.contacts import recipient_service
-from app.services.notification_service import PageContext, Plan, plan
-from app.services.policies.actions.registry import Context, StepResult, register
+from app.services.contacts.quiet import Occasion
+from app.services.notification_service import Plan, plan
+from app.services.policies.actions.registry import Action, Addressee, Mentions, StepResult, Stored, register
+from app.services.policies.situation import Context, Trial
+from app.services.ports import Paging
 
 
-@register("notify")
-def notify(context: Context, action: Mapping[str, Any]) -> StepResult:
-    target = action.get("target", "assignees")
-    channels = list(dict.fromkeys(action.get("channels") or ()))
-    planned, is_anybody = Plan(), False
-    for single in dict.fromkeys(target) if isinstance(target, list) else [target]:
-        people = recipient_service.resolve(context.session, context.incident, single, context.paging, context.occasion)
-        is_anybody = is_anybody or any(person.is_active for person in people)
-        named = [single] if single in CHANNELS else channels
-        about, note = PageContext(context.incident, context.paging, context.at), action.get("message")
-        planned += plan(context.session, about, people, named=named, note=note, before=context.written)
-    outcome: dict[str, Any] = {"type": "notify", "pages": len(planned.pages)}
-    if not is_anybody:
-        outcome["skipped"] = "no_active_person"
-    return StepResult(planned, has_reached=bool(planned.pages), outcomes=(outcome,))
+class NotifyAction(Input):
+    """Page people. Without `channels` each person's own preferences decide. A repeated name counts once."""
+
+    type: Literal["notify"]
+    target: Targets = Field(
+        default="assignees",
+        description="`assignees`, `creator`, `admins`, `all`, a user's id, an e-mail address, a list of those, or a "
+        "channel's name: the assignees on that channel",
+    )
+    channels: Channels | None = None
+    message: Annotated[str, StringConstraints(max_length=2000), Storable] | None = None
+
+
+@register
+class Notify(Action):
+    model = NotifyAction
+
+    def perform(self, context: Context, action: Stored) -> StepResult:
+        planned, is_anybody = Plan(), False
+        for target in _targets(action):
+            people = recipient_service.resolve(
+                context.session, context.incident, target, context.paging, context.occasion
+            )
+            is_anybody = is_anybody or any(person.is_active for person in people)
+            named, note = _channels(action, target), action.get("message")
+            planned += plan(context.session, context.about, people, named=named, note=note, before=context.written)
+        outcome: dict[str, Any] = {"type": "notify", "pages": len(planned.pages)}
+        if not is_anybody:
+            outcome["skipped"] = "no_active_person"
+        return StepResult(planned, has_reached=bool(planned.pages), outcomes=(outcome,))
+
+    def mentions(self, action: Stored) -> Mentions:
+        targets = _targets(action)
+        place = "target/{}" if isinstance(action.get("target"), list) else "target"
+        users = tuple((place.format(i), target.id) for i, target in enumerate(targets) if isinstance(target, UserId))
+        by_target = [target.channel for target in targets if isinstance(target, OnChannel)]
+        return Mentions(users=users, channels=frozenset([*(action.get("channels") or ()), *by_target]))
+
+    def addressees(
+        self, session: Session, incident: Incident, action: Stored, paging: Paging, occasion: Occasion | None
+    ) -> Iterator[Addressee]:
+        for target in _targets(action):
+            for person in recipient_service.resolve(session, incident, target, paging, occasion):
+                yield Addressee(person, _channels(action, target))
+
+    def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
+        """Whom it means, with those whom an earlier action would have assigned."""
+        occasion = Occasion(trial.incident.severity, trial.at)
+        found = list(self.addressees(trial.session, trial.incident, action, trial.paging, occasion))
+        for target in _targets(action):
+            if target == ASSIGNEES or isinstance(target, OnChannel):
+                users = crud_user.active(trial.session, trial.assigned)
+                people = recipient_service.people(trial.session, users, trial.paging, occasion)
+                found += [Addressee(person, _channels(action, target)) for person in people]
+        return found
+
+
+def _targets(action: Stored) -> tuple[Target, ...]:
+    return parse_all(action.get("target", ASSIGNEES.name))
+
+
+def _channels(action: Stored, target: Target) -> list[str]:
+    """The channels that the action names for a target, each once."""
+    return [target.channel] if isinstance(target, OnChannel) else list(dict.fromkeys(action.get("channels") or ()))

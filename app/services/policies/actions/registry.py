@@ -1,44 +1,21 @@
 """What an action is: what it is given, what comes back, and which there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.models import Escalation, Incident
+from app.models import Incident
+from app.schemas.action import MODELS, types_of
+from app.schemas.base import Input
 from app.services.contacts.quiet import Occasion
-from app.services.messages import message, message_service
-from app.services.messages.message import page_facts
-from app.services.notification_service import Call, Plan, Written, summary
+from app.services.notification import Person
+from app.services.notification_service import Call, Plan, summary
+from app.services.policies.situation import Context, Trial
 from app.services.ports import Paging
 
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What an action works on: a locked incident, and the escalation whose step fires.
-
-    `written` keeps the pages of the step's actions by person and channel, so that none is written twice.
-    """
-
-    session: Session
-    incident: Incident
-    escalation: Escalation
-    paging: Paging
-    at: datetime
-    is_manual: bool = False
-    written: Written = field(default_factory=dict)
-
-    @property
-    def occasion(self) -> Occasion | None:
-        """What people may have wanted quiet. What somebody asks for by hand never is."""
-        return None if self.is_manual else Occasion(self.incident.severity, self.at)
-
-    def facts(self) -> dict[str, Any]:
-        """What the templates of actions can say: `incident` and `url`, as in a page."""
-        facts = message_service.facts_of(self.incident)
-        return message.context(page_facts(facts, note=None, url=self.paging.public_url, link=None))
+Stored = Mapping[str, Any]  # an action as a policy keeps it: as its model was when it was saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +43,97 @@ class StepResult:
         return {"actions": list(self.outcomes), **summary(self.planned)}
 
 
-Action = Callable[[Context, Mapping[str, Any]], StepResult]
-ACTIONS: dict[str, Action] = {}
+class Addressee(NamedTuple):
+    """Somebody whom an action would page, and the channels that it names for them."""
+
+    person: Person
+    channels: Sequence[str] | None
 
 
-def register(*names: str) -> Callable[[Action], Action]:
-    """Decorates a function that performs the actions of these types. What it raises of the domain is noted."""
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """What an action names that can be wrong on this installation, each with its place as the end of a JSON pointer."""
 
-    def add(action: Action) -> Action:
-        for name in names:
-            if name in ACTIONS:
+    users: tuple[tuple[str, int], ...] = ()
+    urls: tuple[tuple[str, str], ...] = ()
+    templates: tuple[tuple[str, str], ...] = ()
+    channels: frozenset[str] = frozenset()
+
+
+class Action(Protocol):
+    """What a step can do. Each has a file in this folder, which registers one instance.
+
+    It is given an action as the policy keeps it, which may be older than its model; an error of the domain that it
+    raises is noted, and the step's other actions go on.
+    """
+
+    @property
+    def model(self) -> type[Input]:
+        """The action on the wire: each value of its `type` stands for it."""
+        ...
+
+    def perform(self, context: Context, action: Stored) -> StepResult:
+        """Do it, in the transaction of the step. What is sent goes through the outbox."""
+        ...
+
+    def mentions(self, action: Stored) -> Mentions:
+        """What it names, to be checked when a policy is saved."""
+        return Mentions()
+
+    def addressees(
+        self, session: Session, incident: Incident, action: Stored, paging: Paging, occasion: Occasion | None
+    ) -> Iterator[Addressee]:
+        """Whom it would page now."""
+        return iter(())
+
+    def simulate(self, trial: Trial, action: Stored) -> list[Addressee] | None:
+        """Do to a trial what it would do. Returns whom it would page; None if that is not what it is for."""
+        return None
+
+
+class Registry:
+    """The actions of this version, by their types."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, Action] = {}
+
+    def add(self, action: Action) -> None:
+        for name in types_of(action.model):
+            if name in self._by_type:
                 raise ValueError(f"there are two actions named {name}")
-            ACTIONS[name] = action
-        return action
+            self._by_type[name] = action
+        MODELS.add(action.model)
 
-    return add
+    def remove(self, action: Action) -> None:
+        for name in types_of(action.model):
+            del self._by_type[name]
+        MODELS.remove(action.model)
+
+    def of(self, action: Stored) -> Action:
+        """Who does a stored action. Raises KeyError."""
+        return self._by_type[action["type"]]
+
+
+ACTIONS = Registry()
+Registered = TypeVar("Registered", bound=Action)
+
+
+def register(action: type[Registered]) -> type[Registered]:
+    """Decorates an Action: from now on policies can have it."""
+    ACTIONS.add(action())
+    return action
 
 
 def done(type_: str, **said: Any) -> StepResult:
     """The result of an action that pages nobody."""
     return StepResult(outcomes=({"type": type_, **said},))
+
+
+def texts_of(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Each text within JSON, and its place."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, item in items:
+            yield from texts_of(item, f"{place}/{str(name).replace('~', '~0').replace('/', '~1')}")

@@ -3,30 +3,67 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.models import Notification
+from app.schemas.base import Input
+from app.schemas.types import JsonObject, Storable
 from app.services.messages import template
 from app.services.messages.template import TemplateError
 from app.services.notification_service import Call
-from app.services.policies.actions.registry import Context, StepResult, register
+from app.services.policies.actions.registry import Action, Mentions, StepResult, Stored, register, texts_of
+from app.services.policies.situation import Context
 from app.services.timeline_service import record
 
 MAX_BODY = 100_000
+MAX_URL = 2048
 
 
-@register("webhook")
-def webhook(context: Context, action: Mapping[str, Any]) -> StepResult:
-    facts = context.facts()
-    content = rendered(action["body"], facts) if "body" in action else _default(context, facts)
-    body = json.dumps(content, ensure_ascii=False)
-    if len(body) > MAX_BODY:
-        raise TemplateError(f"the body has over {MAX_BODY} characters")
-    return StepResult(outcomes=({"type": "webhook"},), calls=(Call(action["url"], body),))
+def _web_address(url: str) -> str:
+    """An http or https URL without credentials. Where it leads is looked up when it is called."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError as error:
+        raise ValueError("must be an http or https URL") from error
+    if not is_good or any(character <= " " or character == "\x7f" for character in url):
+        raise ValueError("must be an http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not have a user's name or a password in it")
+    return url
+
+
+class WebhookAction(Input):
+    """Call a URL with JSON, signed like every webhook. The answer is kept in the incident's timeline."""
+
+    type: Literal["webhook"]
+    url: Annotated[str, StringConstraints(max_length=MAX_URL), Storable, AfterValidator(_web_address)]
+    body: JsonObject | None = Field(
+        default=None,
+        description="JSON whose texts are templates, such as `{{ incident.title }}`. Without it: the incident.",
+    )
+
+
+@register
+class Webhook(Action):
+    model = WebhookAction
+
+    def perform(self, context: Context, action: Stored) -> StepResult:
+        facts = context.facts()
+        content = rendered(action["body"], facts) if "body" in action else _default(context, facts)
+        body = json.dumps(content, ensure_ascii=False)
+        if len(body) > MAX_BODY:
+            raise TemplateError(f"the body has over {MAX_BODY} characters")
+        return StepResult(outcomes=({"type": "webhook"},), calls=(Call(action["url"], body),))
+
+    def mentions(self, action: Stored) -> Mentions:
+        return Mentions(urls=(("url", action["url"]),), templates=tuple(texts_of(action.get("body"), "body")))
 
 
 def _default(context: Context, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Pages the administrators when nobody else can be reached, and raises the alarm when they cannot either."""
+
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import IncidentStatus, TimelineEventType
+from app.crud import crud_escalation
+from app.models import Incident
+from app.services import escalation_service, notification_service
+from app.services.contacts import recipient_service
+from app.services.escalation_state import Unreachable
+from app.services.notification_service import Origin
+from app.services.policies.situation import Situation
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+NOTE = "You are paged as an administrator: no policy reaches anybody else for this incident."
+
+
+def page_admins(situation: Situation, *, event_id: int | None = None, note: str = NOTE) -> bool:
+    """Page every administrator. False if none can be reached."""
+    session, about = situation.session, situation.about
+    people = recipient_service.admins(session, situation.paging)
+    planned = notification_service.plan(session, about, people, named=None, note=note)
+    origin = Origin(event_id, situation.kind, situation.is_manual)
+    notification_service.enqueue(session, about, planned, origin)
+    return bool(planned.pages)
+
+
+def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+    """No page of the incident arrived: raise the alarm, and try again within five minutes while it is open.
+
+    A finished escalation restarts, and a running one's next step is due by then.
+    """
+    say_unreachable(session, incident, at=at)
+    if incident.status is not IncidentStatus.OPEN:
+        return
+    for row in crud_escalation.of_incident(session, incident.id):
+        escalation_service.move(row, Unreachable(at, incident.cycle))
+
+
+def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
+    """Raise the alarm: nobody could be reached about an incident."""
+    description = "Nobody could be paged, not even an administrator."
+    record(session, incident.id, TimelineEventType.NOBODY_REACHABLE, description, at=at)
+    log.error("nobody_reachable", incident_id=incident.id)

@@ -1,0 +1,75 @@
+"""Checks whether a policy can work as it is written on this installation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.channel import CHANNELS, WEBHOOK
+from app.core.errors import InvalidInput
+from app.crud import crud_user
+from app.models import EscalationPolicy
+from app.schemas.escalation import are_conditions, are_steps
+from app.services.messages import template
+from app.services.messages.template import TemplateError
+from app.services.policies.actions.registry import ACTIONS, Mentions
+from app.services.ports import Paging
+
+Mentioned = Sequence[tuple[str, Mentions]]  # by the JSON pointer to the action
+
+
+def require_workable(session: Session, steps: list[dict[str, Any]], paging: Paging) -> None:
+    """Raise InvalidInput for a template that cannot be rendered, a URL that may not be called, an unknown user."""
+    mentioned = _mentioned(steps)
+    _require_good_templates(mentioned)
+    _require_allowed_urls(mentioned, paging)
+    _require_known_users(session, mentioned)
+
+
+def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
+    """What will not work as written on this installation."""
+    if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
+        return ["This policy is malformed, so that its steps may fail: write its conditions and steps anew."]
+    named = {channel for _, mentions in _mentioned(policy.steps) for channel in mentions.channels}
+    only = "An action that names only such channels pages by the one that each person puts first."
+    missing = sorted(named - set_up)
+    return [f"The channel {channel} is not set up here: nobody is paged by it. {only}" for channel in missing]
+
+
+def _require_good_templates(mentioned: Mentioned) -> None:
+    """Raise InvalidInput, naming the field, for the first template that cannot be rendered."""
+    for pointer, mentions in mentioned:
+        for place, source in mentions.templates:
+            try:
+                template.check(source)
+            except TemplateError as error:
+                raise InvalidInput(str(error), pointer=f"{pointer}/{place}") from error
+
+
+def _require_allowed_urls(mentioned: Mentioned, paging: Paging) -> None:
+    """Raise InvalidInput, naming the field, for the first URL that leads to where this installation must not call."""
+    webhook = CHANNELS[WEBHOOK]
+    for pointer, mentions in mentioned:
+        for place, url in mentions.urls:
+            try:
+                webhook.clean_address(url, paging.settings_of(webhook))
+            except ValueError as error:
+                raise InvalidInput(str(error), pointer=f"{pointer}/{place}") from error
+
+
+def _require_known_users(session: Session, mentioned: Mentioned) -> None:
+    """Raise InvalidInput, naming the field, for the first action that names a user who is not active."""
+    named = [(f"{pointer}/{place}", user_id) for pointer, mentions in mentioned for place, user_id in mentions.users]
+    known = {user.id for user in crud_user.active(session, [user_id for _, user_id in named])}
+    for pointer, user_id in named:
+        if user_id not in known:
+            raise InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
+
+
+def _mentioned(steps: Sequence[Mapping[str, Any]]) -> Mentioned:
+    """What each action names, and the JSON pointer to the action."""
+    return [
+        (f"/steps/{s}/actions/{a}", ACTIONS.of(action).mentions(action))
+        for s, step in enumerate(steps)
+        for a, action in enumerate(step["actions"])
+    ]

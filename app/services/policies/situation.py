@@ -1,0 +1,82 @@
+"""What the services of this room are handed together: the incident as it is, or as a preview tries it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import NotificationKind
+from app.models import Escalation, Incident
+from app.services import escalation
+from app.services.contacts.quiet import Occasion
+from app.services.messages import message, message_service
+from app.services.messages.message import page_facts
+from app.services.notification_service import PageContext, Written
+from app.services.ports import Paging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A locked incident at one moment, and what paging about it needs. `is_manual`: somebody escalates by hand."""
+
+    session: Session
+    incident: Incident
+    paging: Paging
+    at: datetime
+    is_manual: bool = False
+
+    @property
+    def kind(self) -> NotificationKind:
+        return NotificationKind.MANUAL_PAGE if self.is_manual else NotificationKind.PAGE
+
+    @property
+    def about(self) -> PageContext:
+        """What its pages are about."""
+        return PageContext(self.incident, self.paging, self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(Situation):
+    """What an action works on: a locked incident, and the escalation whose step fires.
+
+    `written` keeps the pages of the step's actions by person and channel, so that none is written twice.
+    """
+
+    escalation: Escalation
+    written: Written = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, situation: Situation, row: Escalation) -> "Context":
+        """The context of one step of a row's escalation."""
+        shared = {each.name: getattr(situation, each.name) for each in fields(Situation)}
+        return cls(**shared, escalation=row)
+
+    @property
+    def occasion(self) -> Occasion | None:
+        """What people may have wanted quiet. What somebody asks for by hand never is."""
+        return None if self.is_manual else Occasion(self.incident.severity, self.at)
+
+    def facts(self) -> dict[str, Any]:
+        """What the templates of actions can say: `incident` and `url`, as in a page."""
+        facts = message_service.facts_of(self.incident)
+        return message.context(page_facts(facts, note=None, url=self.paging.public_url, link=None))
+
+
+@dataclass(slots=True)
+class Trial:
+    """One policy at work on an incident of its own, which is in no session. `facts` are those as it goes on.
+
+    `at` is when its step is due. `assigned` are the users whom its actions would have assigned; when it `is_over`, no
+    further step fires.
+    """
+
+    session: Session
+    paging: Paging
+    incident: Incident
+    conditions: Mapping[str, Any]
+    facts: escalation.Facts
+    at: datetime
+    assigned: list[int] = field(default_factory=list)
+    is_over: bool = False

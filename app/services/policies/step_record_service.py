@@ -1,0 +1,65 @@
+"""The record of the steps that fired: an event each, and an entry in the incident's timeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import EventStatus, TimelineEventType
+from app.crud import crud_event
+from app.crud.pagination import Slice
+from app.models import Escalation, EscalationEvent, User
+from app.services.incidents import collaboration_service, incident_service
+from app.services.policies.actions.registry import StepResult
+from app.services.policies.situation import Situation
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Where an escalation stood when its step fired."""
+
+    cycle: int
+    loop: int
+    step: int
+
+
+def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Sequence[EscalationEvent]:
+    """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
+    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    return crud_event.slice(session, incident_id, part)
+
+
+def add_event(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> EscalationEvent:
+    """Keep what a step did. It fires once in each loop of each cycle, by constraint."""
+    event = EscalationEvent(
+        incident_id=row.incident_id,
+        policy_id=row.policy_id,
+        cycle=fired.cycle,
+        loop=fired.loop,
+        step=fired.step,
+        status=EventStatus.FAILED if result.has_failed else EventStatus.COMPLETED,
+        triggered_at=situation.at,
+        completed_at=situation.at,
+        metadata_=result.metadata(),
+    )
+    return crud_event.add(situation.session, event)
+
+
+def tell(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> None:
+    """Put into the timeline that a step fired."""
+    description = f"Step {fired.step + 1} of policy “{row.version.policy.name}” fired."
+    data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
+    kind = TimelineEventType.ESCALATION_STEP
+    record(situation.session, row.incident_id, kind, description, at=situation.at, **data)
+    log.info(
+        "escalation_step_fired",
+        incident_id=row.incident_id,
+        policy_id=row.policy_id,
+        step=fired.step,
+        loop=fired.loop,
+        pages=len(result.planned.pages),
+    )
