@@ -19,6 +19,7 @@ from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.delivery import delivery_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
+from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
@@ -289,3 +290,17 @@ def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hou
         clock.advance(seconds=61)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_what_waits_for_its_provider_is_due_at_the_end_of_its_time(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    plan(services)
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
+    send(delivery)
+    ends_at = (only(session).first_attempt_at or now(session)) + GIVE_UP_AFTER
+    clock.advance(seconds=GIVE_UP_AFTER.total_seconds() - 10)
+    send(delivery)
+    assert (only(session).status, only(session).next_attempt_at) == (DeliveryStatus.PENDING, ends_at)
