@@ -22,14 +22,15 @@ CLOSE_NOW = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing resets
 class Answer:
     """What the server does with a request.
 
-    `fault`: "hang" says nothing until the server stops, "reset" tears the connection down, "drip_head" and
-    "drip_body" never finish a header or the body, a byte at a time.
+    `fault`: "hang" says nothing until the server stops, "reset" tears the connection down, "echo" repeats the first
+    line of the request in place of a status, "drip_head" and "drip_body" never finish a header or the body, a byte at
+    a time.
     """
 
     status: int = 200
     body: bytes | str | dict[str, Any] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    fault: Literal["hang", "reset", "drip_head", "drip_body"] | None = None
+    fault: Literal["hang", "reset", "echo", "drip_head", "drip_body"] | None = None
 
     def content(self) -> bytes:
         body = json.dumps(self.body) if isinstance(self.body, dict) else self.body
@@ -136,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self, answer: Answer) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_NOW)
         self.connection.close()
+
+    def _echo(self, answer: Answer) -> None:
+        self.wfile.write(f"{self.requestline}\r\n\r\n".encode())
 
     def _drip_head(self, answer: Answer) -> None:
         self.wfile.write(f"HTTP/1.1 {answer.status} Drip\r\nX-Drip: ".encode())

@@ -159,6 +159,6 @@ def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: 
     )
 
 
-def _is_unchanged(then: User, now: User | None) -> bool:
+def _is_unchanged(then: User, current: User | None) -> bool:
     """False if the account was closed or got another password while the given one was being verified."""
-    return now is not None and now.is_active and now.hashed_password == then.hashed_password
+    return current is not None and current.is_active and current.hashed_password == then.hashed_password

@@ -1,7 +1,6 @@
 """Keeps the invariant that no open incident is forgotten: what stands still is begun again."""
 
 from datetime import datetime
-from logging import ERROR, INFO
 
 import structlog
 from sqlalchemy.orm import Session
@@ -73,6 +72,10 @@ def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: da
 def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
     """Alarm once when steps are late, and once when they no longer are."""
     late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
-    if bool(late) != pulse.was_overdue:
-        pulse.was_overdue = bool(late)
-        log.log(ERROR if late else INFO, "escalations_overdue", steps=late)
+    if bool(late) == pulse.was_overdue:
+        return
+    pulse.was_overdue = bool(late)
+    if late:
+        log.error("escalations_overdue", steps=late)
+    else:
+        log.info("escalations_on_time")

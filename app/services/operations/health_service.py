@@ -5,7 +5,6 @@ import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from logging import ERROR, INFO
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -59,8 +58,10 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
     if (len(alive) > 1) != pulse.is_different:
         pulse.is_different = len(alive) > 1
         each = sorted(map(sorted, alive))
-        level = ERROR if pulse.is_different else INFO
-        log.log(level, "workers_differ", is_different=pulse.is_different, channels=each)
+        if pulse.is_different:
+            log.error("workers_differ", channels=each)
+        else:
+            log.info("workers_agree", channels=each)
 
 
 def served(session: Session, own: Collection[str]) -> set[str]:

@@ -154,6 +154,21 @@ def test_an_error_says_what_the_server_said_but_not_the_path(server: HttpServer)
     assert len(error) <= 1000
 
 
+@pytest.mark.parametrize("part", ["/services/T0/B0?key=hush", "/services/T0/B0", "key=hush"])
+def test_an_error_repeats_no_part_of_the_url(server: HttpServer, part: str) -> None:
+    server.script(Answer(400, f"no {part} here"))
+    error = post(f"{server.url}/services/T0/B0?key=hush", json={}, limits=HERE).error
+    assert error == "The server answered 400: no … here"
+
+
+def test_an_error_of_the_connection_repeats_no_part_of_the_url(server: HttpServer) -> None:
+    server.script(Answer(fault="echo"))
+    outcome = post(f"{server.url}/services/T0/B0?key=hush", json={}, limits=HERE)
+    assert outcome.result is RETRY
+    assert "POST … HTTP/1.1" in str(outcome.error)
+    assert not any(part in str(outcome.error) for part in ("hush", "T0", "B0"))
+
+
 @pytest.mark.parametrize(
     ("answer", "limits", "found"),
     [

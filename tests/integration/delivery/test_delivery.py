@@ -19,6 +19,7 @@ from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.delivery import delivery_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
+from app.services.notification import GIVE_UP_AFTER
 from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
@@ -306,3 +307,17 @@ def test_a_deferred_message_is_tried_as_soon_as_its_time_is_up(
     clock.advance(seconds=31)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_what_waits_for_its_provider_is_due_at_the_end_of_its_time(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    plan(services)
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
+    send(delivery)
+    ends_at = (only(session).first_attempt_at or now(session)) + GIVE_UP_AFTER
+    clock.advance(seconds=GIVE_UP_AFTER.total_seconds() - 10)
+    send(delivery)
+    assert (only(session).status, only(session).next_attempt_at) == (DeliveryStatus.PENDING, ends_at)

@@ -32,6 +32,14 @@ def test_the_signature_is_the_one_of_twilios_documentation() -> None:
         assert signature("https://mycompany.com/myapp.php?foo=1&bar=2", list(order), "12345") == expected
 
 
+def test_a_field_that_is_repeated_is_signed_once() -> None:
+    """Of each name the set of its values, in order, as in Twilio's own twilio/request_validator.py."""
+    expected = signature("https://mycompany.com/myapp.php", [("To", "1"), ("To", "2"), ("A", "3")], "12345")
+    repeated = [("To", "2"), ("A", "3"), ("To", "1"), ("To", "2")]
+    assert signature("https://mycompany.com/myapp.php", repeated, "12345") == expected
+    assert expected == "pe/re4PezmnfFiIrtQVdxIXRZSU="
+
+
 def test_the_documented_example_works_with_a_signature(
     accepted: dict[str, Any], client: TestClient, session: Session
 ) -> None:

@@ -69,3 +69,19 @@ def test_that_workers_differ_is_said_once(
         frozenset({"email"}),
         frozenset({"email", "sms"}),
     }
+
+
+def test_that_workers_agree_again_is_said_once(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    first, second = Pulse(), Pulse()
+    beat(session, first, "email")
+    beat(session, second, "sms")
+    beat(session, second, "email")
+    assert events(caplog) == [("ERROR", "workers_differ"), ("INFO", "workers_agree")]
+    beat(session, second, "email")
+    assert len(events(caplog)) == 2
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    said = [(record.levelname, str(record.msg)) for record in caplog.records]
+    return [(level, name) for level, text in said for name in ("workers_differ", "workers_agree") if name in text]
