@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.security import PageLink
 from app.core.vocabulary import IncidentStatus, MessageEvent, NotificationKind
-from app.crud import crud_notification
-from app.crud.crud_notification import Standing
+from app.crud import crud_outbox
+from app.crud.crud_lease import Standing
 from app.models import Incident, Notification, User
 from app.services.messages import message_service
 from app.services.messages.message import Message, page_facts, without_metadata
@@ -110,9 +110,7 @@ def enqueue(
 
     They wait for their person's pace, unless they are exempt.
     """
-    waiting = {
-        (sent.recipient, sent.channel) for sent in crud_notification.unsent_of(session, incident.id, incident.cycle)
-    }
+    waiting = {(sent.recipient, sent.channel) for sent in crud_outbox.unsent_of(session, incident.id, incident.cycle)}
     messages = [
         Notification(
             event_id=event_id,
@@ -130,7 +128,7 @@ def enqueue(
         for item in planned.pages
         if is_exempt or (item.page.person.key, item.page.channel) not in waiting
     ]
-    crud_notification.add_all(session, messages)
+    crud_outbox.add_all(session, messages)
 
 
 def is_wanted(message: Notification, standing: Incident | Standing) -> bool:
@@ -174,7 +172,7 @@ def enqueue_calls(
         )
         for call in dict.fromkeys(calls)
     ]
-    crud_notification.add_all(session, messages)
+    crud_outbox.add_all(session, messages)
 
 
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
@@ -209,7 +207,7 @@ def enqueue_own(
         next_attempt_at=at,
         created_at=at,
     )
-    crud_notification.add_all(session, [row])
+    crud_outbox.add_all(session, [row])
     return row
 
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
 from app.core.vocabulary import DeliveryStatus, TimelineEventType
-from app.crud import crud_notification
+from app.crud import crud_outbox
 from app.crud.base import now, wake
-from app.crud.crud_notification import ERASED
+from app.crud.crud_lease import ERASED
 from app.models import Notification
 from app.services.timeline_service import record
 
@@ -37,13 +37,13 @@ def take(session: Session, report: DeliveryReport) -> None:
 
     What never arrived is dead, so that the person's next channel is tried at once.
     """
-    message = crud_notification.lock_by_key(session, report.key)
+    message = crud_outbox.lock_by_key(session, report.key)
     if message is None:
         raise NotFound("There is no such message.")
     if report.has_arrived is None or _has_final_word(message):
         return
     at = now(session)
-    named = crud_notification.named_in(session, message.id)
+    named = crud_outbox.named_in(session, message.id)
     messages = [message, *(page for page in named if not page.status.is_final)]
     for each in messages:
         _apply(each, _arrived(each, at) if report.has_arrived else _failed(each, report, at))

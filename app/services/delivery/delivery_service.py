@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
-from app.crud import crud_attempt, crud_notification, crud_timeline
+from app.crud import crud_attempt, crud_lease, crud_outbox, crud_timeline
 from app.crud.base import now, wait_briefly
-from app.crud.crud_notification import Standing
+from app.crud.crud_lease import Standing
 from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import outcome_service, recording_service, throttle_service
@@ -44,7 +44,7 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
     """Take due messages of a channel under a lease; without a channel, those that no worker alive can send."""
     with delivery.database.transaction() as session:
         at = now(session)
-        claimed = crud_notification.claim_due(
+        claimed = crud_outbox.claim_due(
             session,
             channel,
             beside=() if channel else health_service.served(session, delivery.channels),
@@ -64,11 +64,11 @@ def release_expired(session: Session) -> int:
     What was cut off so often that its time is up is dead; while others hold what ends with it, it stays as it is.
     """
     at = now(session)
-    last = crud_notification.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
+    last = crud_lease.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
     if last:
         wait_briefly(session)
     given_up = [message.id for message in last if _is_given_up(session, message, at=at)]
-    released = crud_notification.release_expired(session, at=at, beside=[message.id for message in last])
+    released = crud_lease.release_expired(session, at=at, beside=[message.id for message in last])
     cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
     crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in (*given_up, *released)])
     if released:
@@ -149,7 +149,7 @@ def _is_deferred(delivery: Delivery, message: Notification) -> bool:
 def _defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
     wait_briefly(session, PATIENCE_SECONDS)
     token = _lease_of(message)
-    crud_notification.defer(session, message.id, lease_token=token, until=until, first_attempt_at=first_attempt_at)
+    crud_lease.defer(session, message.id, lease_token=token, until=until, first_attempt_at=first_attempt_at)
 
 
 def _wait_seconds(delivery: Delivery, message: Notification) -> float:
@@ -165,7 +165,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
     Raises LeaseLost. Most often one look is all that it takes.
     """
     with delivery.database.reading() as session:
-        standing = crud_notification.standings(session, [message])[message.id]
+        standing = crud_lease.standings(session, [message])[message.id]
     is_held = _is_mine(message, standing) and not _is_short(delivery, standing)
     if is_held and message.kind is not NotificationKind.BUNDLE and _is_to_be_sent(message, standing):
         return standing.at
@@ -176,7 +176,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
 
 def _make_ready(delivery: Delivery, session: Session, message: Notification) -> datetime | None:
     """Renew its lease, write a bundle anew, or cancel what is void."""
-    standing = crud_notification.standings(session, [message])[message.id]
+    standing = crud_lease.standings(session, [message])[message.id]
     at = standing.at
     _hold(delivery, session, message, standing)
     still_wanted = is_wanted(message, standing)
@@ -207,7 +207,7 @@ def _hold(delivery: Delivery, session: Session, message: Notification, standing:
         raise LeaseLost
     if _is_short(delivery, standing):
         token, until = _lease_of(message), standing.at + delivery.lease
-        if not crud_notification.renew(session, message.id, lease_token=token, lease_until=until):
+        if not crud_lease.renew(session, message.id, lease_token=token, lease_until=until):
             raise LeaseLost
 
 
@@ -217,8 +217,8 @@ def _is_to_be_sent(message: Notification, standing: Standing) -> bool:
 
 def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
     """Leave out of a bundle what is void by now. False if nothing is left."""
-    pages = crud_notification.bundled_in(session, bundle.id)
-    standings = crud_notification.standings(session, pages)
+    pages = crud_outbox.bundled_in(session, bundle.id)
+    standings = crud_lease.standings(session, pages)
     wanted = [page for page in pages if is_wanted(page, standings[page.id])]
     for page in pages:
         if page not in wanted:
@@ -230,7 +230,7 @@ def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> 
 
 def _cancel_bundled(session: Session, bundle: Notification, *, at: datetime) -> None:
     """The pages that a bundle names end with it, and each is looked after by itself."""
-    for page in crud_notification.bundled_in(session, bundle.id):
+    for page in crud_outbox.bundled_in(session, bundle.id):
         page.status, page.ended_at, page.fallback_at = DeliveryStatus.CANCELLED, at, at
         page.last_error = DEACTIVATED
 

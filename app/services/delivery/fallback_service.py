@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
-from app.crud import crud_event, crud_notification, crud_user
+from app.crud import crud_event, crud_notification, crud_outbox, crud_user
 from app.crud.base import now, wait_briefly
 from app.models import Incident, Notification
 from app.services import notification_service
@@ -36,7 +36,7 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
     """
     at, began = now(session), time.monotonic()
     wait_briefly(session, LONGEST_WAIT_SECONDS)
-    due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
+    due = crud_outbox.claim_fallbacks(session, at=at, limit=limit)
     for taken, (page, incident) in enumerate(due, start=1):
         page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
         try:
@@ -44,7 +44,7 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
                 _look_after(session, page, incident, paging, at=at)
         except Exception:
             log.exception("fallback_failed", notification_id=page_id)
-            crud_notification.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
+            crud_outbox.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
             return taken
     return len(due)

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
-from app.crud import crud_notification
-from app.crud.crud_notification import ERASED
+from app.crud import crud_lease, crud_outbox
+from app.crud.crud_lease import ERASED
 from app.models import Notification
 from app.services.policies.actions.webhook import tell_webhook_answer
 
@@ -54,7 +54,7 @@ def end(session: Session, message: Notification, values: dict[str, Any]) -> Deli
         values = {**values, **ERASED}
     if message.lease_token is None:
         raise ValueError(f"notification {message.id} was not claimed")
-    return crud_notification.record(session, message.id, lease_token=message.lease_token, values=values)
+    return crud_lease.record(session, message.id, lease_token=message.lease_token, values=values)
 
 
 def _times(message: Notification, status: DeliveryStatus, at: datetime) -> dict[str, Any]:
@@ -71,10 +71,10 @@ def _settle_bundled(
     session: Session, bundle: Notification, standing: dict[str, Any], *, at: datetime
 ) -> Sequence[Notification]:
     """The pages that a bundle names end as it ends."""
-    pages = crud_notification.bundled_in(session, bundle.id)
+    pages = crud_outbox.bundled_in(session, bundle.id)
     if pages and standing["status"].has_ended:
         values = {**standing, **_times(pages[0], standing["status"], at)}
-        crud_notification.end_all(session, [page.id for page in pages], values)
+        crud_outbox.end_all(session, [page.id for page in pages], values)
     return pages
 
 

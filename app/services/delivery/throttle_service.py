@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import MessageEvent, NotificationKind
-from app.crud import crud_notification, crud_pace
+from app.crud import crud_outbox, crud_pace
 from app.crud.base import now, wait_briefly
 from app.crud.crud_pace import Held
 from app.db.session import is_contended
@@ -162,7 +162,7 @@ def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) ->
         body="",
     )
     write(session, bundle, pages)
-    crud_notification.add(session, bundle)
+    crud_outbox.add(session, bundle)
     crud_pace.bundle(session, [page.id for page in pages], bundle_id=bundle.id)
     log.info("pages_bundled", notification_id=bundle.id, channel=bundle.channel, pages=len(pages))
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
-from app.crud import crud_notification
+from app.crud import crud_lease, crud_outbox
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
@@ -117,7 +117,7 @@ def claim(services: Services) -> Notification:
     with services.database.transaction() as session:
         throttle_service.let_go(session, "email", throttle_service.due(session, "email", limit=10))
         at = now(session)
-        [message] = crud_notification.claim_due(
+        [message] = crud_outbox.claim_due(
             session, "email", at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
         )
     return message
@@ -158,7 +158,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     with services.database.transaction() as late:
         values = {"status": DeliveryStatus.DEAD}
         assert stale.lease_token is not None
-        assert not crud_notification.record(late, stale.id, lease_token=stale.lease_token, values=values)
+        assert not crud_lease.record(late, stale.id, lease_token=stale.lease_token, values=values)
     assert only(session).status is DeliveryStatus.ACCEPTED
 
 
