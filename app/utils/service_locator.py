@@ -15,7 +15,8 @@ from app.core.security import PageLinks, Passwords, Tokens
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.services.accounts.auth_service import Auth
-from app.services.ports import Delivery, Paging
+from app.services.delivery.ports import Delivery
+from app.services.ports import Paging
 
 # Importing a channel registers it. A person who has set no order is reached by the first of these that leads anywhere.
 for known in ("email.channel", "sms.channel", "push.channel", "webhook", "slack", "teams", "apprise"):

@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service
 from app.services.delivery import delivery_service, fallback_service, throttle_service
+from app.services.delivery.ports import Delivery
 from app.services.incidents import incident_service
 from app.services.operations import health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import policy_service, step_service
-from app.services.ports import Delivery, Paging
+from app.services.ports import Paging
 from app.worker.lane import Lane
 
 log = structlog.get_logger()

@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import delivery_service, recording_service, throttle_service
+from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
 from app.services.operations import health_service
-from app.services.ports import Delivery
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()

@@ -21,12 +21,12 @@ from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import outcome_service, recording_service, throttle_service
 from app.services.delivery.breaker import says_later
+from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import PATIENCE_SECONDS, Attempt, log_fields, outlast
 from app.services.incidents.alert import scrub
 from app.services.notification import GIVE_UP_AFTER
 from app.services.notification_service import is_wanted
 from app.services.operations import health_service
-from app.services.ports import Delivery
 
 log = structlog.get_logger()
 

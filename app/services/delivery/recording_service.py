@@ -18,8 +18,8 @@ from app.models import Notification
 from app.services.contacts import verification_service
 from app.services.delivery import outcome_service
 from app.services.delivery.outcome_service import Entry
+from app.services.delivery.ports import Delivery
 from app.services.notification import follow_up
-from app.services.ports import Delivery
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from app.db.session import Database
 from app.models import Notification, NotificationAttempt
 from app.services.delivery import delivery_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
-from app.services.ports import Delivery
+from app.services.delivery.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from app.worker.lane import Lane
