@@ -13,7 +13,6 @@ from app.models import Notification
 from app.services.delivery import delivery_service, recording_service, throttle_service
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
-from app.services.operations import health_service
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
@@ -114,7 +113,7 @@ class Lane:
         database = self._delivery.database
         if self._channel is None:
             with database.transaction() as session:
-                throttle_service.let_go_beside(session, health_service.served(session, self._delivery.channels))
+                throttle_service.let_go_beside(session, self._delivery.channels)
             return
         with database.transaction() as session:
             recipients = throttle_service.due(session, self._channel, limit=RECIPIENTS)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
-from app.crud import crud_attempt, crud_lease, crud_outbox, crud_timeline
+from app.crud import crud_attempt, crud_heartbeat, crud_lease, crud_outbox, crud_timeline
 from app.crud.base import now, wait_briefly
 from app.crud.crud_lease import Standing
 from app.db.session import is_contended
@@ -26,7 +26,6 @@ from app.services.delivery.recording_service import PATIENCE_SECONDS, Attempt, l
 from app.services.incidents.alert import scrub
 from app.services.notification import GIVE_UP_AFTER
 from app.services.notification_service import is_wanted
-from app.services.operations import health_service
 
 log = structlog.get_logger()
 
@@ -47,7 +46,7 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
         claimed = crud_outbox.claim_due(
             session,
             channel,
-            beside=() if channel else health_service.served(session, delivery.channels),
+            beside=() if channel else crud_heartbeat.served(session, delivery.channels, at=at),
             at=at,
             lease_until=at + delivery.lease,
             lease_token=uuid4(),

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import MessageEvent, NotificationKind
-from app.crud import crud_outbox, crud_pace
+from app.crud import crud_heartbeat, crud_outbox, crud_pace
 from app.crud.base import now, wait_briefly
 from app.crud.crud_pace import Held
 from app.db.session import is_contended
@@ -54,8 +54,8 @@ def let_go(session: Session, channel: str, recipients: Collection[str]) -> None:
 
 
 def let_go_beside(session: Session, channels: Collection[str]) -> None:
-    """Let all pages go that no channel here could send: what becomes of them is not a matter of pace."""
-    crud_pace.unhold_beside(session, channels)
+    """Let all pages go that no live worker can send: what becomes of them is not a matter of pace."""
+    crud_pace.unhold_beside(session, crud_heartbeat.served(session, channels, at=now(session)))
 
 
 def forget_old(session: Session) -> int:

@@ -16,6 +16,7 @@ from app import __version__
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
 from app.crud.base import now, wait_briefly
+from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.models import Incident
 from app.schemas.worker import WorkerRead
 from app.services import escalation_service
@@ -27,7 +28,6 @@ log = structlog.get_logger()
 OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
 STUCK_AFTER = timedelta(minutes=2)
 LOOKED_AT_IN_A_TICK = 500
-ALIVE_WITHIN = timedelta(seconds=30)
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -64,11 +64,6 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
         each = sorted(map(sorted, alive))
         level = ERROR if pulse.is_different else INFO
         log.log(level, "workers_differ", is_different=pulse.is_different, channels=each)
-
-
-def served(session: Session, own: Collection[str]) -> set[str]:
-    """The channels that this worker or another one alive can send by."""
-    return set(own).union(*crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN))
 
 
 def leave(session: Session, pulse: Pulse) -> None:
