@@ -113,7 +113,7 @@ class NotificationKind(StrEnum):
         return self in (NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION)
 
 
-class MessageEvent(StrEnum):
+class MessageKind(StrEnum):
     """What a message template is for."""
 
     PAGE = "page"

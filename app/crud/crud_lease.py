@@ -27,7 +27,7 @@ ARRIVED: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DeliverySnapshot:
     """A message's lease, its incident and its recipient at a moment. None: it has no such thing."""
 
     at: datetime
@@ -39,7 +39,7 @@ class Standing:
 
 
 class CRUDLease(CRUDBase[Notification]):
-    def standings(self, session: Session, messages: Sequence[Notification]) -> dict[int, Standing]:
+    def snapshots(self, session: Session, messages: Sequence[Notification]) -> dict[int, DeliverySnapshot]:
         """What became of messages, their incidents and their recipients by this moment, by the message's id."""
         query = (
             select(
@@ -56,7 +56,7 @@ class CRUDLease(CRUDBase[Notification]):
             .outerjoin(User, User.id == Notification.user_id)
             .where(Notification.id.in_([message.id for message in messages]))
         )
-        return {row[0]: Standing(*row[1:]) for row in session.execute(query)}
+        return {row[0]: DeliverySnapshot(*row[1:]) for row in session.execute(query)}
 
     def renew(self, session: Session, id_: int, *, lease_token: UUID, lease_until: datetime) -> bool:
         """Hold a message for longer. False if the lease was lost."""
@@ -105,15 +105,15 @@ class CRUDLease(CRUDBase[Notification]):
             .with_for_update(skip_locked=True)
         ).all()
 
-    def release_expired(self, session: Session, *, at: datetime, beside: Collection[int] = ()) -> Sequence[int]:
-        """Give back what a worker took and did not finish within its lease, `beside` these. It may have been sent.
+    def expire_leases(self, session: Session, *, at: datetime, excluding: Collection[int] = ()) -> Sequence[int]:
+        """Give back what a worker took and did not finish within its lease, `excluding` these. It may have been sent.
 
         What its provider reported as delivered meanwhile has come to its end.
         """
         expired = (
             select(Notification.id)
             .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
-            .where(Notification.id.not_in(beside))
+            .where(Notification.id.not_in(excluding))
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
         )

@@ -39,7 +39,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         session: Session,
         channel: str | None,
         *,
-        beside: Collection[str] = (),
+        excluding: Collection[str] = (),
         at: datetime,
         lease_until: datetime,
         lease_token: UUID,
@@ -47,9 +47,9 @@ class CRUDOutbox(CRUDBase[Notification]):
     ) -> Sequence[Notification]:
         """Take due messages of a channel, oldest first, under a lease. Those that another worker holds are left to it.
 
-        Without a channel: those of all channels `beside` the given ones.
+        Without a channel: those of all channels `excluding` the given ones.
         """
-        by = Notification.channel == channel if channel else Notification.channel.not_in(beside)
+        by = Notification.channel == channel if channel else Notification.channel.not_in(excluding)
         due = (
             select(Notification.id)
             .where(WAITING, ~Notification.is_held, by, Notification.next_attempt_at <= at)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, MessageEvent, NotificationKind
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, MessageKind, NotificationKind
 from app.db.base_class import Base, Created, Timestamps, words
 
 
@@ -103,7 +103,7 @@ class NotificationAttempt(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
-class NotificationPace(Base):
+class NotificationThrottle(Base):
     """The token bucket of one recipient on one channel."""
 
     __tablename__ = "notification_paces"
@@ -123,7 +123,7 @@ class NotificationTemplate(Timestamps, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     channel: Mapped[str] = mapped_column(String(50))
-    event: Mapped[MessageEvent] = mapped_column(words(MessageEvent, length=50))
+    event: Mapped[MessageKind] = mapped_column(words(MessageKind, length=50))
     subject: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
     html: Mapped[str | None] = mapped_column(Text)

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.security import PageLink
-from app.core.vocabulary import IncidentStatus, MessageEvent, NotificationKind
+from app.core.vocabulary import IncidentStatus, MessageKind, NotificationKind
 from app.crud import crud_outbox
-from app.crud.crud_lease import Standing
+from app.crud.crud_lease import DeliverySnapshot
 from app.models import Incident, Notification, User
 from app.services.messages import message_service
 from app.services.messages.message import Message, page_facts, without_metadata
@@ -92,7 +92,7 @@ def _written(
 ) -> PlannedPage:
     link = paging.links.url(PageLink(incident.id, page.person.user_id), at=at)
     facts = page_facts(message_service.facts_of(incident), note=note, url=paging.public_url, link=link)
-    return PlannedPage(page, composer.compose(page.channel, MessageEvent.PAGE, facts), facts)
+    return PlannedPage(page, composer.compose(page.channel, MessageKind.PAGE, facts), facts)
 
 
 def enqueue(
@@ -131,7 +131,7 @@ def enqueue(
     crud_outbox.add_all(session, messages)
 
 
-def is_wanted(message: Notification, standing: Incident | Standing) -> bool:
+def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
     """True unless its incident, as it stands now, is no more open in the cycle in which the message was written."""
     if message.is_exempt or message.incident_id is None:
         return True
@@ -192,7 +192,7 @@ def enqueue_own(
     at: datetime,
 ) -> Notification:
     """Write a message to a person about their own account. It is about no incident, so nothing cancels it."""
-    message = message_service.composer(session).compose(channel, MessageEvent(kind), facts)
+    message = message_service.composer(session).compose(channel, MessageKind(kind), facts)
     row = Notification(
         user_id=user.id,
         recipient=f"user:{user.id}",

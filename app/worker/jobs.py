@@ -58,7 +58,7 @@ class Jobs:
             "policy_spread": lambda: self._unless_held("policy_spread", self._spread),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
-            "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
+            "leases_released": lambda: self._batches(delivery_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
             "healed": lambda: self._unless_held("healed", self._heal),
         }

@@ -113,13 +113,13 @@ class Lane:
         database = self._delivery.database
         if self._channel is None:
             with database.transaction() as session:
-                throttle_service.let_go_beside(session, self._delivery.channels)
+                throttle_service.release_excluding(session, self._delivery.channels)
             return
         with database.transaction() as session:
             recipients = throttle_service.due(session, self._channel, limit=RECIPIENTS)
         if recipients:
             with database.transaction() as session:
-                throttle_service.let_go(session, self._channel, recipients)
+                throttle_service.release(session, self._channel, recipients)
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]

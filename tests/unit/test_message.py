@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.services.messages.message import MAX_SUBJECT, PLAIN, IncidentFacts, Message, page_facts, plain
 
 LINK = "https://pager.example.com/p/7.1.99.abc"
@@ -44,4 +44,4 @@ def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
 
 
 def test_there_is_a_plain_message_for_every_event() -> None:
-    assert set(PLAIN) == set(MessageEvent)
+    assert set(PLAIN) == set(MessageKind)

@@ -16,7 +16,7 @@ from app.core.crash_points import reach
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
 from app.crud import crud_attempt, crud_heartbeat, crud_lease, crud_outbox, crud_timeline
 from app.crud.base import now, wait_briefly
-from app.crud.crud_lease import Standing
+from app.crud.crud_lease import DeliverySnapshot
 from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import outcome_service, recording_service, throttle_service
@@ -46,7 +46,7 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
         claimed = crud_outbox.claim_due(
             session,
             channel,
-            beside=() if channel else crud_heartbeat.served(session, delivery.channels, at=at),
+            excluding=() if channel else crud_heartbeat.served(session, delivery.channels, at=at),
             at=at,
             lease_until=at + delivery.lease,
             lease_token=uuid4(),
@@ -57,7 +57,7 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
     return claimed
 
 
-def release_expired(session: Session) -> int:
+def expire_leases(session: Session) -> int:
     """Give back what a dead worker had claimed, to be sent again under the same key. It is kept as an attempt.
 
     What was cut off so often that its time is up is dead; while others hold what ends with it, it stays as it is.
@@ -67,7 +67,7 @@ def release_expired(session: Session) -> int:
     if last:
         wait_briefly(session)
     given_up = [message.id for message in last if _is_given_up(session, message, at=at)]
-    released = crud_lease.release_expired(session, at=at, beside=[message.id for message in last])
+    released = crud_lease.expire_leases(session, at=at, excluding=[message.id for message in last])
     cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
     crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in (*given_up, *released)])
     if released:
@@ -164,7 +164,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
     Raises LeaseLost. Most often one look is all that it takes.
     """
     with delivery.database.reading() as session:
-        standing = crud_lease.standings(session, [message])[message.id]
+        standing = crud_lease.snapshots(session, [message])[message.id]
     is_held = _is_mine(message, standing) and not _is_short(delivery, standing)
     if is_held and message.kind is not NotificationKind.BUNDLE and _is_to_be_sent(message, standing):
         return standing.at
@@ -175,7 +175,7 @@ def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | Non
 
 def _make_ready(delivery: Delivery, session: Session, message: Notification) -> datetime | None:
     """Renew its lease, write a bundle anew, or cancel what is void."""
-    standing = crud_lease.standings(session, [message])[message.id]
+    standing = crud_lease.snapshots(session, [message])[message.id]
     at = standing.at
     _hold(delivery, session, message, standing)
     still_wanted = is_wanted(message, standing)
@@ -191,16 +191,16 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
     return None
 
 
-def _is_mine(message: Notification, standing: Standing) -> bool:
+def _is_mine(message: Notification, standing: DeliverySnapshot) -> bool:
     return standing.lease_until is not None and standing.lease_token == message.lease_token
 
 
-def _is_short(delivery: Delivery, standing: Standing) -> bool:
+def _is_short(delivery: Delivery, standing: DeliverySnapshot) -> bool:
     """True if the lease might not outlast the call."""
     return standing.lease_until is None or standing.lease_until - standing.at < WHOLE_ENOUGH * delivery.lease
 
 
-def _hold(delivery: Delivery, session: Session, message: Notification, standing: Standing) -> None:
+def _hold(delivery: Delivery, session: Session, message: Notification, standing: DeliverySnapshot) -> None:
     """Renew the lease of a message that has waited for its turn. Raises LeaseLost."""
     if not _is_mine(message, standing):
         raise LeaseLost
@@ -210,14 +210,14 @@ def _hold(delivery: Delivery, session: Session, message: Notification, standing:
             raise LeaseLost
 
 
-def _is_to_be_sent(message: Notification, standing: Standing) -> bool:
+def _is_to_be_sent(message: Notification, standing: DeliverySnapshot) -> bool:
     return is_wanted(message, standing) and standing.is_recipient_active is not False
 
 
 def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
     """Leave out of a bundle what is void by now. False if nothing is left."""
     pages = crud_outbox.bundled_in(session, bundle.id)
-    standings = crud_lease.standings(session, pages)
+    standings = crud_lease.snapshots(session, pages)
     wanted = [page for page in pages if is_wanted(page, standings[page.id])]
     for page in pages:
         if page not in wanted:

@@ -43,7 +43,7 @@ def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
     """Record what came of messages, together if nothing is wrong with any of them. Never raises.
 
     What others hold is waited for briefly and then given up, as it would keep its whole channel waiting. The lease of
-    such a message stays, and it is sent again under the same key after that. `release_expired` passes over a message
+    such a message stays, and it is sent again under the same key after that. `expire_leases` passes over a message
     that is locked, so if it was the message that somebody held, only after that has been let go.
     """
     try:

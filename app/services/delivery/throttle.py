@@ -20,7 +20,7 @@ class Release(StrEnum):
 
     ALONE = "alone"
     BUNDLE = "bundle"
-    HOLD = "hold"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, now: datetime) 
         spent = replace(full, tokens=max(full.tokens - 1, 0.0), last_sent_at=now)
         return Decision(Release.ALONE if waiting == 1 else Release.BUNDLE, spent, now)
     if waiting == 1 and full.tokens >= 1 and last is not None:
-        return Decision(Release.HOLD, full, min(last + PAUSE, bundle_at))
-    return Decision(Release.HOLD, full, bundle_at)
+        return Decision(Release.WAIT, full, min(last + PAUSE, bundle_at))
+    return Decision(Release.WAIT, full, bundle_at)
 
 
 def _refilled(bucket: Bucket, now: datetime) -> Bucket:

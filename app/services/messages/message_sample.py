@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.services.messages.message import IncidentFacts, page_facts, without_metadata
 
 INCIDENT = IncidentFacts(
@@ -22,16 +22,16 @@ LINK = "p/this-is-only-a-sample"  # acts for nobody
 MINUTES = 15
 
 
-def sample(event: MessageEvent, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Mapping[str, Any]:
+def sample(event: MessageKind, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Mapping[str, Any]:
     """What a message of this kind could say. `url` is the public one."""
     base = url.rstrip("/")
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
-    facts: dict[MessageEvent, dict[str, Any]] = {
-        MessageEvent.PAGE: page,
-        MessageEvent.BUNDLE: {"count": 1, "incidents": [{**page, "incident": without_metadata(page["incident"])}]},
-        MessageEvent.PASSWORD_RESET: {"token": "a-token-of-43-characters", "url": base, "minutes": MINUTES},
-        MessageEvent.VERIFICATION: {"code": "123456", "minutes": MINUTES},
-        MessageEvent.TEST: {"channel": channel},
-        MessageEvent.NOTICE: {"text": "Your slack channel was switched off: its address is gone."},
+    facts: dict[MessageKind, dict[str, Any]] = {
+        MessageKind.PAGE: page,
+        MessageKind.BUNDLE: {"count": 1, "incidents": [{**page, "incident": without_metadata(page["incident"])}]},
+        MessageKind.PASSWORD_RESET: {"token": "a-token-of-43-characters", "url": base, "minutes": MINUTES},
+        MessageKind.VERIFICATION: {"code": "123456", "minutes": MINUTES},
+        MessageKind.TEST: {"channel": channel},
+        MessageKind.NOTICE: {"text": "Your slack channel was switched off: its address is gone."},
     }
     return facts[event]

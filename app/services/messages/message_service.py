@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.crud import crud_template
 from app.models import Incident, NotificationTemplate
 from app.services.messages import template
@@ -41,9 +41,9 @@ class Wording:
 class Composer:
     """The templates as they are in this transaction."""
 
-    overrides: Mapping[tuple[str, MessageEvent], Wording]
+    overrides: Mapping[tuple[str, MessageKind], Wording]
 
-    def compose(self, channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+    def compose(self, channel: str, event: MessageKind, facts: Mapping[str, Any]) -> Message:
         """The message to send. It never fails: what does not render is said plainly."""
         override = self.overrides.get((channel, event))
         if override is not None:
@@ -66,7 +66,7 @@ def composer(session: Session) -> Composer:
     return made
 
 
-def default(channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Message:
+def default(channel: str, event: MessageKind, facts: Mapping[str, Any]) -> Message:
     """The message as it is shipped, or the plain one if that is too much for a template."""
     try:
         return write(shipped(channel, event), facts, event)
@@ -76,7 +76,7 @@ def default(channel: str, event: MessageEvent, facts: Mapping[str, Any]) -> Mess
 
 
 def write(
-    wording: Wording, facts: Mapping[str, Any], event: MessageEvent, *, limit: int = template.MAX_OUTPUT
+    wording: Wording, facts: Mapping[str, Any], event: MessageKind, *, limit: int = template.MAX_OUTPUT
 ) -> Message:
     """Render a message. Raises TemplateError, also for one that says nothing."""
     seen = known(event, facts)
@@ -88,20 +88,20 @@ def write(
     return Message(subject, body, html)
 
 
-def known(event: MessageEvent, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def known(event: MessageKind, facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a template sees: the facts, and of a bundle also `named`, which names every incident briefly."""
-    if event is not MessageEvent.BUNDLE:
+    if event is not MessageKind.BUNDLE:
         return facts
     return {**facts, "named": named([page["incident"] for page in facts["incidents"]])}
 
 
-def limit(channel: str, event: MessageEvent) -> int:
+def limit(channel: str, event: MessageKind) -> int:
     """How long a body by an administrator's template may be. A bundle must name every incident, at any length."""
-    return template.MAX_OUTPUT if event is MessageEvent.BUNDLE else MAX_BODIES.get(channel, MAX_BODY)
+    return template.MAX_OUTPUT if event is MessageKind.BUNDLE else MAX_BODIES.get(channel, MAX_BODY)
 
 
 @lru_cache
-def shipped(channel: str, event: MessageEvent) -> Wording:
+def shipped(channel: str, event: MessageKind) -> Wording:
     """The templates that come with this version: those of the channel, else those of every channel."""
     html = _read(channel, f"{event}.html") if channel in HTML_CHANNELS else None
     subject, body = _read(channel, f"{event}.subject.txt"), _read(channel, f"{event}.txt")

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome, MessageEvent
+from app.core.vocabulary import AttemptOutcome, MessageKind
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.integrations.channels.slack import ESCAPES, MAX_SECTION, MAX_TEXTS, layout
@@ -37,7 +37,7 @@ def slack(settings: Settings) -> Channel:
 
 def worded(envelope: Envelope) -> Envelope:
     """The envelope with the body that is shipped for Slack."""
-    event = MessageEvent.BUNDLE if "incidents" in envelope.facts else MessageEvent.PAGE
+    event = MessageKind.BUNDLE if "incidents" in envelope.facts else MessageKind.PAGE
     return replace(envelope, body=message_service.default("slack", event, envelope.facts).body)
 
 

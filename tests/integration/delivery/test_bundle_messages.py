@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.core.channel import Envelope
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.integrations.channels.sms.text import text_of as sms_text
 from app.services.messages import message_service
 from app.services.messages.message import MAX_NAMED, named
@@ -20,7 +20,7 @@ XSS = '<script>alert("x")</script>'
 def bundle(count: int, *, gap: int = 1, title: str = "Disk full") -> dict[str, Any]:
     pages = []
     for number in range(count):
-        page = dict(sample(MessageEvent.PAGE, "email", url=URL))
+        page = dict(sample(MessageKind.PAGE, "email", url=URL))
         page["incident"] = {**page["incident"], "id": 1000 + number * gap, "title": f"{title} {number}"}
         pages.append(page)
     return {"count": count, "incidents": pages}
@@ -30,7 +30,7 @@ def bundle(count: int, *, gap: int = 1, title: str = "Disk full") -> dict[str, A
 @pytest.mark.parametrize("count", [2, 60, 700, 1500])
 def test_a_bundle_names_every_incident(channel: str, count: int) -> None:
     facts = bundle(count, title=XSS)
-    message = message_service.default(channel, MessageEvent.BUNDLE, facts)
+    message = message_service.default(channel, MessageKind.BUNDLE, facts)
     for part in (message.body, message.html) if message.html else (message.body,):
         assert all(f"#{page['incident']['id']}" in part for page in facts["incidents"])
     assert message.subject.startswith(f"{count} incidents: [HIGH] database:")
@@ -38,7 +38,7 @@ def test_a_bundle_names_every_incident(channel: str, count: int) -> None:
 
 
 def test_a_small_bundle_is_html_with_a_button_for_each() -> None:
-    html = message_service.default("email", MessageEvent.BUNDLE, bundle(3)).html
+    html = message_service.default("email", MessageKind.BUNDLE, bundle(3)).html
     assert html is not None
     assert html.count("View and acknowledge</a>") == 3
 
@@ -46,7 +46,7 @@ def test_a_small_bundle_is_html_with_a_button_for_each() -> None:
 @pytest.mark.parametrize(("count", "gap"), [(2, 1), (100, 1), (100, 2), (5000, 1)])
 def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int) -> None:
     facts = bundle(count, gap=gap)
-    body = message_service.default("sms", MessageEvent.BUNDLE, facts).body
+    body = message_service.default("sms", MessageKind.BUNDLE, facts).body
     assert len(body) < 1600
     assert facts["incidents"][0]["link"] in body
     assert named_ids(body.split(":", 1)[1].splitlines()[0]) == {p["incident"]["id"] for p in facts["incidents"]}
@@ -54,7 +54,7 @@ def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int)
 
 def test_a_bundle_that_is_too_long_for_an_sms_says_how_many_it_does_not_name() -> None:
     facts = bundle(250, gap=2)
-    message = message_service.default("sms", MessageEvent.BUNDLE, facts)
+    message = message_service.default("sms", MessageKind.BUNDLE, facts)
     sent = sms_text(Envelope("+15550100", message.subject, message.body, KEY, None, facts=facts))
     said, link = sent.splitlines()
     names, _, rest = said.split(":", 1)[1].rpartition(" and ")

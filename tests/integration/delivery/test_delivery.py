@@ -107,15 +107,15 @@ def send(delivery: Delivery) -> int:
     lanes = [*delivery.channels, None]
     with delivery.database.transaction() as session:
         for name in delivery.channels:
-            throttle_service.let_go(session, name, throttle_service.due(session, name, limit=10))
-        throttle_service.let_go_beside(session, list(delivery.channels))
+            throttle_service.release(session, name, throttle_service.due(session, name, limit=10))
+        throttle_service.release_excluding(session, list(delivery.channels))
     return sum(Lane(name, delivery, Event(), width=0).drain() for name in lanes)
 
 
 def claim(services: Services) -> Notification:
     """What a worker does just before it dies."""
     with services.database.transaction() as session:
-        throttle_service.let_go(session, "email", throttle_service.due(session, "email", limit=10))
+        throttle_service.release(session, "email", throttle_service.due(session, "email", limit=10))
         at = now(session)
         [message] = crud_outbox.claim_due(
             session, "email", at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1

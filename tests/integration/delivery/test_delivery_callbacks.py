@@ -169,7 +169,7 @@ def test_a_code_that_arrived_is_erased_though_its_worker_died(session: Session, 
     session.add(secret)
     session.commit()
     report(client, secret.idempotency_key, "delivered")
-    delivery_service.release_expired(session)
+    delivery_service.expire_leases(session)
     session.commit()
     message = only(session)
     assert (message.status, message.subject, message.body) == (DeliveryStatus.DELIVERED, "", "")
@@ -198,7 +198,7 @@ def test_what_was_delivered_is_not_sent_again_though_its_worker_died(
 
 
 def with_released(session: Session) -> None:
-    assert delivery_service.release_expired(session) == 1
+    assert delivery_service.expire_leases(session) == 1
     session.commit()
     assert only(session).status is DeliveryStatus.RETRY
 

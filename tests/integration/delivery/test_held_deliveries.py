@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 
 from app.core.config import Settings
 from app.core.vocabulary import DeliveryStatus, NotificationKind, Severity
-from app.crud import crud_pace
+from app.crud import crud_throttle
 from app.crud.base import now, wait_briefly
 from app.db.session import Database, is_contended
-from app.models import Notification, NotificationAttempt, NotificationPace
+from app.models import Notification, NotificationAttempt, NotificationThrottle
 from app.schemas.escalation import PolicyCreate
 from app.services.delivery import delivery_service
 from app.services.delivery.throttle import CAPACITY
@@ -94,7 +94,7 @@ def test_pages_that_could_not_go_cost_no_token(
         page = other.scalars(PAGE_OF_ONE).all()[0]
         jobs.send()
         with own_database.transaction() as session:
-            tokens = {pace.recipient: pace.tokens for pace in session.scalars(select(NotificationPace))}
+            tokens = {pace.recipient: pace.tokens for pace in session.scalars(select(NotificationThrottle))}
     assert tokens.pop(page.recipient) == CAPACITY
     assert set(tokens.values()) == {CAPACITY - 1}
 
@@ -121,7 +121,7 @@ def test_pages_that_are_looked_at_later_do_not_wait_for_one_that_is_held(
         other.scalars(PAGE_OF_ONE).one()
         until = now(session) + timedelta(hours=1)
         wait_briefly(session)
-        crud_pace.hold(session, "email", [page.recipient for page in pages], until=until)
+        crud_throttle.postpone(session, "email", [page.recipient for page in pages], until=until)
     later = found(own_database, Notification.next_attempt_at == until)
     assert sorted(page.address for page in later) == FREE
 
@@ -194,10 +194,10 @@ def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_on
         assert "delivery_waits_for_database" not in {line["event"] for line in lines}
         other.execute(update(Notification).where(Notification.id == unsent[0].id).values(OVER))
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == 0
+            assert delivery_service.expire_leases(session) == 0
     outbox.on_send = lambda: None
     with own_database.transaction() as session:
-        assert delivery_service.release_expired(session) == 1
+        assert delivery_service.expire_leases(session) == 1
     lane.drain()
     lane.close()
     first, again = [envelope for envelope in outbox.sent if envelope.address == HELD]
@@ -237,13 +237,13 @@ def test_a_bundle_that_cannot_be_given_up_keeps_no_other_lease_from_ending(
     with own_database.transaction() as other:
         other.scalars(PAGE_OF_ONE.where(Notification.bundle_id.is_not(None))).all()
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == len(PEOPLE) - 1
+            assert delivery_service.expire_leases(session) == len(PEOPLE) - 1
         assert statuses(own_database) == ["sending", "dead", "retry", "retry"]
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == 0
+            assert delivery_service.expire_leases(session) == 0
             assert len(session.scalars(select(NotificationAttempt)).all()) == len(PEOPLE) - 1
     with own_database.transaction() as session:
-        assert delivery_service.release_expired(session) == 1
+        assert delivery_service.expire_leases(session) == 1
     assert statuses(own_database) == ["dead", "dead", "retry", "retry"]
 
 

@@ -12,7 +12,7 @@ from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, Severity
 from app.crud.base import now
 from app.db.session import Database
-from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationPace
+from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationThrottle
 from app.schemas.escalation import PolicyCreate
 from app.services.delivery import delivery_service
 from app.services.delivery.breaker import OPENS_AFTER
@@ -192,7 +192,7 @@ class TestWhatSomebodyHolds:
         self.open(held.database, "second")
         outbox.sent.clear()
         with held.database.transaction() as holding:
-            one = holding.scalars(select(NotificationPace.recipient).limit(1).with_for_update()).one()
+            one = holding.scalars(select(NotificationThrottle.recipient).limit(1).with_for_update()).one()
             jobs.plan()
             jobs.send()
             assert len(outbox.sent) == 1

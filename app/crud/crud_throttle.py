@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, defer
 
 from app.crud.base import CRUDBase, affected
-from app.models import Notification, NotificationPace
+from app.models import Notification, NotificationThrottle
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Waiting:
     """The pages that wait for a recipient's pace: how many, since when, and the id of the first."""
 
     number: int
@@ -22,36 +22,40 @@ class Held:
     first_id: int
 
 
-class CRUDPace(CRUDBase[NotificationPace]):
-    def without(self, session: Session, channel: str, recipients: Collection[str]) -> list[str]:
+class CRUDThrottle(CRUDBase[NotificationThrottle]):
+    def without_bucket(self, session: Session, channel: str, recipients: Collection[str]) -> list[str]:
         """Those of the recipients that have no pace yet, in their order."""
-        mine = NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients)
-        known = session.scalars(select(NotificationPace.recipient).where(*mine)).all()
+        mine = NotificationThrottle.channel == channel, NotificationThrottle.recipient.in_(recipients)
+        known = session.scalars(select(NotificationThrottle.recipient).where(*mine)).all()
         return sorted(set(recipients).difference(known))
 
-    def make(self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime) -> None:
+    def add_buckets(
+        self, session: Session, channel: str, recipients: Collection[str], *, tokens: float, at: datetime
+    ) -> None:
         """Give recipients a pace, but to those that have one. Waits for who is giving them one at the moment."""
         new = [{"recipient": who, "channel": channel, "tokens": tokens, "refilled_at": at} for who in recipients]
-        session.execute(insert(NotificationPace).on_conflict_do_nothing(), new)
+        session.execute(insert(NotificationThrottle).on_conflict_do_nothing(), new)
 
-    def lock(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, NotificationPace]:
+    def lock_buckets(
+        self, session: Session, channel: str, recipients: Collection[str]
+    ) -> dict[str, NotificationThrottle]:
         """The paces of recipients, locked. Without those that another transaction holds, or that do not exist."""
         rows = session.scalars(
-            select(NotificationPace)
-            .where(NotificationPace.channel == channel, NotificationPace.recipient.in_(recipients))
-            .order_by(NotificationPace.recipient)
+            select(NotificationThrottle)
+            .where(NotificationThrottle.channel == channel, NotificationThrottle.recipient.in_(recipients))
+            .order_by(NotificationThrottle.recipient)
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         )
         return {row.recipient: row for row in rows}
 
-    def save(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    def save_buckets(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
         """Write whole rows, which the caller has locked, with one statement."""
-        new = insert(NotificationPace)
+        new = insert(NotificationThrottle)
         changed = {name: new.excluded[name] for name in ("tokens", "refilled_at", "last_sent_at")}
         session.execute(new.on_conflict_do_update(index_elements=["recipient", "channel"], set_=changed), rows)
 
-    def held_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
+    def recipients_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
         """The recipients whose pages wait to be let go by now."""
         return session.scalars(
             select(Notification.recipient)
@@ -60,7 +64,7 @@ class CRUDPace(CRUDBase[NotificationPace]):
             .limit(limit)
         ).all()
 
-    def held_of(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, Held]:
+    def waiting_for(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, Waiting]:
         """What waits for each of these recipients. Whoever has locked their pace has them alone."""
         numbers = func.count(), func.min(Notification.created_at), func.min(Notification.id)
         waiting = (
@@ -68,9 +72,9 @@ class CRUDPace(CRUDBase[NotificationPace]):
             .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
             .group_by(Notification.recipient)
         )
-        return {row[0]: Held(*row[1:]) for row in session.execute(waiting)}
+        return {row[0]: Waiting(*row[1:]) for row in session.execute(waiting)}
 
-    def lock_held(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
+    def lock_waiting(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
         """All pages that wait for a recipient and that nobody holds, oldest first, locked.
 
         They come without what each of them would say by itself.
@@ -83,7 +87,7 @@ class CRUDPace(CRUDBase[NotificationPace]):
             .with_for_update(skip_locked=True)
         ).all()
 
-    def lock_free(self, session: Session, ids: Collection[int]) -> set[int]:
+    def lock_still_waiting(self, session: Session, ids: Collection[int]) -> set[int]:
         """Which of these pages still wait, locked. Without those that another transaction holds."""
         free = select(Notification.id).where(Notification.id.in_(ids), Notification.is_held)
         return set(session.scalars(free.with_for_update(skip_locked=True)))
@@ -94,12 +98,12 @@ class CRUDPace(CRUDBase[NotificationPace]):
         named = gone.values(is_held=False, next_attempt_at=None, bundle_id=bundle_id)
         session.execute(named, execution_options={"synchronize_session": False})
 
-    def let_go(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
+    def release(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
         """Hold these pages no longer."""
         free = update(Notification).where(Notification.id.in_(ids)).values(is_held=False, next_attempt_at=at)
         session.execute(free, execution_options={"synchronize_session": False})
 
-    def hold(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
+    def postpone(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
         """Look at what waits for these recipients again at that time.
 
         What waits until then already stays as it is, and so does what another transaction holds.
@@ -107,13 +111,13 @@ class CRUDPace(CRUDBase[NotificationPace]):
         mine = Notification.is_held & (Notification.channel == channel) & Notification.recipient.in_(recipients)
         self._update_free(session, mine & (Notification.next_attempt_at < until), next_attempt_at=until)
 
-    def unhold_beside(self, session: Session, channels: Collection[str]) -> None:
+    def release_excluding(self, session: Session, channels: Collection[str]) -> None:
         """Hold no page any more that goes by another channel than these, but those that another transaction holds."""
         self._update_free(session, Notification.is_held & Notification.channel.not_in(channels), is_held=False)
 
-    def forget(self, session: Session, *, before: datetime) -> int:
+    def forget_full(self, session: Session, *, before: datetime) -> int:
         """Forget the paces of whom nothing was sent to lately: they are full again."""
-        return affected(session.execute(delete(NotificationPace).where(NotificationPace.refilled_at < before)))
+        return affected(session.execute(delete(NotificationThrottle).where(NotificationThrottle.refilled_at < before)))
 
     def _update_free(self, session: Session, which: ColumnElement[bool], **values: Any) -> None:
         """Update the pages that nobody holds: who waited for one would keep everybody else from being paged."""
@@ -122,4 +126,4 @@ class CRUDPace(CRUDBase[NotificationPace]):
         session.execute(changed, execution_options={"synchronize_session": False})
 
 
-crud_pace = CRUDPace(NotificationPace)
+crud_throttle = CRUDThrottle(NotificationThrottle)
