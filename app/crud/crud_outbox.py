@@ -52,7 +52,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         by = Notification.channel == channel if channel else Notification.channel.not_in(excluding)
         due = (
             select(Notification.id)
-            .where(WAITING, ~Notification.is_held, by, Notification.next_attempt_at <= at)
+            .where(WAITING, ~Notification.is_throttled, by, Notification.next_attempt_at <= at)
             .order_by(Notification.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -59,7 +59,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         """The recipients whose pages wait to be let go by now."""
         return session.scalars(
             select(Notification.recipient)
-            .where(Notification.is_held, Notification.channel == channel, Notification.next_attempt_at <= at)
+            .where(Notification.is_throttled, Notification.channel == channel, Notification.next_attempt_at <= at)
             .group_by(Notification.recipient)
             .limit(limit)
         ).all()
@@ -69,7 +69,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         numbers = func.count(), func.min(Notification.created_at), func.min(Notification.id)
         waiting = (
             select(Notification.recipient, *numbers)
-            .where(Notification.is_held, Notification.channel == channel, Notification.recipient.in_(recipients))
+            .where(Notification.is_throttled, Notification.channel == channel, Notification.recipient.in_(recipients))
             .group_by(Notification.recipient)
         )
         return {row[0]: Waiting(*row[1:]) for row in session.execute(waiting)}
@@ -82,25 +82,25 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         return session.scalars(
             select(Notification)
             .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
-            .where(Notification.is_held, Notification.channel == channel, Notification.recipient == recipient)
+            .where(Notification.is_throttled, Notification.channel == channel, Notification.recipient == recipient)
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
         ).all()
 
     def lock_still_waiting(self, session: Session, ids: Collection[int]) -> set[int]:
         """Which of these pages still wait, locked. Without those that another transaction holds."""
-        free = select(Notification.id).where(Notification.id.in_(ids), Notification.is_held)
+        free = select(Notification.id).where(Notification.id.in_(ids), Notification.is_throttled)
         return set(session.scalars(free.with_for_update(skip_locked=True)))
 
     def bundle(self, session: Session, ids: Collection[int], *, bundle_id: int) -> None:
         """Hold these pages no longer: they go with a bundle."""
         gone = update(Notification).where(Notification.id.in_(ids))
-        named = gone.values(is_held=False, next_attempt_at=None, bundle_id=bundle_id)
+        named = gone.values(is_throttled=False, next_attempt_at=None, bundle_id=bundle_id)
         session.execute(named, execution_options={"synchronize_session": False})
 
     def release(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
         """Hold these pages no longer."""
-        free = update(Notification).where(Notification.id.in_(ids)).values(is_held=False, next_attempt_at=at)
+        free = update(Notification).where(Notification.id.in_(ids)).values(is_throttled=False, next_attempt_at=at)
         session.execute(free, execution_options={"synchronize_session": False})
 
     def postpone(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
@@ -108,12 +108,13 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
 
         What waits until then already stays as it is, and so does what another transaction holds.
         """
-        mine = Notification.is_held & (Notification.channel == channel) & Notification.recipient.in_(recipients)
+        mine = Notification.is_throttled & (Notification.channel == channel) & Notification.recipient.in_(recipients)
         self._update_free(session, mine & (Notification.next_attempt_at < until), next_attempt_at=until)
 
     def release_excluding(self, session: Session, channels: Collection[str]) -> None:
         """Hold no page any more that goes by another channel than these, but those that another transaction holds."""
-        self._update_free(session, Notification.is_held & Notification.channel.not_in(channels), is_held=False)
+        others = Notification.is_throttled & Notification.channel.not_in(channels)
+        self._update_free(session, others, is_throttled=False)
 
     def forget_full(self, session: Session, *, before: datetime) -> int:
         """Forget the paces of whom nothing was sent to lately: they are full again."""

@@ -14,8 +14,8 @@ from app.db.base_class import Base, Created, Timestamps, words
 class Notification(Created, Base):
     """One message to one recipient by one channel, written in the transaction that causes it.
 
-    A held page waits for its person's pace to let it go, alone or within a bundle. At `fallback_at` the person's next
-    channel is tried as well.
+    A throttled page waits until its recipient's token bucket releases it, alone or within a bundle. At `fallback_at`
+    the person's next channel is tried as well.
     """
 
     __tablename__ = "notifications"
@@ -60,7 +60,7 @@ class Notification(Created, Base):
     status: Mapped[DeliveryStatus] = mapped_column(
         words(DeliveryStatus, length=20), default=DeliveryStatus.PENDING, server_default="pending"
     )
-    is_held: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    is_throttled: Mapped[bool] = mapped_column("is_held", default=False, server_default=text("false"))
     attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]

@@ -126,7 +126,7 @@ class FollowUp:
     next_attempt_at: datetime | None
 
 
-def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, now: datetime) -> FollowUp:
+def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, at: datetime) -> FollowUp:
     """Accepted, dead, or due again: after 2, 5, 15, 30, 60 s, then every 60 s, for up to 15 min.
 
     A provider's Retry-After is honoured: never sooner than it says.
@@ -138,6 +138,6 @@ def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, now
     delay = RETRY_DELAYS[min(attempt, len(RETRY_DELAYS)) - 1]
     if outcome.retry_after_seconds is not None:
         delay = max(delay, timedelta(seconds=outcome.retry_after_seconds))
-    if now + delay > first_attempt_at + GIVE_UP_AFTER:
+    if at + delay > first_attempt_at + GIVE_UP_AFTER:
         return FollowUp(DeliveryStatus.DEAD, None)
-    return FollowUp(DeliveryStatus.RETRY, now + delay)
+    return FollowUp(DeliveryStatus.RETRY, at + delay)

@@ -118,7 +118,7 @@ def enqueue(
             cycle=incident.cycle,
             kind=kind,
             is_exempt=is_exempt,
-            is_held=not is_exempt,
+            is_throttled=not is_exempt,
             fallback_of=fallback_of,
             fallback_at=at + FALL_BACK_AFTER,
             next_attempt_at=at,

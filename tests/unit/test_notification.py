@@ -61,29 +61,29 @@ def test_somebody_who_is_not_active_any_more_is_left_out_by_name() -> None:
 
 
 def test_an_accepted_message_is_not_tried_again() -> None:
-    following = follow_up(Outcome(AttemptOutcome.ACCEPTED), attempt=1, first_attempt_at=NOW, now=NOW)
+    following = follow_up(Outcome(AttemptOutcome.ACCEPTED), attempt=1, first_attempt_at=NOW, at=NOW)
     assert (following.status, following.next_attempt_at) == (DeliveryStatus.ACCEPTED, None)
 
 
 def test_a_final_refusal_is_not_tried_again() -> None:
-    following = follow_up(Outcome(AttemptOutcome.DEAD), attempt=1, first_attempt_at=NOW, now=NOW)
+    following = follow_up(Outcome(AttemptOutcome.DEAD), attempt=1, first_attempt_at=NOW, at=NOW)
     assert (following.status, following.next_attempt_at) == (DeliveryStatus.DEAD, None)
 
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(1, 2), (2, 5), (3, 15), (4, 30), (5, 60), (6, 60), (12, 60)])
 def test_retries_come_later_and_later_and_then_every_minute(attempt: int, seconds: int) -> None:
-    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=attempt, first_attempt_at=NOW, now=NOW)
+    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=attempt, first_attempt_at=NOW, at=NOW)
     assert following.next_attempt_at == NOW + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(30.0, 30), (1.0, 2)])
 def test_a_retry_never_comes_sooner_than_the_provider_asks(retry_after: float, seconds: int) -> None:
     outcome = Outcome(AttemptOutcome.RETRY, retry_after_seconds=retry_after)
-    following = follow_up(outcome, attempt=1, first_attempt_at=NOW, now=NOW)
+    following = follow_up(outcome, attempt=1, first_attempt_at=NOW, at=NOW)
     assert following.next_attempt_at == NOW + timedelta(seconds=seconds)
 
 
 def test_after_a_quarter_of_an_hour_a_message_is_dead() -> None:
     late = NOW + GIVE_UP_AFTER
-    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=9, first_attempt_at=NOW, now=late)
+    following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=9, first_attempt_at=NOW, at=late)
     assert following.status is DeliveryStatus.DEAD

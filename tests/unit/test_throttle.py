@@ -15,7 +15,7 @@ FRESH = Bucket(CAPACITY, NOW)
 
 def after(seconds: float, bucket: Bucket, *, waiting: int = 1, waited: float = 0) -> Decision:
     now = NOW + timedelta(seconds=seconds)
-    return decide(bucket, waiting=waiting, oldest_at=now - timedelta(seconds=waited), now=now)
+    return decide(bucket, waiting=waiting, oldest_at=now - timedelta(seconds=waited), at=now)
 
 
 def test_the_first_page_goes_at_once() -> None:
@@ -74,23 +74,23 @@ def test_a_storm_is_at_most_three_messages_in_its_first_minute_and_names_each_pa
 
 def test_a_provider_that_fails_for_several_messages_is_left_alone_and_probed_by_one() -> None:
     breakers = Breakers()
-    moved = [breakers.record("sms", "twilio", i, error="503", now=0.0) for i in range(OPENS_AFTER)]
+    moved = [breakers.record("sms", "twilio", i, error="503", at=0.0) for i in range(OPENS_AFTER)]
     assert moved == [False] * (OPENS_AFTER - 1) + [True]
-    assert breakers.wait_seconds("sms", "twilio", now=1.0) == 4.0
-    assert breakers.wait_seconds("sms", "another", now=1.0) == 0.0
-    assert breakers.wait_seconds("sms", "twilio", now=5.0) == 0.0  # the probe
-    assert breakers.wait_seconds("sms", "twilio", now=5.0) > 0.0
+    assert breakers.wait_seconds("sms", "twilio", at=1.0) == 4.0
+    assert breakers.wait_seconds("sms", "another", at=1.0) == 0.0
+    assert breakers.wait_seconds("sms", "twilio", at=5.0) == 0.0  # the probe
+    assert breakers.wait_seconds("sms", "twilio", at=5.0) > 0.0
     assert breakers.report()["sms"]["twilio"]["state"] == "open"
-    breakers.record("sms", "twilio", 99, error="503", now=5.0)
-    assert breakers.wait_seconds("sms", "twilio", now=6.0) == 9.0  # twice as long
-    breakers.wait_seconds("sms", "twilio", now=15.0)
-    assert breakers.record("sms", "twilio", 99, error=None, now=15.0)
-    assert breakers.wait_seconds("sms", "twilio", now=15.0) == 0.0
+    breakers.record("sms", "twilio", 99, error="503", at=5.0)
+    assert breakers.wait_seconds("sms", "twilio", at=6.0) == 9.0  # twice as long
+    breakers.wait_seconds("sms", "twilio", at=15.0)
+    assert breakers.record("sms", "twilio", 99, error=None, at=15.0)
+    assert breakers.wait_seconds("sms", "twilio", at=15.0) == 0.0
     assert breakers.report() == {}
 
 
 def test_one_message_that_fails_again_and_again_says_little_of_its_provider() -> None:
     breakers = Breakers()
     for _ in range(3 * OPENS_AFTER):
-        breakers.record("email", "smtp", 1, error="450", now=0.0)
-    assert breakers.wait_seconds("email", "smtp", now=0.0) == 0.0
+        breakers.record("email", "smtp", 1, error="450", at=0.0)
+    assert breakers.wait_seconds("email", "smtp", at=0.0) == 0.0

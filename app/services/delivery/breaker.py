@@ -35,19 +35,19 @@ class Breakers:
         self._states: dict[tuple[str, str], _State] = {}
         self._lock = Lock()
 
-    def wait_seconds(self, channel: str, provider: str, *, now: float) -> float:
+    def wait_seconds(self, channel: str, provider: str, *, at: float) -> float:
         """0 if a message may be tried; else how long to leave the provider alone."""
         with self._lock:
             state = self._states.get((channel, provider))
             if state is None or not state.is_open:
                 return 0.0
-            if now < state.closed_until:
-                return state.closed_until - now
+            if at < state.closed_until:
+                return state.closed_until - at
             # A probe may end without a word (its page was cancelled meanwhile): after a pause there is another.
-            state.is_probing, state.closed_until = True, now + FIRST_PAUSE_SECONDS
+            state.is_probing, state.closed_until = True, at + FIRST_PAUSE_SECONDS
             return 0.0
 
-    def record(self, channel: str, provider: str, message_id: int, *, error: str | None, now: float) -> bool:
+    def record(self, channel: str, provider: str, message_id: int, *, error: str | None, at: float) -> bool:
         """Count how an attempt ended. Returns True if this opened or closed the breaker."""
         with self._lock:
             state = self._states.setdefault((channel, provider), _State())
@@ -62,7 +62,7 @@ class Breakers:
             if was_open or len(state.failed) >= OPENS_AFTER:
                 pause = min(FIRST_PAUSE_SECONDS * 2**state.pauses, LONGEST_PAUSE_SECONDS)
                 state.pauses += 1
-                state.closed_until, state.is_probing = now + pause, False
+                state.closed_until, state.is_probing = at + pause, False
             return state.is_open and not was_open
 
     def report(self) -> dict[str, Any]:

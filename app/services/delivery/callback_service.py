@@ -70,14 +70,14 @@ def _arrived(message: Notification, at: datetime) -> dict[str, Any]:
         return {"delivered_at": at}
     accepted_at = message.accepted_at or at
     times = {"delivered_at": at, "accepted_at": accepted_at, "ended_at": at, "fallback_at": None}
-    return {"status": DeliveryStatus.DELIVERED, "is_held": False, **NOT_DUE, **times}
+    return {"status": DeliveryStatus.DELIVERED, "is_throttled": False, **NOT_DUE, **times}
 
 
 def _failed(message: Notification, report: DeliveryReport, at: datetime) -> dict[str, Any]:
     """Final, also for a worker that still waits for the provider's answer: without its lease it writes nothing."""
     fallback_at = at if message.kind.is_page else None
     times = {"ended_at": at, "fallback_at": fallback_at}
-    return {"status": DeliveryStatus.DEAD, "is_held": False, "last_error": report.error, **NOT_DUE, **times}
+    return {"status": DeliveryStatus.DEAD, "is_throttled": False, "last_error": report.error, **NOT_DUE, **times}
 
 
 def _apply(message: Notification, values: dict[str, Any]) -> None:

@@ -155,7 +155,7 @@ def _wait_seconds(delivery: Delivery, message: Notification) -> float:
     channel = delivery.channels.get(message.channel)
     if channel is None:
         return 0.0
-    return delivery.breakers.wait_seconds(channel.name, channel.provider(message.address), now=time.monotonic())
+    return delivery.breakers.wait_seconds(channel.name, channel.provider(message.address), at=time.monotonic())
 
 
 def _moment_to_send(delivery: Delivery, message: Notification) -> datetime | None:
@@ -285,7 +285,7 @@ def _count(delivery: Delivery, channel: Channel, message: Notification, outcome:
     has_failed = outcome.result is AttemptOutcome.RETRY and not says_later(outcome.status_code)
     error = (outcome.error or "temporary failure") if has_failed else None
     provider = channel.provider(message.address)
-    if delivery.breakers.record(channel.name, provider, message.id, error=error, now=time.monotonic()):
+    if delivery.breakers.record(channel.name, provider, message.id, error=error, at=time.monotonic()):
         log.warning("circuit_breaker_moved", channel=channel.name, provider=provider, is_open=error is not None)
 
 

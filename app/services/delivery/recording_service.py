@@ -101,7 +101,7 @@ def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datet
     """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
     message = attempt.message
     first_attempt_at = message.first_attempt_at or attempt.began_at
-    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, now=at)
+    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, at=at)
     values: dict[str, Any] = {
         "next_attempt_at": following.next_attempt_at,
         "first_attempt_at": first_attempt_at,

@@ -41,21 +41,21 @@ class Decision:
     until: datetime
 
 
-def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, now: datetime) -> Decision:
+def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, at: datetime) -> Decision:
     """Release the waiting pages, or hold them."""
-    full = _refilled(bucket, now)
+    full = _refilled(bucket, at)
     bundle_at = oldest_at + BUNDLE_AFTER
     last = full.last_sent_at
-    is_quiet = last is None or now >= last + BUNDLE_AFTER
-    is_single = waiting == 1 and full.tokens >= 1 and (last is None or now >= last + PAUSE)
-    if is_quiet or is_single or now >= bundle_at:
-        spent = replace(full, tokens=max(full.tokens - 1, 0.0), last_sent_at=now)
-        return Decision(Release.ALONE if waiting == 1 else Release.BUNDLE, spent, now)
+    is_quiet = last is None or at >= last + BUNDLE_AFTER
+    is_single = waiting == 1 and full.tokens >= 1 and (last is None or at >= last + PAUSE)
+    if is_quiet or is_single or at >= bundle_at:
+        spent = replace(full, tokens=max(full.tokens - 1, 0.0), last_sent_at=at)
+        return Decision(Release.ALONE if waiting == 1 else Release.BUNDLE, spent, at)
     if waiting == 1 and full.tokens >= 1 and last is not None:
         return Decision(Release.WAIT, full, min(last + PAUSE, bundle_at))
     return Decision(Release.WAIT, full, bundle_at)
 
 
-def _refilled(bucket: Bucket, now: datetime) -> Bucket:
-    earned = max((now - bucket.refilled_at) / REFILL_EVERY, 0.0)
-    return replace(bucket, tokens=min(bucket.tokens + earned, CAPACITY), refilled_at=now)
+def _refilled(bucket: Bucket, at: datetime) -> Bucket:
+    earned = max((at - bucket.refilled_at) / REFILL_EVERY, 0.0)
+    return replace(bucket, tokens=min(bucket.tokens + earned, CAPACITY), refilled_at=at)

@@ -89,7 +89,7 @@ def _are_made(session: Session, channel: str, recipients: Collection[str], *, at
 
 def _decision(pace: NotificationThrottle, held: Waiting, *, at: datetime) -> Decision:
     bucket = Bucket(pace.tokens, pace.refilled_at, pace.last_sent_at)
-    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, now=at)
+    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, at=at)
 
 
 def _carry_out(

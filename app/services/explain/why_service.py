@@ -127,7 +127,7 @@ def _sent(row: Notification, bundle: Notification | None, *, tried_before: str |
         notification_id=row.id,
         channel=row.channel,
         status=carrier.status,
-        is_held=row.is_held,
+        is_held=row.is_throttled,
         is_bundled=row.bundle_id is not None,
         is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,

@@ -224,7 +224,7 @@ def test_a_channel_that_breaks_says_nothing_of_its_provider(
         open_incident(title=f"incident {number}")
         plan(services)
     with services.database.transaction() as session:
-        session.execute(update(Notification).values(is_held=False))
+        session.execute(update(Notification).values(is_throttled=False))
     assert send(delivery) == OPENS_AFTER + 1
     assert delivery.breakers.report() == {}
 
@@ -280,7 +280,7 @@ def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hou
 ) -> None:
     delivery = services.delivery
     for number in range(OPENS_AFTER):
-        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 55)
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
     outbox.answers = [RETRY]
     plan(services)
     for _ in range(15):

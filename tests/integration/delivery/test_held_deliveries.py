@@ -109,7 +109,7 @@ def test_what_nobody_holds_of_a_persons_pages_goes_without_the_rest(
         jobs.send()
         kinds = {envelope.address: envelope.kind for envelope in outbox.sent}
         assert kinds == {HELD: NotificationKind.PAGE, **dict.fromkeys(FREE, NotificationKind.BUNDLE)}
-    assert [page.is_held for page in found(own_database, Notification.address == HELD)] == [True, False]
+    assert [page.is_throttled for page in found(own_database, Notification.address == HELD)] == [True, False]
 
 
 def test_pages_that_are_looked_at_later_do_not_wait_for_one_that_is_held(
@@ -135,7 +135,7 @@ def test_pages_by_a_channel_that_is_gone_do_not_wait_for_one_that_is_held(
     with own_database.transaction() as other:
         other.scalars(PAGE_OF_ONE).one()
         Lane(None, services.delivery, Event(), width=0).drain()
-    assert [page.address for page in found(own_database, Notification.is_held)] == [HELD]
+    assert [page.address for page in found(own_database, Notification.is_throttled)] == [HELD]
 
 
 def test_workers_at_once_page_people_without_a_pace_once(
@@ -161,7 +161,7 @@ def test_a_lane_that_can_let_no_pages_go_for_long_fails_and_sends_the_rest(
         assert lane.drain() == 0
         seconds[0] += 1
         with own_database.transaction() as session:
-            session.execute(update(Notification).where(Notification.address == FREE[0]).values(is_held=False))
+            session.execute(update(Notification).where(Notification.address == FREE[0]).values(is_throttled=False))
         with pytest.raises(OperationalError) as raised:
             lane.drain()
         assert is_contended(raised.value)

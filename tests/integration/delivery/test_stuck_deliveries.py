@@ -197,7 +197,7 @@ class TestWhatSomebodyHolds:
             jobs.send()
             assert len(outbox.sent) == 1
             with held.database.transaction() as session:
-                waiting = session.scalars(select(Notification.recipient).where(Notification.is_held)).all()
+                waiting = session.scalars(select(Notification.recipient).where(Notification.is_throttled)).all()
             assert waiting == [one]
         jobs.send()
         assert len(outbox.sent) == 2

@@ -96,7 +96,7 @@ def test_each_step_falls_back_for_itself_while_a_provider_is_left_alone(
 def leave_alone(jobs: Jobs) -> None:
     """Keep the mail provider's circuit breaker open: the machine's clock does not move with the database's."""
     for message_id in range(5):
-        jobs._breakers.record("email", "outbox", -1 - message_id, error="busy", now=time.monotonic() + 60)
+        jobs._breakers.record("email", "outbox", -1 - message_id, error="busy", at=time.monotonic() + 60)
 
 
 def test_while_nobody_is_reachable_a_step_to_come_is_due_within_five_minutes(
