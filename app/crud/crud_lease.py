@@ -6,24 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session, defer
 
-from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
-from app.crud.base import NOW_COLUMN, CRUDBase, affected
+from app.core.vocabulary import DeliveryStatus, IncidentStatus
+from app.crud.base import NOW_COLUMN, CRUDBase
 from app.models import Incident, Notification, User
 
-UNLEASED: dict[str, Any] = {"lease_until": None, "lease_token": None}
-SECRETS = [kind for kind in NotificationKind if kind.is_secret]
-ERASED: dict[str, Any] = {"subject": "", "body": "", "html": None, "facts": {}}
-ARRIVED: dict[str, Any] = {
-    "status": DeliveryStatus.DELIVERED,
-    "accepted_at": func.coalesce(Notification.accepted_at, Notification.delivered_at),
-    "ended_at": Notification.delivered_at,
-    "next_attempt_at": None,
-    "fallback_at": None,
-    **UNLEASED,
-}
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """What was found in a row that a worker wrote under its lease."""
+
+    delivered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,81 +53,35 @@ class CRUDLease(CRUDBase[Notification]):
         )
         return {row[0]: DeliverySnapshot(*row[1:]) for row in session.execute(query)}
 
-    def renew(self, session: Session, id_: int, *, lease_token: UUID, lease_until: datetime) -> bool:
-        """Hold a message for longer. False if the lease was lost."""
+    def write(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> Fenced | None:
+        """Set columns of a message. None, and nothing is written, if another worker has its lease, or nobody."""
         mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
-        renewed = update(Notification).where(mine).values(lease_until=lease_until)
-        return affected(session.execute(renewed, execution_options={"synchronize_session": False})) == 1
-
-    def defer(
-        self, session: Session, id_: int, *, lease_token: UUID, until: datetime, first_attempt_at: datetime | None
-    ) -> None:
-        """Give a message back that was claimed and not tried: as it was, but for when it is due."""
-        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
-        never_tried = Notification.attempt <= 1
-        given_back = {
-            "status": case((never_tried, DeliveryStatus.PENDING), else_=DeliveryStatus.RETRY),
-            "attempt": Notification.attempt - 1,
-            "next_attempt_at": until,
-            "first_attempt_at": first_attempt_at,
-        }
-        self._update(session, mine, {**given_back, **UNLEASED})
-
-    def record(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> DeliveryStatus | None:
-        """End the lease with the outcome. Returns the status after it; None if the lease was lost: nothing is written.
-
-        What its provider has reported as delivered already is so, whatever became of our call.
-        """
-        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
-        ended = update(Notification).where(mine).values(**{**values, **UNLEASED}).returning(Notification.delivered_at)
-        row = session.execute(ended, execution_options={"synchronize_session": False}).first()
-        if row is None:
-            return None
-        if row.delivered_at is None:
-            status: DeliveryStatus = values["status"]
-            return status
-        self._end_arrived(session, Notification.id == id_)
-        return DeliveryStatus.DELIVERED
+        changed = update(Notification).where(mine).values(**values).returning(Notification.delivered_at)
+        row = session.execute(changed, execution_options={"synchronize_session": False}).first()
+        return None if row is None else Fenced(row.delivered_at)
 
     def lock_cut_off(self, session: Session, *, at: datetime, give_up_after: timedelta) -> Sequence[Notification]:
         """What a worker did not finish within its lease, the last time after its time was up. Locked."""
         return session.scalars(
-            select(Notification)
-            .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
+            self._expired(at)
             .where(Notification.lease_until >= Notification.first_attempt_at + give_up_after)
             .where(Notification.delivered_at.is_(None))
-            .order_by(Notification.id)
-            .with_for_update(skip_locked=True)
         ).all()
 
-    def expire_leases(self, session: Session, *, at: datetime, excluding: Collection[int] = ()) -> Sequence[int]:
-        """Give back what a worker took and did not finish within its lease, `excluding` these. It may have been sent.
+    def lock_expired(
+        self, session: Session, *, at: datetime, excluding: Collection[int] = ()
+    ) -> Sequence[Notification]:
+        """What a worker took and did not finish within its lease, `excluding` these. Locked, without its texts."""
+        texts = [defer(column, raiseload=True) for column in (Notification.body, Notification.html)]
+        return session.scalars(self._expired(at).where(Notification.id.not_in(excluding)).options(*texts)).all()
 
-        What its provider reported as delivered meanwhile has come to its end.
-        """
-        expired = (
-            select(Notification.id)
+    def _expired(self, at: datetime) -> Select[Notification]:
+        return (
+            select(Notification)
             .where(Notification.status == DeliveryStatus.SENDING, Notification.lease_until <= at)
-            .where(Notification.id.not_in(excluding))
             .order_by(Notification.id)
             .with_for_update(skip_locked=True)
-        )
-        if not (ids := session.scalars(expired).all()):
-            return []
-        has_arrived = Notification.delivered_at.is_not(None)
-        self._end_arrived(session, Notification.id.in_(ids) & has_arrived)
-        began_at = func.coalesce(Notification.first_attempt_at, at)
-        again = {"status": DeliveryStatus.RETRY, "next_attempt_at": at, "first_attempt_at": began_at, **UNLEASED}
-        self._update(session, Notification.id.in_(ids) & ~has_arrived, again)
-        return ids
-
-    def _end_arrived(self, session: Session, which: ColumnElement[bool]) -> None:
-        self._update(session, which, ARRIVED)
-        self._update(session, which & Notification.kind.in_(SECRETS), ERASED)
-
-    def _update(self, session: Session, which: ColumnElement[bool], values: dict[str, Any]) -> None:
-        session.execute(
-            update(Notification).where(which).values(**values), execution_options={"synchronize_session": False}
+            .execution_options(populate_existing=True)
         )
 
 

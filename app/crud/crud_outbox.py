@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import DeliveryStatus
 from app.crud.base import CRUDBase, wake
@@ -87,7 +88,7 @@ class CRUDOutbox(CRUDBase[Notification]):
 
     def postpone_fallback(self, session: Session, id_: int, *, until: datetime) -> None:
         """Look after a page later that could not be looked after now."""
-        self.end_all(session, [id_], {"fallback_at": until})
+        self.write(session, [id_], {"fallback_at": until})
 
     def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
         """The pages that a bundle names and that still wait for it, without what each of them would say by itself."""
@@ -99,10 +100,17 @@ class CRUDOutbox(CRUDBase[Notification]):
             .with_for_update()
         ).all()
 
-    def end_all(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
-        """Write the same end of several messages."""
+    def write(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
+        """Set the same columns of several messages, which the caller has locked, with one statement."""
         changed = update(Notification).where(Notification.id.in_(ids)).values(**values)
         session.execute(changed, execution_options={"synchronize_session": False})
+
+    def write_all(self, session: Session, messages: Sequence[Notification], values: dict[str, Any]) -> None:
+        """Set the same columns of messages of this session, which has locked them, and of the objects."""
+        self.write(session, [message.id for message in messages], values)
+        for message in messages:
+            for name, value in values.items():
+                set_committed_value(message, name, value)
 
     def lock_by_key(self, session: Session, key: UUID) -> Notification | None:
         """The message of an idempotency key, locked."""

@@ -131,7 +131,7 @@ def is_contended(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION)
 
 
-def is_held(error: BaseException) -> bool:
+def is_lock_timeout(error: BaseException) -> bool:
     """True if a statement waited for as long as it may for what another transaction holds."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
 

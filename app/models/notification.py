@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, MessageKind, NotificationKind
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, EndReason, MessageKind, NotificationKind
 from app.db.base_class import Base, Created, Timestamps, words
 
 
@@ -74,6 +74,7 @@ class Notification(Created, Base):
     accepted_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    end_reason: Mapped[EndReason | None] = mapped_column(words(EndReason, length=50))
 
     attempts: Mapped[list["NotificationAttempt"]] = relationship(
         lazy="raise", order_by="NotificationAttempt.id", passive_deletes=True

@@ -10,43 +10,45 @@ from sqlalchemy.orm import Session
 
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service
-from app.services.delivery import delivery_service, fallback_service, throttle_service
+from app.services.delivery import fallback_service, lease_service, throttle_service
 from app.services.delivery.ports import Delivery
 from app.services.incidents import incident_service
 from app.services.operations import health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import policy_service, step_service
 from app.services.ports import Paging
-from app.worker.lane import Lane
+from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane, Threads
+from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
 BATCH = 100
 NO_CHANNEL = "other"
 LONGEST_PART_SECONDS = 10.0
-HELD_FOR_LONG_SECONDS = 30.0
 
 
-class StillHeld(Exception):
-    """Something could not be done because others hold it."""
+class StillLocked(Exception):
+    """Something could not be done because it is locked."""
 
 
 class Jobs:
     """The jobs of one process. `stopping` ends each of them after its current batch.
 
-    Messages are sent `width` side by side on each channel; with 0 one after the other, by the caller.
+    Messages are sent `width` side by side on each channel, by `threads`.
     """
 
-    def __init__(self, delivery: Delivery, paging: Paging, *, width: int) -> None:
+    def __init__(self, delivery: Delivery, paging: Paging, *, width: int, threads: Threads = DaemonThreads) -> None:
         self.stopping = Event()
         self._database: Database = delivery.database
         self._breakers = delivery.breakers
         self._set_up = list(delivery.channels)
         self._paging = paging
         self._pulse = Pulse()
-        self._held_since: dict[str, float] = {}
+        self._locked_since: dict[str, float] = {}
         names: list[str | None] = [*delivery.channels, None]
-        self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
+        self.lanes = {
+            name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width, threads=threads) for name in names
+        }
 
     def plan(self) -> None:
         """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted.
@@ -55,12 +57,12 @@ class Jobs:
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
-            "policy_spread": lambda: self._unless_held("policy_spread", self._spread),
+            "policy_spread": lambda: self._unless_locked("policy_spread", self._spread),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
-            "leases_released": lambda: self._batches(delivery_service.expire_leases, BATCH),
+            "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
-            "healed": lambda: self._unless_held("healed", self._heal),
+            "healed": lambda: self._unless_locked("healed", self._heal),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -112,11 +114,16 @@ class Jobs:
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
-            paces = throttle_service.forget_old(session)
+            buckets = throttle_service.forget_old(session)
             workers = health_service.forget_old(session)
-        if answers or sessions or tokens or paces or workers:
+        if answers or sessions or tokens or buckets or workers:
             log.info(
-                "clean_up_tick", answers=answers, sessions=sessions, reset_tokens=tokens, paces=paces, workers=workers
+                "clean_up_tick",
+                answers=answers,
+                sessions=sessions,
+                reset_tokens=tokens,
+                buckets=buckets,
+                workers=workers,
             )
 
     def revive_database(self) -> None:
@@ -132,27 +139,27 @@ class Jobs:
         put_off: set[int] = set()
         done = self._batches(lambda session: policy_service.spread_next(session, put_off), 1)
         if put_off:
-            raise StillHeld(f"policies {sorted(put_off)} do not come to what others hold")
+            raise StillLocked(f"policies {sorted(put_off)} do not come to incidents that are locked")
         return done
 
     def _heal(self) -> int:
         done = self._once(lambda session: health_service.heal(session, self._pulse))
         if self._pulse.held:
-            raise StillHeld(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
+            raise StillLocked(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
         return done
 
-    def _unless_held(self, name: str, job: Callable[[], int]) -> int:
-        """What somebody else holds is done with one of the next ticks, and delays no step. Raises after a while."""
+    def _unless_locked(self, name: str, job: Callable[[], int]) -> int:
+        """What is locked is done with one of the next ticks, and delays no step. Raises after a while."""
         try:
             done = job()
-        except (OperationalError, StillHeld) as error:
-            if not (isinstance(error, StillHeld) or is_contended(error)):
+        except (OperationalError, StillLocked) as error:
+            if not (isinstance(error, StillLocked) or is_contended(error)):
                 raise
-            if time.monotonic() - self._held_since.setdefault(name, time.monotonic()) > HELD_FOR_LONG_SECONDS:
+            if time.monotonic() - self._locked_since.setdefault(name, time.monotonic()) > LOCKED_FOR_LONG_SECONDS:
                 raise
-            log.info("plan_part_waits", part=name, reason=str(error))
+            log.info("plan_part_lock_contended", part=name, reason=str(error))
             return 0
-        self._held_since.pop(name, None)
+        self._locked_since.pop(name, None)
         return done
 
     def _once(self, job: Callable[[Session], int]) -> int:

@@ -14,6 +14,8 @@ from app.models import Incident, Notification
 from app.services import notification_service
 from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all
 from app.services.notification import Page, next_channel
 from app.services.notification_service import Plan, is_wanted
 from app.services.policies import step_service
@@ -51,7 +53,7 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
 
 
 def _look_after(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
-    page.fallback_at = None
+    apply_all(session, [page], Event(EventType.FALLBACK_DONE), at=at)
     if not page.status.has_reached and is_wanted(page, incident):
         _try_next(session, page, incident, paging, at=at)
     session.flush()

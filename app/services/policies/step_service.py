@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EscalationState, EventStatus, IncidentStatus, NotificationKind, TimelineEventType
 from app.crud import crud_escalation, crud_event, crud_incident, crud_policy
 from app.crud.base import now, wait_briefly
-from app.db.session import is_held
+from app.db.session import is_lock_timeout
 from app.models import Escalation, EscalationEvent, Incident
 from app.services import escalation, escalation_service, notification_service
 from app.services.contacts import recipient_service
@@ -245,7 +245,7 @@ def quarantine(
     if row is None or incident is None:
         return
     is_new = row.quarantined_at is None
-    row.attempts += not is_held(error)  # what somebody holds is not for long
+    row.attempts += not is_lock_timeout(error)  # what somebody holds is not for long
     row.quarantined_at = row.quarantined_at or at
     row.last_error = f"{type(error).__name__}: {error}"[:2000]
     if row.state is EscalationState.RUNNING:
@@ -256,7 +256,7 @@ def quarantine(
         record(
             session, incident.id, TimelineEventType.ESCALATION_QUARANTINED, description, at=at, policy_id=row.policy_id
         )
-    if row.attempts == FAILURES_UNTIL_ADMINS and not is_held(error) and incident.status is IncidentStatus.OPEN:
+    if row.attempts == FAILURES_UNTIL_ADMINS and not is_lock_timeout(error) and incident.status is IncidentStatus.OPEN:
         _page_admins_safely(session, incident, paging, at=at)
     session.flush()
 

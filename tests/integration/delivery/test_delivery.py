@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -13,17 +12,19 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
-from app.crud import crud_lease, crud_outbox
+from app.crud import crud_outbox
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification, NotificationAttempt
-from app.services.delivery import delivery_service, throttle_service
+from app.services.delivery import lease_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
 from app.services.delivery.ports import Delivery
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_leased
 from app.utils.service_locator import Services
-from app.worker import Jobs
-from app.worker.lane import Lane
 from tests.conftest import Clock, Outbox, Person
+from tests.support.inline import inline_jobs, inline_lane
+from tests.support.inline import send as send_one
 from tests.support.scenario import Opener, Tick, act, timeline
 
 RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
@@ -109,7 +110,7 @@ def send(delivery: Delivery) -> int:
         for name in delivery.channels:
             throttle_service.release(session, name, throttle_service.due(session, name, limit=10))
         throttle_service.release_excluding(session, list(delivery.channels))
-    return sum(Lane(name, delivery, Event(), width=0).drain() for name in lanes)
+    return sum(inline_lane(name, delivery).drain() for name in lanes)
 
 
 def claim(services: Services) -> Notification:
@@ -144,7 +145,7 @@ def test_what_a_dead_worker_had_claimed_is_kept_as_an_attempt(
     clock.advance(seconds=60)
     tick()
     first, second = session.scalars(select(NotificationAttempt).order_by(NotificationAttempt.id)).all()
-    assert (first.outcome, first.error) == (AttemptOutcome.RETRY, delivery_service.CUT_OFF)
+    assert (first.outcome, first.error) == (AttemptOutcome.RETRY, lease_service.CUT_OFF)
     assert second.outcome is AttemptOutcome.ACCEPTED
 
 
@@ -156,9 +157,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     clock.advance(seconds=60)
     tick()
     with services.database.transaction() as late:
-        values = {"status": DeliveryStatus.DEAD}
-        assert stale.lease_token is not None
-        assert not crud_lease.record(late, stale.id, lease_token=stale.lease_token, values=values)
+        assert apply_leased(late, stale, Event(EventType.REFUSED), at=now(late)) is None
     assert only(session).status is DeliveryStatus.ACCEPTED
 
 
@@ -171,7 +170,7 @@ def test_what_waited_here_for_longer_than_its_lease_is_sent_once(
     clock.advance(seconds=60)
     if is_taken_over:
         tick()
-    delivery_service.send(services.delivery, waiting)
+    send_one(services.delivery, waiting)
     tick()
     assert len(outbox.sent) == 1
 
@@ -188,7 +187,7 @@ def test_what_waited_for_its_turn_is_held_for_a_whole_call(
     clock.advance(seconds=waited_seconds)
     until: list[datetime | None] = []
     outbox.on_send = lambda: until.append(only(session).lease_until)
-    delivery_service.send(services.delivery, waiting)
+    send_one(services.delivery, waiting)
     assert until == [claimed_at + timedelta(seconds=lease_seconds)]
 
 
@@ -233,7 +232,7 @@ def test_what_a_failing_provider_says_can_be_kept_with_the_workers_heartbeat(
     page: dict[str, object], services: Services, outbox: Outbox
 ) -> None:
     delivery = services.delivery
-    jobs = Jobs(delivery, services.paging, width=0)
+    jobs = inline_jobs(services, delivery)
     outbox.answers = [Outcome(AttemptOutcome.RETRY, error="out of \0 \ud83d")]
     jobs.plan()
     jobs.send()

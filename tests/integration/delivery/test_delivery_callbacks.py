@@ -18,8 +18,9 @@ from app.crud import crud_timeline
 from app.crud.base import now
 from app.db.session import Database
 from app.models import Notification
-from app.services.delivery import callback_service, delivery_service, outcome_service
+from app.services.delivery import callback_service, lease_service, outcome_service
 from app.services.delivery.callback_service import DeliveryReport
+from app.services.delivery.transition import Event, EventType
 from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick, race, timeline
@@ -125,12 +126,20 @@ def being_sent(accepted: dict[str, Any], session: Session) -> Notification:
     return message
 
 
+MEANS = {
+    DeliveryStatus.ACCEPTED: EventType.ACCEPTED,
+    DeliveryStatus.RETRY: EventType.FAILED,
+    DeliveryStatus.DEAD: EventType.REFUSED,
+}
+
+
 def accept(services: Services, message: Notification, status: DeliveryStatus = DeliveryStatus.ACCEPTED) -> bool:
     """What the worker writes when the provider's answer comes, or fails to."""
     outcome = Outcome(AttemptOutcome(status), provider_id=SID)
     with services.database.transaction() as session:
-        values = {"provider_id": SID, "next_attempt_at": None if status is DeliveryStatus.ACCEPTED else now(session)}
-        entries = outcome_service.settle(session, message, status, values, outcome, at=now(session))
+        at = now(session)
+        event = Event(MEANS[status], until=at, provider_id=SID, first_attempt_at=at)
+        entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
         crud_timeline.insert_all(session, entries or ())
         return entries is not None
 
@@ -169,7 +178,7 @@ def test_a_code_that_arrived_is_erased_though_its_worker_died(session: Session, 
     session.add(secret)
     session.commit()
     report(client, secret.idempotency_key, "delivered")
-    delivery_service.expire_leases(session)
+    lease_service.expire_leases(session)
     session.commit()
     message = only(session)
     assert (message.status, message.subject, message.body) == (DeliveryStatus.DELIVERED, "", "")
@@ -198,7 +207,7 @@ def test_what_was_delivered_is_not_sent_again_though_its_worker_died(
 
 
 def with_released(session: Session) -> None:
-    assert delivery_service.expire_leases(session) == 1
+    assert lease_service.expire_leases(session) == 1
     session.commit()
     assert only(session).status is DeliveryStatus.RETRY
 

@@ -17,8 +17,10 @@ from app.services.policies.policy_service import SPREAD_BATCH
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
-from app.worker.jobs import HELD_FOR_LONG_SECONDS, StillHeld
+from app.worker.jobs import StillLocked
+from app.worker.lane import LOCKED_FOR_LONG_SECONDS
 from tests.conftest import ADMIN, PASSWORD, Outbox
+from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 
 RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
@@ -36,7 +38,7 @@ def services(own_database: Database, settings: Settings, outbox: Outbox) -> Serv
 
 @pytest.fixture
 def jobs(services: Services) -> Jobs:
-    return Jobs(services.delivery, services.paging, width=0)
+    return inline_jobs(services)
 
 
 def open_incidents(services: Services, number: int) -> list[int]:
@@ -115,11 +117,11 @@ def test_who_holds_something_for_long_is_an_error(services: Services, jobs: Jobs
         holding.execute(select(Incident.id).where(Incident.id == incident).with_for_update())
         policy = add_policy(services)
         jobs.plan()
-        jobs._held_since["policy_spread"] -= HELD_FOR_LONG_SECONDS
-        with pytest.raises(StillHeld, match=str(policy)):
+        jobs._locked_since["policy_spread"] -= LOCKED_FOR_LONG_SECONDS
+        with pytest.raises(StillLocked, match=str(policy)):
             jobs.plan()
     jobs.plan()
-    assert jobs._held_since == {}
+    assert jobs._locked_since == {}
 
 
 def test_a_person_who_is_held_keeps_nobody_else_from_being_paged(
@@ -161,8 +163,8 @@ def test_what_is_forgotten_is_healed_beside_what_somebody_holds(services: Servic
         holding.execute(select(Incident.id).where(Incident.id == ids[1]).with_for_update())
         jobs.plan()
         assert running(services, policy) == {ids[0], ids[2]}
-        jobs._held_since["healed"] -= HELD_FOR_LONG_SECONDS
-        with pytest.raises(StillHeld, match=str(ids[1])):
+        jobs._locked_since["healed"] -= LOCKED_FOR_LONG_SECONDS
+        with pytest.raises(StillLocked, match=str(ids[1])):
             jobs.plan()
     jobs.plan()
     assert running(services, policy) == set(ids)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Escalation
 from app.worker import Jobs
-from app.worker.jobs import StillHeld
+from app.worker.jobs import StillLocked
 from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.explanations import explained
 from tests.support.scenario import Opener, Tick, act, steps, timeline
@@ -173,6 +173,6 @@ def test_a_malformed_policy_keeps_no_other_from_being_healed(
     session.expire_all()
     states = {(row.policy_id == good["id"], row.state) for row in session.scalars(select(Escalation))}
     assert states == {(True, "running"), (False, "stopped")}
-    monkeypatch.setattr("app.worker.jobs.HELD_FOR_LONG_SECONDS", 0.0)
-    with pytest.raises(StillHeld, match="cannot be healed"):
+    monkeypatch.setattr("app.worker.jobs.LOCKED_FOR_LONG_SECONDS", 0.0)
+    with pytest.raises(StillLocked, match="cannot be healed"):
         jobs.plan()
