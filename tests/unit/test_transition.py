@@ -14,7 +14,9 @@ from app.services.delivery.transition import DEACTIVATED, ERASED, Changes, Event
 AT = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 BEFORE, LATER = AT - timedelta(minutes=5), AT + timedelta(minutes=5)
 TOKEN = UUID(int=1)
-EVENT = Event(EventType.CLAIMED, until=LATER, lease_token=TOKEN, error="busy", provider_id="id", first_attempt_at=BEFORE)
+EVENT = Event(
+    EventType.CLAIMED, until=LATER, lease_token=TOKEN, error="busy", provider_id="id", first_attempt_at=BEFORE
+)
 PAGE = State(DeliveryStatus.PENDING, NotificationKind.PAGE)
 STATES = {
     "throttled": replace(PAGE, is_throttled=True),

@@ -15,13 +15,14 @@ from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_outbox
 from app.crud.base import now
 from app.db.session import Database
-from app.models import Notification, NotificationAttempt
+from app.models import Notification, NotificationAttempt, NotificationThrottle
 from app.services.delivery import lease_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
 from app.services.delivery.ports import Delivery
 from app.services.delivery.transition import Event, EventType
 from app.services.delivery.transition_service import apply_leased
 from app.utils.service_locator import Services
+from app.worker import Jobs
 from tests.conftest import Clock, Outbox, Person
 from tests.support.inline import inline_jobs, inline_lane
 from tests.support.inline import send as send_one
@@ -288,3 +289,28 @@ def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hou
         clock.advance(seconds=61)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_a_stale_worker_gives_back_nothing_that_another_holds(
+    page: dict[str, object], services: Services, session: Session, jobs: Jobs, clock: Clock
+) -> None:
+    plan(services)
+    stale = claim(services)
+    clock.advance(seconds=60)
+    jobs.plan()  # the lease has expired
+    held = claim(services)
+    lease_service.give_back(services.delivery, stale)
+    message = only(session)
+    assert (message.status, message.lease_token) == (DeliveryStatus.SENDING, held.lease_token)
+
+
+def test_a_token_bucket_is_forgotten_only_once_it_is_full(
+    page: dict[str, object], session: Session, tick: Tick, jobs: Jobs, clock: Clock
+) -> None:
+    tick()
+    clock.advance(minutes=59)
+    jobs.clean_up()
+    assert len(session.scalars(select(NotificationThrottle)).all()) == 1
+    clock.advance(minutes=2)
+    jobs.clean_up()
+    assert session.scalars(select(NotificationThrottle)).all() == []

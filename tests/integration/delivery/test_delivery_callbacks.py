@@ -158,13 +158,14 @@ def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_los
 @pytest.mark.parametrize("status", [DeliveryStatus.RETRY, DeliveryStatus.DEAD])
 def test_what_was_reported_as_delivered_is_not_sent_again_though_its_answer_was_lost(
     being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
-    outbox: Outbox, status: DeliveryStatus,
+    outbox: Outbox, admin: Person, accepted: dict[str, Any], status: DeliveryStatus,
 ) -> None:  # fmt: skip
     report(client, being_sent.idempotency_key, "delivered")
     assert accept(services, being_sent, status)
     report(client, being_sent.idempotency_key, "delivered")
     clock.advance(minutes=10)
     tick()
+    assert "notification_failed" not in timeline(client, accepted, admin)
     message = only(session)
     assert (message.status, message.next_attempt_at, message.fallback_at) == (DeliveryStatus.DELIVERED, None, None)
     assert len(outbox.sent) == 1
@@ -257,3 +258,14 @@ def test_the_text_of_a_secret_message_goes_with_its_end(client: TestClient, sess
     report(client, secret.idempotency_key, status)
     message = only(session)
     assert (message.subject, message.body, message.fallback_at) == ("", "", None)
+
+
+def test_what_was_reported_as_delivered_is_not_sent_again_when_it_is_put_off(
+    being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    report(client, being_sent.idempotency_key, "delivered")
+    lease_service.give_back(services.delivery, being_sent)
+    clock.advance(minutes=10)
+    tick()
+    assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DELIVERED, 1)

@@ -258,3 +258,14 @@ def statuses(database: Database) -> list[str]:
     """Of the bundles, by their person."""
     bundles = found(database, Notification.kind == NotificationKind.BUNDLE)
     return [bundle.status.value for bundle in sorted(bundles, key=lambda bundle: bundle.address)]
+
+
+def test_a_locked_message_holds_up_no_other_of_its_channel(
+    alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs
+) -> None:
+    alert("disk full")
+    jobs.lanes["email"]._release()
+    with own_database.transaction() as other:
+        other.scalars(PAGE_OF_ONE).one()
+        claimed = lease_service.claim(services.delivery, "email", limit=10)
+    assert sorted(message.address for message in claimed) == FREE

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.core.config import Settings
-from app.core.vocabulary import EscalationState, Severity
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.db.session import Database
 from app.models import Escalation, EscalationPolicy, Incident, User
 from app.schemas.escalation import PolicyCreate
@@ -168,3 +168,16 @@ def test_what_is_forgotten_is_healed_beside_what_somebody_holds(services: Servic
             jobs.plan()
     jobs.plan()
     assert running(services, policy) == set(ids)
+
+
+def test_a_snooze_of_a_locked_incident_holds_up_no_other(services: Services, jobs: Jobs) -> None:
+    ids = open_incidents(services, 2)
+    snoozed = {"status": "snoozed", "snoozed_until": text("now() - interval '1 second'")}
+    with services.database.transaction() as session:
+        session.execute(update(Incident).values(snoozed))
+    with services.database.transaction() as other:
+        other.scalars(select(Incident).where(Incident.id == ids[0]).with_for_update()).one()
+        jobs.plan()
+        with services.database.transaction() as session:
+            ended = session.scalars(select(Incident.id).where(Incident.status == IncidentStatus.OPEN)).all()
+    assert ended == ids[1:]
