@@ -30,6 +30,7 @@ from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
+from tests.support.inline import inline_jobs
 from tests.support.ports import next_port
 
 PASSWORD = "correct horse battery"
@@ -223,7 +224,7 @@ def client(application: FastAPI, services: Services) -> Iterator[TestClient]:
 @pytest.fixture
 def jobs(services: Services) -> Jobs:
     """The worker's jobs, run by the test instead of the scheduler."""
-    return Jobs(services.delivery, services.paging, width=0)
+    return inline_jobs(services)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PlainSerializer, TypeAdapter, ValidationError
 
-from app.core.vocabulary import MessageEvent, NotificationKind
+from app.core.vocabulary import MessageKind, NotificationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class IncidentFacts:
 class PageFacts:
     """`url` is the incident in the API, `link` the signed page for this person."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.PAGE
+    event: ClassVar[MessageKind] = MessageKind.PAGE
 
     incident: IncidentFacts
     url: str
@@ -44,7 +44,7 @@ class PageFacts:
 class BundleFacts:
     """Several pages in one message."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.BUNDLE
+    event: ClassVar[MessageKind] = MessageKind.BUNDLE
 
     incidents: Annotated[tuple[PageFacts, ...], Field(min_length=1)]
 
@@ -57,7 +57,7 @@ class BundleFacts:
 class PasswordResetFacts:
     """`url` is the public one of the service; the token works for so many minutes."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.PASSWORD_RESET
+    event: ClassVar[MessageKind] = MessageKind.PASSWORD_RESET
 
     token: str
     url: str
@@ -68,7 +68,7 @@ class PasswordResetFacts:
 class VerificationFacts:
     """The code that proves an address on a channel, and for how many minutes it works."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.VERIFICATION
+    event: ClassVar[MessageKind] = MessageKind.VERIFICATION
 
     code: str
     minutes: int
@@ -79,7 +79,7 @@ class VerificationFacts:
 class ChannelTestFacts:
     """The channel that its user tries."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.TEST
+    event: ClassVar[MessageKind] = MessageKind.TEST
 
     channel: str
 
@@ -88,7 +88,7 @@ class ChannelTestFacts:
 class NoticeFacts:
     """A sentence about the reader's own settings."""
 
-    event: ClassVar[MessageEvent] = MessageEvent.NOTICE
+    event: ClassVar[MessageKind] = MessageKind.NOTICE
 
     text: str
 

@@ -90,6 +90,16 @@ class AttemptOutcome(StrEnum):
     DEAD = "dead"
 
 
+class EndReason(StrEnum):
+    """Why a message is dead or cancelled."""
+
+    NOT_NEEDED = "not_needed"  # its incident was no longer open in the cycle of the page
+    RECIPIENT_DEACTIVATED = "recipient_deactivated"
+    REFUSED = "refused"  # by the provider, for good
+    GAVE_UP = "gave_up"  # it failed for a quarter of an hour
+    UNDELIVERED = "undelivered"  # the provider accepted it and reports that it never arrived
+
+
 class NotificationKind(StrEnum):
     """Why a message is sent. Only pages are cancelled when somebody acknowledges."""
 
@@ -113,7 +123,7 @@ class NotificationKind(StrEnum):
         return self in (NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION)
 
 
-class MessageEvent(StrEnum):
+class MessageKind(StrEnum):
     """What a message template is for."""
 
     PAGE = "page"

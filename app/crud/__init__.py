@@ -5,11 +5,13 @@ from app.crud.crud_escalation_event import crud_event
 from app.crud.crud_heartbeat import crud_heartbeat
 from app.crud.crud_idempotency import crud_idempotency_key
 from app.crud.crud_incident import crud_assignment, crud_comment, crud_incident, crud_timeline
+from app.crud.crud_lease import crud_lease
 from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
-from app.crud.crud_pace import crud_pace
+from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
 from app.crud.crud_template import crud_template
+from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_user import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
 
 __all__ = [
@@ -22,14 +24,16 @@ __all__ = [
     "crud_heartbeat",
     "crud_idempotency_key",
     "crud_incident",
+    "crud_lease",
     "crud_notification",
-    "crud_pace",
+    "crud_outbox",
     "crud_password_reset_token",
     "crud_policy",
     "crud_policy_version",
     "crud_preference",
     "crud_refresh_token",
     "crud_template",
+    "crud_throttle",
     "crud_timeline",
     "crud_user",
     "crud_verification",

@@ -1,7 +1,7 @@
 """The workers that are alive."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase, affected
 from app.models import WorkerHeartbeat
+
+ALIVE_WITHIN = timedelta(seconds=30)
 
 
 class CRUDHeartbeat(CRUDBase[WorkerHeartbeat]):
@@ -28,6 +30,10 @@ class CRUDHeartbeat(CRUDBase[WorkerHeartbeat]):
         """The channels that are set up at the workers seen since then, worker by worker."""
         found = session.scalars(select(WorkerHeartbeat.set_up).where(WorkerHeartbeat.last_seen_at > since))
         return {frozenset(channels) for channels in found}
+
+    def served(self, session: Session, own: Collection[str], *, at: datetime) -> set[str]:
+        """The channels that this worker, whose `own` are given, or another worker that is alive can send by."""
+        return set(own).union(*self.set_up(session, since=at - ALIVE_WITHIN))
 
     def forget(self, session: Session, *, before: datetime) -> int:
         return affected(session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.last_seen_at < before)))

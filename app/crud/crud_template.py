@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.crud.base import CRUDBase
 from app.models import NotificationTemplate
 
@@ -16,11 +16,11 @@ class CRUDTemplate(CRUDBase[NotificationTemplate]):
     def all(self, session: Session) -> Sequence[NotificationTemplate]:
         return session.scalars(select(NotificationTemplate).order_by(NotificationTemplate.id)).all()
 
-    def of(self, session: Session, channel: str, event: MessageEvent) -> NotificationTemplate | None:
+    def of(self, session: Session, channel: str, event: MessageKind) -> NotificationTemplate | None:
         return session.scalar(select(NotificationTemplate).filter_by(channel=channel, event=event))
 
     def put(
-        self, session: Session, channel: str, event: MessageEvent, *, default: dict[str, str | None], at: datetime
+        self, session: Session, channel: str, event: MessageKind, *, default: dict[str, str | None], at: datetime
     ) -> NotificationTemplate:
         """The row of a message, made of the default if there is none, locked."""
         new = {"channel": channel, "event": event, **default, "created_at": at, "updated_at": at}
@@ -28,7 +28,7 @@ class CRUDTemplate(CRUDBase[NotificationTemplate]):
         query = select(NotificationTemplate).filter_by(channel=channel, event=event)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).one()
 
-    def remove(self, session: Session, channel: str, event: MessageEvent) -> None:
+    def remove(self, session: Session, channel: str, event: MessageKind) -> None:
         session.execute(delete(NotificationTemplate).filter_by(channel=channel, event=event))
 
 

@@ -136,7 +136,7 @@ def is_deadlock(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.DeadlockDetected)
 
 
-def is_held(error: BaseException) -> bool:
+def is_lock_timeout(error: BaseException) -> bool:
     """True if a statement waited for as long as it may for what another transaction holds."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
 

@@ -3,7 +3,7 @@
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
-from app.models.notification import Notification, NotificationAttempt, NotificationPace, NotificationTemplate
+from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
 from app.models.notification_preference import AddressVerification, NotificationPreference
 from app.models.user import AuthSession, PasswordResetToken, RefreshToken, User
 from app.models.worker import WorkerHeartbeat
@@ -21,9 +21,9 @@ __all__ = [
     "IncidentComment",
     "Notification",
     "NotificationAttempt",
-    "NotificationPace",
     "NotificationPreference",
     "NotificationTemplate",
+    "NotificationThrottle",
     "PasswordResetToken",
     "RefreshToken",
     "TimelineEvent",

@@ -7,15 +7,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus, MessageEvent, NotificationKind
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, EndReason, MessageKind, NotificationKind
 from app.db.base_class import Base, Created, Timestamps, words
 
 
 class Notification(Created, Base):
     """One message to one recipient by one channel, written in the transaction that causes it.
 
-    A held page waits for its person's pace to let it go, alone or within a bundle. At `fallback_at` the person's next
-    channel is tried as well.
+    A throttled page waits until its recipient's token bucket releases it, alone or within a bundle. At `fallback_at`
+    the person's next channel is tried as well.
     """
 
     __tablename__ = "notifications"
@@ -60,7 +60,7 @@ class Notification(Created, Base):
     status: Mapped[DeliveryStatus] = mapped_column(
         words(DeliveryStatus, length=20), default=DeliveryStatus.PENDING, server_default="pending"
     )
-    is_held: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    is_throttled: Mapped[bool] = mapped_column("is_held", default=False, server_default=text("false"))
     attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
@@ -74,6 +74,7 @@ class Notification(Created, Base):
     accepted_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    end_reason: Mapped[EndReason | None] = mapped_column(words(EndReason, length=50))
 
     attempts: Mapped[list["NotificationAttempt"]] = relationship(
         lazy="raise", order_by="NotificationAttempt.id", passive_deletes=True
@@ -103,7 +104,7 @@ class NotificationAttempt(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
-class NotificationPace(Base):
+class NotificationThrottle(Base):
     """The token bucket of one recipient on one channel."""
 
     __tablename__ = "notification_paces"
@@ -123,7 +124,7 @@ class NotificationTemplate(Timestamps, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     channel: Mapped[str] = mapped_column(String(50))
-    event: Mapped[MessageEvent] = mapped_column(words(MessageEvent, length=50))
+    event: Mapped[MessageKind] = mapped_column(words(MessageKind, length=50))
     subject: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
     html: Mapped[str | None] = mapped_column(Text)

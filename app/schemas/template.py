@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.schemas.base import Read, Update
 from app.schemas.types import MAX_TEXT, ChannelName, Id, RequiredText, Storable, Time
 
@@ -47,7 +47,7 @@ class TemplateRead(Read):
     """The wording that holds."""
 
     channel: ChannelName = Field(examples=["email"])
-    event: MessageEvent
+    event: MessageKind
     subject: str = Field(examples=[SUBJECT])
     body: str = Field(examples=[BODY])
     html: str | None

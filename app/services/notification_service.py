@@ -12,8 +12,8 @@ from app.core.channel import EMAIL, WEBHOOK
 from app.core.facts import OwnFacts, PageFacts, PasswordResetFacts, stored
 from app.core.security import PageLink
 from app.core.vocabulary import IncidentStatus, NotificationKind
-from app.crud import crud_notification
-from app.crud.crud_notification import Standing
+from app.crud import crud_outbox
+from app.crud.crud_lease import DeliverySnapshot
 from app.models import Incident, Notification, User
 from app.services.messages import message_service
 from app.services.messages.message import Message, page_facts
@@ -116,9 +116,7 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
     They wait for their person's pace, unless they are exempt.
     """
     incident, at = context.incident, context.at
-    waiting = {
-        (sent.recipient, sent.channel) for sent in crud_notification.unsent_of(session, incident.id, incident.cycle)
-    }
+    waiting = {(sent.recipient, sent.channel) for sent in crud_outbox.unsent_of(session, incident.id, incident.cycle)}
     messages = [
         Notification(
             event_id=origin.event_id,
@@ -126,7 +124,7 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
             cycle=incident.cycle,
             kind=origin.kind,
             is_exempt=origin.is_exempt,
-            is_held=not origin.is_exempt,
+            is_throttled=not origin.is_exempt,
             fallback_of=origin.fallback_of,
             fallback_at=at + FALL_BACK_AFTER,
             next_attempt_at=at,
@@ -136,10 +134,10 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
         for item in planned.pages
         if origin.is_exempt or (item.page.person.key, item.page.channel) not in waiting
     ]
-    crud_notification.add_all(session, messages)
+    crud_outbox.add_all(session, messages)
 
 
-def is_wanted(message: Notification, standing: Incident | Standing) -> bool:
+def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
     """True unless its incident, as it stands now, is no more open in the cycle in which the message was written."""
     if message.is_exempt or message.incident_id is None:
         return True
@@ -180,7 +178,7 @@ def enqueue_calls(
         )
         for call in dict.fromkeys(calls)
     ]
-    crud_notification.add_all(session, messages)
+    crud_outbox.add_all(session, messages)
 
 
 def enqueue_password_reset(session: Session, user: User, token: str, *, at: datetime, url: str, minutes: int) -> None:
@@ -208,7 +206,7 @@ def enqueue_own(
         next_attempt_at=at,
         created_at=at,
     )
-    crud_notification.add_all(session, [row])
+    crud_outbox.add_all(session, [row])
     return row
 
 

@@ -1,14 +1,11 @@
-"""What services are handed of this installation."""
+"""What planning is handed of this installation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
-from app.core.channel import CHANNELS, Channel, ChannelType
+from app.core.channel import CHANNELS, ChannelType
 from app.core.config import ChannelSettings
 from app.core.security import PageLinks
-from app.db.session import Database
-from app.services.delivery.breaker import Breakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +25,3 @@ class Paging:
     def settings_of(self, channel: ChannelType) -> ChannelSettings:
         """The settings that a channel was set up with."""
         return self.channel_settings.get(channel.name) or channel.settings_type()
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What sending needs: where the outbox is, which channels there are, how long a worker may hold a message."""
-
-    database: Database
-    channels: Mapping[str, Channel]
-    paging: Paging
-    lease: timedelta
-    breakers: Breakers = field(default_factory=Breakers)

@@ -15,7 +15,8 @@ from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
-from app.services.ports import Delivery, Paging
+from app.services.delivery.ports import Delivery
+from app.services.ports import Paging
 
 import_all("app.integrations.channels")  # each registers itself
 
@@ -31,17 +32,14 @@ class Services:
     channels: Mapping[str, Channel]
     auth: Auth
     paging: Paging
+    delivery: Delivery
     rate_limits: RateLimits
-
-    @property
-    def delivery(self) -> Delivery:
-        lease = timedelta(seconds=self.settings.worker_lease_seconds)
-        return Delivery(self.database, self.channels, self.paging, lease)
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
     """Put the parts together. Tests override single parts: `build_services(settings, database, channels=...)`."""
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
+    paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
     parts: dict[str, Any] = {
         "auth": Auth(
             passwords=Passwords(settings.bcrypt_rounds),
@@ -51,15 +49,20 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
             public_url=settings.public_url,
         ),
         "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
-        "paging": Paging(
-            channels=frozenset(channels),
-            public_url=settings.public_url,
-            links=PageLinks(settings),
-            must_be_verified=bool(settings.require_verified_addresses),
-            channel_settings=channel_settings(),
-        ),
+        "delivery": Delivery(database, channels, paging, timedelta(seconds=settings.worker_lease_seconds)),
     }
-    return Services(settings=settings, database=database, channels=channels, **{**parts, **overrides})
+    return Services(settings, database, channels, paging=paging, **{**parts, **overrides})
+
+
+def build_paging(settings: Settings, channels: Mapping[str, Channel]) -> Paging:
+    """What planning needs to know of these settings and channels."""
+    return Paging(
+        channels=frozenset(channels),
+        public_url=settings.public_url,
+        links=PageLinks(settings),
+        must_be_verified=bool(settings.require_verified_addresses),
+        channel_settings=channel_settings(),
+    )
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:

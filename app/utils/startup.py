@@ -15,7 +15,7 @@ from app.integrations.addresses import is_this_machine
 from app.models import User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services.accounts import user_service
-from app.services.delivery.delivery_service import WHOLE_ENOUGH
+from app.services.delivery.readiness_service import WHOLE_ENOUGH
 from app.utils.service_locator import longest_timeout
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ def show_once(email: str, password: str) -> None:
 def warn(settings: Settings) -> None:
     """Log what this installation does without."""
     if settings.smtp_host is None and settings.is_production:
-        log.error("mail_is_off", cure="set SMTP_HOST: there are no password mails either")
+        log.error("smtp_not_configured", cure="set SMTP_HOST: there are no password mails either")
     elif settings.smtp_host is None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:

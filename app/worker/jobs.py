@@ -10,33 +10,34 @@ from sqlalchemy.orm import Session
 
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service
-from app.services.delivery import delivery_service, fallback_service, throttle_service
+from app.services.delivery import fallback_service, lease_service, throttle_service
+from app.services.delivery.ports import Delivery
 from app.services.incidents import incident_service
 from app.services.operations import healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service
-from app.services.ports import Delivery, Paging
-from app.worker.lane import Lane
+from app.services.ports import Paging
+from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane, Threads
+from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
 BATCH = 100
 NO_CHANNEL = "other"
 LONGEST_PART_SECONDS = 10.0
-LOCKED_FOR_LONG_SECONDS = 30.0
 
 
 class StillLocked(Exception):
-    """Something could not be done because others have locked it."""
+    """Something could not be done because it is locked."""
 
 
 class Jobs:
     """The jobs of one process. `stopping` ends each of them after its current batch.
 
-    Messages are sent `width` side by side on each channel; with 0 one after the other, by the caller.
+    Messages are sent `width` side by side on each channel, by `threads`.
     """
 
-    def __init__(self, delivery: Delivery, paging: Paging, *, width: int) -> None:
+    def __init__(self, delivery: Delivery, paging: Paging, *, width: int, threads: Threads = DaemonThreads) -> None:
         self.stopping = Event()
         self._database: Database = delivery.database
         self._breakers = delivery.breakers
@@ -45,7 +46,9 @@ class Jobs:
         self._pulse = Pulse()
         self._locked_since: dict[str, float] = {}
         names: list[str | None] = [*delivery.channels, None]
-        self.lanes = {name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width) for name in names}
+        self.lanes = {
+            name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width, threads=threads) for name in names
+        }
 
     def plan(self) -> None:
         """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted.
@@ -57,7 +60,7 @@ class Jobs:
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
-            "leases_released": lambda: self._batches(delivery_service.release_expired, BATCH),
+            "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
             "healed": lambda: self._unless_locked("healed", self._heal),
         }
@@ -111,11 +114,16 @@ class Jobs:
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
-            paces = throttle_service.forget_old(session)
+            buckets = throttle_service.forget_old(session)
             workers = health_service.forget_old(session)
-        if answers or sessions or tokens or paces or workers:
+        if answers or sessions or tokens or buckets or workers:
             log.info(
-                "clean_up_tick", answers=answers, sessions=sessions, reset_tokens=tokens, paces=paces, workers=workers
+                "clean_up_tick",
+                answers=answers,
+                sessions=sessions,
+                reset_tokens=tokens,
+                buckets=buckets,
+                workers=workers,
             )
 
     def revive_database(self) -> None:
@@ -141,7 +149,7 @@ class Jobs:
         return done
 
     def _unless_locked(self, name: str, job: Callable[[], int]) -> int:
-        """What others have locked is done with one of the next ticks, and delays no step. Raises after a while."""
+        """What is locked is done with one of the next ticks, and delays no step. Raises after a while."""
         try:
             done = job()
         except (OperationalError, StillLocked) as error:

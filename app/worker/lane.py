@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
 from threading import Event
 
 import structlog
@@ -10,24 +10,23 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.session import is_contended
 from app.models import Notification
-from app.services.delivery import delivery_service, recording_service, throttle_service
+from app.services.delivery import delivery_service, lease_service, recording_service, throttle_service
+from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
-from app.services.operations import health_service
-from app.services.ports import Delivery
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
 LOOK_AGAIN_SECONDS = 0.2
 RECIPIENTS = 500
-INLINE_BATCH = 100
-HELD_FOR_LONG_SECONDS = 30.0
+LOCKED_FOR_LONG_SECONDS = 30.0
 
+Threads = Callable[[int, str], Executor]  # so many, with a name
 Running = dict[Future[Attempt | None], Notification]
 
 
 class Lane:
-    """Sends the messages of one channel, `width` side by side; with 0, one after the other in the caller's thread.
+    """Sends the messages of one channel, `width` side by side.
 
     Without a channel it takes those that no channel here can send. `clock` tells seconds.
     """
@@ -39,6 +38,7 @@ class Lane:
         stopping: Event,
         *,
         width: int,
+        threads: Threads = DaemonThreads,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._channel = channel
@@ -46,33 +46,35 @@ class Lane:
         self._stopping = stopping
         self._width = width
         self._clock = clock
-        self._held: tuple[float, OperationalError] | None = None  # since when no pages could be let go, and why
-        self._threads = DaemonThreads(width, f"send-{channel}") if width else None
+        self._locked: tuple[float, OperationalError] | None = None  # since when no pages could be released, and why
+        self._threads = threads(width, f"send-{channel}")
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken.
 
-        Raises in the end what has kept pages from being let go for over 30 s.
+        Raises in the end what has kept pages from being released for over 30 s.
         """
-        taken = self._drain_inline() if self._threads is None else self._drain_beside(self._threads)
-        if self._held is not None and self._clock() - self._held[0] > HELD_FOR_LONG_SECONDS:
-            raise self._held[1]
-        return taken
-
-    def _drain_beside(self, threads: DaemonThreads) -> int:
         running: Running = {}
         try:
-            return self._drain(threads, running)
+            taken = self._drain(running)
         finally:  # also when the database is away: what was sent is still to be recorded
             self._finish(running)
+        if self._locked is not None and self._clock() - self._locked[0] > LOCKED_FOR_LONG_SECONDS:
+            raise self._locked[1]
+        return taken
 
-    def _drain(self, threads: DaemonThreads, running: Running) -> int:
+    def close(self) -> None:
+        """Let the threads go; what still hangs in one is sent again after its lease."""
+        self._threads.shutdown()
+
+    def _drain(self, running: Running) -> int:
         taken = 0
         while not self._stopping.is_set():
             if len(running) <= self._width:
-                self._let_go()
-                claimed = delivery_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
-                running |= {threads.submit(delivery_service.try_once, self._delivery, m): m for m in claimed}
+                self._release()
+                claimed = lease_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
+                for message in claimed:
+                    running[self._threads.submit(delivery_service.try_once, self._delivery, message)] = message
                 taken += len(claimed)
             if not running:
                 break
@@ -82,45 +84,29 @@ class Lane:
             self._record(done)
         return taken
 
-    def close(self) -> None:
-        """Let the threads go; what still hangs in one is sent again after its lease."""
-        if self._threads is not None:
-            self._threads.shutdown()
-
-    def _drain_inline(self) -> int:
-        self._let_go()
-        taken = 0
-        while not self._stopping.is_set() and (
-            claimed := delivery_service.claim(self._delivery, self._channel, limit=INLINE_BATCH)
-        ):
-            for message in claimed:
-                delivery_service.send(self._delivery, message)
-            taken += len(claimed)
-        return taken
-
-    def _let_go(self) -> None:
-        """Let the pages go whose people's pace allows it. While others hold some, the rest is sent all the same."""
+    def _release(self) -> None:
+        """Release the pages that their recipients' token buckets allow. While some are locked, the rest is sent."""
         try:
-            self._let_go_free()
+            self._release_unlocked()
         except OperationalError as error:
             if not is_contended(error):
                 raise
-            self._held = (self._held[0] if self._held else self._clock(), error)
-            log.info("pages_wait", channel=self._channel, reason=type(error.orig).__name__)
+            self._locked = (self._locked[0] if self._locked else self._clock(), error)
+            log.info("release_lock_contended", channel=self._channel, reason=type(error.orig).__name__)
         else:
-            self._held = None
+            self._locked = None
 
-    def _let_go_free(self) -> None:
+    def _release_unlocked(self) -> None:
         database = self._delivery.database
         if self._channel is None:
             with database.transaction() as session:
-                throttle_service.let_go_beside(session, health_service.served(session, self._delivery.channels))
+                throttle_service.release_excluding(session, self._delivery.channels)
             return
         with database.transaction() as session:
             recipients = throttle_service.due(session, self._channel, limit=RECIPIENTS)
         if recipients:
             with database.transaction() as session:
-                throttle_service.let_go(session, self._channel, recipients)
+                throttle_service.release(session, self._channel, recipients)
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]
@@ -138,6 +124,6 @@ class Lane:
 
     def _give_back(self, message: Notification) -> None:
         try:
-            delivery_service.give_back(self._delivery, message)
+            lease_service.give_back(self._delivery, message)
         except Exception as error:  # noqa: BLE001 - it is sent again after its lease
             log.warning("delivery_not_given_back", notification_id=message.id, reason=type(error).__name__)

@@ -26,8 +26,8 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
-from app.worker import Jobs
 from tests.conftest import PASSWORD
+from tests.support.inline import inline_jobs
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
@@ -212,7 +212,7 @@ def test_an_administrator_gets_only_answers_that_the_document_names(
     assert len(run.failed - NEEDS_A_SECRET) < 4, f"never succeeded, the run was hollow: {run.failed}"
 
     _later(services.database)
-    jobs = Jobs(services.delivery, services.paging, width=0)
+    jobs = inline_jobs(services)
     jobs.plan()
     jobs.send()
     happened = _timeline(services.database)

@@ -17,7 +17,7 @@ from app.core.facts import (
     read,
     stored,
 )
-from app.core.vocabulary import MessageEvent, NotificationKind, Severity
+from app.core.vocabulary import MessageKind, NotificationKind, Severity
 from app.services.messages.message import context
 from app.services.messages.message_sample import sample
 
@@ -114,7 +114,7 @@ def test_a_webhook_action_has_no_facts() -> None:
 
 
 def test_the_outbox_keeps_no_metadata() -> None:
-    facts = sample(MessageEvent.PAGE, "email", url="https://pager.example.com")
+    facts = sample(MessageKind.PAGE, "email", url="https://pager.example.com")
     assert "metadata" not in stored(facts)["incident"]
     assert context(facts)["incident"]["metadata"]["host"] == "db-1"
 
@@ -122,15 +122,15 @@ def test_the_outbox_keeps_no_metadata() -> None:
 @pytest.mark.parametrize(
     ("event", "names"),
     [
-        (MessageEvent.PAGE, {"incident", "note", "url", "link"}),
-        (MessageEvent.BUNDLE, {"count", "named", "incidents"}),
-        (MessageEvent.PASSWORD_RESET, {"token", "url", "minutes"}),
-        (MessageEvent.VERIFICATION, {"code", "minutes", "channel"}),
-        (MessageEvent.TEST, {"channel"}),
-        (MessageEvent.NOTICE, {"text"}),
+        (MessageKind.PAGE, {"incident", "note", "url", "link"}),
+        (MessageKind.BUNDLE, {"count", "named", "incidents"}),
+        (MessageKind.PASSWORD_RESET, {"token", "url", "minutes"}),
+        (MessageKind.VERIFICATION, {"code", "minutes", "channel"}),
+        (MessageKind.TEST, {"channel"}),
+        (MessageKind.NOTICE, {"text"}),
     ],
 )
-def test_a_template_sees_the_documented_names(event: MessageEvent, names: set[str]) -> None:
+def test_a_template_sees_the_documented_names(event: MessageKind, names: set[str]) -> None:
     seen = context(sample(event, "email", url="https://pager.example.com"))
     assert set(seen) == names
 
@@ -138,7 +138,7 @@ def test_a_template_sees_the_documented_names(event: MessageEvent, names: set[st
 def test_a_template_sees_metadata_in_a_page_but_not_in_a_bundle() -> None:
     page, bundle = (
         context(sample(event, "email", url="https://pager.example.com"))
-        for event in (MessageEvent.PAGE, MessageEvent.BUNDLE)
+        for event in (MessageKind.PAGE, MessageKind.BUNDLE)
     )
     assert set(page["incident"]) == {*KEPT_PAGE["incident"], "metadata"}
     assert [set(one["incident"]) for one in bundle["incidents"]] == [set(KEPT_PAGE["incident"])]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.core.facts import IncidentFacts, PasswordResetFacts
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.services.messages.message import MAX_SUBJECT, Message, page_facts, plain
 from app.services.messages.message_sample import sample
 
@@ -47,8 +47,8 @@ def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
     assert "30 minutes" in body
 
 
-@pytest.mark.parametrize("event", MessageEvent)
-def test_there_is_a_plain_message_for_every_event(event: MessageEvent) -> None:
+@pytest.mark.parametrize("event", MessageKind)
+def test_there_is_a_plain_message_for_every_event(event: MessageKind) -> None:
     message = plain(sample(event, "email", url="https://pager.example.com"))
     assert message.subject
     assert message.body.endswith("\n")

@@ -29,10 +29,10 @@ def test_several_first_pages_go_at_once_in_one_message() -> None:
 @pytest.mark.parametrize(
     ("seconds", "waiting", "waited", "release", "again"),
     [
-        (1, 1, 0, Release.HOLD, 2),  # a breath after the one before
+        (1, 1, 0, Release.WAIT, 2),  # a breath after the one before
         (2, 1, 1, Release.ALONE, 2),
-        (2, 2, 1, Release.HOLD, 23),  # more than one: together, when the oldest has waited 22 s
-        (21, 2, 17, Release.HOLD, 26),
+        (2, 2, 1, Release.WAIT, 23),  # more than one: together, when the oldest has waited 22 s
+        (21, 2, 17, Release.WAIT, 26),
         (22, 2, 1, Release.BUNDLE, 22),  # nothing was heard for 22 s
         (21, 9, 22, Release.BUNDLE, 21),
     ],
@@ -46,7 +46,7 @@ def test_what_follows_the_first_page(
 
 def test_without_a_token_even_a_single_page_waits_to_be_bundled() -> None:
     decision = after(3, Bucket(0.2, NOW, NOW), waiting=1, waited=1)
-    assert (decision.release, decision.until) == (Release.HOLD, NOW + timedelta(seconds=24))
+    assert (decision.release, decision.until) == (Release.WAIT, NOW + timedelta(seconds=24))
 
 
 @given(st.lists(st.floats(0, 60), min_size=500, max_size=600))
@@ -62,7 +62,7 @@ def test_a_storm_is_at_most_three_messages_in_its_first_minute_and_names_each_pa
         if waiting:
             decision = after(tick, bucket, waiting=len(waiting), waited=tick - waiting[0])
             bucket = decision.bucket
-            if decision.release is not Release.HOLD:
+            if decision.release is not Release.WAIT:
                 sent.append(tick)
                 named += [tick - at for at in waiting]
                 waiting = []

@@ -8,13 +8,15 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
-from app.crud import crud_event, crud_notification, crud_user
+from app.crud import crud_event, crud_notification, crud_outbox, crud_user
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import Incident, Notification
 from app.services import notification_service
 from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all
 from app.services.notification import Page, next_channel
 from app.services.notification_service import Origin, PageContext, Plan, is_wanted
 from app.services.policies import last_resort_service
@@ -37,7 +39,7 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
     """
     at, began = now(session), time.monotonic()
     wait_briefly(session, LONGEST_WAIT_SECONDS)
-    due = crud_notification.claim_fallbacks(session, at=at, limit=limit)
+    due = crud_outbox.claim_fallbacks(session, at=at, limit=limit)
     for taken, (page, incident) in enumerate(due, start=1):
         page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
         try:
@@ -45,14 +47,14 @@ def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
                 _look_after(session, page, incident, paging, at=at)
         except Exception:
             log.exception("fallback_failed", notification_id=page_id)
-            crud_notification.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
+            crud_outbox.postpone_fallback(session, page_id, until=at + AGAIN_AFTER)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
             return taken
     return len(due)
 
 
 def _look_after(session: Session, page: Notification, incident: Incident, paging: Paging, *, at: datetime) -> None:
-    page.fallback_at = None
+    apply_all(session, [page], Event(EventType.FALLBACK_DONE), at=at)
     if not page.status.has_reached and is_wanted(page, incident):
         _try_next(session, page, incident, paging, at=at)
     session.flush()

@@ -1,99 +1,50 @@
-"""Records what came of a message: its end, the pages it named, the timeline, and what a dead address means."""
+"""Records what came of an attempt: its message's end, the pages that it named, and what timelines say of that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
-from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
-from app.crud import crud_notification
-from app.crud.crud_notification import ERASED
+from app.core.vocabulary import DeliveryStatus, NotificationKind
+from app.crud import crud_outbox
 from app.models import Notification
+from app.services.delivery.record_of_pages import Entry, Fate, TimelinePage, entries
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all, apply_leased
 from app.services.policies.actions.webhook import tell_webhook_answer
 
-Entry = dict[str, Any]  # the attributes of a TimelineEvent
 
-
-def settle(
-    session: Session,
-    message: Notification,
-    status: DeliveryStatus,
-    values: dict[str, Any],
-    outcome: Outcome,
-    *,
-    at: datetime,
+def end_attempt(
+    session: Session, message: Notification, event: Event, outcome: Outcome, *, at: datetime
 ) -> Sequence[Entry] | None:
     """Write what came of an attempt. Returns what to add to timelines, which the caller does for several at once.
 
     None, and nothing is written, if the lease was lost.
     """
-    standing = {"status": status, **_times(message, status, at)}
-    stands = end(session, message, {**values, **standing})
-    if stands is None:
+    status = apply_leased(session, message, event, at=at)
+    if status is None:
         return None
-    if stands is DeliveryStatus.DELIVERED and status is not DeliveryStatus.ACCEPTED:
-        return ()  # whatever we saw of it: it arrived, and that has been told
-    pages: Sequence[Notification] = [message]
-    if message.kind is NotificationKind.BUNDLE:
-        pages = _settle_bundled(session, message, {**standing, "last_error": outcome.error}, at=at)
-    if not status.has_ended:
+    if status is DeliveryStatus.DELIVERED and event.type is not EventType.ACCEPTED:
+        return ()  # whatever we saw of it: it arrived, and the timeline says so already
+    if event.type is EventType.FAILED:
         return ()
     if message.kind is NotificationKind.WEBHOOK_ACTION:
         tell_webhook_answer(session, message, outcome, at=at)
-    return _entries(pages, message, status, outcome, at=at)
+    pages, together = [message], None
+    if message.kind is NotificationKind.BUNDLE:
+        pages = list(crud_outbox.bundled_in(session, message.id))
+        apply_all(session, pages, replace(event, provider_id=None, first_attempt_at=None), at=at)
+        together = len(pages)
+    fate = Fate.SENT if event.type is EventType.ACCEPTED else Fate.NOT_SENT
+    return entries(on_timelines(pages), fate, at=at, error=outcome.error, together=together)
 
 
-def end(session: Session, message: Notification, values: dict[str, Any]) -> DeliveryStatus | None:
-    """End the lease. Returns the status after it; None if the lease was lost.
-
-    A text that is a secret is kept no longer than it is needed.
-    """
-    if message.kind.is_secret and values["status"].has_ended:
-        values = {**values, **ERASED}
-    if message.lease_token is None:
-        raise ValueError(f"notification {message.id} was not claimed")
-    return crud_notification.record(session, message.id, lease_token=message.lease_token, values=values)
-
-
-def _times(message: Notification, status: DeliveryStatus, at: datetime) -> dict[str, Any]:
-    """The times that belong to a status. What is dead is looked after at once, what was accepted never again."""
-    times: dict[str, Any] = {"ended_at": at if status.has_ended else None}
-    if status is DeliveryStatus.ACCEPTED:
-        times |= {"accepted_at": at, "fallback_at": None}
-    elif status is DeliveryStatus.DEAD and message.kind.is_page:
-        times["fallback_at"] = at
-    return times
-
-
-def _settle_bundled(
-    session: Session, bundle: Notification, standing: dict[str, Any], *, at: datetime
-) -> Sequence[Notification]:
-    """The pages that a bundle names end as it ends."""
-    pages = crud_notification.bundled_in(session, bundle.id)
-    if pages and standing["status"].has_ended:
-        values = {**standing, **_times(pages[0], standing["status"], at)}
-        crud_notification.end_all(session, [page.id for page in pages], values)
-    return pages
-
-
-def _entries(
-    pages: Sequence[Notification], message: Notification, status: DeliveryStatus, outcome: Outcome, *, at: datetime
-) -> Sequence[Entry]:
-    """A page that arrived or never will is part of its incident's record."""
-    is_sent = status is DeliveryStatus.ACCEPTED
-    event_type = TimelineEventType.NOTIFICATION_SENT if is_sent else TimelineEventType.NOTIFICATION_FAILED
-    verb = "was sent to" if is_sent else "could not be sent to"
-    together = "" if pages[:1] == [message] else f", in one message about {len(pages)} incidents"
+def on_timelines(messages: Iterable[Notification]) -> list[TimelinePage]:
+    """Those of the messages that are pages of an incident: what becomes of them is on its record."""
     return [
-        {
-            "incident_id": page.incident_id,
-            "event_type": event_type,
-            "description": f"A page {verb} {page.recipient} by {page.channel}{together}.",
-            "metadata_": {"notification_id": page.id, "error": outcome.error},
-            "created_at": at,
-        }
-        for page in pages
-        if page.incident_id is not None and page.kind.is_page
+        TimelinePage(message.id, message.incident_id, message.recipient, message.channel)
+        for message in messages
+        if message.incident_id is not None and message.kind.is_page
     ]

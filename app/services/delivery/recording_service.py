@@ -11,22 +11,29 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.crash_points import reach
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_attempt, crud_timeline
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
-from app.db.session import is_held, is_unavailable
+from app.db.session import is_lock_timeout, is_unavailable
 from app.models import Notification
 from app.services.contacts import verification_service
 from app.services.delivery import outcome_service
-from app.services.delivery.outcome_service import Entry
+from app.services.delivery.ports import Delivery
+from app.services.delivery.record_of_pages import Entry
+from app.services.delivery.transition import Event, EventType
 from app.services.notification import follow_up
-from app.services.ports import Delivery
 
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # with whoever holds a message that was sent
 TOGETHER_SECONDS = 0.2  # with several: each is tried by itself after that
+EVENTS = {
+    DeliveryStatus.ACCEPTED: EventType.ACCEPTED,
+    DeliveryStatus.RETRY: EventType.FAILED,
+    DeliveryStatus.DEAD: EventType.GAVE_UP,
+}
 Result = TypeVar("Result")
 
 
@@ -41,29 +48,42 @@ class Attempt:
 
 
 def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
-    """Record what came of messages, together if nothing is wrong with any of them. Never raises.
+    """Record what came of messages, together if nothing is wrong with any of them, else one by one. Never raises.
 
-    What others hold is waited for briefly and then given up, as it would keep its whole channel waiting. The lease of
-    such a message stays, and it is sent again under the same key after that. `release_expired` passes over a message
-    that is locked, so if it was the message that somebody held, only after that has been let go.
+    A locked message is waited for briefly and then given up, as it would keep its whole channel waiting. Its lease
+    stays, and it is sent again under the same key after that. `expire_leases` skips locked messages, so if the message
+    itself was locked, it is sent again only after the lock is gone.
     """
+    batches = [list(attempts)]
+    while batches:
+        batch = batches.pop()
+        error = _record_batch(delivery, batch)
+        if error is not None and len(batch) > 1:
+            batches = [[attempt] for attempt in reversed(batch)]
+        elif error is not None:
+            _log_unrecorded(batch[0], error)
+
+
+def _record_batch(delivery: Delivery, attempts: Sequence[Attempt]) -> Exception | None:
+    """Record and log what came of messages. Returns what kept all of them from being recorded."""
     try:
         are_recorded = outlast(delivery, lambda: _record_together(delivery, attempts))
-    except Exception as error:
-        if len(attempts) > 1:
-            for attempt in attempts:
-                record_all(delivery, [attempt])
-        elif is_held(error):
-            result = attempts[0].outcome.result
-            log.warning("delivery_not_recorded", result=result, **log_fields(attempts[0].message))
-        else:
-            log.exception("delivery_interrupted", **log_fields(attempts[0].message))
-        return
+    except Exception as error:  # noqa: BLE001 - the caller logs it, or tries each message by itself
+        return error
     for attempt, is_recorded in zip(attempts, are_recorded, strict=True):
         reach("recorded")
         said = {"result": attempt.outcome.result, "latency_ms": attempt.latency_ms, "attempt": attempt.message.attempt}
         event = "delivery_attempted" if is_recorded else "delivery_lease_lost"
         log.info(event, **said, **log_fields(attempt.message))
+    return None
+
+
+def _log_unrecorded(attempt: Attempt, error: Exception) -> None:
+    fields = log_fields(attempt.message)
+    if is_lock_timeout(error):
+        log.warning("delivery_not_recorded", result=attempt.outcome.result, **fields)
+    else:
+        log.error("delivery_interrupted", exc_info=error, **fields)
 
 
 def log_fields(message: Notification) -> dict[str, Any]:
@@ -81,7 +101,7 @@ def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
         try:
             return job()
         except Exception as error:
-            if not is_unavailable(error) or is_held(error) or time.monotonic() > deadline:
+            if not is_unavailable(error) or is_lock_timeout(error) or time.monotonic() > deadline:
                 raise
             log.warning("delivery_waits_for_database", reason=type(error).__name__)
             time.sleep(PAUSE_SECONDS)
@@ -101,18 +121,27 @@ def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bo
 def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime) -> Sequence[Entry] | None:
     """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
     message = attempt.message
-    first_attempt_at = message.first_attempt_at or attempt.began_at
-    following = follow_up(attempt.outcome, attempt=message.attempt, first_attempt_at=first_attempt_at, at=at)
-    values: dict[str, Any] = {
-        "next_attempt_at": following.next_attempt_at,
-        "first_attempt_at": first_attempt_at,
-        "last_error": attempt.outcome.error,
-        "provider_id": attempt.outcome.provider_id,
-    }
-    entries = outcome_service.settle(session, message, following.status, values, attempt.outcome, at=at)
+    entries = outcome_service.end_attempt(session, message, _event(attempt, at=at), attempt.outcome, at=at)
     if entries is not None and attempt.outcome.is_address_gone:
         verification_service.disable_gone(session, message, delivery.paging, at=at)
     return entries
+
+
+def _event(attempt: Attempt, *, at: datetime) -> Event:
+    """What the attempt means for its message."""
+    outcome, number = attempt.outcome, attempt.message.attempt
+    began_at = attempt.message.first_attempt_at or attempt.began_at
+    following = follow_up(outcome, attempt=number, first_attempt_at=began_at, at=at)
+    happened = EVENTS[following.status]
+    if happened is EventType.GAVE_UP and outcome.result is AttemptOutcome.DEAD:
+        happened = EventType.REFUSED
+    return Event(
+        happened,
+        until=following.next_attempt_at,
+        error=outcome.error,
+        provider_id=outcome.provider_id,
+        first_attempt_at=began_at,
+    )
 
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:

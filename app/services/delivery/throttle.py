@@ -5,6 +5,8 @@ what is more is named in one message when its oldest page has waited 22 s. So th
 or named in a bundle within 30 s, and a storm is at most three messages in its first minute.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,7 +22,7 @@ class Release(StrEnum):
 
     ALONE = "alone"
     BUNDLE = "bundle"
-    HOLD = "hold"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,58 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and the bucket after it. `until` is when to look again at pages that are held."""
+    """What to do, and the bucket after it. `until` is when to look again at pages that wait."""
 
     release: Release
     bucket: Bucket
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody whose pages wait on one channel: how many, since when, the first of them, and the token bucket."""
+
+    name: str
+    bucket: Bucket
+    waiting: int
+    oldest_at: datetime
+    first_page_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    """What becomes of the pages of several recipients, those that are alike together, and their buckets after it.
+
+    `alone` has the page of each recipient who is sent a single one. `postponed` has who is looked at again when.
+    """
+
+    alone: Mapping[str, int]
+    bundled: tuple[str, ...]
+    postponed: Mapping[datetime, tuple[str, ...]]
+    buckets: Mapping[str, Bucket]
+
+
+def plan(recipients: Iterable[Recipient], *, at: datetime) -> ReleasePlan:
+    """Decide for each recipient; none of them changes what becomes of another."""
+    alone: dict[str, int] = {}
+    bundled: list[str] = []
+    postponed: dict[datetime, tuple[str, ...]] = defaultdict(tuple)
+    buckets: dict[str, Bucket] = {}
+    for who in recipients:
+        decision = decide(who.bucket, waiting=who.waiting, oldest_at=who.oldest_at, at=at)
+        buckets[who.name] = decision.bucket
+        match decision.release:
+            case Release.ALONE:
+                alone[who.name] = who.first_page_id
+            case Release.BUNDLE:
+                bundled.append(who.name)
+            case Release.WAIT:
+                postponed[decision.until] += (who.name,)
+    return ReleasePlan(alone, tuple(bundled), dict(postponed), buckets)
+
+
 def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, at: datetime) -> Decision:
-    """Release the waiting pages, or hold them."""
+    """Release the waiting pages, or let them wait."""
     full = _refilled(bucket, at)
     bundle_at = oldest_at + BUNDLE_AFTER
     last = full.last_sent_at
@@ -52,8 +97,8 @@ def decide(bucket: Bucket, *, waiting: int, oldest_at: datetime, at: datetime) -
         spent = replace(full, tokens=max(full.tokens - 1, 0.0), last_sent_at=at)
         return Decision(Release.ALONE if waiting == 1 else Release.BUNDLE, spent, at)
     if waiting == 1 and full.tokens >= 1 and last is not None:
-        return Decision(Release.HOLD, full, min(last + PAUSE, bundle_at))
-    return Decision(Release.HOLD, full, bundle_at)
+        return Decision(Release.WAIT, full, min(last + PAUSE, bundle_at))
+    return Decision(Release.WAIT, full, bundle_at)
 
 
 def _refilled(bucket: Bucket, at: datetime) -> Bucket:

@@ -1,7 +1,6 @@
-"""Lets pages go at a pace that a person can follow: alone, or several in one message. Nothing is dropped."""
+"""Releases pages as fast as a person can follow: alone, or several in one message. Nothing is dropped."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,16 +8,12 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.core.facts import BundleFacts, PageFacts, read, stored
-from app.core.vocabulary import NotificationKind
-from app.crud import crud_notification, crud_pace
+from app.crud import crud_heartbeat, crud_throttle
 from app.crud.clock import now
-from app.crud.crud_pace import Held
 from app.crud.locks import wait_briefly
 from app.db.session import is_contended
-from app.models import Notification, NotificationPace
-from app.services.delivery.throttle import CAPACITY, Bucket, Decision, Release, decide
-from app.services.messages import message_service
+from app.services.delivery import bundle_service, throttle
+from app.services.delivery.throttle import CAPACITY, Bucket, Recipient, ReleasePlan
 
 log = structlog.get_logger()
 
@@ -27,59 +22,58 @@ ONE_BY_ONE_SECONDS = 0.02
 
 
 def due(session: Session, channel: str, *, limit: int) -> Sequence[str]:
-    """A batch of recipients whose pages' time has come. Whoever has no pace yet is given one.
+    """A batch of recipients whose pages are to be looked at. Who has no token bucket yet gets one.
 
-    To be committed before `let_go`, so that no other worker waits for a new pace for as long as that takes.
+    Commit it before `release`, so that no other worker waits for a new bucket for as long as that takes.
     """
     at = now(session)
-    recipients = crud_pace.held_due(session, channel, at=at, limit=limit)
-    new = crud_pace.without(session, channel, recipients) if recipients else []
+    recipients = crud_throttle.recipients_due(session, channel, at=at, limit=limit)
+    new = crud_throttle.without_bucket(session, channel, recipients) if recipients else []
     if new:
-        _make_paces(session, channel, new, at=at)
+        _add_buckets(session, channel, new, at=at)
     return recipients
 
 
-def let_go(session: Session, channel: str, recipients: Collection[str]) -> None:
-    """Let the pages of these recipients go whose time has come.
+def release(session: Session, channel: str, recipients: Collection[str]) -> None:
+    """Release the pages of these recipients whose time has come.
 
-    Passes over those without a pace, and those whose pace or pages another transaction holds: they are due again with
-    the next look, with all their tokens.
+    Skips those without a bucket, and those whose bucket or pages are locked: they are due again with the next look,
+    with all their tokens.
     """
     at = now(session)
     wait_briefly(session)
-    paces = crud_pace.lock(session, channel, recipients)
-    waiting = crud_pace.held_of(session, channel, paces)
-    decisions = {who: _decision(paces[who], held, at=at) for who, held in waiting.items()}
-    done = _carry_out(session, channel, waiting, decisions, at=at)
-    if done:
-        crud_pace.save(session, [_row(recipient, channel, decisions[recipient].bucket) for recipient in done])
+    plan = throttle.plan(_waiting(session, channel, recipients), at=at)
+    looked_after = _carry_out(session, channel, plan, at=at)
+    if looked_after:
+        rows = [_row(recipient, channel, plan.buckets[recipient]) for recipient in looked_after]
+        crud_throttle.save_buckets(session, rows)
 
 
-def let_go_beside(session: Session, channels: Collection[str]) -> None:
-    """Let all pages go that no channel here could send: what becomes of them is not a matter of pace."""
-    crud_pace.unhold_beside(session, channels)
+def release_excluding(session: Session, channels: Collection[str]) -> None:
+    """Release all pages that no live worker can send, `excluding` these channels: no throttle matters to them."""
+    crud_throttle.release_excluding(session, crud_heartbeat.served(session, channels, at=now(session)))
 
 
 def forget_old(session: Session) -> int:
     """Forget the buckets that are full again. Returns how many."""
-    return crud_pace.forget(session, before=now(session) - FULL_AFTER)
+    return crud_throttle.forget_full(session, before=now(session) - FULL_AFTER)
 
 
-def _make_paces(session: Session, channel: str, recipients: Sequence[str], *, at: datetime) -> None:
-    """Give recipients a pace: all together, or one by one if another transaction is giving one to some of them."""
+def _add_buckets(session: Session, channel: str, recipients: Sequence[str], *, at: datetime) -> None:
+    """Add buckets: all together, or one by one if another transaction is adding some of them."""
     wait_briefly(session)
-    if _are_made(session, channel, recipients, at=at):
+    if _are_added(session, channel, recipients, at=at):
         return
     wait_briefly(session, seconds=ONE_BY_ONE_SECONDS)
-    held = [who for who in recipients if not _are_made(session, channel, [who], at=at)]
-    if held:
-        log.info("paces_wait", channel=channel, recipients=len(held))
+    locked = [who for who in recipients if not _are_added(session, channel, [who], at=at)]
+    if locked:
+        log.info("throttle_lock_contended", channel=channel, recipients=len(locked))
 
 
-def _are_made(session: Session, channel: str, recipients: Collection[str], *, at: datetime) -> bool:
+def _are_added(session: Session, channel: str, recipients: Collection[str], *, at: datetime) -> bool:
     try:
         with session.begin_nested():
-            crud_pace.make(session, channel, recipients, tokens=CAPACITY, at=at)
+            crud_throttle.add_buckets(session, channel, recipients, tokens=CAPACITY, at=at)
     except OperationalError as error:
         if not is_contended(error):
             raise
@@ -87,33 +81,27 @@ def _are_made(session: Session, channel: str, recipients: Collection[str], *, at
     return True
 
 
-def _decision(pace: NotificationPace, held: Held, *, at: datetime) -> Decision:
-    bucket = Bucket(pace.tokens, pace.refilled_at, pace.last_sent_at)
-    return decide(bucket, waiting=held.number, oldest_at=held.oldest_at, at=at)
+def _waiting(session: Session, channel: str, recipients: Collection[str]) -> Iterator[Recipient]:
+    """The recipients whose bucket this transaction could lock: it alone looks after their pages."""
+    rows = crud_throttle.lock_buckets(session, channel, recipients)
+    for name, waiting in crud_throttle.waiting_for(session, channel, rows).items():
+        bucket = Bucket(rows[name].tokens, rows[name].refilled_at, rows[name].last_sent_at)
+        yield Recipient(name, bucket, waiting.number, waiting.oldest_at, waiting.first_id)
 
 
-def _carry_out(
-    session: Session, channel: str, waiting: Mapping[str, Held], decisions: Mapping[str, Decision], *, at: datetime
-) -> Sequence[str]:
-    """Write what becomes of the pages: of those that go or wait alike with one statement.
-
-    Returns whose pages they were, without the recipients all of whose pages somebody holds.
-    """
-    singles = [waiting[who].first_id for who, found in decisions.items() if found.release is Release.ALONE]
-    free = crud_pace.lock_free(session, singles)
-    gone: dict[str, Collection[int]] = {}  # the pages that go alone
-    held: dict[datetime, list[str]] = defaultdict(list)
-    for recipient, decision in decisions.items():
-        if decision.release is Release.HOLD:
-            held[decision.until].append(recipient)
-        elif decision.release is Release.BUNDLE:
-            gone |= _bundle_safely(session, channel, recipient, at=at)
-        elif waiting[recipient].first_id in free:
-            gone[recipient] = [waiting[recipient].first_id]
-    crud_pace.let_go(session, [id_ for ids in gone.values() for id_ in ids], at=at)
-    for until, recipients in held.items():
-        crud_pace.hold(session, channel, recipients, until=until)
-    return [*gone, *(recipient for recipients in held.values() for recipient in recipients)]
+def _carry_out(session: Session, channel: str, plan: ReleasePlan, *, at: datetime) -> Sequence[str]:
+    """Write what becomes of the pages. Returns whose they were, without recipients all of whose pages are locked."""
+    unlocked = crud_throttle.lock_still_waiting(session, plan.alone.values())
+    released: dict[str, Collection[int]] = {who: [id_] for who, id_ in plan.alone.items() if id_ in unlocked}
+    for recipient in plan.bundled:
+        pages = crud_throttle.lock_waiting(session, channel, recipient)
+        alone = bundle_service.bundle(session, pages, at=at)
+        if alone is not None:
+            released[recipient] = alone
+    crud_throttle.release(session, [id_ for ids in released.values() for id_ in ids], at=at)
+    for until, recipients in plan.postponed.items():
+        crud_throttle.postpone(session, channel, recipients, until=until)
+    return [*released, *(recipient for recipients in plan.postponed.values() for recipient in recipients)]
 
 
 def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
@@ -124,67 +112,3 @@ def _row(recipient: str, channel: str, bucket: Bucket) -> dict[str, Any]:
         "refilled_at": bucket.refilled_at,
         "last_sent_at": bucket.last_sent_at,
     }
-
-
-def _bundle_safely(session: Session, channel: str, recipient: str, *, at: datetime) -> dict[str, Collection[int]]:
-    """Bundle what waits for a recipient and nobody holds.
-
-    Returns the recipient with the ids of the pages that go alone: a single one, or all if they could not be bundled.
-    Empty if nothing could be done for what others hold.
-    """
-    pages = crud_pace.lock_held(session, channel, recipient)
-    ids = [page.id for page in pages]
-    if len(ids) < 2:
-        return {recipient: ids} if ids else {}
-    try:
-        with session.begin_nested():
-            _bundle(session, pages, at=at)
-    except Exception as error:
-        if is_contended(error):
-            log.info("bundle_waits", notification_ids=ids)
-            return {}
-        log.exception("bundle_failed", notification_ids=ids)
-        return {recipient: ids}
-    return {recipient: []}
-
-
-def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> None:
-    """One message that names all the pages; each of them goes with it."""
-    newest = pages[-1]  # the address may have been changed since the first
-    bundle = Notification(
-        user_id=newest.user_id,
-        recipient=newest.recipient,
-        channel=newest.channel,
-        address=newest.address,
-        kind=NotificationKind.BUNDLE,
-        is_exempt=True,
-        next_attempt_at=at,
-        created_at=at,
-        subject="",
-        body="",
-    )
-    write(session, bundle, pages)
-    crud_notification.add(session, bundle)
-    crud_pace.bundle(session, [page.id for page in pages], bundle_id=bundle.id)
-    log.info("pages_bundled", notification_id=bundle.id, channel=bundle.channel, pages=len(pages))
-
-
-def write(session: Session, bundle: Notification, pages: Sequence[Notification]) -> None:
-    """Write a bundle's message about these pages."""
-    facts = BundleFacts(tuple(map(_facts_of, pages)))
-    message = message_service.composer(session).compose(bundle.channel, facts)
-    bundle.subject, bundle.body, bundle.html, bundle.facts = message.subject, message.body, message.html, stored(facts)
-
-
-def count_named(bundle: Notification) -> int:
-    """How many incidents a bundle names."""
-    facts = read(bundle.kind, bundle.facts)
-    return facts.count if isinstance(facts, BundleFacts) else 0
-
-
-def _facts_of(page: Notification) -> PageFacts:
-    """Raises TypeError for a page that no bundle could name."""
-    facts = read(page.kind, page.facts)
-    if not isinstance(facts, PageFacts):
-        raise TypeError(f"notification {page.id} does not hold the facts of a page")
-    return facts

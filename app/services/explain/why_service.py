@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import DeliveryStatus, EscalationState, IncidentStatus, TimelineEventType
+from app.core.vocabulary import DeliveryStatus, EndReason, EscalationState, IncidentStatus, TimelineEventType
 from app.crud import (
     crud_assignment,
     crud_escalation,
@@ -27,7 +27,6 @@ from app.services import escalation, escalation_service
 from app.services.contacts import recipient_service
 from app.services.contacts.address import masked
 from app.services.contacts.quiet import Occasion
-from app.services.delivery.delivery_service import DEACTIVATED
 from app.services.escalation import ConditionResult
 from app.services.explain import why
 from app.services.explain.why import Place, Reason, Sent, Stop
@@ -122,12 +121,12 @@ def _add_pages(case: Case, events: Sequence[EscalationEvent]) -> None:
 def _sent(row: Notification, bundle: Notification | None, *, tried_before: str | None, is_last_resort: bool) -> Sent:
     """While a page waits in a bundle, how the bundle is faring. What an error said of a void page is over."""
     carrier = bundle if bundle is not None and row.status is DeliveryStatus.PENDING else row
-    is_void = row.status is DeliveryStatus.CANCELLED and row.last_error != DEACTIVATED
+    is_void = row.status is DeliveryStatus.CANCELLED and row.end_reason is not EndReason.RECIPIENT_DEACTIVATED
     return Sent(
         notification_id=row.id,
         channel=row.channel,
         status=carrier.status,
-        is_held=row.is_held,
+        is_held=row.is_throttled,
         is_bundled=row.bundle_id is not None,
         is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,

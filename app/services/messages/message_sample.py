@@ -11,7 +11,7 @@ from app.core.facts import (
     PasswordResetFacts,
     VerificationFacts,
 )
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.services.messages.message import page_facts
 
 INCIDENT = IncidentFacts(
@@ -29,16 +29,16 @@ LINK = "p/this-is-only-a-sample"  # acts for nobody
 MINUTES = 15
 
 
-def sample(event: MessageEvent, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Facts:
+def sample(event: MessageKind, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Facts:
     """What a message of this kind could say. `url` is the public one."""
     base = url.rstrip("/")
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
-    samples: dict[MessageEvent, Facts] = {
-        MessageEvent.PAGE: page,
-        MessageEvent.BUNDLE: BundleFacts((page,)),
-        MessageEvent.PASSWORD_RESET: PasswordResetFacts("a-token-of-43-characters", base, MINUTES),
-        MessageEvent.VERIFICATION: VerificationFacts("123456", MINUTES, channel),
-        MessageEvent.TEST: ChannelTestFacts(channel),
-        MessageEvent.NOTICE: NoticeFacts("Your slack channel was switched off: its address is gone."),
+    samples: dict[MessageKind, Facts] = {
+        MessageKind.PAGE: page,
+        MessageKind.BUNDLE: BundleFacts((page,)),
+        MessageKind.PASSWORD_RESET: PasswordResetFacts("a-token-of-43-characters", base, MINUTES),
+        MessageKind.VERIFICATION: VerificationFacts("123456", MINUTES, channel),
+        MessageKind.TEST: ChannelTestFacts(channel),
+        MessageKind.NOTICE: NoticeFacts("Your slack channel was switched off: its address is gone."),
     }
     return samples[event]

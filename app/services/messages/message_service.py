@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
 from app.core.facts import Facts, IncidentFacts
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.crud import crud_template
 from app.models import Incident, NotificationTemplate
 from app.services.messages import template
@@ -38,7 +38,7 @@ class Wording:
 class Composer:
     """The templates as they are in this transaction."""
 
-    overrides: Mapping[tuple[str, MessageEvent], Wording]
+    overrides: Mapping[tuple[str, MessageKind], Wording]
 
     def compose(self, channel: str, facts: Facts) -> Message:
         """The message to send. It never fails: what does not render is said plainly."""
@@ -71,7 +71,7 @@ def default(channel: str, facts: Facts) -> Message:
         return plain(facts)
 
 
-def _warn(channel: str, event: MessageEvent, wording: Wording, error: TemplateError) -> None:
+def _warn(channel: str, event: MessageKind, wording: Wording, error: TemplateError) -> None:
     log.warning("template_failed", channel=channel, event_name=event, template_id=wording.id, error=str(error))
 
 
@@ -86,9 +86,9 @@ def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -
     return Message(subject, body, html)
 
 
-def limit(channel: str, event: MessageEvent) -> int:
+def limit(channel: str, event: MessageKind) -> int:
     """How long a body by an administrator's template may be. A bundle must name every incident, at any length."""
-    if event is MessageEvent.BUNDLE:
+    if event is MessageKind.BUNDLE:
         return template.MAX_OUTPUT
     known = CHANNELS.get(channel)
     return MAX_BODY if known is None or known.max_body is None else known.max_body
@@ -100,7 +100,7 @@ def shows_html(channel: str) -> bool:
 
 
 @lru_cache
-def shipped(channel: str, event: MessageEvent) -> Wording:
+def shipped(channel: str, event: MessageKind) -> Wording:
     """The templates that come with this version: those of the channel, else those of every channel."""
     html = _read(channel, f"{event}.html") if shows_html(channel) else None
     subject, body = _read(channel, f"{event}.subject.txt"), _read(channel, f"{event}.txt")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput
 from app.core.facts import IncidentFacts
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.crud import crud_incident, crud_template
 from app.crud.clock import now
 from app.models import NotificationTemplate, User
@@ -24,23 +24,23 @@ from app.services.ports import Paging
 log = structlog.get_logger()
 
 # What these messages are sent for: without it nobody could prove an address, or set a new password.
-NEEDED = {MessageEvent.VERIFICATION: "code", MessageEvent.PASSWORD_RESET: "token"}
+NEEDED = {MessageKind.VERIFICATION: "code", MessageKind.PASSWORD_RESET: "token"}
 
 
 def effective(session: Session, paging: Paging) -> list[TemplateRead]:
     """The wording of every kind of message on every channel."""
     own = {(row.channel, row.event): row for row in crud_template.all(session)}
     channels = [channel.name for channel in paging.listed()]
-    return [_read(channel, event, own.get((channel, event))) for channel in channels for event in MessageEvent]
+    return [_read(channel, event, own.get((channel, event))) for channel in channels for event in MessageKind]
 
 
-def get(session: Session, channel: str, event: MessageEvent) -> TemplateRead:
+def get(session: Session, channel: str, event: MessageKind) -> TemplateRead:
     """The wording of one kind of message on one channel."""
     return _read(channel, event, crud_template.of(session, channel, event))
 
 
 def put(
-    session: Session, channel: str, event: MessageEvent, update: TemplateUpdate, paging: Paging, *, by: User
+    session: Session, channel: str, event: MessageKind, update: TemplateUpdate, paging: Paging, *, by: User
 ) -> TemplateRead:
     """Set a wording; what is absent stays. Raises InvalidInput for one that could not be sent."""
     at = now(session)
@@ -52,7 +52,7 @@ def put(
     return _read(channel, event, row)
 
 
-def reset(session: Session, channel: str, event: MessageEvent, *, by: User) -> TemplateRead:
+def reset(session: Session, channel: str, event: MessageKind, *, by: User) -> TemplateRead:
     """Go back to the wording that the service comes with."""
     crud_template.remove(session, channel, event)
     log.info("template_reset", channel=channel, event_name=event, user_id=by.id)
@@ -60,7 +60,7 @@ def reset(session: Session, channel: str, event: MessageEvent, *, by: User) -> T
 
 
 def preview(
-    session: Session, channel: str, event: MessageEvent, wanted: TemplatePreview, paging: Paging
+    session: Session, channel: str, event: MessageKind, wanted: TemplatePreview, paging: Paging
 ) -> TemplatePreviewRead:
     """What would be sent. Raises InvalidInput for an incident that does not exist."""
     facts = sample(event, channel, url=paging.public_url, incident=_incident(session, wanted.incident_id))
@@ -87,7 +87,7 @@ def _incident(session: Session, incident_id: int | None) -> IncidentFacts:
     return facts_of(incident)
 
 
-def _require_sendable(wording: Wording, channel: str, event: MessageEvent, paging: Paging) -> None:
+def _require_sendable(wording: Wording, channel: str, event: MessageKind, paging: Paging) -> None:
     """Raise InvalidInput that points at what is wrong: each part is tried on a sample."""
     _require_html_is_shown(wording, channel)
     facts = context(sample(event, channel, url=paging.public_url))
@@ -108,7 +108,7 @@ def _rendered(part: str, source: str, facts: Mapping[str, Any], limit: int = tem
     return text
 
 
-def _require_needed(part: str, text: str | None, event: MessageEvent, facts: Mapping[str, Any]) -> None:
+def _require_needed(part: str, text: str | None, event: MessageKind, facts: Mapping[str, Any]) -> None:
     """Raise InvalidInput if a part, rendered, does not say what its reader waits for. What is not sent needs not."""
     name = NEEDED.get(event)
     if name is not None and text is not None and facts[name] not in text:
@@ -124,7 +124,7 @@ def _columns(wording: Wording) -> dict[str, str | None]:
     return {"subject": wording.subject, "body": wording.body, "html": wording.html}
 
 
-def _read(channel: str, event: MessageEvent, row: NotificationTemplate | None) -> TemplateRead:
+def _read(channel: str, event: MessageKind, row: NotificationTemplate | None) -> TemplateRead:
     wording = shipped(channel, event) if row is None else wording_of(row)
     return TemplateRead(
         channel=channel,

@@ -15,6 +15,7 @@ from app import __version__
 from app.core.errors import WorkerStalled
 from app.crud import crud_escalation, crud_heartbeat, crud_notification
 from app.crud.clock import now
+from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.schemas.health import Health, WorkerHealth
 from app.schemas.worker import WorkerRead
 from app.services.escalation import QUARANTINE_LONGEST
@@ -23,7 +24,6 @@ log = structlog.get_logger()
 
 OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
 STUCK_AFTER = timedelta(minutes=2)
-ALIVE_WITHIN = timedelta(seconds=30)
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -62,11 +62,6 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
             log.error("workers_differ", channels=each)
         else:
             log.info("workers_agree", channels=each)
-
-
-def served(session: Session, own: Collection[str]) -> set[str]:
-    """The channels that this worker or another one alive can send by."""
-    return set(own).union(*crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN))
 
 
 def leave(session: Session, pulse: Pulse) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_escalation, crud_incident, crud_policy
-from app.db.session import is_held
+from app.db.session import is_lock_timeout
 from app.models import Escalation
 from app.services import escalation_service
 from app.services.escalation_state import Failed
@@ -33,7 +33,7 @@ def quarantine(
         return
     if row.quarantined_at is None:
         _tell(session, row, at=at)
-    is_own = not is_held(error)  # a lock does not last
+    is_own = not is_lock_timeout(error)  # a lock does not last
     escalation_service.move(row, Failed(at, f"{type(error).__name__}: {error}", is_counted=is_own))
     if row.attempts == FAILURES_UNTIL_ADMINS and is_own and incident.status is IncidentStatus.OPEN:
         _page_admins_safely(Situation(session=session, incident=incident, paging=paging, at=at))

@@ -1,7 +1,5 @@
 """Several pages to one person at once go in one message, which names them all."""
 
-from typing import Any
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -37,23 +35,25 @@ def test_a_bundle_names_every_incident_and_all_its_pages_are_accepted_with_it(
     assert len(deliveries(client, admin)) == 4
 
 
+@pytest.mark.parametrize("acknowledged", [["Queue stuck"], ["Queue stuck", "Disk full"]], ids=["one", "all"])
 def test_what_is_acknowledged_before_a_bundle_leaves_is_not_in_it(
-    add_policy: Opener,
-    open_incident: Opener,
-    tick: Tick,
-    jobs: Any,
-    outbox: Outbox,
-    client: TestClient,
-    user: Person,
-) -> None:
+    add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, outbox: Outbox, client: TestClient,
+    user: Person, admin: Person, acknowledged: list[str],
+) -> None:  # fmt: skip
     add_policy()
-    kept, done = open_incident(title="Disk full"), open_incident(title="Queue stuck")
+    incidents = {title: open_incident(title=title) for title in ("Disk full", "Queue stuck")}
     outbox.answers = [LATER]
     tick()
-    act(client, done, "acknowledge", user)
-    act(client, kept, "acknowledge", user)
-    jobs.send()
-    assert len(outbox.sent) == 1
+    assert all(title in outbox.sent[0].body for title in incidents)
+    for title in acknowledged:
+        act(client, incidents[title], "acknowledge", user)
+    clock.advance(seconds=2)
+    tick()
+    left = incidents.keys() - set(acknowledged)
+    assert len(outbox.sent) == (2 if left else 1)
+    assert {title for title in incidents for sent in outbox.sent[1:] if title in sent.body} == left
+    ends = sorted(status for _, _, status in deliveries(client, admin))
+    assert ends == (["accepted", "accepted", "cancelled"] if left else ["cancelled"] * 3)
 
 
 def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_administrators(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -13,18 +12,22 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
-from app.crud import crud_notification
+from app.crud import crud_outbox
 from app.crud.clock import now
+from app.crud.crud_outbox import Lease
 from app.db.session import Database
-from app.models import Notification, NotificationAttempt
-from app.services.delivery import delivery_service, throttle_service
+from app.models import Notification, NotificationAttempt, NotificationThrottle
+from app.services.delivery import lease_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
+from app.services.delivery.ports import Delivery
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_leased
 from app.services.notification import GIVE_UP_AFTER
-from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from app.worker.lane import Lane
 from tests.conftest import Clock, Outbox, Person
+from tests.support.inline import inline_jobs, inline_lane
+from tests.support.inline import send as send_one
 from tests.support.scenario import Opener, Tick, act, timeline
 
 RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
@@ -108,18 +111,18 @@ def send(delivery: Delivery) -> int:
     lanes = [*delivery.channels, None]
     with delivery.database.transaction() as session:
         for name in delivery.channels:
-            throttle_service.let_go(session, name, throttle_service.due(session, name, limit=10))
-        throttle_service.let_go_beside(session, list(delivery.channels))
-    return sum(Lane(name, delivery, Event(), width=0).drain() for name in lanes)
+            throttle_service.release(session, name, throttle_service.due(session, name, limit=10))
+        throttle_service.release_excluding(session, list(delivery.channels))
+    return sum(inline_lane(name, delivery).drain() for name in lanes)
 
 
 def claim(services: Services) -> Notification:
     """What a worker does just before it dies."""
     with services.database.transaction() as session:
-        throttle_service.let_go(session, "email", throttle_service.due(session, "email", limit=10))
+        throttle_service.release(session, "email", throttle_service.due(session, "email", limit=10))
         at = now(session)
-        [message] = crud_notification.claim_due(
-            session, "email", at=at, lease_until=at + timedelta(seconds=60), lease_token=uuid4(), limit=1
+        [message] = crud_outbox.claim_due(
+            session, "email", lease=Lease(at, at + timedelta(seconds=60), uuid4()), limit=1
         )
     return message
 
@@ -145,7 +148,7 @@ def test_what_a_dead_worker_had_claimed_is_kept_as_an_attempt(
     clock.advance(seconds=60)
     tick()
     first, second = session.scalars(select(NotificationAttempt).order_by(NotificationAttempt.id)).all()
-    assert (first.outcome, first.error) == (AttemptOutcome.RETRY, delivery_service.CUT_OFF)
+    assert (first.outcome, first.error) == (AttemptOutcome.RETRY, lease_service.CUT_OFF)
     assert second.outcome is AttemptOutcome.ACCEPTED
 
 
@@ -157,9 +160,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     clock.advance(seconds=60)
     tick()
     with services.database.transaction() as late:
-        values = {"status": DeliveryStatus.DEAD}
-        assert stale.lease_token is not None
-        assert not crud_notification.record(late, stale.id, lease_token=stale.lease_token, values=values)
+        assert apply_leased(late, stale, Event(EventType.REFUSED), at=now(late)) is None
     assert only(session).status is DeliveryStatus.ACCEPTED
 
 
@@ -172,7 +173,7 @@ def test_what_waited_here_for_longer_than_its_lease_is_sent_once(
     clock.advance(seconds=60)
     if is_taken_over:
         tick()
-    delivery_service.send(services.delivery, waiting)
+    send_one(services.delivery, waiting)
     tick()
     assert len(outbox.sent) == 1
 
@@ -189,7 +190,7 @@ def test_what_waited_for_its_turn_is_held_for_a_whole_call(
     clock.advance(seconds=waited_seconds)
     until: list[datetime | None] = []
     outbox.on_send = lambda: until.append(only(session).lease_until)
-    delivery_service.send(services.delivery, waiting)
+    send_one(services.delivery, waiting)
     assert until == [claimed_at + timedelta(seconds=lease_seconds)]
 
 
@@ -225,7 +226,7 @@ def test_a_channel_that_breaks_says_nothing_of_its_provider(
         open_incident(title=f"incident {number}")
         plan(services)
     with services.database.transaction() as session:
-        session.execute(update(Notification).values(is_held=False))
+        session.execute(update(Notification).values(is_throttled=False))
     assert send(delivery) == OPENS_AFTER + 1
     assert delivery.breakers.report() == {}
 
@@ -234,7 +235,7 @@ def test_what_a_failing_provider_says_can_be_kept_with_the_workers_heartbeat(
     page: dict[str, object], services: Services, outbox: Outbox
 ) -> None:
     delivery = services.delivery
-    jobs = Jobs(delivery, services.paging, width=0)
+    jobs = inline_jobs(services, delivery)
     outbox.answers = [Outcome(AttemptOutcome.RETRY, error="out of \0 \ud83d")]
     jobs.plan()
     jobs.send()
@@ -321,3 +322,28 @@ def test_what_waits_for_its_provider_is_due_at_the_end_of_its_time(
     clock.advance(seconds=GIVE_UP_AFTER.total_seconds() - 10)
     send(delivery)
     assert (only(session).status, only(session).next_attempt_at) == (DeliveryStatus.PENDING, ends_at)
+
+
+def test_a_stale_worker_gives_back_nothing_that_another_holds(
+    page: dict[str, object], services: Services, session: Session, jobs: Jobs, clock: Clock
+) -> None:
+    plan(services)
+    stale = claim(services)
+    clock.advance(seconds=60)
+    jobs.plan()  # the lease has expired
+    held = claim(services)
+    lease_service.give_back(services.delivery, stale)
+    message = only(session)
+    assert (message.status, message.lease_token) == (DeliveryStatus.SENDING, held.lease_token)
+
+
+def test_a_token_bucket_is_forgotten_only_once_it_is_full(
+    page: dict[str, object], session: Session, tick: Tick, jobs: Jobs, clock: Clock
+) -> None:
+    tick()
+    clock.advance(minutes=59)
+    jobs.clean_up()
+    assert len(session.scalars(select(NotificationThrottle)).all()) == 1
+    clock.advance(minutes=2)
+    jobs.clean_up()
+    assert session.scalars(select(NotificationThrottle)).all() == []

@@ -18,8 +18,9 @@ from app.crud import crud_timeline
 from app.crud.clock import now
 from app.db.session import Database
 from app.models import Notification
-from app.services.delivery import callback_service, delivery_service, outcome_service
+from app.services.delivery import callback_service, lease_service, outcome_service
 from app.services.delivery.callback_service import DeliveryReport
+from app.services.delivery.transition import Event, EventType
 from app.utils.service_locator import Services
 from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick, race, timeline
@@ -125,12 +126,20 @@ def being_sent(accepted: dict[str, Any], session: Session) -> Notification:
     return message
 
 
+MEANS = {
+    DeliveryStatus.ACCEPTED: EventType.ACCEPTED,
+    DeliveryStatus.RETRY: EventType.FAILED,
+    DeliveryStatus.DEAD: EventType.REFUSED,
+}
+
+
 def accept(services: Services, message: Notification, status: DeliveryStatus = DeliveryStatus.ACCEPTED) -> bool:
     """What the worker writes when the provider's answer comes, or fails to."""
     outcome = Outcome(AttemptOutcome(status), provider_id=SID)
     with services.database.transaction() as session:
-        values = {"provider_id": SID, "next_attempt_at": None if status is DeliveryStatus.ACCEPTED else now(session)}
-        entries = outcome_service.settle(session, message, status, values, outcome, at=now(session))
+        at = now(session)
+        event = Event(MEANS[status], until=at, provider_id=SID, first_attempt_at=at)
+        entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
         crud_timeline.insert_all(session, entries or ())
         return entries is not None
 
@@ -149,13 +158,14 @@ def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_los
 @pytest.mark.parametrize("status", [DeliveryStatus.RETRY, DeliveryStatus.DEAD])
 def test_what_was_reported_as_delivered_is_not_sent_again_though_its_answer_was_lost(
     being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
-    outbox: Outbox, status: DeliveryStatus,
+    outbox: Outbox, admin: Person, accepted: dict[str, Any], status: DeliveryStatus,
 ) -> None:  # fmt: skip
     report(client, being_sent.idempotency_key, "delivered")
     assert accept(services, being_sent, status)
     report(client, being_sent.idempotency_key, "delivered")
     clock.advance(minutes=10)
     tick()
+    assert "notification_failed" not in timeline(client, accepted, admin)
     message = only(session)
     assert (message.status, message.next_attempt_at, message.fallback_at) == (DeliveryStatus.DELIVERED, None, None)
     assert len(outbox.sent) == 1
@@ -169,7 +179,7 @@ def test_a_code_that_arrived_is_erased_though_its_worker_died(session: Session, 
     session.add(secret)
     session.commit()
     report(client, secret.idempotency_key, "delivered")
-    delivery_service.release_expired(session)
+    lease_service.expire_leases(session)
     session.commit()
     message = only(session)
     assert (message.status, message.subject, message.body) == (DeliveryStatus.DELIVERED, "", "")
@@ -198,7 +208,7 @@ def test_what_was_delivered_is_not_sent_again_though_its_worker_died(
 
 
 def with_released(session: Session) -> None:
-    assert delivery_service.release_expired(session) == 1
+    assert lease_service.expire_leases(session) == 1
     session.commit()
     assert only(session).status is DeliveryStatus.RETRY
 
@@ -248,3 +258,14 @@ def test_the_text_of_a_secret_message_goes_with_its_end(client: TestClient, sess
     report(client, secret.idempotency_key, status)
     message = only(session)
     assert (message.subject, message.body, message.fallback_at) == ("", "", None)
+
+
+def test_what_was_reported_as_delivered_is_not_sent_again_when_it_is_put_off(
+    being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
+    outbox: Outbox,
+) -> None:  # fmt: skip
+    report(client, being_sent.idempotency_key, "delivered")
+    lease_service.give_back(services.delivery, being_sent)
+    clock.advance(minutes=10)
+    tick()
+    assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DELIVERED, 1)

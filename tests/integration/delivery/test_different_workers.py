@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import DeliveryStatus
 from app.crud import crud_heartbeat
 from app.crud.clock import now
+from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.models import Notification
 from app.services.operations import health_service
-from app.services.operations.health_service import ALIVE_WITHIN, Pulse
+from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.conftest import Clock, Outbox, Person
+from tests.support.inline import inline_jobs
 from tests.support.preferences import put
 from tests.support.scenario import Opener, steps
 
@@ -40,7 +42,7 @@ def test_what_another_worker_can_send_is_left_to_it_while_it_lives(
     jobs.plan()
     jobs.close()
     without = replace(services.delivery, channels={"email": services.delivery.channels["email"]})
-    alone = Jobs(without, services.paging, width=0)
+    alone = inline_jobs(services, without)
     beat(session, Pulse(), "email", "sms")
     alone.send()
     page = session.scalars(select(Notification).filter_by(channel="sms")).one()

@@ -1,5 +1,6 @@
 """A page that does not arrive: the next channel, the administrators, and the alarm when nobody is left."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +10,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
-from app.core.vocabulary import AttemptOutcome, NotificationKind
+from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
+from app.crud.clock import now
+from app.models import Notification
 from app.services.operations import healing_service, health_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.conftest import PASSWORD, Clock, Outbox, Person
+from tests.support.preferences import NUMBER, put
 from tests.support.scenario import Opener, Tick, act, deliveries, notify, timeline
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
@@ -75,6 +79,7 @@ def test_nobody_is_tried_again_after_an_acknowledgement(
     clock.advance(seconds=60)
     tick()
     assert sms.sent == []
+    assert "notification_fell_back" not in timeline(client, incident, user)
 
 
 def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
@@ -218,3 +223,36 @@ def test_a_part_of_a_tick_that_fails_keeps_the_others_from_nothing(
         jobs.plan()
     jobs.send()
     assert len(outbox.sent) == 1
+
+
+def test_an_administrator_is_tried_once_on_each_dead_channel_then_alarmed(
+    open_incident: Opener, client: TestClient, user: Person, admin: Person, outbox: Outbox, sms: Outbox, tick: Tick,
+    clock: Clock,
+) -> None:  # fmt: skip
+    put(client, admin, "sms", address=NUMBER, enabled=True)
+    incident = open_incident()
+    outbox.answers, sms.answers = [DEAD] * 20, [DEAD] * 20
+    act(client, incident, "escalate", user)
+    for _ in range(8):
+        tick()
+        clock.advance(seconds=3)
+    assert ([e.address for e in outbox.sent], [e.address for e in sms.sent]) == ([admin.email], [NUMBER])
+    assert timeline(client, incident, user).count("nobody_reachable") == 1
+
+
+def test_a_lost_page_that_nobody_needs_any_more_does_not_stand_for_another(
+    open_incident: Opener, client: TestClient, user: Person, admin: Person, on_call: Person, session: Session,
+    tick: Tick, outbox: Outbox,
+) -> None:  # fmt: skip
+    incident = open_incident()
+    act(client, incident, "acknowledge", user)
+    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    at, recipient = now(session), {"user_id": on_call.id, "recipient": f"user:{on_call.id}"}
+    about = {"incident_id": incident["id"], "cycle": 1, "channel": "email", "address": on_call.email, **recipient}
+    lost = {"status": DeliveryStatus.DEAD, "subject": "", "body": "", "created_at": at, **about}
+    by_hand = Notification(kind="manual_page", is_exempt=True, fallback_at=at - timedelta(seconds=2), **lost)
+    ordinary = Notification(kind="page", fallback_at=at - timedelta(seconds=1), **lost)
+    session.add_all([by_hand, ordinary])
+    session.commit()
+    tick()
+    assert [envelope.address for envelope in outbox.sent] == [admin.email]

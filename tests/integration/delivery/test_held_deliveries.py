@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -11,13 +12,14 @@ from structlog.testing import capture_logs
 
 from app.core.config import Settings
 from app.core.vocabulary import DeliveryStatus, NotificationKind, Severity
-from app.crud import crud_pace
+from app.crud import crud_throttle
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.db.session import Database, is_contended
-from app.models import Notification, NotificationAttempt, NotificationPace
+from app.models import Notification, NotificationAttempt, NotificationThrottle
 from app.schemas.escalation import PolicyCreate
-from app.services.delivery import delivery_service
+from app.services.delivery import lease_service
+from app.services.delivery.ports import Delivery
 from app.services.delivery.throttle import CAPACITY
 from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
@@ -26,8 +28,9 @@ from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
-from app.worker.lane import HELD_FOR_LONG_SECONDS, Lane
+from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane
 from tests.conftest import PASSWORD, Outbox
+from tests.support.inline import inline_lane, send
 from tests.support.scenario import race, steps
 
 PEOPLE = [f"person{number}@example.com" for number in range(4)]
@@ -64,6 +67,10 @@ def alert(services: Services, jobs: Jobs) -> Callable[..., None]:
     return run
 
 
+def threaded_lane(channel: str, delivery: Delivery, **options: Any) -> Lane:
+    return Lane(channel, delivery, Event(), width=2, **options)
+
+
 def addresses(outbox: Outbox) -> list[str]:
     return sorted(envelope.address for envelope in outbox.sent)
 
@@ -95,7 +102,7 @@ def test_pages_that_could_not_go_cost_no_token(
         page = other.scalars(PAGE_OF_ONE).all()[0]
         jobs.send()
         with own_database.transaction() as session:
-            tokens = {pace.recipient: pace.tokens for pace in session.scalars(select(NotificationPace))}
+            tokens = {pace.recipient: pace.tokens for pace in session.scalars(select(NotificationThrottle))}
     assert tokens.pop(page.recipient) == CAPACITY
     assert set(tokens.values()) == {CAPACITY - 1}
 
@@ -110,7 +117,7 @@ def test_what_nobody_holds_of_a_persons_pages_goes_without_the_rest(
         jobs.send()
         kinds = {envelope.address: envelope.kind for envelope in outbox.sent}
         assert kinds == {HELD: NotificationKind.PAGE, **dict.fromkeys(FREE, NotificationKind.BUNDLE)}
-    assert [page.is_held for page in found(own_database, Notification.address == HELD)] == [True, False]
+    assert [page.is_throttled for page in found(own_database, Notification.address == HELD)] == [True, False]
 
 
 def test_pages_that_are_looked_at_later_do_not_wait_for_one_that_is_held(
@@ -122,7 +129,7 @@ def test_pages_that_are_looked_at_later_do_not_wait_for_one_that_is_held(
         other.scalars(PAGE_OF_ONE).one()
         until = now(session) + timedelta(hours=1)
         wait_briefly(session)
-        crud_pace.hold(session, "email", [page.recipient for page in pages], until=until)
+        crud_throttle.postpone(session, "email", [page.recipient for page in pages], until=until)
     later = found(own_database, Notification.next_attempt_at == until)
     assert sorted(page.address for page in later) == FREE
 
@@ -135,34 +142,34 @@ def test_pages_by_a_channel_that_is_gone_do_not_wait_for_one_that_is_held(
         session.execute(update(Notification).values(channel="pigeon"))
     with own_database.transaction() as other:
         other.scalars(PAGE_OF_ONE).one()
-        Lane(None, services.delivery, Event(), width=0).drain()
-    assert [page.address for page in found(own_database, Notification.is_held)] == [HELD]
+        inline_lane(None, services.delivery).drain()
+    assert [page.address for page in found(own_database, Notification.is_throttled)] == [HELD]
 
 
 def test_workers_at_once_page_people_without_a_pace_once(
     alert: Callable[..., None], services: Services, outbox: Outbox
 ) -> None:
     alert("disk full")
-    race(Lane("email", services.delivery, Event(), width=0).drain, times=4)
-    Lane("email", services.delivery, Event(), width=0).drain()
+    race(inline_lane("email", services.delivery).drain, times=4)
+    inline_lane("email", services.delivery).drain()
     assert addresses(outbox) == PEOPLE
 
 
-@pytest.mark.parametrize("width", [0, 2])
+@pytest.mark.parametrize("lane_of", [inline_lane, threaded_lane])
 def test_a_lane_that_can_let_no_pages_go_for_long_fails_and_sends_the_rest(
-    alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, width: int
+    alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, lane_of: Callable[..., Lane]
 ) -> None:
     alert("disk full")
     seconds = [0.0]
-    lane = Lane("email", services.delivery, Event(), width=width, clock=lambda: seconds[0])
+    lane = lane_of("email", services.delivery, clock=lambda: seconds[0])
     with own_database.transaction() as other:
         other.execute(text("LOCK TABLE notification_paces IN EXCLUSIVE MODE"))
         assert lane.drain() == 0
-        seconds[0] += HELD_FOR_LONG_SECONDS
+        seconds[0] += LOCKED_FOR_LONG_SECONDS
         assert lane.drain() == 0
         seconds[0] += 1
         with own_database.transaction() as session:
-            session.execute(update(Notification).where(Notification.address == FREE[0]).values(is_held=False))
+            session.execute(update(Notification).where(Notification.address == FREE[0]).values(is_throttled=False))
         with pytest.raises(OperationalError) as raised:
             lane.drain()
         assert is_contended(raised.value)
@@ -175,12 +182,12 @@ def test_a_lane_that_can_let_no_pages_go_for_long_fails_and_sends_the_rest(
     lane.close()
 
 
-@pytest.mark.parametrize("width", [0, 2])
+@pytest.mark.parametrize("lane_of", [inline_lane, threaded_lane])
 def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_once_it_can(
-    alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, width: int
+    alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, lane_of: Callable[..., Lane]
 ) -> None:
     alert("disk full")
-    lane = Lane("email", services.delivery, Event(), width=width)
+    lane = lane_of("email", services.delivery)
     with own_database.transaction() as other, capture_logs() as lines:
 
         def hold() -> None:
@@ -195,10 +202,10 @@ def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_on
         assert "delivery_waits_for_database" not in {line["event"] for line in lines}
         other.execute(update(Notification).where(Notification.id == unsent[0].id).values(OVER))
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == 0
+            assert lease_service.expire_leases(session) == 0
     outbox.on_send = lambda: None
     with own_database.transaction() as session:
-        assert delivery_service.release_expired(session) == 1
+        assert lease_service.expire_leases(session) == 1
     lane.drain()
     lane.close()
     first, again = [envelope for envelope in outbox.sent if envelope.address == HELD]
@@ -210,14 +217,14 @@ def test_a_message_whose_lease_cannot_be_renewed_is_not_sent_and_not_waited_for(
     alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs, outbox: Outbox
 ) -> None:
     alert("disk full")
-    jobs.lanes["email"]._let_go()
-    claimed = delivery_service.claim(services.delivery, "email", limit=10)
+    jobs.lanes["email"]._release()
+    claimed = lease_service.claim(services.delivery, "email", limit=10)
     with own_database.transaction() as session:
         session.execute(update(Notification).values(lease_until=text("now() + interval '5 seconds'")))
     with own_database.transaction() as other, capture_logs() as lines:
         other.scalars(PAGE_OF_ONE).one()
         for message in claimed:
-            delivery_service.send(services.delivery, message)
+            send(services.delivery, message)
     assert addresses(outbox) == FREE
     assert "delivery_waits_for_database" not in {line["event"] for line in lines}
 
@@ -226,8 +233,8 @@ def test_a_bundle_that_cannot_be_given_up_keeps_no_other_lease_from_ending(
     alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs
 ) -> None:
     alert("disk full", "queue stuck")
-    jobs.lanes["email"]._let_go()
-    claimed = delivery_service.claim(services.delivery, "email", limit=10)
+    jobs.lanes["email"]._release()
+    claimed = lease_service.claim(services.delivery, "email", limit=10)
     assert {message.kind for message in claimed} == {NotificationKind.BUNDLE}
     tried = {**OVER, "first_attempt_at": text("now() - interval '1 minute'")}
     dying = {"first_attempt_at": text(f"now() - interval '{GIVE_UP_AFTER.total_seconds() + 60} seconds'")}
@@ -238,13 +245,13 @@ def test_a_bundle_that_cannot_be_given_up_keeps_no_other_lease_from_ending(
     with own_database.transaction() as other:
         other.scalars(PAGE_OF_ONE.where(Notification.bundle_id.is_not(None))).all()
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == len(PEOPLE) - 1
+            assert lease_service.expire_leases(session) == len(PEOPLE) - 1
         assert statuses(own_database) == ["sending", "dead", "retry", "retry"]
         with own_database.transaction() as session:
-            assert delivery_service.release_expired(session) == 0
+            assert lease_service.expire_leases(session) == 0
             assert len(session.scalars(select(NotificationAttempt)).all()) == len(PEOPLE) - 1
     with own_database.transaction() as session:
-        assert delivery_service.release_expired(session) == 1
+        assert lease_service.expire_leases(session) == 1
     assert statuses(own_database) == ["dead", "dead", "retry", "retry"]
 
 
@@ -252,3 +259,14 @@ def statuses(database: Database) -> list[str]:
     """Of the bundles, by their person."""
     bundles = found(database, Notification.kind == NotificationKind.BUNDLE)
     return [bundle.status.value for bundle in sorted(bundles, key=lambda bundle: bundle.address)]
+
+
+def test_a_locked_message_holds_up_no_other_of_its_channel(
+    alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs
+) -> None:
+    alert("disk full")
+    jobs.lanes["email"]._release()
+    with own_database.transaction() as other:
+        other.scalars(PAGE_OF_ONE).one()
+        claimed = lease_service.claim(services.delivery, "email", limit=10)
+    assert sorted(message.address for message in claimed) == FREE

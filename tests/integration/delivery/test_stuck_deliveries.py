@@ -12,9 +12,9 @@ from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, Severity
 from app.crud.clock import now
 from app.db.session import Database
-from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationPace
+from app.models import EscalationPolicy, Incident, Notification, NotificationAttempt, NotificationThrottle
 from app.schemas.escalation import PolicyCreate
-from app.services.delivery import delivery_service
+from app.services.delivery import lease_service
 from app.services.delivery.breaker import OPENS_AFTER
 from app.services.incidents import alert_service
 from app.services.incidents.alert import AlertSignal
@@ -25,6 +25,7 @@ from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.conftest import ADMIN, PASSWORD, Clock, Outbox, Person
+from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener, Tick, notify, steps, timeline
 
 
@@ -80,10 +81,10 @@ def test_what_is_cut_off_again_and_again_is_dead_in_the_end(
     add_policy()
     incident = open_incident()
     jobs.plan()
-    jobs.lanes["email"]._let_go()
+    jobs.lanes["email"]._release()
     taken = 0
     while statuses(session) != [DeliveryStatus.DEAD]:
-        taken += len(delivery_service.claim(services.delivery, "email", limit=10))
+        taken += len(lease_service.claim(services.delivery, "email", limit=10))
         clock.advance(seconds=61)
         jobs.plan()
         assert clock.offset[0] < 2 * GIVE_UP_AFTER
@@ -114,7 +115,7 @@ def test_all_is_not_well_while_a_message_is_stuck(
     add_policy()
     open_incident()
     jobs.plan()
-    jobs.lanes["email"]._let_go()
+    jobs.lanes["email"]._release()
     clock.advance(minutes=1)
     assert health_service.is_well(session)
     clock.advance(minutes=2)
@@ -167,7 +168,7 @@ class TestWhatSomebodyHolds:
 
     def test_an_incident_delays_a_spreading_policy_but_no_step(self, held: Services, outbox: Outbox) -> None:
         self.open(held.database, "held")
-        jobs = Jobs(held.delivery, held.paging, width=0)
+        jobs = inline_jobs(held)
         with held.database.transaction() as session:
             policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), held.paging)
         self.open(held.database, "free")
@@ -192,12 +193,12 @@ class TestWhatSomebodyHolds:
         self.open(held.database, "second")
         outbox.sent.clear()
         with held.database.transaction() as holding:
-            one = holding.scalars(select(NotificationPace.recipient).limit(1).with_for_update()).one()
+            one = holding.scalars(select(NotificationThrottle.recipient).limit(1).with_for_update()).one()
             jobs.plan()
             jobs.send()
             assert len(outbox.sent) == 1
             with held.database.transaction() as session:
-                waiting = session.scalars(select(Notification.recipient).where(Notification.is_held)).all()
+                waiting = session.scalars(select(Notification.recipient).where(Notification.is_throttled)).all()
             assert waiting == [one]
         jobs.send()
         assert len(outbox.sent) == 2

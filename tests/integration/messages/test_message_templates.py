@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.services.messages import message_service
 from app.services.messages.message import plain
 from app.services.messages.message_sample import sample
@@ -69,10 +69,10 @@ def test_what_a_literal_spells_and_no_database_stores_is_mended(
     assert (sent.body, sent.subject) == (f"Look: {shown}!", f"{shown} it burns".strip())
 
 
-@pytest.mark.parametrize("event", MessageEvent)
+@pytest.mark.parametrize("event", MessageKind)
 @pytest.mark.parametrize("channel", CHANNELS.names())
 def test_every_message_is_shipped_and_can_be_sent_back_as_it_is_read(
-    client: TestClient, admin: Person, word: Callable[..., Any], channel: str, event: MessageEvent
+    client: TestClient, admin: Person, word: Callable[..., Any], channel: str, event: MessageKind
 ) -> None:
     path = f"{TEMPLATES}/{channel}/{event}"
     read = client.get(path, headers=admin.headers).json()
@@ -84,8 +84,8 @@ def test_every_message_is_shipped_and_can_be_sent_back_as_it_is_read(
     assert word(path, **read) | {"is_default": True, "updated_at": None, "updated_by": None} == read
 
 
-@pytest.mark.parametrize("event", MessageEvent)
-def test_the_shipped_mail_says_what_the_plain_one_does(event: MessageEvent) -> None:
+@pytest.mark.parametrize("event", MessageKind)
+def test_the_shipped_mail_says_what_the_plain_one_does(event: MessageKind) -> None:
     facts = sample(event, "email", url=URL)
     assert message_service.default("email", facts).body == plain(facts).body
 
@@ -95,7 +95,7 @@ def test_every_message_on_every_channel_is_listed(client: TestClient, admin: Per
     listed = client.get(TEMPLATES, headers=admin.headers).json()
     pairs = [(item["channel"], item["event"]) for item in listed]
     assert len(pairs) == len(set(pairs))
-    assert {event for channel, event in pairs if channel == "sms"} == set(MessageEvent)
+    assert {event for channel, event in pairs if channel == "sms"} == set(MessageKind)
     assert [item for item in listed if not item["is_default"]] == [own]
 
 
@@ -201,7 +201,7 @@ def test_only_mail_has_html_and_an_sms_is_short(client: TestClient, admin: Perso
 
 
 def test_what_is_absent_stays_but_old_html_does_not_hide_a_new_body(word: Callable[..., Any]) -> None:
-    default = message_service.shipped("email", MessageEvent.PAGE)
+    default = message_service.shipped("email", MessageKind.PAGE)
     only_subject = word(subject="Mine")
     assert (only_subject["body"], only_subject["html"]) == (default.body, default.html)
     assert word(html="<b>Mine</b>")["subject"] == "Mine"
@@ -280,7 +280,7 @@ def test_templates_are_for_administrators(client: TestClient, user: Person, requ
 
 
 def test_a_channel_that_only_another_version_knows_has_the_common_wording() -> None:
-    assert message_service.shipped("pigeon", MessageEvent.PAGE).html is None
-    assert message_service.limit("pigeon", MessageEvent.PAGE) == message_service.MAX_BODY
-    facts = sample(MessageEvent.PAGE, "pigeon", url=URL)
+    assert message_service.shipped("pigeon", MessageKind.PAGE).html is None
+    assert message_service.limit("pigeon", MessageKind.PAGE) == message_service.MAX_BODY
+    facts = sample(MessageKind.PAGE, "pigeon", url=URL)
     assert message_service.default("pigeon", facts).body == plain(facts).body

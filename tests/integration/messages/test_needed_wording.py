@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.core.channel import CHANNELS
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from tests.conftest import Person
 from tests.support.answers import problem
 
@@ -70,9 +70,9 @@ def test_a_preview_says_that_it_is_missing(
 
 
 @pytest.mark.parametrize("channel", CHANNELS.names())
-@pytest.mark.parametrize("event", [event for event in MessageEvent if event not in NEEDED])
+@pytest.mark.parametrize("event", [event for event in MessageKind if event not in NEEDED])
 def test_other_messages_need_to_say_nothing_of_that_kind(
-    client: TestClient, admin: Person, channel: str, event: MessageEvent
+    client: TestClient, admin: Person, channel: str, event: MessageKind
 ) -> None:
     answer = client.put(f"{TEMPLATES}/{channel}/{event}", json={"body": "Mine"}, headers=admin.headers)
     assert answer.status_code == 200, answer.text

@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import CheckConstraint, inspect, text
 
 from alembic import command
 from app.core.errors import ConfigurationError
@@ -57,8 +57,9 @@ def test_every_check_of_the_models_is_in_the_migrated_database(empty: Database) 
         str(constraint.name)
         for table in Base.metadata.tables.values()
         for constraint in table.constraints
-        if constraint.__visit_name__ == "check_constraint"
+        if isinstance(constraint, CheckConstraint)
     }
+    assert declared
     assert declared <= found
 
 
@@ -101,3 +102,47 @@ def test_a_schema_that_is_newer_than_the_code_is_served(empty: Database) -> None
         session.execute(text("UPDATE alembic_version SET version_num = '20990101'"))
     migrations.require_current(empty)
     migrations.upgrade(empty)
+
+
+OLD_ENDS = """
+    INSERT INTO notifications
+        (recipient, channel, address, kind, subject, body, status, last_error, accepted_at, bundle_id, idempotency_key)
+    VALUES
+        ('waiting', 'email', 'a', 'page', '', '', 'pending', NULL, NULL, NULL, gen_random_uuid()),
+        ('accepted', 'email', 'a', 'page', '', '', 'accepted', NULL, now(), NULL, gen_random_uuid()),
+        ('acknowledged', 'email', 'a', 'page', '', '', 'cancelled', 'try later', NULL, NULL, gen_random_uuid()),
+        ('deactivated', 'email', 'a', 'page', '', '', 'cancelled', 'The recipient''s account was deactivated.', NULL,
+         NULL, gen_random_uuid()),
+        ('refused', 'email', 'a', 'bundle', '', '', 'dead', 'no such user', NULL, NULL, gen_random_uuid()),
+        ('failing', 'email', 'a', 'page', '', '', 'dead', 'try later', NULL, NULL, gen_random_uuid()),
+        ('lost', 'sms', '1', 'page', '', '', 'dead', 'Twilio reports that it is undelivered.', now(), NULL,
+         gen_random_uuid());
+    INSERT INTO notifications
+        (recipient, channel, address, kind, subject, body, status, last_error, bundle_id, idempotency_key)
+    SELECT 'named', channel, address, 'page', '', '', 'dead', 'no such user', id, gen_random_uuid()
+    FROM notifications WHERE recipient = 'refused';
+    INSERT INTO notification_attempts (notification_id, at, outcome, latency_ms)
+    SELECT id, now(), outcome, 1 FROM notifications CROSS JOIN LATERAL
+        (VALUES ('retry'), (CASE WHEN recipient = 'refused' THEN 'dead' ELSE 'retry' END)) tried(outcome)
+    WHERE recipient IN ('refused', 'failing');
+"""
+
+
+def test_old_messages_say_why_they_ended(empty: Database) -> None:
+    run(empty, command.upgrade, "20261123")
+    with empty.transaction() as session:
+        session.execute(text(OLD_ENDS))
+    run(empty, command.upgrade, "20261128")
+    with empty.transaction() as session:
+        rows = session.execute(text("SELECT recipient, end_reason FROM notifications")).all()
+        reasons = {row.recipient: row.end_reason for row in rows}
+    assert reasons == {
+        "waiting": None,
+        "accepted": None,
+        "acknowledged": "not_needed",
+        "deactivated": "recipient_deactivated",
+        "refused": "refused",
+        "named": "refused",
+        "failing": "gave_up",
+        "lost": "undelivered",
+    }

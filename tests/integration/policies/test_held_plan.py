@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.core.config import Settings
-from app.core.vocabulary import EscalationState, Severity
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.db.session import Database
 from app.models import Escalation, EscalationPolicy, Incident, User
 from app.schemas.escalation import PolicyCreate
@@ -17,8 +17,10 @@ from app.services.policies.rollout_service import ROLLOUT_BATCH
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin
 from app.worker import Jobs
-from app.worker.jobs import LOCKED_FOR_LONG_SECONDS, StillLocked
+from app.worker.jobs import StillLocked
+from app.worker.lane import LOCKED_FOR_LONG_SECONDS
 from tests.conftest import ADMIN, PASSWORD, Outbox
+from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 
 RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
@@ -36,7 +38,7 @@ def services(own_database: Database, settings: Settings, outbox: Outbox) -> Serv
 
 @pytest.fixture
 def jobs(services: Services) -> Jobs:
-    return Jobs(services.delivery, services.paging, width=0)
+    return inline_jobs(services)
 
 
 def open_incidents(services: Services, number: int) -> list[int]:
@@ -166,3 +168,16 @@ def test_what_is_forgotten_is_healed_beside_what_somebody_holds(services: Servic
             jobs.plan()
     jobs.plan()
     assert running(services, policy) == set(ids)
+
+
+def test_a_snooze_of_a_locked_incident_holds_up_no_other(services: Services, jobs: Jobs) -> None:
+    ids = open_incidents(services, 2)
+    snoozed = {"status": "snoozed", "snoozed_until": text("now() - interval '1 second'")}
+    with services.database.transaction() as session:
+        session.execute(update(Incident).values(snoozed))
+    with services.database.transaction() as other:
+        other.scalars(select(Incident).where(Incident.id == ids[0]).with_for_update()).one()
+        jobs.plan()
+        with services.database.transaction() as session:
+            ended = session.scalars(select(Incident.id).where(Incident.status == IncidentStatus.OPEN)).all()
+    assert ended == ids[1:]

@@ -17,8 +17,8 @@ from app.services.policies import policy_service, rollout_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services
 from app.utils.startup import make_admin
-from app.worker import Jobs
 from tests.conftest import ADMIN, PASSWORD, Outbox
+from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
 
@@ -117,7 +117,7 @@ def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_datab
 def test_who_reads_the_policies_for_long_keeps_no_due_step_from_being_fired(
     own_database: Database, services: Services, outbox: Outbox
 ) -> None:
-    jobs = Jobs(replace(services.delivery, database=own_database), services.paging, width=0)
+    jobs = inline_jobs(services, replace(services.delivery, database=own_database))
     with own_database.transaction() as session:
         make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="due", steps=steps(0)), services.paging)

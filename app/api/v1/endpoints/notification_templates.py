@@ -7,13 +7,13 @@ from fastapi import APIRouter, Path
 from app.api.deps import AdminUser, ChannelName, PagingDep, SessionDep
 from app.api.errors import problems
 from app.api.transaction import TransactionalRoute
-from app.core.vocabulary import MessageEvent
+from app.core.vocabulary import MessageKind
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
 from app.services.messages import template_service
 
 router = APIRouter(prefix="/notification-templates", tags=["notifications"], route_class=TransactionalRoute)
 
-Event = Annotated[MessageEvent, Path(description="The kind of message", examples=["page"])]
+Event = Annotated[MessageKind, Path(description="The kind of message", examples=["page"])]
 
 
 @router.get("", responses=problems(403))

@@ -1,0 +1,135 @@
+"""What goes into the outbox, what is due in it, and the pages that end together."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app.core.vocabulary import DeliveryStatus
+from app.crud.base import CRUDBase
+from app.crud.crud_incident import crud_incident
+from app.crud.crud_notification import WAITING
+from app.crud.wakeup import wake
+from app.models import Incident, Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a worker takes messages with: they are its own until a time, which it proves by the token."""
+
+    taken_at: datetime
+    until: datetime
+    token: UUID
+
+
+class CRUDOutbox(CRUDBase[Notification]):
+    def add_all(self, session: Session, objs: Sequence[Notification]) -> None:
+        """Insert messages, and wake the workers when the transaction is committed."""
+        super().add_all(session, objs)
+        if objs:
+            wake(session, "send")
+
+    def unsent_of(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
+        """Pages of an incident's cycle that nobody has begun to send, and whose fallback is still to come."""
+        return session.scalars(
+            select(Notification).where(
+                Notification.incident_id == incident_id,
+                Notification.cycle == cycle,
+                Notification.status == DeliveryStatus.PENDING,
+                Notification.bundle_id.is_(None),
+                Notification.fallback_at.is_not(None),
+            )
+        ).all()
+
+    def claim_due(
+        self,
+        session: Session,
+        channel: str | None,
+        *,
+        lease: Lease,
+        limit: int,
+        excluding: Collection[str] = (),
+    ) -> Sequence[Notification]:
+        """Take due messages of a channel, oldest first, under a lease. Those that another worker holds are left to it.
+
+        Without a channel: those of all channels `excluding` the given ones.
+        """
+        by = Notification.channel == channel if channel else Notification.channel.not_in(excluding)
+        due = (
+            select(Notification.id)
+            .where(WAITING, ~Notification.is_throttled, by, Notification.next_attempt_at <= lease.taken_at)
+            .order_by(Notification.next_attempt_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        claimed = (
+            update(Notification)
+            .where(Notification.id.in_(due.scalar_subquery()))
+            .values(
+                status=DeliveryStatus.SENDING,
+                lease_until=lease.until,
+                lease_token=lease.token,
+                attempt=Notification.attempt + 1,
+            )
+            .returning(Notification)
+        )
+        return session.scalars(claimed, execution_options={"synchronize_session": False}).all()
+
+    def claim_fallbacks(self, session: Session, *, at: datetime, limit: int) -> list[tuple[Notification, Incident]]:
+        """Lock pages that were not accepted in time or are dead: their incidents first, in order of ids."""
+        due = Notification.fallback_at <= at
+        about = select(Notification.incident_id).where(due, Notification.incident_id.is_not(None))
+        incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
+        rows = session.scalars(
+            select(Notification)
+            .where(Notification.incident_id.in_(incidents), due)
+            .order_by(Notification.fallback_at, Notification.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
+        return [(row, incidents[row.incident_id]) for row in rows if row.incident_id is not None]
+
+    def postpone_fallback(self, session: Session, id_: int, *, until: datetime) -> None:
+        """Look after a page later that could not be looked after now."""
+        self.write(session, [id_], {"fallback_at": until})
+
+    def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
+        """The pages that a bundle names and that still wait for it, without what each of them would say by itself."""
+        return session.scalars(
+            select(Notification)
+            .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
+            .where(Notification.bundle_id == bundle_id, Notification.status == DeliveryStatus.PENDING)
+            .order_by(Notification.id)
+            .with_for_update()
+        ).all()
+
+    def write(self, session: Session, ids: Collection[int], values: dict[str, Any]) -> None:
+        """Set the same columns of several messages, which the caller has locked, with one statement."""
+        changed = update(Notification).where(Notification.id.in_(ids)).values(**values)
+        session.execute(changed, execution_options={"synchronize_session": False})
+
+    def write_all(self, session: Session, messages: Sequence[Notification], values: dict[str, Any]) -> None:
+        """Set the same columns of messages of this session, which has locked them, and of the objects."""
+        self.write(session, [message.id for message in messages], values)
+        for message in messages:
+            for name, value in values.items():
+                set_committed_value(message, name, value)
+
+    def lock_by_key(self, session: Session, key: UUID) -> Notification | None:
+        """The message of an idempotency key, locked."""
+        query = select(Notification).where(Notification.idempotency_key == key).with_for_update()
+        return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+    def named_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
+        """All pages that a bundle names, whatever became of them, locked."""
+        query = select(Notification).where(Notification.bundle_id == bundle_id).order_by(Notification.id)
+        return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
+
+
+crud_outbox = CRUDOutbox(Notification)

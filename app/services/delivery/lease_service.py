@@ -1,0 +1,95 @@
+"""Leases: a worker claims messages, gives them back, or loses them when it dies."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.core.channel import Outcome
+from app.core.crash_points import reach
+from app.core.vocabulary import AttemptOutcome
+from app.crud import crud_attempt, crud_heartbeat, crud_lease, crud_outbox, crud_timeline
+from app.crud.clock import now
+from app.crud.crud_outbox import Lease
+from app.crud.locks import wait_briefly
+from app.db.session import is_contended
+from app.models import Notification
+from app.services.delivery import outcome_service
+from app.services.delivery.ports import Delivery
+from app.services.delivery.recording_service import PATIENCE_SECONDS, log_fields
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all, apply_leased
+from app.services.notification import GIVE_UP_AFTER
+
+log = structlog.get_logger()
+
+CUT_OFF = "Its worker did not say what came of it: it may have been sent."
+
+
+def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[Notification]:
+    """Take due messages of a channel under a lease; without a channel, those that no worker alive can send."""
+    with delivery.database.transaction() as session:
+        at = now(session)
+        claimed = crud_outbox.claim_due(
+            session,
+            channel,
+            lease=Lease(at, at + delivery.lease, uuid4()),
+            limit=limit,
+            excluding=() if channel else crud_heartbeat.served(session, delivery.channels, at=at),
+        )
+    if claimed:
+        reach("claimed")
+    return claimed
+
+
+def give_back(delivery: Delivery, message: Notification) -> None:
+    """End the lease of a message that was not tried: it is due again at once, with as many attempts as before."""
+    with delivery.database.transaction() as session:
+        defer(session, message, until=now(session), first_attempt_at=message.first_attempt_at)
+
+
+def defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
+    """End the lease of a message that was not tried: it is due at a time, with as many attempts as before."""
+    wait_briefly(session, PATIENCE_SECONDS)
+    given_back = Event(EventType.GIVEN_BACK, until=until, first_attempt_at=first_attempt_at)
+    apply_leased(session, message, given_back, at=until)
+
+
+def expire_leases(session: Session) -> int:
+    """Make due again what a dead worker had claimed, under the same key. It is kept as an attempt.
+
+    What was cut off so often that its time is up is dead; while what ends with it is locked, it stays as it is.
+    """
+    at = now(session)
+    last = crud_lease.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
+    if last:
+        wait_briefly(session)
+    given_up = [message.id for message in last if _is_given_up(session, message, at=at)]
+    expired = crud_lease.lock_expired(session, at=at, excluding=[message.id for message in last])
+    apply_all(session, expired, Event(EventType.LEASE_EXPIRED), at=at)
+    expired_ids = [message.id for message in expired]
+    cut_off = {"at": at, "outcome": AttemptOutcome.RETRY, "status_code": None, "latency_ms": 0, "error": CUT_OFF}
+    crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in (*given_up, *expired_ids)])
+    if expired_ids:
+        log.warning("delivery_leases_expired", notification_ids=expired_ids)
+    return len(given_up) + len(expired_ids)
+
+
+def _is_given_up(session: Session, message: Notification, *, at: datetime) -> bool:
+    """End a message. False, and nothing is written, if a page that it names or its incident is locked."""
+    outcome = Outcome(AttemptOutcome.DEAD, error=CUT_OFF)
+    try:
+        with session.begin_nested():
+            event = Event(EventType.CUT_OFF, error=CUT_OFF)
+            entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
+            crud_timeline.insert_all(session, entries or ())
+    except OperationalError as error:
+        if not is_contended(error):
+            raise
+        log.info("delivery_end_lock_contended", reason=type(error.orig).__name__, **log_fields(message))
+        return False
+    log.error("delivery_given_up", **log_fields(message))
+    return True

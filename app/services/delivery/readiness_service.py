@@ -1,0 +1,91 @@
+"""Looks at a claimed message just before it is sent: its lease, its incident, its recipient, and a bundle's pages."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import NotificationKind
+from app.crud import crud_lease, crud_outbox
+from app.crud.crud_lease import DeliverySnapshot
+from app.crud.locks import wait_briefly
+from app.models import Notification
+from app.services.delivery import bundle_service
+from app.services.delivery.ports import Delivery
+from app.services.delivery.recording_service import PATIENCE_SECONDS
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all, apply_leased
+from app.services.notification_service import is_wanted
+
+WHOLE_ENOUGH = 0.9  # of a lease
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the message over: it waited here for longer than its lease."""
+
+
+def moment_to_send(delivery: Delivery, message: Notification) -> datetime | None:
+    """The time, or None after cancelling a page whose incident somebody has acknowledged meanwhile.
+
+    Raises LeaseLost. Most often one look is all that it takes.
+    """
+    with delivery.database.reading() as session:
+        snapshot = crud_lease.snapshots(session, [message])[message.id]
+    is_leased = _is_mine(message, snapshot) and not _is_short(delivery, snapshot)
+    if is_leased and message.kind is not NotificationKind.BUNDLE and _is_to_be_sent(message, snapshot):
+        return snapshot.at
+    with delivery.database.transaction() as session:
+        wait_briefly(session, PATIENCE_SECONDS)
+        return _make_ready(delivery, session, message)
+
+
+def _make_ready(delivery: Delivery, session: Session, message: Notification) -> datetime | None:
+    """Renew its lease, rewrite a bundle, or cancel what is not needed."""
+    snapshot = crud_lease.snapshots(session, [message])[message.id]
+    at = snapshot.at
+    _keep_lease(delivery, session, message, snapshot)
+    still_wanted = is_wanted(message, snapshot)
+    if message.kind is NotificationKind.BUNDLE:
+        still_wanted = _rewrite_bundle(session, message, at=at)
+    if still_wanted and snapshot.is_recipient_active is not False:
+        return at
+    if still_wanted:
+        deactivated = Event(EventType.DEACTIVATED)
+        apply_all(session, crud_outbox.bundled_in(session, message.id), deactivated, at=at)
+        apply_leased(session, message, deactivated, at=at)
+    else:
+        apply_leased(session, message, Event(EventType.NOT_NEEDED), at=at)
+    return None
+
+
+def _is_mine(message: Notification, snapshot: DeliverySnapshot) -> bool:
+    return snapshot.lease_until is not None and snapshot.lease_token == message.lease_token
+
+
+def _is_short(delivery: Delivery, snapshot: DeliverySnapshot) -> bool:
+    """True if the lease might not outlast the call."""
+    return snapshot.lease_until is None or snapshot.lease_until - snapshot.at < WHOLE_ENOUGH * delivery.lease
+
+
+def _keep_lease(delivery: Delivery, session: Session, message: Notification, snapshot: DeliverySnapshot) -> None:
+    """Renew the lease of a message that has waited for its turn. Raises LeaseLost."""
+    if not _is_mine(message, snapshot):
+        raise LeaseLost
+    if _is_short(delivery, snapshot):
+        renewed = Event(EventType.RENEWED, until=snapshot.at + delivery.lease)
+        if apply_leased(session, message, renewed, at=snapshot.at) is None:
+            raise LeaseLost
+
+
+def _is_to_be_sent(message: Notification, snapshot: DeliverySnapshot) -> bool:
+    return is_wanted(message, snapshot) and snapshot.is_recipient_active is not False
+
+
+def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
+    """Leave out of a bundle what is not needed any more. False if nothing is left."""
+    pages = crud_outbox.bundled_in(session, bundle.id)
+    snapshots = crud_lease.snapshots(session, pages)
+    wanted = [page for page in pages if is_wanted(page, snapshots[page.id])]
+    apply_all(session, [page for page in pages if page not in wanted], Event(EventType.NOT_NEEDED), at=at)
+    if wanted and len(wanted) != bundle_service.count_named(bundle):
+        bundle_service.write(session, bundle, wanted)
+    return bool(wanted)

@@ -1,0 +1,55 @@
+"""Decides what the timelines of incidents say of pages that left or never will."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.core.vocabulary import TimelineEventType
+
+Entry = dict[str, Any]  # the attributes of a TimelineEvent
+
+
+class Fate(StrEnum):
+    """What became of a page, as a timeline says it."""
+
+    SENT = "was sent to"
+    NOT_SENT = "could not be sent to"
+    DELIVERED = "was delivered to"
+    NOT_DELIVERED = "could not be delivered to"
+
+
+EVENTS = {
+    Fate.SENT: TimelineEventType.NOTIFICATION_SENT,
+    Fate.NOT_SENT: TimelineEventType.NOTIFICATION_FAILED,
+    Fate.DELIVERED: TimelineEventType.NOTIFICATION_DELIVERED,
+    Fate.NOT_DELIVERED: TimelineEventType.NOTIFICATION_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """A page of an incident."""
+
+    id: int
+    incident_id: int
+    recipient: str
+    channel: str
+
+
+def entries(
+    pages: Iterable[TimelinePage], fate: Fate, *, at: datetime, error: str | None, together: int | None = None
+) -> list[Entry]:
+    """An entry for each page; `together`: so many incidents were named in one message."""
+    ending = "" if together is None else f", in one message about {together} incidents"
+    return [
+        {
+            "incident_id": page.incident_id,
+            "event_type": EVENTS[fate],
+            "description": f"A page {fate} {page.recipient} by {page.channel}{ending}.",
+            "metadata_": {"notification_id": page.id, "error": error},
+            "created_at": at,
+        }
+        for page in pages
+    ]
