@@ -1,4 +1,4 @@
-"""Incidents and their record."""
+"""Incidents: which there are, whose locks are free, and inserting many at once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.vocabulary import EscalationState, IncidentStatus, Severity, TimelineEventType
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
 from app.crud.pagination import Slice
-from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
+from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
 ALERT_BATCHES = 0x1A5BA7
@@ -164,61 +164,4 @@ def _in_the_order_of(rows: Sequence[dict[str, Any]], inserted: list[Incident]) -
     return [by_key.get(row["alert_id"]) if row.get("alert_id") is not None else next(keyless) for row in rows]
 
 
-class CRUDAssignment(CRUDBase[IncidentAssignment]):
-    def of_incident(self, session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
-        query = select(IncidentAssignment).where(IncidentAssignment.incident_id == incident_id)
-        return session.scalars(query.order_by(IncidentAssignment.id)).all()
-
-    def of_user(self, session: Session, incident_id: int, user_id: int) -> IncidentAssignment | None:
-        return session.scalar(
-            select(IncidentAssignment).where(
-                IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
-            )
-        )
-
-    def incidents_with_any(self, session: Session, incident_ids: Sequence[int]) -> set[int]:
-        """Those of the incidents that somebody is assigned to."""
-        query = select(IncidentAssignment.incident_id).where(IncidentAssignment.incident_id.in_(incident_ids))
-        return set(session.scalars(query.distinct()))
-
-    def remove(self, session: Session, assignment: IncidentAssignment) -> None:
-        session.delete(assignment)
-        session.flush()
-
-
-class CRUDComment(CRUDBase[IncidentComment]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
-        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
-        return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
-
-
-class CRUDTimeline(CRUDBase[TimelineEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
-        query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
-        return session.scalars(part.of(query, TimelineEvent.id, newest_first=True)).all()
-
-    def latest(
-        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]
-    ) -> TimelineEvent | None:
-        """The newest entry of one of these types."""
-        query = select(TimelineEvent).where(
-            TimelineEvent.incident_id == incident_id, TimelineEvent.event_type.in_(event_types)
-        )
-        return session.scalars(query.order_by(TimelineEvent.id.desc()).limit(1)).one_or_none()
-
-    def first_after(
-        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType], *, after: int
-    ) -> TimelineEvent | None:
-        """The oldest entry of one of these types that is newer than the entry of an id."""
-        query = select(TimelineEvent).where(
-            TimelineEvent.incident_id == incident_id,
-            TimelineEvent.event_type.in_(event_types),
-            TimelineEvent.id > after,
-        )
-        return session.scalars(query.order_by(TimelineEvent.id).limit(1)).one_or_none()
-
-
 crud_incident = CRUDIncident(Incident)
-crud_assignment = CRUDAssignment(IncidentAssignment)
-crud_comment = CRUDComment(IncidentComment)
-crud_timeline = CRUDTimeline(TimelineEvent)
