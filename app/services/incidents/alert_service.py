@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.errors import Conflict, InvalidInput
+from app.core.source import AlertSignal
 from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_incident
 from app.crud.clock import now
@@ -15,7 +16,6 @@ from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
 from app.services import escalation_service
 from app.services.incidents import incident_service
-from app.services.incidents.alert import AlertSignal
 from app.services.incidents.incident import Move
 from app.services.timeline_service import record
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import DeliveryStatus, NotificationKind, Severity
 from app.crud import crud_pace
 from app.crud.clock import now
@@ -20,7 +21,6 @@ from app.schemas.escalation import PolicyCreate
 from app.services.delivery import delivery_service
 from app.services.delivery.throttle import CAPACITY
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.notification import GIVE_UP_AFTER
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
