@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -66,6 +67,10 @@ class Draft:
     due_at: datetime | None = None
     tried_again_at: datetime | None = None
 
+    def targets(self) -> list[Target]:
+        """Whom its actions mean."""
+        return [target for action in self.actions for target in _targets_of(action)]
+
 
 def gather(session: Session, incident: Incident, paging: Paging, *, user: User) -> Known:
     """Everything that explains the incident's current cycle to a user."""
@@ -74,28 +79,20 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
     events = crud_event.of_cycle(session, incident.id, incident.cycle)
     pages = crud_notification.of_incident_cycle_with_bundles(session, incident.id, incident.cycle)
     fired = {(event.policy_id, event.loop, event.step) for event in events}
-    to_come = {row.policy_id: _steps_to_come(row, fired) for row in rows}
-    idle = {matched.policy.policy_id: _steps_of(matched.policy) for matched in _apart(policies, rows)}
-    drafts = [draft for drafts in (*to_come.values(), *idle.values()) for draft in drafts]
-    directory = directory_service.load(session, incident, _targets(drafts), paging)
+    to_come = [(row, _steps_to_come(row, fired)) for row in rows]
+    idle = [(matched, _steps_of(matched.policy)) for matched in _apart(policies, rows)]
+    targets = {target for _, drafts in (*to_come, *idle) for draft in drafts for target in draft.targets()}
+    directory = directory_service.load(session, incident, targets, paging)
+    steps = partial(_steps, directory, incident.severity)
     active = {matched.policy.policy_id for matched in policies}
-    unreachable = [row.unreachable_since for row in rows if row.unreachable_since]
-
-    def steps(drafts: Sequence[Draft]) -> tuple[Step, ...]:
-        return tuple(_step(draft, directory, incident.severity) for draft in drafts)
-
     facts = Facts(
         channels=paging.channels,
         stop=_stop(session, incident),
         pages=why_pages.sent(pages, events),
         skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}),
-        nobody_since=min(unreachable, default=None),
-        escalations=[Progress(row.state, row.policy_id in active, steps(to_come[row.policy_id])) for row in rows],
-        idle=[
-            Idle(m.policy.policy_id, m.policy.name, m.conditions, steps(idle[m.policy.policy_id]))
-            for m in policies
-            if m.policy.policy_id in idle
-        ],
+        nobody_since=min((row.unreachable_since for row in rows if row.unreachable_since), default=None),
+        escalations=[Progress(row.state, row.policy_id in active, steps(drafts)) for row, drafts in to_come],
+        idle=[Idle(m.policy.policy_id, m.policy.name, m.conditions, steps(drafts)) for m, drafts in idle],
         admins=directory.admins(),
         involved=[f"user:{person.id}" for person in (*directory.involved(), user)],
     )
@@ -170,10 +167,6 @@ def _steps_of(policy: ActivePolicy) -> list[Draft]:
     ]
 
 
-def _targets(drafts: Sequence[Draft]) -> set[Target]:
-    return {target for draft in drafts for action in draft.actions for target in _targets_of(action)}
-
-
 def _targets_of(action: Action) -> list[Target]:
     """Whom an action means."""
     if action["type"] != "notify":
@@ -182,7 +175,11 @@ def _targets_of(action: Action) -> list[Target]:
     return target if isinstance(target, list) else [target]
 
 
-def _step(draft: Draft, directory: Directory, severity: str) -> Step:
+def _steps(directory: Directory, severity: str, drafts: Sequence[Draft]) -> tuple[Step, ...]:
+    return tuple(_step(directory, severity, draft) for draft in drafts)
+
+
+def _step(directory: Directory, severity: str, draft: Draft) -> Step:
     occasion = None if draft.due_at is None else Occasion(severity, draft.due_at)
     addressees = tuple(
         Addressee(person, [str(target)] if target in CHANNELS else action.get("channels"))
