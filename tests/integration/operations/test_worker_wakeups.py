@@ -21,11 +21,14 @@ def test_a_wake_up_during_a_run_makes_the_job_run_again(
     services = build_services(settings, own_database, channels={outbox.name: outbox})
     jobs = Jobs(services.delivery, services.paging, width=1)
     pings: list[int] = []
+    loops: list[asyncio.AbstractEventLoop] = []
 
     def ping() -> None:
         pings.append(len(pings))
         if len(pings) == 1:
             worker.wake(DEAD_MAN)
+            # The loop has seen the wake-up before this run ends.
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loops[0]).result(30)
 
     worker = Worker(jobs, Listener(own_database), ping=ping, ping_seconds=HOUR_SECONDS)
 
@@ -35,6 +38,7 @@ def test_a_wake_up_during_a_run_makes_the_job_run_again(
         wait_until(lambda: len(pings) > 1, seconds=30)
 
     async def work() -> None:
+        loops.append(asyncio.get_running_loop())
         worker.start()
         try:
             await asyncio.to_thread(scenario)
