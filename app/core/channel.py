@@ -116,6 +116,10 @@ class ChannelType(Protocol):
         ...
 
 
-# In the order in which a person who has set none is reached.
-CHANNELS: Registry[ChannelType] = Registry("channels", order=lambda channel: (channel.order, channel.name))
+def registry() -> Registry[ChannelType]:
+    """A registry without channels yet. It keeps them in the order in which a person who has set none is reached."""
+    return Registry("channels", order=lambda channel: (channel.order, channel.name))
+
+
+CHANNELS = registry()
 register = CHANNELS.register  # decorates a ChannelType: from now on there is such a channel

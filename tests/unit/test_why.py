@@ -59,8 +59,8 @@ def told(**known: Any) -> dict[str, list[str]]:
     return {recipient: [reason.code for reason in reasons] for recipient, reasons in found.items()}
 
 
-def step(*people: Person, named: list[str] | None = None, **times: datetime) -> Step:
-    return Step(PLACE, tuple(Addressee(one, named) for one in people), **times)
+def step(*people: Person, **times: datetime) -> Step:
+    return Step(PLACE, tuple(Addressee(one, None) for one in people), **times)
 
 
 def test_nothing_known_is_nothing_to_tell() -> None:
@@ -104,18 +104,18 @@ def test_an_ended_step_is_told_only_if_its_policy_is_off(is_active: bool, codes:
 
 
 @pytest.mark.parametrize(
-    ("one", "named", "expected"),
+    ("one", "expected"),
     [
-        (ANN, None, ("not_due", "email", None)),
-        (BEN, None, ("would_skip", "email", "no_address")),
-        (Person("user:3", 3, ()), None, ("would_skip", None, "no_channel")),
-        (Person("user:3", 3, (), is_active=False), None, ("would_skip", None, "not_active")),
+        (ANN, ("not_due", "email", None)),
+        (BEN, ("would_skip", "email", "no_address")),
+        (Person("user:3", 3, ()), ("would_skip", None, "no_channel")),
+        (Person("user:3", 3, (), is_active=False), ("would_skip", None, "not_active")),
     ],
 )
 def test_a_step_that_is_due_later_says_how_it_would_page(
-    one: Person, named: list[str] | None, expected: tuple[str, str | None, str | None]
+    one: Person, expected: tuple[str, str | None, str | None]
 ) -> None:
-    progress = Progress(RUNNING, is_active=True, steps_to_come=(step(one, named=named, due_at=AT),))
+    progress = Progress(RUNNING, is_active=True, steps_to_come=(step(one, due_at=AT),))
     [reason] = explain(replace(NOTHING, escalations=[progress]))[one.key]
     assert (reason.code, reason.channel, reason.detail) == expected
     assert (reason.at, reason.step, reason.policy_id) == (AT, 1, 7)

@@ -101,13 +101,13 @@ class IncidentRecord:
     timeline_events: Sequence[TimelineEvent]
 
 
-def record_of(session: Session, incident_id: int, page: Page) -> IncidentRecord:
-    """An incident with its record: one page of the comments, and one of the timeline. Raises NotFound."""
+def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord:
+    """An incident with its record: one slice of the comments, and one of the timeline. Raises NotFound."""
     return IncidentRecord(
         incident_service.get(session, incident_id),
         assignments=crud_assignment.of_incident(session, incident_id),
-        comments=crud_comment.page(session, incident_id, page),
-        timeline_events=crud_timeline.page(session, incident_id, page),
+        comments=crud_comment.slice(session, incident_id, part),
+        timeline_events=crud_timeline.slice(session, incident_id, part),
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 
 from app.core.source import AlertSignal
 from app.core.vocabulary import IncidentStatus, Severity
-from app.crud.base import now
+from app.crud.clock import now
 from app.db.session import Database
 from app.models import Incident
 from app.services.incidents import alert_service, incident_service, lifecycle_service
