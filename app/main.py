@@ -1,6 +1,6 @@
 """The application: middleware, routers, lifespan."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -15,11 +15,12 @@ from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
-from app.api.v1.api import api_router
+from app.api.v1 import api
 from app.api.v1.endpoints import health
 from app.api.web import page_link
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
+from app.core.source import SOURCES, SourceType
 from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, warn
@@ -31,7 +32,9 @@ MAX_BODY_BYTES = 1024 * 1024
 EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
 
 
-def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, services: Services | None = None, sources: Iterable[SourceType] = SOURCES
+) -> FastAPI:
     """The application of these settings; with `services` it starts and stops nothing itself."""
     settings = settings or get_settings()
     configure_logging(settings)
@@ -46,7 +49,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         lifespan=_lifespan,
     )
     app.state.settings, app.state.services, app.state.worker_health = settings, services, _no_worker
-    app.include_router(api_router, prefix="/v1")
+    app.include_router(api.router_of(sources), prefix="/v1")
     app.include_router(health.router)
     app.include_router(page_link.router)
     docs.install(app)

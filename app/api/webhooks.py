@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBearer
 
 from app.api.deps import ServicesDep
+from app.core.config import Settings
 from app.core.errors import InvalidInput, MalformedBody, NotAuthenticated, UnsupportedMediaType
 from app.core.security import same_secret
 
@@ -20,17 +21,27 @@ SCHEMES = (
 )
 
 
-async def require_elastic_token(
-    services: ServicesDep,
-    authorization: Annotated[str, Header(include_in_schema=False)] = "",
-    x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
-) -> None:
-    """Raise NotAuthenticated unless the sender knows the secret, where one is set."""
-    secret = services.settings.elastic_webhook_token
-    if secret is None:
-        return
-    if not any(same_secret(given, secret.get_secret_value()) for given in _given(authorization, x_webhook_token)):
-        raise NotAuthenticated("The webhook's token is missing or wrong.")
+def token_of(source: str) -> Any:
+    """The dependency that lets in only those who know this source's secret."""
+
+    async def require_token(
+        services: ServicesDep,
+        authorization: Annotated[str, Header(include_in_schema=False)] = "",
+        x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
+    ) -> None:
+        token = services.sources[source].token
+        if token is None:
+            _require_development(services.settings)
+        elif not any(same_secret(given, token.get_secret_value()) for given in _given(authorization, x_webhook_token)):
+            raise NotAuthenticated("The webhook's token is missing or wrong.")
+
+    return Depends(require_token)
+
+
+def _require_development(settings: Settings) -> None:
+    """A source without a secret is open in development and closed in production. Raises NotAuthenticated."""
+    if settings.is_production:
+        raise NotAuthenticated("This webhook is off: the operator has not set a token for it.")
 
 
 def _given(authorization: str, token: str) -> list[str]:
@@ -67,5 +78,4 @@ async def get_alert(request: Request) -> dict[str, Any]:
     return body
 
 
-ElasticToken = Depends(require_elastic_token)
 Alert = Annotated[dict[str, Any], Depends(get_alert)]

@@ -1,12 +1,12 @@
 """What a channel is: how a message is handed to it, what comes back, and which channels there are."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 from uuid import UUID
 
 from app.core.config import ChannelSettings, Settings
 from app.core.facts import BundleFacts, Facts, PageFacts
+from app.core.registry import Registry
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 
 EMAIL = "email"  # the channel of what goes to an account and not to a preference
@@ -116,40 +116,10 @@ class ChannelType(Protocol):
         ...
 
 
-class Registry:
-    """The channels of this version, in the order in which a person who has set none is reached."""
-
-    def __init__(self) -> None:
-        self._types: dict[str, ChannelType] = {}
-
-    def add(self, channel: ChannelType) -> None:
-        if channel.name in self._types:
-            raise ValueError(f"there are two channels named {channel.name}")
-        listed = sorted((*self._types.values(), channel), key=lambda one: (one.order, one.name))
-        self._types = {one.name: one for one in listed}
-
-    def __iter__(self) -> Iterator[ChannelType]:
-        return iter(self._types.values())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._types
-
-    def __getitem__(self, name: str) -> ChannelType:
-        return self._types[name]
-
-    def get(self, name: str) -> ChannelType | None:
-        """None of a channel that only another version knows."""
-        return self._types.get(name)
-
-    def names(self) -> list[str]:
-        return list(self._types)
+def registry() -> Registry[ChannelType]:
+    """A registry without channels yet. It keeps them in the order in which a person who has set none is reached."""
+    return Registry("channels", order=lambda channel: (channel.order, channel.name))
 
 
-CHANNELS = Registry()
-Registered = TypeVar("Registered")
-
-
-def register(channel: type[Registered]) -> type[Registered]:
-    """Decorates a ChannelType: from now on there is such a channel."""
-    CHANNELS.add(channel())  # type: ignore[arg-type]  # mypy cannot say "a class whose instances satisfy"
-    return channel
+CHANNELS = registry()
+register = CHANNELS.register  # decorates a ChannelType: from now on there is such a channel

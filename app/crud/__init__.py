@@ -1,10 +1,12 @@
 """Every SQL statement: one question, one method. Nothing here commits."""
 
+from app.crud.crud_assignment import crud_assignment
+from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
 from app.crud.crud_heartbeat import crud_heartbeat
 from app.crud.crud_idempotency import crud_idempotency_key
-from app.crud.crud_incident import crud_assignment, crud_comment, crud_incident, crud_timeline
+from app.crud.crud_incident import crud_incident
 from app.crud.crud_lease import crud_lease
 from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
@@ -12,6 +14,7 @@ from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
+from app.crud.crud_timeline import crud_timeline
 from app.crud.crud_user import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
 
 __all__ = [

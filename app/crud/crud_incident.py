@@ -1,4 +1,4 @@
-"""Incidents and their record."""
+"""Incidents: which there are, whose locks are free, and inserting many at once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.vocabulary import EscalationState, IncidentStatus, Severity, TimelineEventType
+from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
 from app.crud.pagination import Slice
-from app.models import Escalation, EscalationPolicyVersion, Incident, IncidentAssignment, IncidentComment, TimelineEvent
+from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
 ALERT_BATCHES = 0x1A5BA7
-WINDOWS = 50  # of ids that are tried for one that nobody holds
+WINDOWS = 50  # of ids that are tried for one that is not locked
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
 
@@ -52,6 +52,43 @@ class IncidentFilter:
         return wanted + [_mentions(word) for word in self.words]
 
 
+@dataclass(frozen=True, slots=True)
+class NewIncident:
+    """An incident to open, by hand or by an alert. `alert_severity` is what an alert reported, None for no alert."""
+
+    title: str
+    description: str | None
+    severity: Severity
+    service: str
+    metadata: dict[str, Any]
+    source: str = "api"
+    created_by: int | None = None
+    assigned_to: int | None = None
+    alert_id: str | None = None
+    alert_severity: Severity | None = None
+
+    def row(self, at: datetime) -> dict[str, Any]:
+        """The columns with their values."""
+        is_by_alert = self.alert_severity is not None
+        return {
+            "title": self.title,
+            "description": self.description,
+            "status": IncidentStatus.OPEN,
+            "severity": self.severity,
+            "service": self.service,
+            "metadata_": self.metadata,
+            "source": self.source,
+            "created_by": self.created_by,
+            "assigned_to": self.assigned_to,
+            "alert_id": self.alert_id,
+            "alert_severity": self.alert_severity,
+            "alert_count": int(is_by_alert),
+            "last_alert_at": at if is_by_alert else None,
+            "created_at": at,
+            "updated_at": at,
+        }
+
+
 def _mentions(word: str) -> ColumnElement[bool]:
     return or_(*(column.icontains(word, autoescape=True) for column in SEARCHED))
 
@@ -73,19 +110,19 @@ class CRUDIncident(CRUDBase[Incident]):
         return session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
 
     def lock_free(self, session: Session, wanted: Select[Any], *, limit: int) -> dict[int, Incident]:
-        """Lock those of the first wanted ids whose incidents nobody holds, and read them anew.
+        """Lock those of the first wanted ids whose incidents nobody has locked, and read them anew.
 
-        Where all are held, the next ones are looked at: what somebody holds for long keeps nothing from being done.
+        Where all are locked, it looks at the next ones: a lock that lasts keeps no other incident waiting.
         """
         for window in range(WINDOWS):
             ids = session.scalars(wanted.offset(window * limit).limit(limit)).all()
-            free = self.lock_unheld(session, set(ids))
+            free = self.lock_available(session, set(ids))
             if free or len(ids) < limit:
                 return free
         return {}
 
-    def lock_unheld(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
-        """Lock those of the incidents that nobody holds, and read them anew."""
+    def lock_available(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Lock those of the incidents that nobody has locked, and read them anew."""
         locked = session.scalars(
             _with_escalations(select(Incident).where(Incident.id.in_(ids)))
             .order_by(Incident.id)
@@ -115,23 +152,24 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return {incident.alert_id or "": incident for incident in session.scalars(_with_escalations(query))}
 
-    def add_new(self, session: Session, rows: Sequence[dict[str, Any]]) -> list[Incident | None]:
+    def add_new(self, session: Session, new: Sequence[NewIncident], *, at: datetime) -> list[Incident | None]:
         """Insert with one statement; None in the place of one whose alert is open in another incident already.
 
         In the order of their alerts: two batches of the same alerts wait for each other in one direction only.
         """
-        if not rows:
+        if not new:
             return []
         statement = (
             insert(Incident)
             .on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
             .returning(Incident, sort_by_parameter_order=False)
         )
-        inserted = list(session.scalars(statement, sorted(rows, key=lambda row: row["alert_id"] or "")))
+        ordered = sorted(new, key=lambda incident: incident.alert_id or "")
+        inserted = list(session.scalars(statement, [incident.row(at) for incident in ordered]))
         for incident in inserted:
             set_committed_value(incident, "escalations", [])
             set_committed_value(incident, "assignments", [])
-        return _in_the_order_of(rows, inserted)
+        return _in_the_order_of(new, inserted)
 
     def claim_snooze_ended(self, session: Session, *, at: datetime, limit: int) -> Sequence[Incident]:
         query = (
@@ -157,68 +195,11 @@ class CRUDIncident(CRUDBase[Incident]):
         return session.scalars(query.order_by(Incident.id).limit(limit)).all()
 
 
-def _in_the_order_of(rows: Sequence[dict[str, Any]], inserted: list[Incident]) -> list[Incident | None]:
+def _in_the_order_of(new: Sequence[NewIncident], inserted: Sequence[Incident]) -> list[Incident | None]:
     """Match what came back to what was sent: by alert key, and one after the other where there is none."""
     by_key = {incident.alert_id: incident for incident in inserted if incident.alert_id is not None}
     keyless = iter(sorted((i for i in inserted if i.alert_id is None), key=lambda incident: incident.id))
-    return [by_key.get(row["alert_id"]) if row.get("alert_id") is not None else next(keyless) for row in rows]
-
-
-class CRUDAssignment(CRUDBase[IncidentAssignment]):
-    def of_incident(self, session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
-        query = select(IncidentAssignment).where(IncidentAssignment.incident_id == incident_id)
-        return session.scalars(query.order_by(IncidentAssignment.id)).all()
-
-    def of_user(self, session: Session, incident_id: int, user_id: int) -> IncidentAssignment | None:
-        return session.scalar(
-            select(IncidentAssignment).where(
-                IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
-            )
-        )
-
-    def incidents_with_any(self, session: Session, incident_ids: Sequence[int]) -> set[int]:
-        """Those of the incidents that somebody is assigned to."""
-        query = select(IncidentAssignment.incident_id).where(IncidentAssignment.incident_id.in_(incident_ids))
-        return set(session.scalars(query.distinct()))
-
-    def remove(self, session: Session, assignment: IncidentAssignment) -> None:
-        session.delete(assignment)
-        session.flush()
-
-
-class CRUDComment(CRUDBase[IncidentComment]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
-        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
-        return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
-
-
-class CRUDTimeline(CRUDBase[TimelineEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
-        query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
-        return session.scalars(part.of(query, TimelineEvent.id, newest_first=True)).all()
-
-    def latest(
-        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]
-    ) -> TimelineEvent | None:
-        """The newest entry of one of these types."""
-        query = select(TimelineEvent).where(
-            TimelineEvent.incident_id == incident_id, TimelineEvent.event_type.in_(event_types)
-        )
-        return session.scalars(query.order_by(TimelineEvent.id.desc()).limit(1)).one_or_none()
-
-    def first_after(
-        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType], *, after: int
-    ) -> TimelineEvent | None:
-        """The oldest entry of one of these types that is newer than the entry of an id."""
-        query = select(TimelineEvent).where(
-            TimelineEvent.incident_id == incident_id,
-            TimelineEvent.event_type.in_(event_types),
-            TimelineEvent.id > after,
-        )
-        return session.scalars(query.order_by(TimelineEvent.id).limit(1)).one_or_none()
+    return [next(keyless) if one.alert_id is None else by_key.get(one.alert_id) for one in new]
 
 
 crud_incident = CRUDIncident(Incident)
-crud_assignment = CRUDAssignment(IncidentAssignment)
-crud_comment = CRUDComment(IncidentComment)
-crud_timeline = CRUDTimeline(TimelineEvent)

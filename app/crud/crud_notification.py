@@ -58,6 +58,11 @@ class CRUDNotification(CRUDBase[Notification]):
             select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
         ).all()
 
+    def of_incident_cycle_with_bundles(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
+        """Every page of an incident's cycle, with the message that carries it together with others."""
+        query = select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
+        return session.scalars(query.options(selectinload(Notification.bundle))).all()
+
     def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
         """What a step sent, in whatever cycle its pages fell back."""
         return session.scalars(select(Notification).where(Notification.event_id == event_id)).all()

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session, contains_eager
 
 from app.crud.base import CRUDBase, affected
@@ -39,6 +40,22 @@ class CRUDUser(CRUDBase[User]):
             .order_by(User.deleted_at.desc(), User.id.desc())
             .limit(1)
         )
+
+    def by_emails(self, session: Session, emails: Sequence[str]) -> dict[str, User]:
+        """The user of each address that has one, by the address as it is given; else who had it last and was deleted.
+
+        Case does not count, as in `by_email`.
+        """
+        if not emails:
+            return {}
+        given = func.unnest(cast(list(emails), ARRAY(String))).table_valued("email").render_derived()
+        query = (
+            select(given.c.email, User)
+            .join_from(given, User, func.lower(User.email) == func.lower(given.c.email))
+            .ext(distinct_on(given.c.email))
+            .order_by(given.c.email, PRESENT.desc(), User.deleted_at.desc(), User.id.desc())
+        )
+        return dict(iter(session.execute(query)))
 
     def by_session(self, session: Session, user_id: int, session_id: UUID) -> User | None:
         """The active user of a login session that was not revoked."""

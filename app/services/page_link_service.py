@@ -13,8 +13,8 @@ from app.crud import crud_timeline, crud_user
 from app.crud.clock import now
 from app.crud.pagination import Slice
 from app.models import Incident, TimelineEvent, User
-from app.services.incidents import incident_service
-from app.services.incidents.incident import Move
+from app.services.incidents import incident_service, lifecycle_service
+from app.services.incidents.incident import Move, MoveRequest
 from app.services.policies import manual_escalation_service
 from app.services.ports import Paging
 
@@ -88,7 +88,8 @@ def acknowledge(session: Session, token: str, paging: Paging) -> None:
     """Somebody is on it. Raises InvalidTransition, and what `view` raises."""
     link, person = _read(session, token, paging)
     incident = incident_service.locked(session, link.incident_id)
-    incident_service.move(session, incident, Move.ACKNOWLEDGE, at=now(session), by=person, because=BY_LINK)
+    wanted = MoveRequest(Move.ACKNOWLEDGE, now(session))
+    lifecycle_service.move(session, incident, wanted, by=person, because=BY_LINK)
 
 
 def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> None:
@@ -98,8 +99,8 @@ def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> Non
         raise InvalidInput(f"Snooze for one of {', '.join(SNOOZES.values())}.", pointer="minutes")
     incident = incident_service.locked(session, link.incident_id)
     at = now(session)
-    until = at + timedelta(minutes=minutes)
-    incident_service.move(session, incident, Move.SNOOZE, at=at, by=person, snoozed_until=until, because=BY_LINK)
+    wanted = MoveRequest(Move.SNOOZE, at, snoozed_until=at + timedelta(minutes=minutes))
+    lifecycle_service.move(session, incident, wanted, by=person, because=BY_LINK)
 
 
 def escalate(session: Session, token: str, paging: Paging) -> None:

@@ -1,6 +1,6 @@
 """The composition root: what the service is made of, built once by whoever starts it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +11,7 @@ from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
 from app.core.security import PageLinks, Passwords, Tokens
+from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.integrations.discovery import import_all
@@ -18,7 +19,8 @@ from app.services.accounts.auth_service import Auth
 from app.services.delivery.ports import Delivery
 from app.services.ports import Paging
 
-import_all("app.integrations.channels")  # each registers itself
+for kind in ("channels", "sources"):  # each registers itself
+    import_all(f"app.integrations.{kind}")
 
 CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
 
@@ -30,6 +32,7 @@ class Services:
     settings: Settings
     database: Database
     channels: Mapping[str, Channel]
+    sources: Mapping[str, Source]
     auth: Auth
     paging: Paging
     delivery: Delivery
@@ -41,6 +44,7 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
     paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
     parts: dict[str, Any] = {
+        "sources": build_sources(settings),
         "auth": Auth(
             passwords=Passwords(settings.bcrypt_rounds),
             tokens=Tokens(settings),
@@ -70,6 +74,11 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
     own = channel_settings()
     found = {channel.name: channel.set_up(settings, own[channel.name]) for channel in CHANNELS}
     return {name: channel for name, channel in found.items() if channel is not None}
+
+
+def build_sources(settings: Settings, known: Iterable[SourceType] = SOURCES) -> dict[str, Source]:
+    """Every known source of alerts with its secret, by name."""
+    return {s.name: Source(s.name, s.token(settings, s.settings_type()), s.parse) for s in known}
 
 
 def require_a_channel(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
 from app.services.delivery.ports import Delivery
-from app.services.incidents import incident_service
+from app.services.incidents import lifecycle_service
 from app.services.operations import healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service
@@ -56,7 +56,7 @@ class Jobs:
         What fails does not keep the rest from being done; raises the first of such errors in the end.
         """
         parts: dict[str, Callable[[], int]] = {
-            "snoozes_ended": lambda: self._batches(lambda s: incident_service.end_snoozes(s, limit=BATCH), BATCH),
+            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=BATCH), BATCH),
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
             # A step that reached nobody makes the next one due at once: look again until nothing is.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),

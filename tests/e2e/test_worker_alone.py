@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import select, text
 
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import DeliveryStatus, Severity
 from app.db.session import Database
 from app.models import Notification, NotificationPreference, User, WorkerHeartbeat
 from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.policies import policy_service
 from app.utils.service_locator import build_services
 from app.utils.startup import make_admin

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.core.errors import AlertOpenElsewhere, InvalidTransition
+from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.crud import crud_user
 from app.db.session import Database
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
-from app.services.incidents import alert_service, incident_service
-from app.services.incidents.alert import AlertSignal
+from app.services.incidents import alert_service, incident_service, lifecycle_service
 from app.services.policies import manual_escalation_service, policy_service, rollout_service, step_service
 from app.services.ports import Paging
 from app.utils.service_locator import build_services
@@ -101,7 +101,7 @@ class Pair:
     def tick(self) -> None:
         self._say("tick")
         self.model.tick()
-        self._do(lambda session: incident_service.end_snoozes(session, limit=BATCH))
+        self._do(lambda session: lifecycle_service.end_snoozes(session, limit=BATCH))
         while self._do(lambda session: rollout_service.advance(session, set())):
             pass
         while self._do(lambda session: step_service.run_due(session, self._paging, limit=BATCH)):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from tests.faults import oracle
 from tests.faults.figures import Figures, quantile
 from tests.faults.provider import Answer

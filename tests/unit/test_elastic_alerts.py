@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.core.source import AlertSignal
 from app.integrations.sources.elastic.payload import parse
-from app.services.incidents.alert import AlertSignal
 
 
 def only(body: dict[str, Any]) -> AlertSignal:

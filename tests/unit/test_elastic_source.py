@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.source import AlertSignal
 from app.integrations.sources.elastic.fields import fields_of
 from app.integrations.sources.elastic.payload import parse
-from app.services.incidents.alert import AlertSignal
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "elastic"
 

@@ -1,10 +1,12 @@
 """All routers of version 1."""
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter
 
 from app.api.v1.endpoints import (
+    alert_webhooks,
     auth,
-    elastic_webhook,
     escalation,
     incidents,
     notification_preferences,
@@ -13,14 +15,19 @@ from app.api.v1.endpoints import (
     users,
     workers,
 )
+from app.core.source import SourceType
 
-api_router = APIRouter()
-api_router.include_router(auth.router)
-api_router.include_router(users.router)
-api_router.include_router(incidents.router)
-api_router.include_router(escalation.router)
-api_router.include_router(notification_preferences.router)
-api_router.include_router(notification_templates.router)
-api_router.include_router(notifications.router)
-api_router.include_router(elastic_webhook.router)
-api_router.include_router(workers.router)
+
+def router_of(sources: Iterable[SourceType]) -> APIRouter:
+    """Every route of version 1, with a webhook for each source of alerts."""
+    router = APIRouter()
+    router.include_router(auth.router)
+    router.include_router(users.router)
+    router.include_router(incidents.router)
+    router.include_router(escalation.router)
+    router.include_router(notification_preferences.router)
+    router.include_router(notification_templates.router)
+    router.include_router(notifications.router)
+    router.include_router(alert_webhooks.router_of(sources))
+    router.include_router(workers.router)
+    return router

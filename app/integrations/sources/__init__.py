@@ -1,1 +1,1 @@
-"""Vendors' alerts turned into signals: one module each, `parse` total over JSON objects."""
+"""Senders of alerts: a folder each, whose `source.py` registers it and whose `parse` accepts any JSON object."""

@@ -31,7 +31,7 @@ def resolve(
     match target:
         case UserId(id_):
             users = crud_user.active(session, [id_])
-            return people(session, users, paging, occasion) if users else [_gone(id_)]
+            return people(session, users, paging, occasion) if users else [gone(id_)]
         case MailAddress(address):
             return _at_address(session, address, paging, occasion)
         case Group(name):
@@ -43,18 +43,13 @@ def resolve(
 def _at_address(session: Session, address: str, paging: Paging, occasion: Occasion | None) -> list[Person]:
     user = crud_user.by_email(session, address) or crud_user.deleted_by_email(session, address)
     if user is None:
-        return [_stranger(address)]
-    return people(session, [user], paging, occasion) if user.is_active else [_gone(user.id)]
+        return [stranger(address)]
+    return people(session, [user], paging, occasion) if user.is_active else [gone(user.id)]
 
 
 def admins(session: Session, paging: Paging) -> list[Person]:
     """Every active administrator: whom to page when nobody else can be. No hour is quiet then."""
     return people(session, crud_user.active_admins(session), paging, None)
-
-
-def involved(session: Session, incident: Incident) -> list[User]:
-    """Who is active and created the incident or works on it."""
-    return [*_creator(session, incident), *_assignees(session, incident)]
 
 
 def people(session: Session, users: Sequence[User], paging: Paging, occasion: Occasion | None) -> list[Person]:
@@ -122,11 +117,13 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _gone(user_id: int) -> Person:
+def gone(user_id: int) -> Person:
+    """Somebody who is named and is not active any more."""
     return Person(f"user:{user_id}", user_id, (), is_active=False)
 
 
-def _stranger(address: str) -> Person:
+def stranger(address: str) -> Person:
+    """An address without an account."""
     return Person(f"email:{address.lower()}", None, (ChannelChoice(EMAIL, is_enabled=True, address=address),))
 
 

@@ -1,229 +1,178 @@
-"""Says why somebody was paged or was not, as facts with sentences."""
+"""Decides why each person was paged about an incident or was not, from everything that is known about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.core.vocabulary import DeliveryStatus
+from app.core.vocabulary import EscalationState
 from app.services.escalation import ConditionResult
+from app.services.explain import why_reasons
+from app.services.explain.why_reasons import Place, Reason, Sent, Stop
+from app.services.notification import Person, route
 
-SKIPPED_BECAUSE = {
-    "disabled_by_recipient": "the person has switched that channel off",
-    "channel_not_set_up": "the channel is not set up here",
-    "no_address": "the channel leads nowhere for this person",
-    "not_verified": "the address there is not verified",
-    "quiet": "the channel is quiet for such a page at that time",
-    "not_active": "the account is deactivated or deleted",
-    "no_channel": "the person has no channel that is set up here",
-}
+Told = Iterator[tuple[str, Reason]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One fact: `code` for programs, `sentence` for people."""
+class Addressee:
+    """Somebody whom an action means, and the channels that it names for them, if any."""
 
-    code: str
-    sentence: str
-    at: datetime | None = None
-    channel: str | None = None
-    detail: str | None = None
-    policy_id: int | None = None
-    step: int | None = None
-    notification_id: int | None = None
+    person: Person
+    named: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What is known of one page. `tried_before` is the channel that it stands in for.
+class Skipped:
+    """What a step that fired left out: a channel, or the whole person."""
 
-    `is_last_resort`: nobody had named the person, an administrator. `is_deferred`: its provider is left alone for now.
+    recipient: str
+    place: Place
+    channel: str | None
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that has not fired, and whom it means. `due_at` is None if nothing is due.
+
+    `tried_again_at`: it was due and failed.
     """
 
-    notification_id: int
-    channel: str
-    status: DeliveryStatus
-    is_held: bool
-    is_bundled: bool
-    is_deferred: bool
-    attempts: int
-    error: str | None
-    created_at: datetime
-    accepted_at: datetime | None
-    delivered_at: datetime | None
-    ended_at: datetime | None
-    next_attempt_at: datetime | None
-    tried_before: str | None = None
-    is_last_resort: bool = False
+    place: Place
+    addressees: tuple[Addressee, ...]
+    due_at: datetime | None = None
+    tried_again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """What ended the paging: `acknowledged`, `resolved` or `snoozed`, when and by whom."""
+class Progress:
+    """Where one policy's escalation stands in this cycle. `is_active`: the policy is."""
 
-    what: str
-    at: datetime | None
-    by: str | None
-
-    def __str__(self) -> str:
-        when = f" at {clock(self.at)}" if self.at else ""
-        return f"{self.what}{when}{f' by {self.by}' if self.by else ''}"
+    state: EscalationState
+    is_active: bool
+    steps_to_come: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A step of a policy."""
+class Idle:
+    """An active policy that has not begun in this cycle."""
 
     policy_id: int
-    policy: str
-    step: int
-
-    def __str__(self) -> str:
-        return f"Step {self.step + 1} of “{self.policy}”"
+    name: str
+    conditions: Sequence[ConditionResult]
+    steps: tuple[Step, ...]
 
 
-def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
-    """What became of a page, and that it came in place of another or together with others."""
-    code, sentence, at = _outcome(sent, stop)
-    id_ = sent.notification_id
-    found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
-    if sent.tried_before:
-        fell_back = f"{sent.channel} was used because {sent.tried_before} was not accepted."
-        found.append(
-            Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
-        )
-    if sent.is_last_resort:
-        instead = "Paged as an administrator: nobody else was reached."
-        found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
-    if sent.is_bundled:
-        together = f"Several pages came at once: one message by {sent.channel} names this incident with others."
-        found.append(Reason("bundled", together, sent.created_at, sent.channel, notification_id=id_))
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about the current cycle of an incident.
+
+    `stop` ended its paging, `nobody_since` is when no recipient was reachable. `admins` and `involved` hear at least
+    why they were not paged. `channels` are set up here.
+    """
+
+    channels: frozenset[str]
+    stop: Stop | None
+    pages: Sequence[tuple[str, Sent]]
+    skipped: Sequence[Skipped]
+    nobody_since: datetime | None
+    escalations: Sequence[Progress]
+    idle: Sequence[Idle]
+    admins: Sequence[Person]
+    involved: Sequence[str]
+
+
+def explain(facts: Facts) -> dict[str, list[Reason]]:
+    """The reasons for each recipient, most telling first."""
+    found: dict[str, list[Reason]] = {}
+    for decide in DECIDERS:
+        for recipient, reason in decide(facts):
+            found.setdefault(recipient, []).append(reason)
+    for recipient, reason in _otherwise(facts):
+        found.setdefault(recipient, [reason])
     return found
 
 
-def of_skip(place: Place, channel: str | None, why: str, at: datetime) -> Reason:
-    """A step fired and left out a channel, or the person."""
-    without = f"but not by {channel}" if channel else "but not for this person"
-    sentence = f"{place} fired at {clock(at)}, {without}: {_because(why)}."
-    return Reason("skipped", sentence, at, channel, why, place.policy_id, place.step)
+def holds(conditions: Sequence[ConditionResult]) -> bool:
+    """True if a policy with these results matches."""
+    return all(condition.holds for condition in conditions)
 
 
-def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: str | None) -> Reason:
-    """A step that has not fired yet, and how it would reach the person."""
-    code, would = "not_due", f"then it pages by {channel}"
-    if skipped is not None:
-        code, would = "would_skip", f"and would not page by {channel}: {_because(skipped)}"
-    if channel is None:
-        would = f"and would not page: {_because(skipped or 'no_channel')}"
-    sentence = f"{place} is not due until {clock(due_at)}; {would}."
-    return Reason(code, sentence, due_at, channel, skipped, place.policy_id, place.step)
+def _pages(facts: Facts) -> Told:
+    for recipient, sent in facts.pages:
+        for reason in why_reasons.of_page(sent, facts.stop):
+            yield recipient, reason
 
 
-def of_quarantined(place: Place, again_at: datetime) -> Reason:
-    """A step that was due and could not be fired."""
-    sentence = f"{place} was due and failed; it is tried again at {clock(again_at)}. The service's log says why."
-    return Reason("quarantined", sentence, again_at, policy_id=place.policy_id, step=place.step)
+def _skips(facts: Facts) -> Told:
+    for skip in facts.skipped:
+        yield skip.recipient, why_reasons.of_skip(skip.place, skip.channel, skip.why, skip.at)
 
 
-def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
-    """An administrator who was to be paged because nobody else was reached, and was not reached either."""
-    by = f"not by {channel}" if channel else "there is no channel"
-    sentence = f"Nobody was reached, so the administrators were to be paged at {clock(at)}; {by}: {_because(skipped)}."
-    return Reason("skipped", sentence, at, channel, skipped)
+def _unreachable(facts: Facts) -> Told:
+    """Why not even the administrators were paged."""
+    if facts.nobody_since is None:
+        return
+    for person in facts.admins:
+        routed = route(person, None, facts.channels)
+        for skip in () if routed.pages else routed.skips:
+            yield person.key, why_reasons.of_unreachable(skip.channel, skip.reason, facts.nobody_since)
 
 
-def of_stopped(place: Place, stop: Stop) -> Reason:
-    """A step that does not fire any more."""
-    return Reason("stopped", f"{place} did not fire: {stop}.", stop.at, policy_id=place.policy_id, step=place.step)
+def _to_come(facts: Facts) -> Told:
+    """What a running escalation will do, or what one that was stopped or whose policy is off will not."""
+    for progress in facts.escalations:
+        for step in progress.steps_to_come:
+            for addressee in step.addressees:
+                for reason in _of_step(facts, progress, step, addressee):
+                    yield addressee.person.key, reason
 
 
-def of_ended(place: Place) -> Reason:
-    """A step of a policy that is no more."""
-    sentence = f"{place} does not fire: the policy was switched off or deleted."
-    return Reason("stopped", sentence, policy_id=place.policy_id, step=place.step)
+def _of_step(facts: Facts, progress: Progress, step: Step, addressee: Addressee) -> Iterator[Reason]:
+    if progress.state is EscalationState.STOPPED and facts.stop is not None:
+        yield why_reasons.of_stopped(step.place, facts.stop)
+    elif progress.state is EscalationState.ENDED and not progress.is_active:
+        yield why_reasons.of_ended(step.place)
+    elif step.tried_again_at is not None:
+        yield why_reasons.of_quarantined(step.place, step.tried_again_at)
+    elif step.due_at is not None:
+        yield from _upcoming(step.place, step.due_at, addressee, facts.channels)
 
 
-def of_mismatch(policy_id: int, name: str, conditions: Sequence[ConditionResult]) -> Reason:
-    """A policy that would page the person and does not match."""
-    return Reason("policy_mismatch", mismatch(name, conditions), policy_id=policy_id)
+def _upcoming(place: Place, due_at: datetime, addressee: Addressee, channels: frozenset[str]) -> Iterator[Reason]:
+    routed = route(addressee.person, addressee.named, channels)
+    for page in routed.pages:
+        yield why_reasons.of_upcoming(place, due_at, page.channel, None)
+    for skip in routed.skips:
+        yield why_reasons.of_upcoming(place, due_at, skip.channel, skip.reason)
+    if not routed.pages and not routed.skips:
+        yield why_reasons.of_upcoming(place, due_at, None, "no_channel")
 
 
-def mismatch(name: str, conditions: Sequence[ConditionResult], *, is_running: bool = False) -> str:
-    """Why a policy does not match, and that its escalation goes on if it did when that began."""
-    missed = " and ".join(
-        f"{c.attribute} is {_shown(c.found)} and it wants {' or '.join(map(_shown, c.wanted))}"
-        for c in conditions
-        if not c.holds
-    )
-    goes_on = " It did when its escalation began, which goes on." if is_running else ""
-    return f"“{name}” does not match: {missed}.{goes_on}"
+def _idle(facts: Facts) -> Told:
+    """Why a policy that has not begun pages nobody: it does not match, or only since the paging was stopped."""
+    for policy in facts.idle:
+        if not holds(policy.conditions):
+            for key in _keys(policy.steps):
+                yield key, why_reasons.of_mismatch(policy.policy_id, policy.name, policy.conditions)
+        elif facts.stop is not None:
+            for step in policy.steps:
+                for key in _keys([step]):
+                    yield key, why_reasons.of_stopped(step.place, facts.stop)
 
 
-def match(name: str, tried_again_at: datetime | None) -> str:
-    """That a policy matches, and when its step is tried again if that failed."""
-    failed = f" Its step failed, and is tried again at {clock(tried_again_at)}." if tried_again_at else ""
-    return f"“{name}” matches.{failed}"
+def _keys(steps: Sequence[Step]) -> list[str]:
+    """Whom the steps mean, each once."""
+    return list(dict.fromkeys(addressee.person.key for step in steps for addressee in step.addressees))
 
 
-def of_admin() -> Reason:
-    """An administrator whom nothing concerns yet."""
-    return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
+def _otherwise(facts: Facts) -> Told:
+    """What to say to those of whom nothing else is known."""
+    for person in facts.admins:
+        yield person.key, why_reasons.of_admin()
+    for key in facts.involved:
+        yield key, why_reasons.of_unnamed()
 
 
-def of_unnamed() -> Reason:
-    """Somebody who works on the incident, or asks, and whom no policy names."""
-    return Reason("not_named", "No active policy pages this person about this incident.")
-
-
-def clock(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _outcome(sent: Sent, stop: Stop | None) -> tuple[str, str, datetime | None]:
-    by = f"Paged by {sent.channel}"
-    match sent.status:
-        case DeliveryStatus.DELIVERED:
-            at = sent.delivered_at or sent.accepted_at or sent.created_at
-            return "delivered", f"{by}: delivered at {clock(at)}.", at
-        case DeliveryStatus.ACCEPTED:
-            at = sent.accepted_at or sent.created_at
-            return "accepted", f"{by}: accepted at {clock(at)}.", at
-        case DeliveryStatus.DEAD:
-            return (
-                "failed",
-                f"The page by {sent.channel} failed: {(sent.error or 'no reason given').rstrip('.')}.",
-                sent.ended_at,
-            )
-        case DeliveryStatus.CANCELLED:
-            return "cancelled", f"The page by {sent.channel} was cancelled: {_end(sent, stop)}.", sent.ended_at
-        case _:
-            return _under_way(sent)
-
-
-def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
-    page, again = f"The page by {sent.channel}", sent.next_attempt_at
-    if sent.status is DeliveryStatus.SENDING:
-        return "sending", f"{page} is being sent.", None
-    if sent.status is DeliveryStatus.RETRY and sent.attempts:
-        times = "once" if sent.attempts == 1 else f"{sent.attempts} times"
-        then = f", again at {clock(again)}" if again else ""
-        error = (sent.error or "not accepted").rstrip(".")
-        return "retrying", f"{page} was tried {times}{then}: {error}.", again
-    if sent.is_deferred:
-        return "waiting", f"{page} waits: its provider fails at the moment.", again
-    if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
-        return "held", f"{page} waits: this person was sent several just now.", again
-    return "waiting", f"{page} is about to be sent.", again
-
-
-def _end(sent: Sent, stop: Stop | None) -> str:
-    return sent.error.rstrip(".") if sent.error else str(stop or "the incident had moved on")
-
-
-def _because(why: str) -> str:
-    return SKIPPED_BECAUSE.get(why, why)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or "empty"
-    return "absent" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+DECIDERS: tuple[Callable[[Facts], Told], ...] = (_pages, _skips, _unreachable, _to_come, _idle)

@@ -1,10 +1,9 @@
-"""What a monitoring system's alert says once its payload is understood, in values the database takes."""
+"""Turns what a monitoring system says of an alert into values that the database takes."""
 
 import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
 TITLE_LIMIT = 255
@@ -32,20 +31,6 @@ SEVERITY_WORDS = {
     "low": "low info information informational notice debug trivial p4 p5 sev4 sev5 severity4 severity5",
 }
 SEVERITIES = {word: severity for severity, words in SEVERITY_WORDS.items() for word in words.split()}
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSignal:
-    """One alert that fires or has recovered. Every text fits its column and can be stored as it is."""
-
-    source: str
-    dedup_key: str | None  # None: every signal opens an incident of its own
-    is_firing: bool
-    title: str
-    description: str | None
-    severity: str | None  # None: the caller's default applies
-    service: str
-    metadata: dict[str, Any]
 
 
 def is_recovered(text: str) -> bool:

@@ -1,31 +1,58 @@
 """Turns alerts into incidents: opens, updates, resolves. One alert is a batch of one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-import structlog
 from sqlalchemy.orm import Session
 
 from app.core.errors import Conflict, InvalidInput
-from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
+from app.core.source import AlertSignal
+from app.core.vocabulary import AlertStatus, Severity, TimelineEventType
 from app.crud import crud_incident
 from app.crud.clock import now
+from app.crud.crud_incident import NewIncident
 from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
 from app.services import escalation_service
-from app.services.incidents import incident_service
-from app.services.incidents.alert import AlertSignal
-from app.services.incidents.incident import Move
+from app.services.incidents import incident_service, lifecycle_service
+from app.services.incidents.incident import Move, MoveRequest
 from app.services.timeline_service import record
-
-log = structlog.get_logger()
 
 # An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
 MAX_ROUNDS = 10
 MAX_ALERTS = 2_000  # some seconds, in which other batches wait; 1 MiB may hold a quarter of a million bare ones
 
-Unresolved = dict[str, Incident]
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Alerts of one source that are applied together, and what is known of their incidents meanwhile.
+
+    `unresolved` has the incident of each key that has one, locked; `changed` those whose metadata became another.
+    """
+
+    session: Session
+    source: str
+    at: datetime
+    default_severity: Severity
+    unresolved: dict[str, Incident]
+    changed: dict[int, Incident] = field(default_factory=dict)
+
+    def incident_of(self, signal: AlertSignal) -> Incident | None:
+        return self.unresolved.get(signal.dedup_key) if signal.dedup_key else None
+
+    def new_incident(self, signal: AlertSignal) -> NewIncident:
+        severity = Severity(signal.severity or self.default_severity)
+        return NewIncident(
+            title=signal.title,
+            description=signal.description,
+            severity=severity,
+            service=signal.service,
+            metadata=signal.metadata,
+            source=signal.source,
+            alert_id=signal.dedup_key,
+            alert_severity=severity,
+        )
 
 
 def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity: Severity) -> list[AlertResult]:
@@ -38,127 +65,106 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
         return []
     if len(signals) > MAX_ALERTS:
         raise InvalidInput(f"There are over {MAX_ALERTS} alerts in one body: send fewer at a time.", pointer="/alerts")
-    at = now(session)
-    keys = sorted({signal.dedup_key for signal in signals if signal.dedup_key})
-    if len(keys) > 1:
-        crud_incident.one_batch_at_a_time(session)
-    unresolved = crud_incident.lock_unresolved(session, signals[0].source, keys)
-    opening = _first_of_their_key(signals, unresolved)
-    opened = _open_all(session, [signals[i] for i in opening], unresolved, at=at, severity=default_severity)
-    made = dict(zip(opening, opened, strict=True))
-    changed = [i for s in signals if (i := unresolved.get(s.dedup_key or "")) and i.metadata_ != s.metadata]
-    results = []
-    for index, signal in enumerate(signals):
-        incident = made.get(index)
-        if incident is not None:
-            results.append(_result(AlertStatus.INCIDENT_CREATED, incident))
-        else:
-            results.append(_apply(session, signal, unresolved, at=at, severity=default_severity))
+    batch = _locked_batch(session, signals, default_severity)
+    opened = _open_new(batch, signals)
+    results = [
+        _result(AlertStatus.INCIDENT_CREATED, opened[position]) if position in opened else _apply(batch, signal)
+        for position, signal in enumerate(signals)
+    ]
     session.flush()
-    escalation_service.begin_on_open(session, list(dict.fromkeys(changed)), at=at)
+    escalation_service.begin_on_open(session, list(batch.changed.values()), at=batch.at)
     return results
 
 
-def _first_of_their_key(signals: Sequence[AlertSignal], unresolved: Unresolved) -> list[int]:
-    """Which signals open an incident at once: firing ones without a key, or the first of a key that is not open."""
-    seen: set[str] = set(unresolved)
-    opening = []
-    for index, signal in enumerate(signals):
-        if signal.dedup_key is None:
-            opening += [index] if signal.is_firing else []
-        elif signal.dedup_key not in seen:
-            seen.add(signal.dedup_key)
-            opening += [index] if signal.is_firing else []
-    return opening
+def _locked_batch(session: Session, signals: Sequence[AlertSignal], default_severity: Severity) -> Batch:
+    """The batch, with the unresolved incidents of its keys locked."""
+    source = signals[0].source
+    keys = sorted({signal.dedup_key for signal in signals if signal.dedup_key})
+    at = now(session)
+    if len(keys) > 1:
+        crud_incident.one_batch_at_a_time(session)
+    return Batch(session, source, at, default_severity, crud_incident.lock_unresolved(session, source, keys))
 
 
-def _open_all(
-    session: Session, signals: Sequence[AlertSignal], unresolved: Unresolved, *, at: datetime, severity: Severity
-) -> list[Incident | None]:
-    """Open what is not open yet. None stands for a signal that another transaction was faster with."""
+def _open_new(batch: Batch, signals: Sequence[AlertSignal]) -> dict[int, Incident]:
+    """Open with one statement what is clear from the start. The incidents, by their signal's position."""
+    opening = _first_of_their_key(signals, batch.unresolved)
+    incidents = _open_many(batch, list(opening.values()))
+    return {position: incident for position, incident in zip(opening, incidents, strict=True) if incident is not None}
+
+
+def _first_of_their_key(signals: Sequence[AlertSignal], known: Collection[str]) -> dict[int, AlertSignal]:
+    """The firing signals, by position, that have no key or are the first of a key that has no incident yet."""
+    seen: set[str | None] = set(known)
+    first = {}
+    for position, signal in enumerate(signals):
+        is_first = signal.dedup_key is None or signal.dedup_key not in seen
+        seen.add(signal.dedup_key)
+        if is_first and signal.is_firing:
+            first[position] = signal
+    return first
+
+
+def _open_many(batch: Batch, signals: Sequence[AlertSignal]) -> list[Incident | None]:
+    """Open an incident for each. None stands for one that another transaction was faster with, which is then known."""
     if not signals:
         return []
-    rows = [_row(signal, at=at, severity=severity) for signal in signals]
-    incidents = incident_service.open_many(session, rows, at=at)
+    new = [batch.new_incident(signal) for signal in signals]
+    incidents = incident_service.open_many(batch.session, new, at=batch.at)
     lost = [s.dedup_key for s, incident in zip(signals, incidents, strict=True) if incident is None and s.dedup_key]
-    unresolved |= crud_incident.lock_unresolved(session, signals[0].source, lost)
-    unresolved |= {incident.alert_id: incident for incident in incidents if incident and incident.alert_id}
+    batch.unresolved.update(crud_incident.lock_unresolved(batch.session, batch.source, lost))
+    batch.unresolved.update({i.alert_id: i for i in incidents if i is not None and i.alert_id is not None})
     return incidents
 
 
-def _apply(
-    session: Session, signal: AlertSignal, unresolved: Unresolved, *, at: datetime, severity: Severity
-) -> AlertResult:
+def _apply(batch: Batch, signal: AlertSignal) -> AlertResult:
     """What a signal does that did not open an incident with the batch."""
-    key = signal.dedup_key or ""
-    incident = unresolved.get(key)
-    if not signal.is_firing:
-        if incident is None:
-            return _result(AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None)
-        incident_service.move(session, unresolved.pop(key), Move.RESOLVE, at=at, because=" by its alert's recovery")
-        return _result(AlertStatus.INCIDENT_RESOLVED, incident)
+    return _fire(batch, signal) if signal.is_firing else _recover(batch, signal)
+
+
+def _recover(batch: Batch, signal: AlertSignal) -> AlertResult:
+    incident = batch.incident_of(signal)
+    if incident is None:
+        return _result(AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None)
+    wanted = MoveRequest(Move.RESOLVE, batch.at)
+    lifecycle_service.move(batch.session, incident, wanted, because=" by its alert's recovery")
+    batch.unresolved.pop(signal.dedup_key or "")
+    return _result(AlertStatus.INCIDENT_RESOLVED, incident)
+
+
+def _fire(batch: Batch, signal: AlertSignal) -> AlertResult:
+    """Count it for the incident that there is, or open one. Raises Conflict if others are faster again and again."""
     for _ in range(MAX_ROUNDS):
+        incident = batch.incident_of(signal)
         if incident is not None:
-            _repeat(session, incident, signal, at=at)
+            _repeat(batch, incident, signal)
             return _result(AlertStatus.INCIDENT_UPDATED, incident)
-        [opened] = _open_all(session, [signal], unresolved, at=at, severity=severity)
+        [opened] = _open_many(batch, [signal])
         if opened is not None:
             return _result(AlertStatus.INCIDENT_CREATED, opened)
-        incident = unresolved.get(key)
     raise Conflict("The alert is opened and resolved faster than it can be applied.")
 
 
-def _repeat(session: Session, incident: Incident, signal: AlertSignal, *, at: datetime) -> None:
-    """Count it and keep what it says now. Only an alert that became worse than it ever was raises the severity."""
-    incident.alert_count += 1
-    incident.last_alert_at = at
-    incident.updated_at = at
+def _repeat(batch: Batch, incident: Incident, signal: AlertSignal) -> None:
+    """Count it and keep what it says now."""
+    if incident.metadata_ != signal.metadata:
+        batch.changed[incident.id] = incident
     incident.metadata_ = signal.metadata
-    description = f"The alert was repeated: {incident.alert_count} in all."
-    record(session, incident.id, TimelineEventType.ALERT_REPEATED, description, at=at, alert_count=incident.alert_count)
-    if signal.severity is None:
-        return
-    reported = Severity(signal.severity)
-    if incident.alert_severity is not None and not reported.outranks(Severity(incident.alert_severity)):
-        return
-    incident.alert_severity = reported
-    if reported.outranks(incident.severity):
-        _raise_severity(session, incident, reported, at=at)
+    incident.alert_count += 1
+    incident.last_alert_at = incident.updated_at = batch.at
+    count = incident.alert_count
+    description = f"The alert was repeated: {count} in all."
+    happened = TimelineEventType.ALERT_REPEATED
+    record(batch.session, incident.id, happened, description, at=batch.at, alert_count=count)
+    if signal.severity is not None:
+        _worsen(batch, incident, Severity(signal.severity))
 
 
-def _raise_severity(session: Session, incident: Incident, to: Severity, *, at: datetime) -> None:
-    """It got worse: whoever acknowledged or snoozed did so knowing less, so that a new cycle begins."""
-    status_was = incident.status
-    data: dict[str, Any] = {"from": incident.severity, "to": to, "status_was": status_was}
-    incident.severity = to
-    incident.status = IncidentStatus.OPEN
-    incident.acknowledged_at = incident.snoozed_until = None
-    incident.policy_cycles = 0
-    description = f"The alert raised the severity to {to}."
-    record(session, incident.id, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
-    log.info("incident_severity_raised", incident_id=incident.id, severity=to)
-    if status_was is IncidentStatus.OPEN:
-        escalation_service.rematch(session, incident, at=at)
-    else:
-        incident_service.start_new_cycle(session, [incident], at=at)
-
-
-def _row(signal: AlertSignal, *, at: datetime, severity: Severity) -> dict[str, Any]:
-    reported = signal.severity or severity
-    return {
-        "title": signal.title,
-        "description": signal.description,
-        "severity": Severity(reported),
-        "service": signal.service,
-        "source": signal.source,
-        "alert_id": signal.dedup_key,
-        "alert_count": 1,
-        "alert_severity": reported,
-        "last_alert_at": at,
-        "metadata_": signal.metadata,
-        "created_by": None,
-        "assigned_to": None,
-    }
+def _worsen(batch: Batch, incident: Incident, reported: Severity) -> None:
+    """Only an alert that is worse than it ever was raises the severity: a person may have lowered it since."""
+    if incident.alert_severity is None or reported.outranks(Severity(incident.alert_severity)):
+        incident.alert_severity = reported
+        lifecycle_service.raise_severity(batch.session, incident, reported, at=batch.at)
 
 
 MESSAGES = {

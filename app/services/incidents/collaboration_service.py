@@ -1,6 +1,7 @@
 """Who works on an incident, and what they write about it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -90,9 +91,24 @@ def timeline(session: Session, incident_id: int, part: Slice) -> Sequence[Timeli
     return crud_timeline.slice(session, incident_id, part)
 
 
-def assignments(session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
-    """Who is assigned, in the order they were."""
-    return crud_assignment.of_incident(session, incident_id)
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """An incident with who works on it, what was written, oldest first, and what happened, newest first."""
+
+    incident: Incident
+    assignments: Sequence[IncidentAssignment]
+    comments: Sequence[IncidentComment]
+    timeline_events: Sequence[TimelineEvent]
+
+
+def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord:
+    """An incident with its record: one slice of the comments, and one of the timeline. Raises NotFound."""
+    return IncidentRecord(
+        incident_service.get(session, incident_id),
+        assignments=crud_assignment.of_incident(session, incident_id),
+        comments=crud_comment.slice(session, incident_id, part),
+        timeline_events=crud_timeline.slice(session, incident_id, part),
+    )
 
 
 def require_responder(session: Session, incident: Incident, user: User) -> None:

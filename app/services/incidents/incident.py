@@ -1,56 +1,153 @@
-"""Decides how an incident may move between its states."""
+"""Decides how an incident may move between its states, and what a move does to its times, cycle and severity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from app.core.vocabulary import IncidentStatus
+from app.core.vocabulary import IncidentStatus, Severity
 
 OPEN, ACKNOWLEDGED = IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED
 SNOOZED, RESOLVED = IncidentStatus.SNOOZED, IncidentStatus.RESOLVED
 
+MAX_POLICY_CYCLES = 5
+
 
 class Move(StrEnum):
-    """What somebody, or the service, may want of an incident."""
+    """What can be done to an incident's state. People are offered the first four."""
 
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     SNOOZE = "snooze"
     REOPEN = "reopen"
+    END_SNOOZE = "end_snooze"  # its time is up, or somebody escalates
+    RAISE_SEVERITY = "raise_severity"  # an alert reports worse: whoever acknowledged or snoozed knew less
+    CHANGE_SEVERITY = "change_severity"  # somebody, or a policy, judges it anew
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """Where a move leads: `to` is None if it is refused, and `possible` says what could be done instead."""
+OFFERED = (Move.ACKNOWLEDGE, Move.RESOLVE, Move.SNOOZE, Move.REOPEN)
 
-    to: IncidentStatus | None
-    is_no_op: bool
-    possible: tuple[Move, ...]
-
-
-DESTINATIONS = {
-    OPEN: {Move.ACKNOWLEDGE: ACKNOWLEDGED, Move.RESOLVE: RESOLVED, Move.SNOOZE: SNOOZED, Move.REOPEN: OPEN},
-    ACKNOWLEDGED: {
-        Move.ACKNOWLEDGE: ACKNOWLEDGED,
-        Move.RESOLVE: RESOLVED,
-        Move.SNOOZE: SNOOZED,
-        Move.REOPEN: OPEN,
-    },
-    SNOOZED: {
-        Move.ACKNOWLEDGE: ACKNOWLEDGED,
-        Move.RESOLVE: RESOLVED,
-        Move.SNOOZE: SNOOZED,
-        Move.REOPEN: OPEN,
-    },
-    RESOLVED: {Move.RESOLVE: RESOLVED, Move.REOPEN: OPEN},
+UNRESOLVED = {
+    Move.ACKNOWLEDGE: ACKNOWLEDGED,
+    Move.RESOLVE: RESOLVED,
+    Move.SNOOZE: SNOOZED,
+    Move.REOPEN: OPEN,
+    Move.RAISE_SEVERITY: OPEN,
+}
+DESTINATIONS: dict[IncidentStatus, dict[Move, IncidentStatus]] = {
+    OPEN: {**UNRESOLVED, Move.CHANGE_SEVERITY: OPEN},
+    ACKNOWLEDGED: {**UNRESOLVED, Move.CHANGE_SEVERITY: ACKNOWLEDGED},
+    SNOOZED: {**UNRESOLVED, Move.CHANGE_SEVERITY: SNOOZED, Move.END_SNOOZE: OPEN},
+    RESOLVED: {Move.RESOLVE: RESOLVED, Move.REOPEN: OPEN, Move.CHANGE_SEVERITY: RESOLVED},
 }
 
 # The move that leads to a status. Snoozing is not here: it needs an end.
 MOVES_TO = {ACKNOWLEDGED: Move.ACKNOWLEDGE, RESOLVED: Move.RESOLVE, OPEN: Move.REOPEN}
 
 
-def transition(status: IncidentStatus, move: Move) -> Transition:
-    """A repeated move changes nothing, except that a snooze may get a new end; a resolved incident only reopens."""
-    destinations = DESTINATIONS[status]
-    to = destinations.get(move)
-    possible = tuple(m for m, destination in destinations.items() if destination != status or m is Move.SNOOZE)
-    return Transition(to, is_no_op=to == status and move is not Move.SNOOZE, possible=possible)
+@dataclass(frozen=True, slots=True)
+class State:
+    """The part of an incident that only moves change; the columns have the same names.
+
+    Pages of an earlier cycle are void. `policy_cycles` counts the cycles that policies have begun since a person or an
+    alert last did something.
+    """
+
+    status: IncidentStatus
+    severity: Severity
+    cycle: int = 1
+    policy_cycles: int = 0
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+    snoozed_until: datetime | None = None
+
+    def changes_to(self, other: "State") -> dict[str, Any]:
+        """What differs in the other state, by name."""
+        both = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return {name: new for name, old, new in both if new != old}
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRequest:
+    """A move at a time. A snooze has an end; a move of the severity names the new one."""
+
+    move: Move
+    at: datetime
+    snoozed_until: datetime | None = None
+    severity: Severity | None = None
+    is_by_policy: bool = False
+
+
+class Refusal(StrEnum):
+    """Why a move is not made."""
+
+    NOT_POSSIBLE = "not_possible"  # not from this status
+    CYCLE_LIMIT = "cycle_limit"  # policies have reopened it too often
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a move leads to; `after` equals `before` if it changes nothing. `possible` could be done instead."""
+
+    before: State
+    after: State
+    possible: tuple[Move, ...]
+    refusal: Refusal | None = None
+    is_no_op: bool = False
+
+    @property
+    def begins_cycle(self) -> bool:
+        return self.after.cycle > self.before.cycle
+
+
+def transition(state: State, wanted: MoveRequest) -> Transition:
+    """A repeated move changes nothing, except that a snooze may get a new end; a resolved incident only reopens.
+
+    Opening again begins a new cycle. Policies that answer each other would do so for ever: after MAX_POLICY_CYCLES
+    they move the incident no more, until a person or an alert does.
+    """
+    destinations = DESTINATIONS[state.status]
+    to = destinations.get(wanted.move)
+    offered = [m for m in OFFERED if m in destinations]
+    possible = tuple(m for m in offered if destinations[m] is not state.status or m is Move.SNOOZE)
+    if to is None:
+        return Transition(state, state, possible, Refusal.NOT_POSSIBLE)
+    if _changes_nothing(state, wanted, to):
+        return Transition(state, state, possible, is_no_op=True)
+    if wanted.is_by_policy and state.policy_cycles >= MAX_POLICY_CYCLES:
+        return Transition(state, state, possible, Refusal.CYCLE_LIMIT)
+    return Transition(state, _after(state, wanted, to), possible)
+
+
+def _changes_nothing(state: State, wanted: MoveRequest, to: IncidentStatus) -> bool:
+    match wanted.move:
+        case Move.SNOOZE:
+            return False
+        case Move.CHANGE_SEVERITY:
+            return wanted.severity == state.severity
+        case Move.RAISE_SEVERITY:
+            return wanted.severity is None or not wanted.severity.outranks(state.severity)
+        case _:
+            return to is state.status
+
+
+def _after(state: State, wanted: MoveRequest, to: IncidentStatus) -> State:
+    if wanted.move is Move.CHANGE_SEVERITY:
+        return replace(state, severity=wanted.severity or state.severity)
+    begins_cycle = to is OPEN and state.status is not OPEN
+    return State(
+        status=to,
+        severity=wanted.severity or state.severity,
+        cycle=state.cycle + begins_cycle,
+        policy_cycles=_policy_cycles(state, wanted, begins_cycle=begins_cycle),
+        acknowledged_at={ACKNOWLEDGED: wanted.at, OPEN: None}.get(to, state.acknowledged_at),
+        resolved_at=wanted.at if to is RESOLVED else None,
+        snoozed_until=wanted.snoozed_until if to is SNOOZED else None,
+    )
+
+
+def _policy_cycles(state: State, wanted: MoveRequest, *, begins_cycle: bool) -> int:
+    """The end of a snooze is nobody's doing."""
+    if wanted.move is Move.END_SNOOZE:
+        return state.policy_cycles
+    return state.policy_cycles + begins_cycle if wanted.is_by_policy else 0

@@ -36,7 +36,7 @@ def heal(session: Session, pulse: Pulse) -> int:
     window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
     pulse.looked_at = window[-1] if len(window) == LOOKED_AT_IN_A_TICK else 0
     forgotten = crud_escalation.forgotten(session, [*pulse.held, *window])
-    free = crud_incident.lock_unheld(session, {incident_id for incident_id, _ in forgotten})
+    free = crud_incident.lock_available(session, {incident_id for incident_id, _ in forgotten})
     pulse.held = {incident_id for incident_id, _ in forgotten} - free.keys()
     healed = 0
     for incident_id, policy_id in forgotten:

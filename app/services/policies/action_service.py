@@ -1,17 +1,12 @@
 """Performs the actions of an escalation step, and says whom they mean."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from app.core.errors import DomainError
-from app.models import Incident
-from app.services.contacts.quiet import Occasion
 from app.services.messages.template import TemplateError
-from app.services.policies.actions.registry import ACTIONS, Addressee, StepResult
+from app.services.policies.actions.registry import ACTIONS, Paged, StepResult
 from app.services.policies.situation import Context
-from app.services.ports import Paging
 
 
 def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResult:
@@ -26,8 +21,6 @@ def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResul
     return result
 
 
-def addressees(
-    session: Session, incident: Incident, action: Mapping[str, Any], paging: Paging, occasion: Occasion | None
-) -> Iterator[Addressee]:
-    """The people whom an action would page now, each with the channels that it names for them."""
-    return ACTIONS.of(action).addressees(session, incident, action, paging, occasion)
+def pages_of(action: Mapping[str, Any]) -> tuple[Paged, ...]:
+    """Whom an action would page, and by which channels."""
+    return ACTIONS.of(action).pages(action)

@@ -11,7 +11,7 @@ from app.crud.clock import now
 from app.models import Escalation, Incident, User
 from app.services import escalation_service
 from app.services.escalation_state import Resumed, Stopped
-from app.services.incidents import collaboration_service, incident_service
+from app.services.incidents import collaboration_service, incident_service, lifecycle_service
 from app.services.policies import last_resort_service, quarantine_service, step_service
 from app.services.policies.situation import Situation
 from app.services.ports import Paging
@@ -57,8 +57,7 @@ def escalate_locked(
 def _begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
     """Give every matching policy a row that a step can be fired from. A snoozed incident opens."""
     if incident.status is IncidentStatus.SNOOZED:
-        incident_service.end_snooze(session, incident, at=at)
-        incident_service.start_new_cycle(session, [incident], at=at)
+        lifecycle_service.end_snooze(session, [incident], at=at)
     escalation_service.begin_matching(session, incident, at=at)
     session.flush()
 

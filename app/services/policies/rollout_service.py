@@ -53,7 +53,7 @@ def _roll_out(session: Session, policy: EscalationPolicy, *, at: datetime, batch
     """Reach the next incidents, and after the last one those that were locked. False if they still are."""
     window = _next_incidents(session, policy, batch=batch)
     ids = set(window or policy.rollout_locked[:batch])
-    free = crud_incident.lock_unheld(session, ids)
+    free = crud_incident.lock_available(session, ids)
     if _is_on(policy):
         _start_on(session, policy, free.values(), at=at)
     else:

@@ -8,7 +8,8 @@ from typing import Literal
 
 import pytest
 
-from app.core.channel import Channel, Registry
+from app.core import channel as channels
+from app.core.channel import Channel
 from app.core.config import ChannelSettings, Settings
 from app.integrations.discovery import import_all
 
@@ -63,7 +64,7 @@ def test_a_file_that_cannot_be_imported_keeps_the_service_from_starting(package:
 
 
 def test_channels_stand_in_the_order_that_they_declare() -> None:
-    registry = Registry()
+    registry = channels.registry()
     for order, name in ((30, "raven"), (10, "pigeon"), (20, "swift"), (20, "owl")):
         registry.add(Pigeon(order, name))
     assert registry.names() == ["pigeon", "owl", "swift", "raven"]
@@ -71,7 +72,7 @@ def test_channels_stand_in_the_order_that_they_declare() -> None:
 
 
 def test_two_channels_of_one_name_are_refused() -> None:
-    registry = Registry()
+    registry = channels.registry()
     registry.add(Pigeon(1, "pigeon"))
     with pytest.raises(ValueError, match="two channels named pigeon"):
         registry.add(Pigeon(2, "pigeon"))

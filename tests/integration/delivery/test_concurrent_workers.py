@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import select, text
 
+from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.db.session import Database
 from app.models import Escalation, EscalationEvent, Incident, Notification
 from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.policies import policy_service, step_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services

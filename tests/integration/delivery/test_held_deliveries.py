@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import DeliveryStatus, NotificationKind, Severity
 from app.crud import crud_throttle
 from app.crud.clock import now
@@ -22,7 +23,6 @@ from app.services.delivery import lease_service
 from app.services.delivery.ports import Delivery
 from app.services.delivery.throttle import CAPACITY
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.notification import GIVE_UP_AFTER
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services

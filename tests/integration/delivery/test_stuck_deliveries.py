@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, Severity
 from app.crud.clock import now
 from app.db.session import Database
@@ -17,7 +18,6 @@ from app.schemas.escalation import PolicyCreate
 from app.services.delivery import lease_service
 from app.services.delivery.breaker import OPENS_AFTER
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.notification import GIVE_UP_AFTER
 from app.services.operations import health_service
 from app.services.policies import policy_service

@@ -13,10 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.db.session import Database
 from app.services.incidents import alert_service, incident_service
-from app.services.incidents.alert import AlertSignal
 from tests.conftest import Person
 from tests.support.api import Api, real_connections, together, wait_until_somebody_waits_for_a_lock
 

@@ -14,12 +14,12 @@ from sqlalchemy import select
 
 import app.core.clock
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.db.session import Database
 from app.models import Escalation, Incident
 from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.policies import policy_service, rollout_service
 from app.utils.service_locator import Services, build_services
 from app.utils.startup import make_admin

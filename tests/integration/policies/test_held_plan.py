@@ -4,13 +4,13 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.core.config import Settings
+from app.core.source import AlertSignal
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.db.session import Database
 from app.models import Escalation, EscalationPolicy, Incident, User
 from app.schemas.escalation import PolicyCreate
 from app.services.escalation import QUARANTINE_FIRST
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.operations import health_service
 from app.services.policies import policy_service
 from app.services.policies.rollout_service import ROLLOUT_BATCH

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from app.core.source import AlertSignal
 from app.core.vocabulary import EscalationState, Severity
 from app.db.session import Database
 from app.models import Escalation
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.services.incidents import alert_service
-from app.services.incidents.alert import AlertSignal
 from app.services.policies import policy_service, rollout_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services

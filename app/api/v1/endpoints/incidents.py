@@ -1,6 +1,6 @@
 """The lifecycle and the record of incidents."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import Field
@@ -89,14 +89,13 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 @router.get("/{incident_id}", responses=problems(404))
 def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record. That is up to 500 comments and the newest 500 entries of the timeline."""
-    incident = incident_service.get(session, incident_id)
-    record: dict[str, Any] = {
-        "assignments": collaboration_service.assignments(session, incident_id),
-        "comments": collaboration_service.comments(session, incident_id, WHOLE_RECORD),
-        "timeline_events": collaboration_service.timeline(session, incident_id, WHOLE_RECORD),
-    }
-    read = IncidentRead.model_validate(incident).model_dump(by_alias=False)
-    return IncidentDetail.model_validate({**read, **record})
+    record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
+    return IncidentDetail.of(
+        record.incident,
+        assignments=record.assignments,
+        comments=record.comments,
+        timeline_events=record.timeline_events,
+    )
 
 
 @router.put("/{incident_id}", responses=problems(404, 409))

@@ -6,6 +6,7 @@ https://www.elastic.co/guide/en/kibana/current/rule-action-variables.html
 
 from typing import Any, NamedTuple
 
+from app.core.source import AlertSignal
 from app.integrations.sources.elastic.alerts import (
     RECOVERED_GROUP,
     Member,
@@ -19,7 +20,6 @@ from app.services.incidents.alert import (
     SERVICE_LIMIT,
     TITLE_LIMIT,
     UNKNOWN_SERVICE,
-    AlertSignal,
     cut,
     cut_line,
     dedup_key_from,

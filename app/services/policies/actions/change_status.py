@@ -4,8 +4,8 @@ from typing import Literal
 
 from app.core.vocabulary import IncidentStatus
 from app.schemas.base import Input
-from app.services.incidents import incident_service
-from app.services.incidents.incident import MOVES_TO
+from app.services.incidents import lifecycle_service
+from app.services.incidents.incident import MOVES_TO, MoveRequest
 from app.services.policies.actions.registry import Action, StepResult, Stored, done, register
 from app.services.policies.situation import Context, Trial
 
@@ -25,14 +25,8 @@ class ChangeStatus(Action):
 
     def perform(self, context: Context, action: Stored) -> StepResult:
         wanted = IncidentStatus(action["status"])
-        incident_service.move(
-            context.session,
-            context.incident,
-            MOVES_TO[wanted],
-            at=context.at,
-            because=" by its escalation policy",
-            is_by_policy=True,
-        )
+        move = MoveRequest(MOVES_TO[wanted], context.at, is_by_policy=True)
+        lifecycle_service.move(context.session, context.incident, move, because=" by its escalation policy")
         return done("change_status", status=wanted)
 
     def simulate(self, trial: Trial, action: Stored) -> None:

@@ -1,23 +1,19 @@
 """Pages people."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
-from sqlalchemy.orm import Session
 
 from app.core.target import ASSIGNEES, OnChannel, Target, UserId, parse_all
 from app.crud import crud_user
-from app.models import Incident
 from app.schemas.base import Input
 from app.schemas.target import Channels, Targets
 from app.schemas.types import Storable
 from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
 from app.services.notification_service import Plan, plan
-from app.services.policies.actions.registry import Action, Addressee, Mentions, StepResult, Stored, register
+from app.services.policies.actions.registry import Action, Addressee, Mentions, Paged, StepResult, Stored, register
 from app.services.policies.situation import Context, Trial
-from app.services.ports import Paging
 
 
 class NotifyAction(Input):
@@ -58,23 +54,22 @@ class Notify(Action):
         by_target = [target.channel for target in targets if isinstance(target, OnChannel)]
         return Mentions(users=users, channels=frozenset([*(action.get("channels") or ()), *by_target]))
 
-    def addressees(
-        self, session: Session, incident: Incident, action: Stored, paging: Paging, occasion: Occasion | None
-    ) -> Iterator[Addressee]:
-        for target in _targets(action):
-            for person in recipient_service.resolve(session, incident, target, paging, occasion):
-                yield Addressee(person, _channels(action, target))
+    def pages(self, action: Stored) -> tuple[Paged, ...]:
+        return tuple(Paged(target, _channels(action, target)) for target in _targets(action))
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
         """Whom it means, with those whom an earlier action would have assigned."""
         occasion = Occasion(trial.incident.severity, trial.at)
-        found = list(self.addressees(trial.session, trial.incident, action, trial.paging, occasion))
-        for target in _targets(action):
+        session, paging = trial.session, trial.paging
+        found, to_come = [], []
+        for target, channels in self.pages(action):
+            people = recipient_service.resolve(session, trial.incident, target, paging, occasion)
+            found += [Addressee(person, channels) for person in people]
             if target == ASSIGNEES or isinstance(target, OnChannel):
-                users = crud_user.active(trial.session, trial.assigned)
-                people = recipient_service.people(trial.session, users, trial.paging, occasion)
-                found += [Addressee(person, _channels(action, target)) for person in people]
-        return found
+                users = crud_user.active(session, trial.assigned)
+                people = recipient_service.people(session, users, paging, occasion)
+                to_come += [Addressee(person, channels) for person in people]
+        return found + to_come
 
 
 def _targets(action: Stored) -> tuple[Target, ...]:

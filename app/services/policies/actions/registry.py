@@ -4,16 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy.orm import Session
-
-from app.models import Incident
+from app.core.target import Target
 from app.schemas.action import MODELS, types_of
 from app.schemas.base import Input
-from app.services.contacts.quiet import Occasion
 from app.services.notification import Person
 from app.services.notification_service import Call, Plan, summary
 from app.services.policies.situation import Context, Trial
-from app.services.ports import Paging
 
 Stored = Mapping[str, Any]  # an action as a policy keeps it: as its model was when it was saved
 
@@ -41,6 +37,13 @@ class StepResult:
     def metadata(self) -> dict[str, Any]:
         """The result as the event keeps it."""
         return {"actions": list(self.outcomes), **summary(self.planned)}
+
+
+class Paged(NamedTuple):
+    """A target that an action pages, and the channels that it names for it."""
+
+    target: Target
+    channels: Sequence[str] | None
 
 
 class Addressee(NamedTuple):
@@ -80,11 +83,9 @@ class Action(Protocol):
         """What it names, to be checked when a policy is saved."""
         return Mentions()
 
-    def addressees(
-        self, session: Session, incident: Incident, action: Stored, paging: Paging, occasion: Occasion | None
-    ) -> Iterator[Addressee]:
-        """Whom it would page now."""
-        return iter(())
+    def pages(self, action: Stored) -> tuple[Paged, ...]:
+        """Whom it would page."""
+        return ()
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee] | None:
         """Do to a trial what it would do. Returns whom it would page; None if that is not what it is for."""

@@ -1,0 +1,76 @@
+"""What a source of alerts is: how a monitoring system's body becomes signals, and which sources there are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.config import Settings
+from app.core.registry import Registry
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSignal:
+    """One alert that fires or has recovered. Every text fits its column and can be stored as it is."""
+
+    source: str
+    dedup_key: str | None  # None: every signal opens an incident of its own
+    is_firing: bool
+    title: str
+    description: str | None
+    severity: str | None  # None: the caller's default applies
+    service: str
+    metadata: dict[str, Any]
+
+
+class SourceSettings(BaseSettings):
+    """The settings of one source, declared in its folder and read from where the others are."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+
+class SourceType(Protocol):
+    """A monitoring system that can post its alerts to `/v1/alerts/{name}`. Its folder registers one instance."""
+
+    @property
+    def name(self) -> str:
+        """The end of the path, and the `source` of the incidents that its alerts open."""
+        ...
+
+    @property
+    def settings_type(self) -> type[SourceSettings]: ...
+
+    @property
+    def description(self) -> str:
+        """What the API's documentation says of the operation. The first sentence is its summary."""
+        ...
+
+    @property
+    def example(self) -> Mapping[str, Any]:
+        """A body, for the API's documentation."""
+        ...
+
+    def token(self, settings: Settings, own: SourceSettings) -> SecretStr | None:
+        """The secret that a sender must know. In production a source without one accepts nothing."""
+        ...
+
+    def parse(self, body: Body) -> list[AlertSignal]:
+        """The alerts of any JSON object, whatever it holds. Does not raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as this installation has set it up."""
+
+    name: str
+    token: SecretStr | None
+    parse: Callable[[Body], list[AlertSignal]]
+
+
+SOURCES: Registry[SourceType] = Registry("sources")
+register = SOURCES.register

@@ -1,0 +1,19 @@
+"""What people write about incidents."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.crud.base import CRUDBase
+from app.crud.pagination import Slice
+from app.models import IncidentComment
+
+
+class CRUDComment(CRUDBase[IncidentComment]):
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
+        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
+        return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
+
+
+crud_comment = CRUDComment(IncidentComment)

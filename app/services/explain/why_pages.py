@@ -1,0 +1,52 @@
+"""Reads what became of the pages of a cycle from the outbox's rows."""
+
+from collections.abc import Mapping, Sequence
+
+from app.core.vocabulary import DeliveryStatus, EndReason
+from app.models import EscalationEvent, Notification
+from app.services.explain.why_reasons import Sent
+
+Planned = Mapping[int, set[tuple[str, str]]]  # what each event planned: recipient and channel
+
+
+def sent(rows: Sequence[Notification], events: Sequence[EscalationEvent]) -> list[tuple[str, Sent]]:
+    """Each page with its recipient, oldest first."""
+    planned = {e.id: {(n["recipient"], n["channel"]) for n in e.metadata_.get("notified", ())} for e in events}
+    pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind.is_page}
+    return [(row.recipient, _sent(row, pages.get(row.fallback_of or 0), planned)) for row in pages.values()]
+
+
+def _sent(row: Notification, before: Notification | None, planned: Planned) -> Sent:
+    """While a page waits in a bundle, it fares as the bundle does. `before` is the page that this one stands in for."""
+    is_own = before is not None and before.recipient == row.recipient
+    bundle = row.bundle if row.bundle_id else None
+    carrier = bundle if bundle is not None and row.status is DeliveryStatus.PENDING else row
+    return Sent(
+        notification_id=row.id,
+        channel=row.channel,
+        status=carrier.status,
+        is_held=row.is_throttled,
+        is_bundled=row.bundle_id is not None,
+        is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
+        attempts=carrier.attempt,
+        error=None if _is_void(row) else carrier.last_error,
+        created_at=row.created_at,
+        accepted_at=row.accepted_at,
+        delivered_at=row.delivered_at,
+        ended_at=row.ended_at,
+        next_attempt_at=carrier.next_attempt_at,
+        tried_before=before.channel if before is not None and is_own else None,
+        is_last_resort=not is_own and (before is not None or not _is_named(row, planned)),
+    )
+
+
+def _is_named(row: Notification, planned: Planned) -> bool:
+    """True if a step named the recipient. Of an event that is not known here, every page counts as named."""
+    if row.event_id is None:
+        return False
+    return row.event_id not in planned or (row.recipient, row.channel) in planned[row.event_id]
+
+
+def _is_void(row: Notification) -> bool:
+    """True if a page was cancelled because the incident moved on: what an attempt had said of it is over."""
+    return row.status is DeliveryStatus.CANCELLED and row.end_reason is not EndReason.RECIPIENT_DEACTIVATED

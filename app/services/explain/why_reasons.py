@@ -1,0 +1,229 @@
+"""Words the reasons for which somebody was paged or was not: a code for programs, a sentence for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.core.vocabulary import DeliveryStatus
+from app.services.escalation import ConditionResult
+
+SKIPPED_BECAUSE = {
+    "disabled_by_recipient": "the person has switched that channel off",
+    "channel_not_set_up": "the channel is not set up here",
+    "no_address": "the channel leads nowhere for this person",
+    "not_verified": "the address there is not verified",
+    "quiet": "the channel is quiet for such a page at that time",
+    "not_active": "the account is deactivated or deleted",
+    "no_channel": "the person has no channel that is set up here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One fact: `code` for programs, `sentence` for people."""
+
+    code: str
+    sentence: str
+    at: datetime | None = None
+    channel: str | None = None
+    detail: str | None = None
+    policy_id: int | None = None
+    step: int | None = None
+    notification_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is known of one page. `tried_before` is the channel that it stands in for.
+
+    `is_last_resort`: nobody had named the person, an administrator. `is_deferred`: its provider is left alone for now.
+    """
+
+    notification_id: int
+    channel: str
+    status: DeliveryStatus
+    is_held: bool
+    is_bundled: bool
+    is_deferred: bool
+    attempts: int
+    error: str | None
+    created_at: datetime
+    accepted_at: datetime | None
+    delivered_at: datetime | None
+    ended_at: datetime | None
+    next_attempt_at: datetime | None
+    tried_before: str | None = None
+    is_last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What ended the paging: `acknowledged`, `resolved` or `snoozed`, when and by whom."""
+
+    what: str
+    at: datetime | None
+    by: str | None
+
+    def __str__(self) -> str:
+        when = f" at {clock(self.at)}" if self.at else ""
+        return f"{self.what}{when}{f' by {self.by}' if self.by else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A step of a policy."""
+
+    policy_id: int
+    policy: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"Step {self.step + 1} of “{self.policy}”"
+
+
+def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
+    """What became of a page, and that it came in place of another or together with others."""
+    code, sentence, at = _outcome(sent, stop)
+    id_ = sent.notification_id
+    found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
+    if sent.tried_before:
+        fell_back = f"{sent.channel} was used because {sent.tried_before} was not accepted."
+        found.append(
+            Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
+        )
+    if sent.is_last_resort:
+        instead = "Paged as an administrator: nobody else was reached."
+        found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
+    if sent.is_bundled:
+        together = f"Several pages came at once: one message by {sent.channel} names this incident with others."
+        found.append(Reason("bundled", together, sent.created_at, sent.channel, notification_id=id_))
+    return found
+
+
+def of_skip(place: Place, channel: str | None, why: str, at: datetime) -> Reason:
+    """A step fired and left out a channel, or the person."""
+    without = f"but not by {channel}" if channel else "but not for this person"
+    sentence = f"{place} fired at {clock(at)}, {without}: {_because(why)}."
+    return Reason("skipped", sentence, at, channel, why, place.policy_id, place.step)
+
+
+def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: str | None) -> Reason:
+    """A step that has not fired yet, and how it would reach the person."""
+    code, would = "not_due", f"then it pages by {channel}"
+    if skipped is not None:
+        code, would = "would_skip", f"and would not page by {channel}: {_because(skipped)}"
+    if channel is None:
+        would = f"and would not page: {_because(skipped or 'no_channel')}"
+    sentence = f"{place} is not due until {clock(due_at)}; {would}."
+    return Reason(code, sentence, due_at, channel, skipped, place.policy_id, place.step)
+
+
+def of_quarantined(place: Place, again_at: datetime) -> Reason:
+    """A step that was due and could not be fired."""
+    sentence = f"{place} was due and failed; it is tried again at {clock(again_at)}. The service's log says why."
+    return Reason("quarantined", sentence, again_at, policy_id=place.policy_id, step=place.step)
+
+
+def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
+    """An administrator who was to be paged because nobody else was reached, and was not reached either."""
+    by = f"not by {channel}" if channel else "there is no channel"
+    sentence = f"Nobody was reached, so the administrators were to be paged at {clock(at)}; {by}: {_because(skipped)}."
+    return Reason("skipped", sentence, at, channel, skipped)
+
+
+def of_stopped(place: Place, stop: Stop) -> Reason:
+    """A step that does not fire any more."""
+    return Reason("stopped", f"{place} did not fire: {stop}.", stop.at, policy_id=place.policy_id, step=place.step)
+
+
+def of_ended(place: Place) -> Reason:
+    """A step of a policy that is no more."""
+    sentence = f"{place} does not fire: the policy was switched off or deleted."
+    return Reason("stopped", sentence, policy_id=place.policy_id, step=place.step)
+
+
+def of_mismatch(policy_id: int, name: str, conditions: Sequence[ConditionResult]) -> Reason:
+    """A policy that would page the person and does not match."""
+    return Reason("policy_mismatch", mismatch(name, conditions), policy_id=policy_id)
+
+
+def mismatch(name: str, conditions: Sequence[ConditionResult], *, is_running: bool = False) -> str:
+    """Why a policy does not match, and that its escalation goes on if it did when that began."""
+    missed = " and ".join(
+        f"{c.attribute} is {_shown(c.found)} and it wants {' or '.join(map(_shown, c.wanted))}"
+        for c in conditions
+        if not c.holds
+    )
+    goes_on = " It did when its escalation began, which goes on." if is_running else ""
+    return f"“{name}” does not match: {missed}.{goes_on}"
+
+
+def match(name: str, tried_again_at: datetime | None) -> str:
+    """That a policy matches, and when its step is tried again if that failed."""
+    failed = f" Its step failed, and is tried again at {clock(tried_again_at)}." if tried_again_at else ""
+    return f"“{name}” matches.{failed}"
+
+
+def of_admin() -> Reason:
+    """An administrator whom nothing concerns yet."""
+    return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
+
+
+def of_unnamed() -> Reason:
+    """Somebody who works on the incident, or asks, and whom no policy names."""
+    return Reason("not_named", "No active policy pages this person about this incident.")
+
+
+def clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _outcome(sent: Sent, stop: Stop | None) -> tuple[str, str, datetime | None]:
+    by = f"Paged by {sent.channel}"
+    match sent.status:
+        case DeliveryStatus.DELIVERED:
+            at = sent.delivered_at or sent.accepted_at or sent.created_at
+            return "delivered", f"{by}: delivered at {clock(at)}.", at
+        case DeliveryStatus.ACCEPTED:
+            at = sent.accepted_at or sent.created_at
+            return "accepted", f"{by}: accepted at {clock(at)}.", at
+        case DeliveryStatus.DEAD:
+            return (
+                "failed",
+                f"The page by {sent.channel} failed: {(sent.error or 'no reason given').rstrip('.')}.",
+                sent.ended_at,
+            )
+        case DeliveryStatus.CANCELLED:
+            return "cancelled", f"The page by {sent.channel} was cancelled: {_end(sent, stop)}.", sent.ended_at
+        case _:
+            return _under_way(sent)
+
+
+def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
+    page, again = f"The page by {sent.channel}", sent.next_attempt_at
+    if sent.status is DeliveryStatus.SENDING:
+        return "sending", f"{page} is being sent.", None
+    if sent.status is DeliveryStatus.RETRY and sent.attempts:
+        times = "once" if sent.attempts == 1 else f"{sent.attempts} times"
+        then = f", again at {clock(again)}" if again else ""
+        error = (sent.error or "not accepted").rstrip(".")
+        return "retrying", f"{page} was tried {times}{then}: {error}.", again
+    if sent.is_deferred:
+        return "waiting", f"{page} waits: its provider fails at the moment.", again
+    if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
+        return "held", f"{page} waits: this person was sent several just now.", again
+    return "waiting", f"{page} is about to be sent.", again
+
+
+def _end(sent: Sent, stop: Stop | None) -> str:
+    return sent.error.rstrip(".") if sent.error else str(stop or "the incident had moved on")
+
+
+def _because(why: str) -> str:
+    return SKIPPED_BECAUSE.get(why, why)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "empty"
+    return "absent" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,172 @@
+"""Moves incidents through their lifecycle: the one place that sets their status, times, cycle and severity."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidTransition
+from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
+from app.crud import crud_incident
+from app.crud.clock import now
+from app.crud.violations import violations
+from app.models import Incident, User
+from app.services import escalation_service
+from app.services.incidents.incident import (
+    MAX_POLICY_CYCLES,
+    Move,
+    MoveRequest,
+    Refusal,
+    State,
+    Transition,
+    transition,
+)
+from app.services.timeline_service import record
+
+log = structlog.get_logger()
+
+ALERT_IS_UNIQUE = "uq_incidents_source_alert_id"
+PAST_TENSE = {
+    Move.ACKNOWLEDGE: TimelineEventType.ACKNOWLEDGED,
+    Move.RESOLVE: TimelineEventType.RESOLVED,
+    Move.SNOOZE: TimelineEventType.SNOOZED,
+    Move.REOPEN: TimelineEventType.REOPENED,
+}
+
+
+def move(
+    session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
+) -> Incident:
+    """Make a move that people are offered, of a locked incident; a repeated one changes nothing.
+
+    Raises InvalidTransition, CycleLimitReached, AlertOpenElsewhere.
+    """
+    step = _transition(incident, wanted)
+    _require_allowed(session, incident, step, wanted)
+    if step.is_no_op:
+        return incident
+    _apply(session, incident, step, at=wanted.at)
+    _record_move(session, incident, step, wanted, by=by, because=because)
+    if step.begins_cycle:
+        _start_cycle(session, [incident], at=wanted.at)
+    else:
+        escalation_service.stop(incident)
+    log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
+    return incident
+
+
+def change_severity(incident: Incident, severity: Severity, *, at: datetime) -> None:
+    """Set the severity of a locked incident. The caller records it and lets policies see it."""
+    _set(incident, _transition(incident, MoveRequest(Move.CHANGE_SEVERITY, at, severity=severity)), at=at)
+
+
+def raise_severity(session: Session, incident: Incident, severity: Severity, *, at: datetime) -> None:
+    """An alert reports worse: an acknowledged or snoozed incident opens, with a new cycle. No lower one counts."""
+    step = _transition(incident, MoveRequest(Move.RAISE_SEVERITY, at, severity=severity))
+    if step.is_no_op:
+        return
+    _set(incident, step, at=at)
+    description = f"The alert raised the severity to {severity}."
+    data: dict[str, Any] = {"from": step.before.severity, "to": severity, "status_was": step.before.status}
+    record(session, incident.id, TimelineEventType.SEVERITY_RAISED, description, at=at, **data)
+    log.info("incident_severity_raised", incident_id=incident.id, severity=severity)
+    if step.begins_cycle:
+        _start_cycle(session, [incident], at=at)
+    else:
+        escalation_service.rematch(session, incident, at=at)
+
+
+def end_snoozes(session: Session, *, limit: int) -> int:
+    """Reopen the incidents whose snooze is over. Returns how many there were."""
+    at = now(session)
+    incidents = crud_incident.claim_snooze_ended(session, at=at, limit=limit)
+    end_snooze(session, incidents, at=at)
+    return len(incidents)
+
+
+def end_snooze(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
+    """Open snoozed incidents again, in a new cycle that nobody has acknowledged. The assignees stay."""
+    if not incidents:
+        return
+    for incident in incidents:
+        _set(incident, _transition(incident, MoveRequest(Move.END_SNOOZE, at)), at=at)
+        record(session, incident.id, TimelineEventType.SNOOZE_ENDED, "The snooze is over.", at=at)
+        log.info("incident_snooze_ended", incident_id=incident.id)
+    _start_cycle(session, incidents, at=at)
+    session.flush()
+
+
+def _transition(incident: Incident, wanted: MoveRequest) -> Transition:
+    return transition(State(**{field.name: getattr(incident, field.name) for field in fields(State)}), wanted)
+
+
+def _apply(session: Session, incident: Incident, step: Transition, *, at: datetime) -> None:
+    """Set what changes. Raises AlertOpenElsewhere."""
+    if step.before.status is not IncidentStatus.RESOLVED:
+        _set(incident, step, at=at)
+        return
+    with _alert_open_only_here(session, incident):
+        _set(incident, step, at=at)
+
+
+def _set(incident: Incident, step: Transition, *, at: datetime) -> None:
+    changes = step.before.changes_to(step.after)
+    for name, value in changes.items():
+        setattr(incident, name, value)
+    if not step.is_no_op:
+        incident.updated_at = at
+
+
+def _require_allowed(session: Session, incident: Incident, step: Transition, wanted: MoveRequest) -> None:
+    """Raise what stands for the refusal. That policies may move it no more is recorded as well."""
+    if step.refusal is Refusal.NOT_POSSIBLE:
+        raise InvalidTransition(
+            f"A {incident.status} incident cannot {wanted.move}; possible: {', '.join(step.possible)}.",
+            possible=[str(possible) for possible in step.possible],
+        )
+    if step.refusal is Refusal.CYCLE_LIMIT:
+        description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: none may move it now."
+        record(session, incident.id, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=wanted.at)
+        log.error("cycle_limit_reached", incident_id=incident.id)
+        raise CycleLimitReached(f"The limit of {MAX_POLICY_CYCLES} cycles that policies begin is reached.")
+
+
+def _record_move(
+    session: Session, incident: Incident, step: Transition, wanted: MoveRequest, *, by: User | None, because: str
+) -> None:
+    data: dict[str, Any] = {"from": step.before.status, "to": step.after.status}
+    if wanted.snoozed_until is not None:
+        data["until"] = wanted.snoozed_until.isoformat()
+    happened = PAST_TENSE[wanted.move]
+    record(session, incident.id, happened, f"Incident {happened}{because}.", at=wanted.at, by=by, **data)
+
+
+def _start_cycle(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
+    """Pages of the cycle before are void, and every policy that matches starts from its first step."""
+    for incident in incidents:
+        escalation_service.stop(incident)
+    escalation_service.start_matching(session, incidents, at=at)
+
+
+@contextmanager
+def _alert_open_only_here(session: Session, incident: Incident) -> Iterator[None]:
+    """The database decides whether the incident's alert is open in another one. Raises AlertOpenElsewhere."""
+    elsewhere = AlertOpenElsewhere("The alert of this incident was open in another.")
+    try:
+        with violations({ALERT_IS_UNIQUE: elsewhere}), session.begin_nested():
+            yield
+    except AlertOpenElsewhere:
+        _name_where_alert_is_open(session, incident)
+        raise
+
+
+def _name_where_alert_is_open(session: Session, incident: Incident) -> None:
+    """Raise AlertOpenElsewhere with the other incident's id, unless that was resolved just now."""
+    key = incident.alert_id or ""
+    other = crud_incident.lock_unresolved(session, incident.source, [key]).get(key)
+    if other is not None:
+        raise AlertOpenElsewhere(f"The alert of this incident is open in incident {other.id}.", incident_id=other.id)
