@@ -23,13 +23,14 @@ class Answer:
     """What the server does with a request.
 
     `fault`: "hang" says nothing until the server stops, "reset" tears the connection down, "drip_head" and
-    "drip_body" never finish a header or the body, a byte at a time.
+    "drip_body" never finish a header or the body, a byte at a time. "raw" sends the body as the whole answer,
+    its head included, and closes the connection in good order.
     """
 
     status: int = 200
     body: bytes | str | dict[str, Any] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    fault: Literal["hang", "reset", "drip_head", "drip_body"] | None = None
+    fault: Literal["hang", "reset", "drip_head", "drip_body", "raw"] | None = None
 
     def content(self) -> bytes:
         body = json.dumps(self.body) if isinstance(self.body, dict) else self.body
@@ -145,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.end_headers()
         self._drip()
+
+    def _raw(self, answer: Answer) -> None:
+        self.wfile.write(answer.content())
 
     def _drip(self) -> None:
         while not self.state.stopping.wait(DRIP_SECONDS):

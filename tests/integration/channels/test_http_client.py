@@ -125,6 +125,60 @@ def test_an_answer_that_never_ends_accepts_nothing(server: HttpServer) -> None:
     assert [post(server.url, json={}, limits=AMPLE).result for _ in range(3)] == [RETRY, RETRY, DEAD]
 
 
+CHUNKED = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\nshort", id="body"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n", id="body that never began"),
+        pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nshort", id="body in HTTP/1.0"),
+        pytest.param(CHUNKED, id="no chunk"),
+        pytest.param(CHUNKED + b"5\r\nsho", id="chunk"),
+        pytest.param(CHUNKED + b"5\r\nshort\r\n", id="chunk that is not the last"),
+        pytest.param(CHUNKED + b"5\r\nshort\r\n0", id="size of a chunk"),
+        pytest.param(b"HTTP/1.1 202 Acc", id="status line"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\n", id="head before the first header"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Le", id="name of a header"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0", id="value of a header"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n", id="head after a header"),
+        pytest.param(b"HTTP/1.1 404 Not", id="status line of a refusal"),
+    ],
+)
+def test_an_answer_that_ends_early_is_tried_again(server: HttpServer, answer: bytes) -> None:
+    server.script(Answer(fault="raw", body=answer))
+    outcome = post(server.url, json={}, limits=HERE)
+    assert (outcome.result, outcome.status_code) == (RETRY, None)
+    assert outcome.error
+
+
+@pytest.mark.parametrize(("status", "result"), [(404, DEAD), (503, RETRY)])
+def test_a_refusal_counts_even_if_its_body_ends_early(server: HttpServer, status: int, result: AttemptOutcome) -> None:
+    answer = f"HTTP/1.1 {status} No\r\nContent-Length: 100\r\n\r\nshort".encode()
+    server.script(Answer(fault="raw", body=answer))
+    outcome = post(server.url, json={}, limits=HERE)
+    assert (outcome.result, outcome.status_code) == (result, status)
+    assert outcome.error == f"The server answered {status}: short"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\nall of it", "all of it", id="HTTP/1.0"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it", "all of it", id="Connection: close"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "", id="empty"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", "", id="status without a body"),
+        pytest.param(CHUNKED + b"3\r\nall\r\n6\r\n of it\r\n0\r\n\r\n", "all of it", id="chunks"),
+        pytest.param(CHUNKED + b"3\r\nall\r\n0\r\n", "all", id="chunks without the last empty line"),
+    ],
+)
+def test_an_answer_without_a_length_ends_where_it_says(server: HttpServer, answer: bytes, text: str) -> None:
+    server.script(Answer(fault="raw", body=answer))
+    outcome = post(server.url, json={}, limits=Limits(allows_private=True, answer_characters=100))
+    assert (outcome.result, outcome.answer) == (ACCEPTED, text)
+
+
 def test_a_connection_that_breaks_is_tried_again(server: HttpServer) -> None:
     server.script(Answer(fault="reset"))
     outcome = post(server.url, json={}, limits=HERE)
