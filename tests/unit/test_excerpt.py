@@ -37,9 +37,7 @@ def shortened(text: str, room: int, ids: list[int] | None = None) -> str:
         (f"{'漢' * 60}{URL}", 250, f"{'漢' * 60}…"),
     ],
 )
-def test_a_text_loses_a_short_broken_word_but_never_half_of_a_number_or_an_address(
-    text: str, room: int, expected: str
-) -> None:
+def test_a_cut_drops_a_broken_word_but_never_half_a_number_or_address(text: str, room: int, expected: str) -> None:
     assert shortened(text, room) == expected
 
 

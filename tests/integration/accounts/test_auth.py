@@ -174,7 +174,7 @@ def test_an_unknown_address_costs_a_hash_too(services: Services, user: Person, u
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "another password"}, None], ids=str)
-def test_a_login_that_is_overtaken_by_a_change_of_the_account_does_not_count(
+def test_a_login_overtaken_by_a_change_of_the_account_does_not_count(
     client: TestClient, services: Services, user: Person, admin: Person, change: dict[str, Any] | None
 ) -> None:
     """Else the old password would open a session that the change was to end."""

@@ -103,7 +103,7 @@ def change_account(client: TestClient, user: Person, admin: Person, change: dict
         assert client.put(url, json=change, headers=admin.headers).status_code == 200
 
 
-def test_the_mail_goes_to_the_address_on_record_not_to_the_one_that_was_sent(
+def test_the_mail_goes_to_the_address_on_record_not_to_the_one_sent(
     client: TestClient, sign_up: SignUp, tick: Tick, outbox: Outbox
 ) -> None:
     sign_up("mike@example.com")

@@ -109,7 +109,7 @@ def test_a_token_that_has_ended_stays_so_when_the_account_is_opened_again(
 
 
 @pytest.mark.parametrize("closed", ["is_active = false", "deleted_at = now()"])
-def test_a_closed_account_has_no_tokens_even_if_its_sessions_were_left_open(
+def test_a_closed_account_has_no_tokens_even_with_open_sessions(
     client: TestClient, user: Person, database: Database, closed: str
 ) -> None:
     with database.transaction() as session:

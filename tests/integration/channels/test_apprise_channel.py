@@ -98,7 +98,7 @@ def test_an_address_that_stands_for_nothing_is_final(channel: Channel) -> None:
     assert channel.send(replace(ENVELOPE, address="pigeon://loft")).result is AttemptOutcome.DEAD
 
 
-def test_what_is_slow_together_is_told_by_the_kind_of_service_not_by_its_secret(channel: Channel) -> None:
+def test_a_provider_is_the_kind_of_service_and_never_its_secret(channel: Channel) -> None:
     assert channel.provider("tgram://123456789:secret/12315544/") == "tgram"
 
 

@@ -81,7 +81,7 @@ def links(message: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["page", "manual_page"])
-def test_a_page_says_what_an_administrator_words_and_keeps_its_fields_and_its_button(
+def test_a_page_in_an_administrators_words_keeps_its_fields_and_button(
     client: TestClient, reached: Person, word: Callable[[str, str], None],
     open_incident: Opener, tick: Tick, server: HttpServer, kind: str,
 ) -> None:  # fmt: skip
@@ -136,7 +136,7 @@ def test_a_test_message_and_a_code_say_what_an_administrator_words(
     assert second[0].startswith("Type the code: ")
 
 
-def test_nothing_that_an_incident_says_is_markup_in_what_an_administrator_words(
+def test_an_incident_adds_no_markup_to_an_administrators_wording(
     reached: Person, word: Callable[[str, str], None], open_incident: Opener, tick: Tick, server: HttpServer,
     channel: str,
 ) -> None:  # fmt: skip

@@ -194,7 +194,7 @@ def test_starttls_refuses_a_certificate_that_nobody_vouches_for(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_the_password_is_given_over_starttls_and_a_wrong_one_is_tried_again(
+def test_the_password_goes_over_starttls_and_a_wrong_one_is_retried(
     smtp: Callable[..., int], mailbox: Mailbox, server_tls: ssl.SSLContext
 ) -> None:
     def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:

@@ -116,7 +116,7 @@ def mail_to(stack: ExitStack) -> Callable[..., Outcome]:
 ANSWERS: dict[str, bytes | Drip | Cut] = {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}
 
 
-def test_a_server_that_is_slow_with_each_answer_is_left_when_the_mail_takes_too_long(
+def test_a_server_slow_with_each_answer_is_left_at_the_deadline(
     mail_to: Callable[..., Outcome],
 ) -> None:
     tarpit = Tarpit(pause_seconds=LIMIT / 3, answers=ANSWERS)

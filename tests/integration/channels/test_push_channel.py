@@ -77,7 +77,7 @@ def test_a_text_is_no_longer_than_a_telephone_shows(settings: Settings, ntfy: Ht
 
 
 @pytest.mark.parametrize("character", ["漢", "😀", '"', "\\", "\x07", "ü漢", "x"])
-def test_a_text_stays_below_what_ntfy_takes_as_a_message_and_keeps_its_link(
+def test_a_text_stays_below_the_limit_of_ntfy_and_keeps_its_link(
     settings: Settings, ntfy: HttpServer, character: str
 ) -> None:
     body = "".join(islice(cycle(character), 3000))
@@ -124,9 +124,7 @@ def test_the_token_is_for_the_operators_server_only(settings: Settings, ntfy: Ht
     assert elsewhere.json()["topic"] == "on-call_7"
 
 
-def test_a_topic_that_somebody_names_does_not_lead_into_the_private_network(
-    settings: Settings, ntfy: HttpServer
-) -> None:
+def test_a_topic_does_not_lead_into_the_private_network(settings: Settings, ntfy: HttpServer) -> None:
     with http_server() as other:
         outcome = channel(settings, ntfy).send(replace(ENVELOPE, address=f"{other.url}/on-call_7"))
     assert (outcome.result, other.requests) == (AttemptOutcome.DEAD, [])

@@ -135,7 +135,7 @@ def bundle_of(ids: Sequence[int]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("separator", [", ", ",", "\n"])
-def test_a_bundle_that_is_too_long_says_how_many_it_does_not_name_and_keeps_its_link(
+def test_a_bundle_too_long_counts_what_it_does_not_name_and_keeps_its_link(
     settings: Settings, twilio: HttpServer, separator: str
 ) -> None:
     ids = range(1000, 2000, 2)

@@ -145,7 +145,7 @@ def test_a_message_that_is_too_long_for_push_loses_its_end(
 
 @pytest.mark.parametrize("subject", ["500 incidents", "漢" * 200, "😀" * 200])
 @pytest.mark.parametrize("count", [200, 1000, 5000])
-def test_a_bundle_that_is_too_long_for_web_push_says_how_many_it_does_not_name(
+def test_a_bundle_too_long_for_web_push_counts_what_it_does_not_name(
     channel: Channel, service: HttpServer, browser: Browser, page: Envelope, count: int, subject: str
 ) -> None:
     ids = numbers(count)

@@ -70,7 +70,7 @@ class TestWhereAddressesMustBeVerified:
         assert page() == [skip]
         assert ([mail.address for mail in outbox.sent], sms.sent) == ([on_call.email], [])
 
-    def test_a_channel_that_is_named_is_skipped_and_the_administrators_are_paged(
+    def test_a_named_channel_is_skipped_and_the_administrators_are_paged(
         self, page: Callable[..., list[dict[str, Any]]], outbox: Outbox, sms: Outbox
     ) -> None:
         assert [skip["reason"] for skip in page(channels=["sms"])] == ["not_verified"]

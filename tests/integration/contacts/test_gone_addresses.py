@@ -54,7 +54,7 @@ def test_another_address_takes_the_reason_away(client: TestClient, on_call: Pers
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize(("said", "is_on"), [({}, True), ({"enabled": False}, False)])
-def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise(
+def test_a_new_address_switches_the_channel_on_unless_its_owner_says_not(
     client: TestClient, on_call: Person, said: dict[str, Any], is_on: bool
 ) -> None:
     answered = put(client, on_call, address=OTHER_NUMBER, **said)
@@ -63,7 +63,7 @@ def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize("by_admin", [False, True], ids=["owner", "administrator"])
-def test_another_number_in_the_profile_switches_the_channel_on_and_the_next_message_goes_there(
+def test_a_new_number_switches_the_channel_on_and_gets_the_next_message(
     client: TestClient, on_call: Person, admin: Person, tick: Tick, sms: Outbox, by_admin: bool
 ) -> None:
     change_profile(client, admin if by_admin else on_call, on_call.id if by_admin else "me", phone_number=OTHER_NUMBER)
@@ -99,7 +99,7 @@ def test_another_mail_address_in_the_profile_switches_mail_on(
     assert (found["enabled"], found["disabled_reason"]) == (True, None)
 
 
-def test_another_number_in_the_profile_leaves_off_what_has_an_address_of_its_own(
+def test_a_new_number_leaves_off_a_channel_with_an_address_of_its_own(
     client: TestClient, on_call: Person, tick: Tick, sms: Outbox
 ) -> None:
     put(client, on_call, address=OTHER_NUMBER)
@@ -110,9 +110,7 @@ def test_another_number_in_the_profile_leaves_off_what_has_an_address_of_its_own
     assert preference(client, on_call)["disabled_reason"] is not None
 
 
-def test_another_number_in_the_profile_leaves_off_what_its_owner_has_switched_off(
-    client: TestClient, on_call: Person
-) -> None:
+def test_a_new_number_leaves_off_a_channel_its_owner_switched_off(client: TestClient, on_call: Person) -> None:
     put(client, on_call, enabled=False)
     change_profile(client, on_call, phone_number=OTHER_NUMBER)
     assert preference(client, on_call)["enabled"] is False
@@ -152,7 +150,7 @@ def test_the_page_itself_falls_back(
     assert preference(client, on_call)["enabled"] is False
 
 
-def test_an_address_that_was_replaced_meanwhile_is_not_blamed_on_the_new_one(
+def test_the_failure_of_a_replaced_address_does_not_count_for_the_new_one(
     client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox
 ) -> None:
     sms.answers = [GONE]

@@ -52,7 +52,7 @@ def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int)
     assert named_ids(body.split(":", 1)[1].splitlines()[0]) == {p["incident"]["id"] for p in facts["incidents"]}
 
 
-def test_a_bundle_that_is_too_long_for_an_sms_says_how_many_it_does_not_name() -> None:
+def test_a_bundle_too_long_for_an_sms_counts_what_it_does_not_name() -> None:
     facts = bundle(250, gap=2)
     message = message_service.default("sms", MessageEvent.BUNDLE, facts)
     sent = sms_text(Envelope("+15550100", message.subject, message.body, KEY, None, facts=facts))

@@ -23,7 +23,7 @@ def services(two_channels: Services) -> Services:
     return two_channels
 
 
-def test_a_bundle_names_every_incident_and_all_its_pages_are_accepted_with_it(
+def test_a_bundle_names_every_incident_and_is_accepted_for_all_its_pages(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, client: TestClient, admin: Person
 ) -> None:
     add_policy()
@@ -56,7 +56,7 @@ def test_what_is_acknowledged_before_a_bundle_leaves_is_not_in_it(
     assert len(outbox.sent) == 1
 
 
-def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_administrators(
+def test_a_bundle_to_a_deactivated_person_goes_to_the_administrators(
     add_policy: Opener, open_incident: Opener, jobs: Jobs, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
     client: TestClient, admin: Person,
 ) -> None:  # fmt: skip

@@ -60,7 +60,7 @@ def test_what_somebody_holds_takes_no_place_among_what_is_due(due: Database, ser
     assert fire_everything(due, services.paging) == DUE - 1
 
 
-def test_a_batch_that_takes_long_ends_early_and_leaves_the_rest_for_the_next(due: Database, services: Services) -> None:
+def test_a_slow_batch_ends_early_and_leaves_the_rest_for_the_next(due: Database, services: Services) -> None:
     with due.transaction() as session:
         session.execute(text(SLOW_NOTIFICATIONS))
     with due.transaction() as session:

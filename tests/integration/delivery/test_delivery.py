@@ -229,7 +229,7 @@ def test_a_channel_that_breaks_says_nothing_of_its_provider(
     assert delivery.breakers.report() == {}
 
 
-def test_what_a_failing_provider_says_can_be_kept_with_the_workers_heartbeat(
+def test_a_failing_providers_words_can_be_stored_with_the_heartbeat(
     page: dict[str, object], services: Services, outbox: Outbox
 ) -> None:
     delivery = services.delivery
@@ -275,7 +275,7 @@ def race_to_send(own_database: Database, services: Services, outbox: Outbox) -> 
     return run
 
 
-def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hour_as_well(
+def test_a_message_that_was_never_tried_is_dead_after_a_quarter_of_an_hour(
     page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
 ) -> None:
     delivery = services.delivery

@@ -48,7 +48,7 @@ def test_a_dead_page_goes_by_the_next_channel_even_outside_the_action(
     assert (len(outbox.sent), len(sms.sent)) == (1, 1)
 
 
-def test_after_a_minute_without_acceptance_the_next_channel_is_tried_as_well(
+def test_a_minute_without_acceptance_brings_in_the_next_channel(
     incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person, clock: Clock
 ) -> None:
     outbox.answers = [LATER] * 5
@@ -77,7 +77,7 @@ def test_nobody_is_tried_again_after_an_acknowledgement(
     assert sms.sent == []
 
 
-def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
+def test_when_all_channels_of_a_person_are_dead_the_admins_are_paged(
     incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person
 ) -> None:
     outbox.answers, sms.answers = [DEAD], [DEAD]
@@ -86,7 +86,7 @@ def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
     assert [envelope.address for envelope in outbox.sent] == ["oncall@example.com", admin.email]
 
 
-def test_when_the_administrators_are_not_reached_either_it_says_so_and_tries_again(
+def test_when_no_administrator_is_reached_it_says_so_and_tries_again(
     incident: dict[str, Any],
     tick: Tick,
     outbox: Outbox,
@@ -109,7 +109,7 @@ def test_when_the_administrators_are_not_reached_either_it_says_so_and_tries_aga
         assert health_service.is_well(session)
 
 
-def test_the_page_of_somebody_deactivated_meanwhile_goes_to_the_administrators(
+def test_the_page_of_a_deactivated_person_goes_to_the_administrators(
     incident: dict[str, Any], tick: Tick, jobs: Any, outbox: Outbox, client: TestClient, admin: Person, on_call: Person
 ) -> None:
     jobs.plan()

@@ -175,7 +175,7 @@ def test_a_lane_that_can_let_no_pages_go_for_long_fails_and_sends_the_rest(
 
 
 @pytest.mark.parametrize("width", [0, 2])
-def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_once_it_can(
+def test_an_outcome_that_cannot_be_recorded_delays_no_other_message(
     alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, width: int
 ) -> None:
     alert("disk full")
@@ -205,7 +205,7 @@ def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_on
     assert {page.status for page in found(own_database)} == {DeliveryStatus.ACCEPTED}
 
 
-def test_a_message_whose_lease_cannot_be_renewed_is_not_sent_and_not_waited_for(
+def test_a_message_whose_lease_cannot_be_renewed_is_skipped(
     alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs, outbox: Outbox
 ) -> None:
     alert("disk full")

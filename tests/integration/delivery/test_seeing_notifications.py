@@ -49,7 +49,7 @@ def of_incident(client: TestClient, by: Person, incident: dict[str, Any]) -> lis
     return get(client, by, f"/incidents/{incident['id']}/notifications")
 
 
-def test_an_administrator_sees_every_delivery_of_an_incident_with_its_attempts(
+def test_an_administrator_sees_every_delivery_with_its_attempts(
     client: TestClient, admin: Person, on_call: Person, incident: dict[str, Any]
 ) -> None:
     found = of_incident(client, admin, incident)

@@ -94,7 +94,7 @@ def test_what_is_cut_off_again_and_again_is_dead_in_the_end(
 
 
 @pytest.mark.parametrize(("status", "is_alone"), [(450, False), (429, False), (421, True), (503, True), (None, True)])
-def test_what_a_provider_says_of_one_address_keeps_nobody_else_from_being_paged(
+def test_a_providers_answer_about_one_address_delays_nobody_else(
     jobs: Jobs, outbox: Outbox, open_incident: Opener, add_policy: Opener, tick: Tick,
     status: int | None, is_alone: bool,
 ) -> None:  # fmt: skip

@@ -89,7 +89,7 @@ def test_a_body_without_a_size_is_refused_as_soon_as_it_is_too_large(wire: Wire)
     assert (status, body["code"]) == (413, "body_too_large")
 
 
-def test_a_sender_that_goes_on_all_the_same_still_reads_the_answer_and_may_ask_again(wire: Wire) -> None:
+def test_a_sender_that_keeps_sending_still_reads_the_answer(wire: Wire) -> None:
     """A connection that was closed on it would be reset, and the answer lost with it."""
     wire.connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     for _ in range(4 * MAX_BODY_BYTES // CHUNK):

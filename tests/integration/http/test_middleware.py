@@ -153,7 +153,7 @@ def test_what_nobody_caught_is_a_problem_with_every_header(log: tuple[TestClient
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_breakdown_is_logged_with_its_place_but_without_what_it_was_about(
+def test_a_crash_is_logged_with_its_place_but_without_its_data(
     log: tuple[TestClient, io.StringIO],
 ) -> None:
     client, lines = log

@@ -196,9 +196,7 @@ def test_an_incident_that_is_not_there_is_not_changed(api: Api) -> None:
         problem(api.send(f"{method} /incidents/999999", {"title": "x"}), 404)
 
 
-def test_people_who_change_different_fields_at_once_keep_each_others_changes(
-    settings: Settings, own_database: Database
-) -> None:
+def test_concurrent_changes_of_different_fields_are_all_kept(settings: Settings, own_database: Database) -> None:
     fields = {"title": "New", "description": "New", "severity": "critical", "service": "new", "metadata": {"a": 1}}
     with real_connections(settings, own_database) as api:
         line = f"PUT /incidents/{api.open()['id']}"

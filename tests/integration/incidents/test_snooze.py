@@ -122,7 +122,7 @@ def test_a_snooze_ends_by_itself_in_its_time_and_not_before(api: Api, clock: Clo
     assert (newest["event_type"], newest["user_id"]) == ("snooze_ended", None)
 
 
-def test_a_snooze_that_ended_is_acknowledged_by_nobody_but_keeps_its_assignees(
+def test_an_ended_snooze_clears_the_acknowledgement_and_keeps_assignees(
     api: Api, user: Person, clock: Clock, tick: Tick
 ) -> None:
     incident_id = api.open()["id"]

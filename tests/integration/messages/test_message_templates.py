@@ -144,7 +144,7 @@ def test_a_mail_has_a_button_as_html_that_escapes_everything(
         {"body": "{{ incident.description }}" * 11},  # fits for others
     ],
 )
-def test_a_template_that_fails_when_it_counts_sends_the_default_and_says_so_in_the_log(
+def test_a_template_that_fails_sends_the_default_and_logs_it(
     session: Session,
     word: Callable[..., Any],
     add_policy: Opener,
@@ -233,7 +233,7 @@ def test_a_preview_stores_and_sends_nothing(
     assert client.get(PAGE, headers=admin.headers).json()["is_default"]
 
 
-def test_a_preview_takes_what_is_stored_and_a_sample_for_what_it_is_not_given(
+def test_a_preview_fills_in_what_is_stored_and_then_a_sample(
     word: Callable[..., Any], preview: Callable[..., Any]
 ) -> None:
     word(subject="Mine", body="{{ incident.metadata.host }}")
@@ -250,7 +250,7 @@ def test_a_preview_says_what_is_wrong_and_shows_what_would_be_sent(
     assert (shown["subject"], shown["body"]) == (preview()["subject"], preview()["body"])
 
 
-def test_a_preview_of_a_bundle_shows_what_bundles_have_and_that_is_no_metadata(
+def test_a_preview_of_a_bundle_shows_what_bundles_have_without_metadata(
     client: TestClient, admin: Person, open_incident: Opener
 ) -> None:
     wanted = {

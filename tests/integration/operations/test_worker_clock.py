@@ -162,7 +162,7 @@ def test_a_clock_that_is_set_back_stops_no_job(
     while_working(scenario)
 
 
-def test_jobs_that_nobody_wakes_go_on_where_the_plan_was_woken_after_the_clock_was_set_back(
+def test_a_clock_set_back_stops_no_job_that_nobody_wakes(
     while_working: Callable[[Scenario], None], wall_clock: WallClock, pings: list[float]
 ) -> None:
     def scenario(worker: Worker) -> None:

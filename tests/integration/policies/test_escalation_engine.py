@@ -47,7 +47,7 @@ def test_a_policy_repeats_its_steps_as_often_as_it_says(
     assert fired == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 
 
-def test_several_matching_policies_run_side_by_side_but_page_a_person_once_at_a_time(
+def test_matching_policies_run_side_by_side_and_page_a_person_once(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy()

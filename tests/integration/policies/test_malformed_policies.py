@@ -46,7 +46,7 @@ def spoil(session: Session) -> Spoiler:
 
 
 @pytest.mark.parametrize("stored", MALFORMED)
-def test_a_malformed_policy_is_shown_explained_and_can_be_switched_off_and_deleted(
+def test_a_malformed_policy_is_explained_and_can_be_disabled_and_deleted(
     client: TestClient,
     admin: Person,
     add_policy: Opener,

@@ -12,7 +12,7 @@ from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, events, notify, steps, timeline
 
 
-def test_escalating_by_hand_fires_the_next_step_at_once_and_goes_on_from_there(
+def test_escalating_by_hand_fires_the_next_step_and_continues_from_there(
     client: TestClient,
     admin: Person,
     add_policy: Opener,
@@ -60,7 +60,7 @@ def test_escalating_by_hand_without_a_policy_pages_the_admins(
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_an_acknowledged_incident_pages_and_leaves_it_acknowledged(
+def test_escalating_an_acknowledged_incident_pages_and_keeps_its_status(
     client: TestClient,
     user: Person,
     add_policy: Opener,
@@ -114,7 +114,7 @@ def test_a_finished_escalation_starts_a_new_loop_by_hand(
     assert len(outbox.sent) == 2
 
 
-def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
+def test_only_admins_creator_and_assignees_may_escalate_or_see_the_events(
     client: TestClient, user: Person, sign_up: Callable[..., Person], open_incident: Opener
 ) -> None:
     incident = open_incident()
@@ -129,7 +129,7 @@ def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
     assert answer.status_code == 200
 
 
-def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_hand(
+def test_ending_a_snooze_by_hand_fires_no_policy_that_no_longer_matches(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -144,7 +144,7 @@ def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_h
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_an_acknowledged_incident_fires_a_policy_that_has_come_since(
+def test_escalating_an_acknowledged_incident_fires_a_policy_added_since(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener
 ) -> None:
     incident = open_incident()
@@ -155,7 +155,7 @@ def test_escalating_an_acknowledged_incident_fires_a_policy_that_has_come_since(
     assert event["metadata"]["notified"] == [{"recipient": f"user:{user.id}", "channel": "email"}]
 
 
-def test_escalating_an_acknowledged_incident_fires_no_policy_that_has_ceased_to_match(
+def test_escalating_an_acknowledged_incident_skips_what_no_longer_matches(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -169,7 +169,7 @@ def test_escalating_an_acknowledged_incident_fires_no_policy_that_has_ceased_to_
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_by_hand_goes_on_with_a_policy_for_what_nobody_was_assigned_to(
+def test_escalating_by_hand_continues_a_policy_for_unassigned_incidents(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick
 ) -> None:
     add_policy(steps=steps(0, 15), conditions={"assigned": False})
@@ -194,7 +194,7 @@ def test_escalating_by_hand_goes_on_behind_a_step_that_acknowledged(
     assert [(event["loop"], event["step"]) for event in events(client, incident, admin)] == [(0, 0), (0, 1)]
 
 
-def test_escalating_an_acknowledged_incident_goes_through_the_steps_that_reach_nobody(
+def test_escalating_an_acknowledged_incident_passes_steps_reaching_nobody(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -217,7 +217,7 @@ def test_escalating_by_hand_says_so_if_nobody_can_be_reached(
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_a_policy_whose_step_fails_keeps_no_other_from_being_escalated_by_hand(
+def test_a_failing_step_keeps_no_other_policy_from_escalating_by_hand(
     client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox,
     session: Session, others: int,
 ) -> None:  # fmt: skip
@@ -260,7 +260,7 @@ def test_what_a_step_ends_is_not_fired_behind_it(
     assert outbox.sent == []
 
 
-def test_a_step_of_a_version_that_began_by_its_own_step_is_fired_as_that_version_has_it(
+def test_a_step_fires_as_the_version_that_it_began_with_has_it(
     client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip

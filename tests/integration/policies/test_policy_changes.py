@@ -96,7 +96,7 @@ def test_a_running_escalation_keeps_the_steps_it_began_with(
     assert "as it was" in outbox.sent[0].body
 
 
-def test_a_change_of_severity_begins_what_matches_now_and_ends_what_does_not(
+def test_a_change_of_severity_begins_what_matches_and_ends_the_rest(
     client: TestClient,
     user: Person,
     admin: Person,
@@ -115,7 +115,7 @@ def test_a_change_of_severity_begins_what_matches_now_and_ends_what_does_not(
     assert ["for critical" in envelope.body for envelope in outbox.sent] == [True]
 
 
-def test_a_policy_that_was_done_in_an_earlier_cycle_begins_when_it_matches_again(
+def test_a_policy_done_in_an_earlier_cycle_begins_when_it_matches_again(
     client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -225,7 +225,7 @@ def test_whom_a_policy_assigns_does_not_end_it(
     assert [envelope.address for envelope in outbox.sent] == [admin.email]
 
 
-def test_what_ends_because_its_policy_is_off_does_not_say_that_it_matches_no_longer(
+def test_an_escalation_ended_with_its_policy_does_not_blame_the_conditions(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, session: Session
 ) -> None:
     """The switch-off has not come to the incident yet, and something else about that changes."""

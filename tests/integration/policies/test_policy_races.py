@@ -114,7 +114,7 @@ def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_datab
     assert states(own_database) == [EscalationState.ENDED]
 
 
-def test_who_reads_the_policies_for_long_keeps_no_due_step_from_being_fired(
+def test_a_long_read_of_the_policies_delays_no_due_step(
     own_database: Database, services: Services, outbox: Outbox
 ) -> None:
     jobs = Jobs(replace(services.delivery, database=own_database), services.paging, width=0)

@@ -118,7 +118,7 @@ def test_one_broken_policy_is_quarantined_and_holds_up_no_other(
     assert "escalation_quarantined" in timeline(client, incident, admin)
 
 
-def test_a_step_that_the_domain_refuses_is_a_failed_event_and_the_next_goes_on(
+def test_a_step_that_the_domain_refuses_is_recorded_and_the_next_fires(
     client: TestClient,
     admin: Person,
     sign_up: Callable[..., Person],
@@ -153,7 +153,7 @@ def test_a_stored_policy_that_cannot_begin_is_passed_over(
 
 
 @pytest.mark.parametrize("target", ["oncall@example.com", "OnCall@example.com"])
-def test_somebody_who_was_deleted_is_left_out_by_address_and_the_administrators_are_paged(
+def test_a_deleted_person_is_left_out_by_address_and_the_admins_are_paged(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,
     admin: Person, target: str,
 ) -> None:  # fmt: skip
@@ -195,7 +195,7 @@ def test_of_several_deleted_accounts_with_an_address_the_last_is_left_out(
 
 
 @pytest.mark.parametrize("name", ["id", "email"])
-def test_somebody_who_was_deactivated_is_left_out_by_name_and_the_administrators_are_paged(
+def test_a_deactivated_person_is_left_out_by_name_and_the_admins_are_paged(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, client: TestClient,
     admin: Person, name: str,
 ) -> None:  # fmt: skip

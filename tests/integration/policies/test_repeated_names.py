@@ -27,7 +27,7 @@ def test_a_policy_is_kept_without_its_repeats(client: TestClient, admin: Person,
     assert changed.json()["steps"][0]["actions"] == [kept, kept]
 
 
-def test_actions_that_name_the_same_people_page_each_once_with_what_the_first_says(
+def test_actions_naming_the_same_people_page_each_once_in_the_first_words(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip

@@ -94,9 +94,7 @@ def world(own_url: str, tmp_path: Path, free_port: int, stack: ExitStack, mailbo
     return World(own_url, settings, stack)
 
 
-def test_an_alert_pages_by_mail_when_its_step_is_due_until_somebody_acknowledges(
-    world: World, mailbox: Mailbox
-) -> None:
+def test_an_alert_pages_by_mail_until_somebody_acknowledges(world: World, mailbox: Mailbox) -> None:
     assert world.api.post("/v1/escalation/policies", json=POLICY).status_code == 201
     alert = world.api.post("/v1/alerts/elastic", content=SAMPLE.read_bytes()).json()
     assert alert["status"] == "incident_created"

@@ -38,7 +38,7 @@ def read(client: TestClient, user: Person) -> Reader:
     return run
 
 
-def test_the_link_in_a_page_opens_it_and_acknowledges_as_the_one_who_was_paged(
+def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy()
@@ -101,7 +101,7 @@ def test_what_was_done_is_said_for_as_long_as_it_holds(
     assert 'class="done"' not in page(client.get(f"{link}?done={done}"))
 
 
-def test_an_escalation_of_what_stays_acknowledged_is_said_until_somebody_acknowledges_it_again(
+def test_escalating_an_acknowledged_incident_shows_until_acknowledged(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker, clock: Clock
 ) -> None:
     incident = open_incident()
@@ -239,7 +239,7 @@ def test_a_resolved_incident_is_shown_and_refuses_to_be_moved(
     assert read(incident)["status"] == "resolved"
 
 
-def test_what_a_person_does_by_the_link_begins_the_count_of_policy_cycles_anew(
+def test_acting_by_the_link_resets_the_count_of_policy_cycles(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, link_of: Linker, tick: Tick,
     clock: Clock,
 ) -> None:  # fmt: skip
