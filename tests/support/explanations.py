@@ -6,8 +6,8 @@ from fastapi.testclient import TestClient
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
-from tests.conftest import Person
 from tests.support.scenario import Opener, Tick, act, steps
+from tests.support.world import Person
 
 LATER = Outcome(AttemptOutcome.RETRY, error="The server is busy.")
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such number")

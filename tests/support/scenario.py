@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.conftest import Person
+from tests.support.world import Person
 
 Opener = Callable[..., dict[str, Any]]
 Tick = Callable[[], None]

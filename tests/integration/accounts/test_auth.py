@@ -14,9 +14,9 @@ from app.core.security import Claims, Passwords
 from app.main import create_app
 from app.services.accounts import auth_service
 from app.utils.service_locator import Services
-from tests.conftest import PASSWORD, Person
 from tests.support.answers import problem
 from tests.support.operations import OPERATIONS, WITH_LOGIN, Operation
+from tests.support.world import PASSWORD, Person
 
 LOGIN = "/v1/auth/login/access-token"
 REFUSED = "The e-mail address or the password is wrong."

@@ -16,9 +16,9 @@ from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.contention import meeting_at, stored_text
+from tests.support.world import PASSWORD, Clock, Outbox, Person
 
 RECOVERY, RESET, LOGIN = "/v1/auth/password-recovery/", "/v1/auth/reset-password", "/v1/auth/login/access-token"
 NEW_PASSWORD = "another horse battery"

@@ -12,10 +12,10 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
-from tests.conftest import PASSWORD, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.contention import meeting_at, stored_text
 from tests.support.scenario import race
+from tests.support.world import PASSWORD, Clock, Outbox, Person
 
 LOGIN, REFRESH, LOGOUT = "/v1/auth/login/access-token", "/v1/auth/login/refresh-token", "/v1/auth/logout"
 SignUp = Callable[..., Person]

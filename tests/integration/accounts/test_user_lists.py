@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import PASSWORD, Person
 from tests.support.answers import problem
+from tests.support.world import PASSWORD, Person
 
 USERS = "/v1/users"
 NEW = {"email": "new@example.com", "password": PASSWORD}

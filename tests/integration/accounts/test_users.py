@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.core.security import MAX_ID
-from tests.conftest import PASSWORD, Clock, Person
 from tests.support.answers import problem
 from tests.support.operations import OPERATIONS, Operation
+from tests.support.world import PASSWORD, Clock, Person
 
 USERS = "/v1/users"
 NEW = {"email": "new@example.com", "password": PASSWORD}

@@ -13,10 +13,10 @@ from app.db.session import Database
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Outbox, Person
 from tests.support.http_server import HttpServer, http_server
 from tests.support.preferences import post, put
 from tests.support.scenario import Opener, Tick, act, steps
+from tests.support.world import Outbox, Person
 
 TEMPLATES = "/v1/notification-templates"
 EVIL = "<!channel> & <https://evil.example|here> [x](https://evil.example) <b>"

@@ -27,10 +27,10 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
 from app.integrations.channels.push.web import new_private_key
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.bundled import accounted, body_of, facts_of, numbers
 from tests.support.http_server import Answer, HttpServer, http_server
+from tests.support.world import Person
 
 KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"

@@ -9,10 +9,10 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
 from tests.support.answers import problem
-from tests.support.preferences import DEAD, NUMBER, OTHER_NUMBER, post, put, receive_code
+from tests.support.preferences import DEAD, post, put, receive_code
 from tests.support.scenario import Opener, Tick, events, steps
+from tests.support.world import ADMIN, NUMBER, OTHER_NUMBER, Outbox, Person
 
 
 @pytest.fixture

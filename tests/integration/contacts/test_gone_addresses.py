@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
-from tests.support.preferences import GONE, NUMBER, OTHER_NUMBER, post, preference, put
+from tests.support.preferences import GONE, post, preference, put
 from tests.support.scenario import Opener, Tick, notify, steps
+from tests.support.world import ADMIN, NUMBER, OTHER_NUMBER, Outbox, Person
 
 
 @pytest.fixture

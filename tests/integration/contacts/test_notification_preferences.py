@@ -13,9 +13,9 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
-from tests.conftest import PASSWORD, Outbox, Person
 from tests.support.answers import problem
 from tests.support.contention import meeting_at
+from tests.support.world import PASSWORD, Outbox, Person
 
 PREFERENCES = "/v1/notification-preferences"
 UNSET: dict[str, Any] = {

@@ -14,10 +14,10 @@ from app.core.config import Settings
 from app.core.vocabulary import AttemptOutcome
 from app.models import AddressVerification, Notification
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
-from tests.support.preferences import DEAD, GONE, ME, NUMBER, OTHER_NUMBER, codes, post, preference, put, receive_code
+from tests.support.preferences import DEAD, GONE, ME, codes, post, preference, put, receive_code
 from tests.support.scenario import Tick
+from tests.support.world import NUMBER, OTHER_NUMBER, Clock, Outbox, Person
 
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 

@@ -11,9 +11,9 @@ from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, deliveries, notify
+from tests.support.world import Clock, Outbox, Person
 
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 

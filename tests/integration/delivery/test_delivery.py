@@ -23,8 +23,8 @@ from app.services.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from app.worker.lane import Lane
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, timeline
+from tests.support.world import Clock, Outbox, Person
 
 RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")

@@ -21,9 +21,9 @@ from app.models import Notification
 from app.services.delivery import callback_service, delivery_service, outcome_service
 from app.services.delivery.callback_service import DeliveryReport
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick, race, timeline
 from tests.support.twilio import PUBLIC_URL, SID, TOKEN, only, report
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from app.services.operations import health_service
 from app.services.operations.health_service import ALIVE_WITHIN, Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.services.operations import health_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, deliveries, notify, timeline
+from tests.support.world import Clock, Outbox, Person, add_admins
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")
@@ -197,8 +196,7 @@ def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(
     open_incident: Opener, client: TestClient, user: Person, admin: Person, services: Services, outbox: Outbox,
     sms: Outbox, tick: Tick,
 ) -> None:  # fmt: skip
-    with services.database.transaction() as session:
-        make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+    add_admins(services.database, "second@example.com")
     incident = open_incident()
     outbox.answers, sms.answers = [DEAD] * 20, [DEAD] * 20
     act(client, incident, "escalate", user)

@@ -23,11 +23,10 @@ from app.services.incidents.alert import AlertSignal
 from app.services.notification import GIVE_UP_AFTER
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from app.worker.lane import HELD_FOR_LONG_SECONDS, Lane
-from tests.conftest import PASSWORD, Outbox
 from tests.support.scenario import race, steps
+from tests.support.world import Outbox, add_admins
 
 PEOPLE = [f"person{number}@example.com" for number in range(4)]
 HELD, FREE = PEOPLE[0], PEOPLE[1:]
@@ -43,9 +42,8 @@ OVER = {"lease_until": text("now() - interval '1 second'")}
 def services(settings: Settings, own_database: Database, outbox: Outbox) -> Services:
     """A database of its own, where a policy pages four people at once."""
     services = build_services(settings, own_database, channels={"email": outbox})
+    add_admins(own_database, *PEOPLE)
     with own_database.transaction() as session:
-        for address in PEOPLE:
-            make_admin(session, address, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
     return services
 

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.scenario import Opener, Tick, notify
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 LATER = Outcome(AttemptOutcome.RETRY, status_code=451, error="busy")
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")

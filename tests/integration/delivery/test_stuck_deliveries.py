@@ -22,10 +22,9 @@ from app.services.notification import GIVE_UP_AFTER
 from app.services.operations import health_service
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import ADMIN, PASSWORD, Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, notify, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person, add_admins
 
 
 @pytest.fixture
@@ -155,9 +154,7 @@ class TestWhatSomebodyHolds:
     @pytest.fixture
     def held(self, own_database: Database, settings: Settings, outbox: Outbox) -> Services:
         services = build_services(settings, own_database, channels={"email": outbox})
-        with own_database.transaction() as session:
-            make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-            make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+        add_admins(own_database, ADMIN, "second@example.com")
         return services
 
     def open(self, database: Database, key: str) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Person
 from tests.support.preferences import at_noon, put
 from tests.support.previews import Page, announced, assign, preview, severity, skipped, status, step
 from tests.support.scenario import Opener, Tick, events, notify, steps
+from tests.support.world import Clock, Person
 
 LAST_MINUTE = 20.0  # of what is compared
 

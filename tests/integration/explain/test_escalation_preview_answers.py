@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.preferences import at_noon, put
 from tests.support.previews import PREVIEW, announced, assign, preview, severity, skipped, status, step
 from tests.support.scenario import Opener, Tick, notify, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.explanations import DEAD, Story, codes, explained
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

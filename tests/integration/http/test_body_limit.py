@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 
 from app.main import MAX_BODY_BYTES, create_app
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import MEMBERS, problem
 from tests.support.logs import captured
 from tests.support.operations import OPERATIONS, WITH_BODY, Operation
 from tests.support.waiting import wait_until
+from tests.support.world import Person
 
 HEAD = b"POST /v1/auth/signup HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
 CHUNK = 64 * 1024

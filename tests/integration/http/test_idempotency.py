@@ -15,9 +15,9 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.models import IdempotencyKey
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Person
 from tests.support.answers import problem
-from tests.support.api import JSON, Api, instance, real_connections, together
+from tests.support.api import JSON, Api, together
+from tests.support.world import PASSWORD, Clock, Person, instance, real_connections
 
 INCIDENT = {"title": "Disk full", "severity": "low", "service": "db"}
 POLICY = {"name": "Databases", "actions": [{"type": "notify", "target": "admins"}]}

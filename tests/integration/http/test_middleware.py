@@ -13,10 +13,10 @@ from app.core.vocabulary import Environment
 from app.main import create_app
 from app.schemas.user import Signup
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.logs import captured
 from tests.support.operations import DOCUMENT, OPERATIONS, Operation
+from tests.support.world import Person
 
 ORIGIN = "https://app.example"
 SECRET = "never-in-a-log"

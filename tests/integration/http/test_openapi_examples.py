@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.db.session import Database
-from tests.conftest import Outbox, Person
 from tests.support.operations import SIGNED, WITH_BODY, Operation, resolved
+from tests.support.world import Outbox, Person
 
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = {"email": "user@example.com", "password": "securepassword"}

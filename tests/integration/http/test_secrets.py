@@ -15,10 +15,10 @@ from app.core.vocabulary import Environment
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.contention import stored_text
 from tests.support.logs import captured
 from tests.support.operations import WITH_STRICT_BODY, Operation, sample
+from tests.support.world import Person
 
 MARK = "xq7-confided"
 CONFIDED = {"password", "new_password", "token", "refresh_token", "client_secret"}

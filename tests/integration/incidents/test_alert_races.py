@@ -17,8 +17,8 @@ from app.core.vocabulary import Severity
 from app.db.session import Database
 from app.services.incidents import alert_service, incident_service
 from app.services.incidents.alert import AlertSignal
-from tests.conftest import Person
-from tests.support.api import Api, real_connections, together, wait_until_somebody_waits_for_a_lock
+from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
+from tests.support.world import Person, real_connections
 
 POSTS = 32
 SIGNAL = AlertSignal("elastic", "a", True, "Disk full", None, None, "db", {})

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from app.core.config import Settings
 from app.db.session import Database
 from app.services.incidents import incident_service
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
-from tests.support.api import Api, real_connections, together, wait_until_somebody_waits_for_a_lock
+from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
+from tests.support.world import Clock, Person, real_connections
 
 STATES = ["open", "acknowledged", "snoozed", "resolved"]
 WAY_TO = {

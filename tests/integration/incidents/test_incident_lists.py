@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Clock, Person
 
 NEXT = re.compile(r'<([^<>]+)>; rel="next"')
 # Title, severity, service, state. All by the ordinary user, except the alert.

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.db.session import Database
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
-from tests.support.api import JSON, Api, real_connections, together
+from tests.support.api import JSON, Api, together
+from tests.support.world import Clock, Person, real_connections
 
 CHANGES: list[tuple[str, Any]] = [
     ("title", "Disk is full"),

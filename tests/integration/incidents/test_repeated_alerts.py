@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Outbox, Person
 from tests.support.api import Api
 from tests.support.scenario import Tick, steps
+from tests.support.world import Clock, Outbox, Person
 
 SEVERITIES = ["low", "medium", "high", "critical"]
 MOVES = {"open": None, "acknowledged": "acknowledge", "snoozed": "snooze?hours=5"}

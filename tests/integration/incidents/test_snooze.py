@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Clock, Person
 
 Tick = Callable[[], None]
 BODY, QUERY = "POST /incidents/{}/snooze", "POST /incidents/{}/snooze?hours={}"

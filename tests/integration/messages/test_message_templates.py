@@ -13,10 +13,10 @@ from app.core.vocabulary import MessageEvent
 from app.services.messages import message_service
 from app.services.messages.message import plain
 from app.services.messages.message_sample import sample
-from tests.conftest import Outbox, Person
 from tests.support.answers import problem
 from tests.support.logs import captured
 from tests.support.scenario import Opener, Tick
+from tests.support.world import Outbox, Person
 
 TEMPLATES = "/v1/notification-templates"
 PAGE = f"{TEMPLATES}/email/page"

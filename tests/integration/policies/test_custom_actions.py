@@ -18,10 +18,10 @@ from app.integrations.channels.webhook import WebhookSettings
 from app.services.delivery import fallback_service
 from app.services.policies import step_service
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.scenario import Opener, Tick, act, events, timeline
+from tests.support.world import Clock, Outbox, Person
 
 URL = "https://hooks.example/step?key=hush"
 SECRET = "whsec_" + "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5u"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.api import Api
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 LOOP = [
     {"type": "change_status", "status": "resolved"},

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, events, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 def test_steps_fire_at_their_delays_and_only_once(

@@ -15,11 +15,10 @@ from app.services.operations import health_service
 from app.services.policies import policy_service
 from app.services.policies.policy_service import SPREAD_BATCH
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from app.worker.jobs import HELD_FOR_LONG_SECONDS, StillHeld
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.scenario import steps
+from tests.support.world import ADMIN, Outbox, add_admins
 
 RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
 
@@ -28,9 +27,7 @@ RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
 def services(own_database: Database, settings: Settings, outbox: Outbox) -> Services:
     """With two administrators, on a database where others can hold something."""
     services = build_services(settings, own_database, channels={"email": outbox})
-    with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-        make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+    add_admins(own_database, ADMIN, "second@example.com")
     return services
 
 

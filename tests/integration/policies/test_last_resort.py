@@ -11,9 +11,9 @@ from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
-from tests.support.preferences import NUMBER, put
+from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, events, notify, steps, timeline
+from tests.support.world import NUMBER, Clock, Outbox, Person
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
 LATER = Outcome(AttemptOutcome.RETRY, error="busy")

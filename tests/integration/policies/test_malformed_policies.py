@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from app.models import Escalation
 from app.worker import Jobs
 from app.worker.jobs import StillHeld
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.explanations import explained
 from tests.support.scenario import Opener, Tick, act, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 POLICIES = "/v1/escalation/policies"
 Spoiler = Callable[[dict[str, Any], str], None]

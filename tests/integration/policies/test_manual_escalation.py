@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, events, notify, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 
 def test_escalating_by_hand_fires_the_next_step_and_continues_from_there(

@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
+from tests.support.world import Clock, Outbox, Person
 
 
 def test_a_new_policy_begins_with_the_incidents_that_are_open_already(

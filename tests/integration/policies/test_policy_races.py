@@ -16,11 +16,10 @@ from app.services.incidents.alert import AlertSignal
 from app.services.policies import policy_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
+from tests.support.world import Outbox, add_admins
 
 
 @pytest.fixture
@@ -118,8 +117,8 @@ def test_a_long_read_of_the_policies_delays_no_due_step(
     own_database: Database, services: Services, outbox: Outbox
 ) -> None:
     jobs = Jobs(replace(services.delivery, database=own_database), services.paging, width=0)
+    add_admins(own_database)
     with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="due", steps=steps(0)), services.paging)
         open_one(session)
     with own_database.session() as opening:

@@ -9,8 +9,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.models import Escalation
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, events, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 
 def test_actions_assign_and_change_the_status(

@@ -11,9 +11,9 @@ from app.models import Escalation, Incident
 from app.services.policies import action_service
 from app.services.policies.action_service import Context
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
 from tests.support.previews import preview, step
 from tests.support.scenario import Opener, Tick, events, notify
+from tests.support.world import ADMIN, Outbox, Person
 
 EVERYBODY = notify(target=["all"] * 100, channels=["email"] * 100)
 

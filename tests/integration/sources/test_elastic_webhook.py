@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, event
 
 from app.db.session import Database
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.api import JSON, Api
+from tests.support.world import Person
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "elastic"
 HOOK = "POST /alerts/elastic"

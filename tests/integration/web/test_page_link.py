@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.core.security import PageLink, PageLinks
-from tests.conftest import Clock, Outbox, Person
 from tests.support.page_links import ACTIONS, Linker, Reader, buttons, page, press
 from tests.support.scenario import Opener, Tick, act, events, timeline
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
