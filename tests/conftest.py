@@ -231,9 +231,7 @@ def open_incident(client: TestClient, user: Person) -> Callable[..., dict[str, A
 
     def run(*, by: Person = user, **fields: Any) -> dict[str, Any]:
         body = {"title": "Database connection failed", "severity": "high", "service": "database", **fields}
-        answer = client.post("/v1/incidents", json=body, headers=by.headers)
-        assert answer.status_code == 201, answer.text
-        incident: dict[str, Any] = answer.json()
+        incident: dict[str, Any] = by.on(client).call("POST /incidents", body, wants=201)
         return incident
 
     return run
@@ -246,9 +244,7 @@ def add_policy(client: TestClient, admin: Person) -> Callable[..., dict[str, Any
     def run(**fields: Any) -> dict[str, Any]:
         steps = [{"delay_minutes": 0, "actions": [{"type": "notify", "target": "admins"}]}]
         body = {"name": f"policy-{uuid4().hex[:8]}", "conditions": {}, "steps": steps, **fields}
-        answer = client.post("/v1/escalation/policies", json=body, headers=admin.headers)
-        assert answer.status_code == 201, answer.text
-        policy: dict[str, Any] = answer.json()
+        policy: dict[str, Any] = admin.on(client).call("POST /escalation/policies", body, wants=201)
         return policy
 
     return run

@@ -15,9 +15,7 @@ Reasons = dict[str, list[dict[str, Any]]]
 
 
 def explained(client: TestClient, incident: dict[str, Any], by: Person) -> dict[str, Any]:
-    answer = client.get(f"/v1/incidents/{incident['id']}/why", headers=by.headers)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    found: dict[str, Any] = by.on(client).call(f"GET /incidents/{incident['id']}/why")
     return found
 
 

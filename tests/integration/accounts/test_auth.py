@@ -32,7 +32,7 @@ def credentials(email: str, password: str = PASSWORD) -> dict[str, str]:
 
 def counts(client: TestClient, person: Person) -> bool:
     """Whether the person's access token is taken."""
-    answer = client.get("/v1/users/me", headers=person.headers)
+    answer = person.on(client).send("GET /users/me")
     if answer.status_code != 200:
         problem(answer, 401)
     return answer.status_code == 200

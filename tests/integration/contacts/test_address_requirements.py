@@ -130,7 +130,7 @@ def test_a_test_is_sent_for_real(client: TestClient, on_call: Person, tick: Tick
     [message] = sms.sent
     assert (message.address, message.kind) == (NUMBER, "test")
     assert "a test of your sms channel" in message.body
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
+    [listed] = on_call.on(client).call("GET /notifications")
     assert (listed["id"], listed["status"], len(listed["attempts"])) == (sent["id"], "accepted", 1)
 
 
@@ -141,6 +141,6 @@ def test_a_test_says_what_is_wrong_with_a_channel(
     post(client, on_call, "test")
     tick()
     tick()
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
+    [listed] = on_call.on(client).call("GET /notifications")
     assert (listed["status"], listed["last_error"]) == ("dead", "refused")
     assert outbox.sent == []  # it is no page: nothing falls back

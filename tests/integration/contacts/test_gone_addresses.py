@@ -26,8 +26,7 @@ def gone(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> dict[s
 
 
 def change_profile(client: TestClient, by: Person, whose: int | str = "me", **change: Any) -> None:
-    answer = client.put(f"/v1/users/{whose}", json=change, headers=by.headers)
-    assert answer.status_code == 200, answer.text
+    by.on(client).call(f"PUT /users/{whose}", change)
 
 
 def test_its_channel_is_switched_off_and_says_why(gone: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def test_a_bundle_to_a_deactivated_person_goes_to_the_administrators(
     outbox.answers = [LATER]
     incidents = [open_incident(title=title) for title in ("Disk full", "Queue stuck")]
     tick()
-    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{on_call.id}", {"is_active": False})
     clock.advance(seconds=2)
     for _ in range(3):
         tick()

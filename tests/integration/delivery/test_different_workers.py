@@ -63,7 +63,7 @@ def test_that_workers_differ_is_said_once(
         beat(session, first, "sms", "email")
     said = [record.msg for record in caplog.records if "workers_differ" in str(record.msg)]
     assert len(said) == 2  # by each of them
-    listed = client.get("/v1/workers", headers=admin.headers).json()
+    listed = admin.on(client).call("GET /workers")
     assert sorted(worker["set_up"] for worker in listed) == [["email"], ["email", "sms"]]
     assert crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN) == {
         frozenset({"email"}),

@@ -112,7 +112,7 @@ def test_the_page_of_a_deactivated_person_goes_to_the_administrators(
     incident: dict[str, Any], tick: Tick, jobs: Any, outbox: Outbox, client: TestClient, admin: Person, on_call: Person
 ) -> None:
     jobs.plan()
-    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{on_call.id}", {"is_active": False})
     tick()
     tick()
     assert [envelope.address for envelope in outbox.sent] == [admin.email]

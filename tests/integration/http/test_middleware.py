@@ -81,7 +81,7 @@ def test_a_trailing_slash_makes_no_difference(client: TestClient, operation: Ope
 
 def test_a_trailing_slash_costs_neither_body_nor_login(client: TestClient, user: Person) -> None:
     body = {"title": "Disk full", "severity": "low", "service": "db"}
-    answer = client.post("/v1/incidents/?unknown=/", json=body, headers=user.headers, follow_redirects=False)
+    answer = user.on(client).send("POST /incidents/?unknown=/", body, follow_redirects=False)
     assert (answer.status_code, answer.json()["title"]) == (201, "Disk full")
 
 

@@ -105,8 +105,7 @@ def test_what_is_kept_of_a_request_does_not_let_anybody_try_passwords_out(
 ) -> None:
     """A plain hash of the body would: address and key are known, and it costs nothing to compute."""
     body = {"email": "new@example.com", "password": MARK}
-    answer = client.post("/v1/users", json=body, headers={**admin.headers, "Idempotency-Key": "key"})
-    assert answer.status_code == 201
+    admin.on(client).call("POST /users", body, headers={"Idempotency-Key": "key"}, wants=201)
     stored = stored_text(database, "idempotency_keys")
     texts = [
         json.dumps(body, sort_keys=keys, separators=marks) for keys in (True, False) for marks in (None, (",", ":"))

@@ -177,7 +177,7 @@ def test_somebody_who_is_gone_cannot_become_the_owner_but_may_still_be_it(
 ) -> None:
     gone = sign_up()
     theirs, other = api.open(assigned_to=gone.id), api.open()
-    client.put(f"/v1/users/{gone.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{gone.id}", {"is_active": False})
     problem(api.send(f"PUT /incidents/{other['id']}", {"assigned_to": gone.id}), 422, pointer="/assigned_to")
     problem(api.send("POST /incidents", {**FULL, "assigned_to": gone.id}), 422, pointer="/assigned_to")
     kept = api.call(f"PUT /incidents/{theirs['id']}", {**theirs, "title": "Edited"})

@@ -131,7 +131,7 @@ def test_a_snooze_ends_by_itself_and_pages_anew(
     clock.advance(minutes=1)
     tick()
     assert len(outbox.sent) == 2
-    read = client.get(f"/v1/incidents/{incident['id']}", headers=user.headers).json()
+    read = user.on(client).call(f"GET /incidents/{incident['id']}")
     assert (read["status"], read["snoozed_until"], read["acknowledged_at"]) == ("open", None, None)
 
 
@@ -150,5 +150,5 @@ def test_a_page_that_waits_is_cancelled_when_somebody_acknowledges(
     act(client, incident, "acknowledge", user)
     jobs.send()
     assert outbox.sent == []
-    [delivery] = client.get("/v1/notifications", headers=admin.headers).json()
+    [delivery] = admin.on(client).call("GET /notifications")
     assert delivery["status"] == "cancelled"

@@ -124,9 +124,8 @@ def test_only_admins_creator_and_assignees_may_escalate_or_see_the_events(
         for method, action in routes:
             assert client.request(method, f"{prefix}/{action}", headers=stranger.headers).status_code == 403
             assert client.request(method, f"{prefix}/{action}", headers=user.headers).status_code == 200
-    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": stranger.id}, headers=user.headers)
-    answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=stranger.headers)
-    assert answer.status_code == 200
+    user.on(client).call(f"POST /incidents/{incident['id']}/assign", {"user_id": stranger.id})
+    stranger.on(client).call(f"GET /incidents/{incident['id']}/escalation-events")
 
 
 def test_ending_a_snooze_by_hand_fires_no_policy_that_no_longer_matches(
@@ -137,7 +136,7 @@ def test_ending_a_snooze_by_hand_fires_no_policy_that_no_longer_matches(
     incident = open_incident(severity="low")
     act(client, incident, "snooze", user, hours=1)
     change = {"conditions": {"severity": "critical"}}
-    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=change, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", change).status_code == 200
     act(client, incident, "escalate", user)
     tick()
     assert events(client, incident, admin) == []
@@ -162,7 +161,7 @@ def test_escalating_an_acknowledged_incident_skips_what_no_longer_matches(
     add_policy(steps=steps(10, target="creator"), conditions={"severity": "low"})
     incident = open_incident(severity="low")
     act(client, incident, "acknowledge", user)
-    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=user.headers)
+    user.on(client).call(f"PUT /incidents/{incident['id']}", {"severity": "critical"})
     act(client, incident, "escalate", user)
     tick()
     assert events(client, incident, admin) == []
@@ -175,7 +174,7 @@ def test_escalating_by_hand_continues_a_policy_for_unassigned_incidents(
     add_policy(steps=steps(0, 15), conditions={"assigned": False})
     incident = open_incident()
     tick()
-    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": user.id}, headers=user.headers)
+    user.on(client).call(f"POST /incidents/{incident['id']}/assign", {"user_id": user.id})
     act(client, incident, "escalate", user)
     assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
 
@@ -255,7 +254,7 @@ def test_what_a_step_ends_is_not_fired_behind_it(
         act(client, incident, "escalate", admin)
     clock.advance(minutes=1)
     tick()
-    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == status
+    assert admin.on(client).call(f"GET /incidents/{incident['id']}")["status"] == status
     assert len(events(client, incident, admin)) == 1
     assert outbox.sent == []
 
@@ -270,7 +269,7 @@ def test_a_step_fires_as_the_version_that_it_began_with_has_it(
     tick()
     act(client, incident, "acknowledge", admin)
     newer = {"steps": steps(0, target=on_call.id)}
-    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=newer, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", newer).status_code == 200
     act(client, incident, "escalate", admin)
     tick()
     tick()

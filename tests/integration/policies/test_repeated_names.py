@@ -23,7 +23,7 @@ def test_a_policy_is_kept_without_its_repeats(client: TestClient, admin: Person,
     policy = add_policy(steps=[step(0, EVERYBODY)])
     assert policy["steps"][0]["actions"] == [kept]
     body = {"steps": [step(5, EVERYBODY, EVERYBODY)]}
-    changed = client.put(f"/v1/escalation/policies/{policy['id']}", json=body, headers=admin.headers)
+    changed = admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", body)
     assert changed.json()["steps"][0]["actions"] == [kept, kept]
 
 

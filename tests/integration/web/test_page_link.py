@@ -32,7 +32,7 @@ def read(client: TestClient, user: Person) -> Reader:
     """An incident as it is now."""
 
     def run(incident: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = client.get(f"/v1/incidents/{incident['id']}", headers=user.headers).json()
+        found: dict[str, Any] = user.on(client).call(f"GET /incidents/{incident['id']}")
         return found
 
     return run
@@ -56,7 +56,7 @@ def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     assert "Nobody is paged any further." in after
     assert re.search(rf"Acknowledged</span> [^<]+ UTC by {re.escape(admin.email)}", after)
     assert buttons(after) == {"snooze", "escalate"}
-    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=admin.headers).json()
+    entries = admin.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     assert (entries[0]["event_type"], entries[0]["user_id"]) == ("acknowledged", admin.id)
     assert "by the link of a page" in entries[0]["description"]
 
@@ -206,7 +206,7 @@ def test_whoever_was_paged_may_escalate(
     assert press(client, link_of(incident, paged), "escalate").status_code == 303
     tick()
     assert [sent.address for sent in outbox.sent] == [admin.email]
-    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=paged.headers).json()
+    entries = paged.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     [entry] = [entry for entry in entries if entry["event_type"] == "escalated_manually"]
     assert (entry["user_id"], entry["description"]) == (paged.id, "Escalated by hand by the link of a page.")
 
@@ -220,7 +220,7 @@ def test_a_link_that_is_nobodys_own_acts_in_nobodys_name(
     assert buttons(shown) == {"acknowledge", "snooze", "escalate"}
     assert "You act as" not in shown
     assert press(client, link, "acknowledge").status_code == 303
-    entry = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=user.headers).json()[0]
+    entry = user.on(client).call(f"GET /incidents/{incident['id']}/timeline")[0]
     assert (entry["event_type"], entry["user_id"]) == ("acknowledged", None)
     assert entry["description"] == "Incident acknowledged by the link of a page."
 
