@@ -68,7 +68,7 @@ def test_a_final_refusal_ends_it_and_is_on_the_record(
     tick()
     clock.advance(hours=1)
     tick()
-    [delivery] = client.get("/v1/notifications", headers=admin.headers).json()
+    [delivery] = admin.on(client).call("GET /notifications")
     assert (delivery["status"], delivery["last_error"], delivery["attempt"]) == ("dead", "no such user", 1)
     assert delivery["attempts"][0]["status_code"] == 550
     assert "notification_failed" in timeline(client, page, admin)
@@ -287,5 +287,22 @@ def test_a_message_that_was_never_tried_is_dead_after_a_quarter_of_an_hour(
         send(delivery)
         assert (only(session).status, only(session).attempt, outbox.sent) == (DeliveryStatus.PENDING, 0, [])
         clock.advance(seconds=61)
+    send(delivery)
+    assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_a_long_pause_of_the_provider_moves_no_message_past_its_last_try(
+    page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", now=time.monotonic() + 3600)
+    outbox.answers = [RETRY]
+    plan(services)
+    send(delivery)
+    clock.advance(minutes=14, seconds=50)
+    send(delivery)
+    assert outbox.sent == []
+    clock.advance(seconds=11)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
