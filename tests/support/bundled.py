@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
+from tests.support.envelopes import LINK
+
 FIRST = 10**12 + 1  # 200 of them are too much for any of the channels
 
 

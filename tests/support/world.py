@@ -25,6 +25,7 @@ from tests.support.api import Api
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.com"
 NUMBER, OTHER_NUMBER = "+15550100", "+15550199"
+LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 CHEAP_PASSWORDS = Passwords(4)  # the least that bcrypt takes
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -15,9 +14,9 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels import apprise as channel_file
 from app.integrations.channels.apprise import AppriseChannel, AppriseSettings, AppriseType
+from tests.support.envelopes import KEY
 from tests.support.http_server import Answer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7)
 TYPE = AppriseType()
 

@@ -10,7 +10,7 @@ from email.message import EmailMessage, Message
 from email.policy import default
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -22,9 +22,9 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.email.channel import EmailChannel, EmailType
 from app.integrations.channels.email.transport import FileTransport, SmtpTransport
+from tests.support.envelopes import KEY
 
 SENDER = Address(addr_spec="incidents@example.com")
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope(
     address="ada@example.com",
     subject="[HIGH] Datenbank ist überlastet",

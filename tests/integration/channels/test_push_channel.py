@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -17,10 +16,9 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
 from app.integrations.channels.push.web import new_private_key
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import KEY, LINK
 from tests.support.http_server import Answer, HttpServer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 ENVELOPE = Envelope("on-call_7", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7)
 PUBLISHED = Answer(200, {"id": "sPs71M8A2T", "event": "message"})
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -16,10 +15,9 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.sms.channel import SmsSettings, SmsType
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import KEY, LINK
 from tests.support.http_server import Answer, HttpServer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 TEXT = f"[HIGH] db: Überlast (#7)\n{LINK}"
 ENVELOPE = Envelope("+1 (555) 010-0199", "[HIGH] db: Überlast (#7)", f"{TEXT}\n", KEY, 7, facts={"link": LINK})
 SID = "SM0123456789abcdef0123456789abcdef"

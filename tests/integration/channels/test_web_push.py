@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import http_ece
 import pytest
@@ -29,11 +28,10 @@ from app.integrations.channels.push.web import new_private_key
 from app.utils.service_locator import Services
 from tests.support.answers import problem
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import KEY, LINK
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.world import Person
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7, facts={"link": LINK})
 CONTACT = "mailto:operator@example.com"
 AUTH = b"0123456789abcdef"

@@ -11,15 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
 from app.models import AddressVerification, Notification
 from app.utils.service_locator import Services, build_services
 from tests.support.answers import problem
 from tests.support.preferences import DEAD, GONE, ME, codes, post, preference, put, receive_code
 from tests.support.scenario import Tick
-from tests.support.world import NUMBER, OTHER_NUMBER, Clock, Outbox, Person
-
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
+from tests.support.world import LATER, NUMBER, OTHER_NUMBER, Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What a message about several incidents says: all of them, at any length."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -11,10 +10,10 @@ from app.integrations.channels.sms.text import text_of as sms_text
 from app.services.messages import message_service
 from app.services.messages.message import MAX_NAMED, named
 from app.services.messages.message_sample import sample
+from tests.support.envelopes import KEY
+from tests.support.page_links import XSS
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 URL = "https://pager.example.com"
-XSS = '<script>alert("x")</script>'
 
 
 def bundle(count: int, *, gap: int = 1, title: str = "Disk full") -> dict[str, Any]:

@@ -7,15 +7,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
-from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, deliveries, notify
-from tests.support.world import Clock, Outbox, Person
-
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
+from tests.support.world import LATER, Clock, Outbox, Person
 
 
 @pytest.fixture

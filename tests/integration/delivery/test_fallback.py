@@ -15,10 +15,9 @@ from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.scenario import Opener, Tick, act, deliveries, notify, timeline
-from tests.support.world import Clock, Outbox, Person, add_admins
+from tests.support.world import LATER, Clock, Outbox, Person, add_admins
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from app.services.messages.message import plain
 from app.services.messages.message_sample import sample
 from tests.support.answers import problem
 from tests.support.logs import captured
+from tests.support.page_links import XSS
 from tests.support.scenario import Opener, Tick
 from tests.support.world import Outbox, Person
 
 TEMPLATES = "/v1/notification-templates"
 PAGE = f"{TEMPLATES}/email/page"
 URL = "https://pager.example.com"
-XSS = '<script>alert("x")</script>'
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, events, notify, steps, timeline
-from tests.support.world import NUMBER, Clock, Outbox, Person
+from tests.support.world import LATER, NUMBER, Clock, Outbox, Person
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 ADMINS_NUMBER = "+15550777"
 MANY = 1000
 

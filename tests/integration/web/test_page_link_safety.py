@@ -15,11 +15,9 @@ from app.core.security import PageLink, PageLinks
 from app.main import create_app
 from app.utils.service_locator import Services
 from tests.support.logs import captured
-from tests.support.page_links import ACTIONS, Linker, Reader, page, press
+from tests.support.page_links import ACTIONS, XSS, Linker, Reader, page, press
 from tests.support.scenario import Opener
 from tests.support.world import Clock, Person
-
-XSS = '<script>alert("x")</script>'
 
 
 @pytest.fixture
