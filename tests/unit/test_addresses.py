@@ -154,6 +154,16 @@ def test_a_host_that_cannot_be_looked_up_says_so() -> None:
         resolve("x" * 300, 80, seconds=10)
 
 
+def test_the_resolvers_own_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", unknown)
+        with pytest.raises(socket.gaierror, match="Name or service not known"):
+            resolve("hooks.example", 80, seconds=10)
+
+
 def test_a_lookup_ends_when_the_time_does(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = Event()
 

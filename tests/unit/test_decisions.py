@@ -112,6 +112,12 @@ def test_each_failure_doubles_the_quarantine() -> None:
     assert set(waits[12:]) == {QUARANTINE_LONGEST}
 
 
+def test_a_quiet_channel_after_the_one_that_is_taken_is_not_worth_a_word() -> None:
+    quiet = ChannelChoice("email", is_enabled=True, address="a@b.co", is_quiet=True)
+    assert route(person(SMS, quiet), None, ALL).skips == ()
+    assert route(person(quiet, SMS), None, ALL).skips == (Skip(person(quiet, SMS), "email", "quiet"),)
+
+
 def test_a_route_names_the_person_the_channel_and_the_address() -> None:
     ada = person(MAIL, SMS, NOWHERE)
     found = route(ada, ["email", "slack"], ALL)
