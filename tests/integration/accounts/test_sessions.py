@@ -7,11 +7,13 @@ import pytest
 from fastapi.testclient import TestClient
 from jose import jwt
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
+from app.worker import Jobs
 from tests.support.answers import problem
 from tests.support.contention import meeting_at, stored_text
 from tests.support.scenario import race
@@ -64,6 +66,23 @@ def test_logging_out_twice_is_no_error_and_with_no_token_of_ours_is_one(client: 
     statuses = [client.post(LOGOUT, json={"refresh_token": user.refresh_token}).status_code for _ in range(2)]
     assert statuses == [200, 200]
     problem(client.post(LOGOUT, json={"refresh_token": "made up"}), 401)
+
+
+@pytest.mark.parametrize(("days", "left"), [(13, 1), (14.9, 1), (15.1, 0)])
+def test_cleaning_up_forgets_a_session_a_day_after_its_last_token(
+    user: Person, session: Session, jobs: Jobs, clock: Clock, days: float, left: int
+) -> None:
+    clock.advance(days=days)
+    jobs.clean_up()
+    assert session.execute(text("SELECT count(*) FROM auth_sessions")).scalar_one() == left
+
+
+def test_cleaning_up_ends_no_session_that_can_be_refreshed(
+    client: TestClient, user: Person, jobs: Jobs, clock: Clock
+) -> None:
+    clock.advance(days=13)
+    jobs.clean_up()
+    spend(client, user.refresh_token)
 
 
 @pytest.mark.parametrize(("days", "status"), [(13.9, 200), (14, 401)])
