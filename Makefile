@@ -34,6 +34,10 @@ SCALE ?= 1
 faults: $(VENV)/dev ## Kill, freeze and starve the workers, and see that no page is lost; SCALE=0.05 is the short way
 	$(BIN)/python -m tests.faults --scale $(SCALE)
 
+.PHONY: mutants
+mutants: $(VENV)/dev ## Break the code on purpose, in hundreds of ways, and see the tests notice (hours)
+	$(BIN)/python -m tests.mutants
+
 .PHONY: check
 check: $(VENV)/dev ## Lint, types, sizes, import direction, and migrations against models
 	$(BIN)/ruff check .

@@ -3,8 +3,6 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,9 +15,7 @@ from hypothesis import HealthCheck
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from app.core.channel import Envelope, Outcome
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
 from app.crud import crud_user
 from app.db import migrations
 from app.db.embedded.server import EmbeddedPostgres
@@ -28,64 +24,16 @@ from app.main import create_app
 from app.schemas.user import Signup
 from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from tests.support.inline import inline_jobs
 from tests.support.ports import next_port
-
-PASSWORD = "correct horse battery"
-ADMIN = "admin@example.com"
+from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, add_admins
 
 # The same examples for everybody, however slow the machine is.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
-
-
-@dataclass
-class Outbox:
-    """A channel that keeps what it is given. `answers` are given in turn; after them everything is accepted.
-
-    `on_send` is called in the middle of each call.
-    """
-
-    name: str = "email"
-    sent: list[Envelope] = field(default_factory=list)
-    answers: list[Outcome] = field(default_factory=list)
-    on_send: Callable[[], object] = lambda: None
-
-    def send(self, envelope: Envelope) -> Outcome:
-        self.sent.append(envelope)
-        self.on_send()
-        return self.answers.pop(0) if self.answers else Outcome(AttemptOutcome.ACCEPTED, provider_id="1")
-
-    def provider(self, address: str) -> str:
-        return "outbox"
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Moves the service's time, which is the database's plus an offset."""
-
-    database: Database
-    offset: list[timedelta] = field(default_factory=lambda: [timedelta()])
-
-    def advance(self, **by: float) -> None:
-        self.offset[0] += timedelta(**by)
-        seconds = f"{self.offset[0].total_seconds()} seconds"
-        with self.database.transaction() as session:
-            session.execute(text("SELECT set_config('incidents.clock_offset', :offset, false)"), {"offset": seconds})
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user who is logged in."""
-
-    id: int
-    email: str
-    headers: dict[str, str]
-    refresh_token: str
 
 
 @pytest.fixture(scope="session")
@@ -274,8 +222,7 @@ def user(sign_up: Callable[..., Person]) -> Person:
 @pytest.fixture
 def admin(services: Services, log_in: Callable[..., Person]) -> Person:
     """An administrator."""
-    with services.database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+    add_admins(services.database)
     return log_in(ADMIN)
 
 
@@ -285,9 +232,7 @@ def open_incident(client: TestClient, user: Person) -> Callable[..., dict[str, A
 
     def run(*, by: Person = user, **fields: Any) -> dict[str, Any]:
         body = {"title": "Database connection failed", "severity": "high", "service": "database", **fields}
-        answer = client.post("/v1/incidents", json=body, headers=by.headers)
-        assert answer.status_code == 201, answer.text
-        incident: dict[str, Any] = answer.json()
+        incident: dict[str, Any] = by.on(client).call("POST /incidents", body, wants=201)
         return incident
 
     return run
@@ -300,9 +245,7 @@ def add_policy(client: TestClient, admin: Person) -> Callable[..., dict[str, Any
     def run(**fields: Any) -> dict[str, Any]:
         steps = [{"delay_minutes": 0, "actions": [{"type": "notify", "target": "admins"}]}]
         body = {"name": f"policy-{uuid4().hex[:8]}", "conditions": {}, "steps": steps, **fields}
-        answer = client.post("/v1/escalation/policies", json=body, headers=admin.headers)
-        assert answer.status_code == 201, answer.text
-        policy: dict[str, Any] = answer.json()
+        policy: dict[str, Any] = admin.on(client).call("POST /escalation/policies", body, wants=201)
         return policy
 
     return run

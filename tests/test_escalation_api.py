@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Outbox, Person
+from tests.support.world import Clock, Outbox, Person
 
 NOTIFY_ADMINS = {"type": "notify", "target": "admins", "message": "Please look."}
 

@@ -94,7 +94,7 @@ class RequestLines:
             return
         line = self._as_json(event, fields) if self._is_json else self._as_text(event, fields)
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
+            if type(handler) is logging.StreamHandler:  # ours; others want records
                 with handler.lock or _NO_LOCK:
                     handler.stream.write(line)
                     handler.flush()

@@ -1,5 +1,6 @@
 """The open connections of this process, and the deadline that an exchange over one of them keeps."""
 
+import io
 import socket
 import ssl
 import threading
@@ -7,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPResponse
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -58,10 +60,40 @@ class Watch:
 _current = threading.local()
 
 
+class Lines(io.BufferedReader):
+    """What a server says, line by line. A line without a line break at its end was cut off, and is not believed.
+
+    `has_ended`: a line was asked for where there was none left.
+    """
+
+    has_ended = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        self.has_ended = not line
+        if line and not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionError("The answer was cut off.")
+        return line
+
+
+class _WholeHead(HTTPResponse):
+    """An answer whose head came in full: http.client takes the end of the connection for the end of the head."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = Lines(self.fp.detach())
+
+    def begin(self) -> None:
+        super().begin()
+        if isinstance(self.fp, Lines) and self.fp.has_ended:
+            raise ConnectionError("The answer was cut off.")
+
+
 class _Watched:
     """A connection that tells this thread's watch which socket it waits at."""
 
     sock: socket.socket | None
+    response_class: Any = _WholeHead
 
     def getresponse(self) -> Any:
         watch: Watch = _current.watch

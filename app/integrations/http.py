@@ -144,14 +144,16 @@ def _ask(
 
 
 def _beginning(response: BaseHTTPResponse) -> tuple[bytes, bool]:
-    """The beginning of the body, and whether all came that it asked for.
+    """The beginning of the body, and whether all of it came.
 
-    Whoever breaks off in the middle of "accepted" may have failed meanwhile: once too often is better than never.
+    A server that breaks off in the middle of "accepted" may have failed meanwhile: twice is better than never. An
+    answer that states no length ends where its connection does.
     """
     content, is_whole = b"", False
     with suppress(HTTPError, OSError):
-        content = response.read(MAX_ANSWER_BYTES, decode_content=False)
-        is_whole = True
+        while part := response.read(MAX_ANSWER_BYTES - len(content), decode_content=False):
+            content += part
+        is_whole = True  # the read that finds the end raises if the answer's own length is not reached
     if not response.closed:
         response.close()  # the rest is not waited for, and its connection not used again
     return content, is_whole

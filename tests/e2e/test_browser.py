@@ -101,7 +101,7 @@ def visit(browser_path: str, live_server: LiveServer) -> Iterator[Visit]:
         browser.close()
 
 
-def test_an_incident_is_opened_in_swagger_ui_under_a_strict_policy_after_logging_in_with_its_form(visit: Visit) -> None:
+def test_swagger_ui_logs_in_and_opens_an_incident_under_a_strict_policy(visit: Visit) -> None:
     assert requests.post(f"{visit.url}/v1/auth/signup", json=ACCOUNT, timeout=60).status_code == 201
     page = visit.page
     visit.open("/docs")

@@ -25,9 +25,8 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
-from tests.conftest import PASSWORD
 from tests.support.inline import inline_jobs
+from tests.support.world import PASSWORD, add_admins
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
@@ -126,8 +125,7 @@ def new_token(client: TestClient, services: Services) -> Callable[[Role], str]:
     def run(role: Role) -> str:
         credentials = {"username": f"{role}-{uuid4().hex}@example.com", "password": PASSWORD}
         if role == "admin":
-            with services.database.transaction() as session:
-                make_admin(session, credentials["username"], PASSWORD, services.auth.passwords)
+            add_admins(services.database, credentials["username"])
         else:
             body = {"email": credentials["username"], "password": PASSWORD}
             assert client.post("/v1/auth/signup", json=body).status_code == 201

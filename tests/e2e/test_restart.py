@@ -97,7 +97,7 @@ def installation(tmp_path: Path, free_port: int) -> Iterator[Installation]:
     installation.clean_up()
 
 
-def test_the_first_start_needs_no_setting_and_shows_the_admins_password_once(installation: Installation) -> None:
+def test_the_first_start_needs_no_setting_and_shows_the_password_once(installation: Installation) -> None:
     installation.start()
     installation.sign_up()
     assert installation.end(signal.SIGTERM) == 0
@@ -108,7 +108,7 @@ def test_the_first_start_needs_no_setting_and_shows_the_admins_password_once(ins
     assert installation.log.count("Password:") == 1
 
 
-def test_a_service_that_was_killed_comes_back_with_every_row_and_leaves_no_orphan(
+def test_a_killed_service_comes_back_with_every_row_and_no_orphan(
     installation: Installation,
 ) -> None:
     installation.start()

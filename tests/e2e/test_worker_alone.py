@@ -20,12 +20,11 @@ from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
 from app.services.policies import policy_service
 from app.utils.service_locator import build_services
-from app.utils.startup import make_admin
-from tests.conftest import ADMIN, PASSWORD
 from tests.e2e.conftest import KEPT_VARIABLES, ROOT
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
+from tests.support.world import add_admins
 
 DEADLINE_SECONDS = 120
 
@@ -82,8 +81,8 @@ def outside() -> Iterator[HttpServer]:
 def policed(own_database: Database, settings: Settings) -> Database:
     """A database with an administrator and a policy that pages it at once."""
     services = build_services(settings, own_database)
+    add_admins(own_database)
     with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
     return own_database
 

@@ -54,7 +54,7 @@ def test_row_4_no_step_is_planned_after_an_acknowledgement(
     assert 0 < fired < STAGES * number
 
 
-def test_row_5_no_page_is_begun_to_be_sent_a_second_after_an_acknowledgement(
+def test_row_5_no_page_starts_a_second_after_an_acknowledgement(
     rig: Rig, scaled: Callable[..., int], figures: Figures
 ) -> None:
     people_each, number = scaled(500, 50), 4

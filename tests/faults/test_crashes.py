@@ -57,9 +57,7 @@ def test_row_1_pages_that_were_sent_side_by_side_come_at_most_twice(rig: Rig, po
     assert all(times <= 1 for times in oracle.duplicates(rig.provider).values())
 
 
-def test_row_8_what_a_frozen_worker_had_is_taken_over_and_its_late_word_is_not_heard(
-    rig: Rig, figures: Figures
-) -> None:
+def test_row_8_a_frozen_workers_pages_move_on_and_its_late_word_is_ignored(rig: Rig, figures: Figures) -> None:
     add_admin(rig.store, rig.provider)
     people = add_people(rig.store, rig.provider, 1)
     frozen = rig.start(FAULT_POINT="after_send", FAULT_SIGNAL="SIGSTOP")

@@ -75,7 +75,7 @@ def mail_port(free_port: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
-def test_row_10_a_provider_that_fails_costs_no_page_and_delays_no_other_channel(
+def test_row_10_a_failing_provider_loses_no_page_and_delays_no_channel(
     rig: Rig, mail_port: int, scaled: Callable[..., int], figures: Figures, fault: Fault
 ) -> None:
     number, seconds = scaled(200, 20), scaled(fault.seconds or 20, fault.least_seconds)

@@ -17,10 +17,9 @@ from fastapi.testclient import TestClient
 from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Outbox, Person
 from tests.support.explanations import Story
-from tests.support.preferences import NUMBER
 from tests.support.scenario import Opener, Tick
+from tests.support.world import NUMBER, Outbox, Person
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """The API as one person uses it. Each call says which status it wants."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Barrier
 from typing import Any, TypeVar
@@ -12,13 +11,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import text
 
-from app.core.config import Settings
-from app.core.security import Passwords
 from app.db.session import Database
-from app.main import create_app
-from app.utils.service_locator import build_services
-from app.utils.startup import make_admin
-from tests.conftest import ADMIN, PASSWORD, Outbox
 
 Result = TypeVar("Result")
 JSON = {"Content-Type": "application/json"}
@@ -39,7 +32,7 @@ class Api:
     def call(self, line: str, body: Any = None, *, wants: int = 200, **options: Any) -> Any:
         answer = self.send(line, body, **options)
         assert answer.status_code == wants, f"{line}: {answer.status_code}, not {wants}: {answer.text[:500]}"
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def open(self, **fields: Any) -> dict[str, Any]:
         """Open an incident."""
@@ -59,24 +52,6 @@ class Api:
     def timeline(self, incident_id: int) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self.call(f"GET /incidents/{incident_id}/timeline")
         return events
-
-
-@contextmanager
-def instance(settings: Settings, database: Database) -> Iterator[TestClient]:
-    """One more instance of the service on a database."""
-    services = build_services(settings, database, channels={"email": Outbox()})
-    with TestClient(create_app(settings, services)) as client:
-        yield client
-
-
-@contextmanager
-def real_connections(settings: Settings, database: Database) -> Iterator[Api]:
-    """The API on a database of its own, each request on a connection of its own, as the administrator uses it."""
-    with database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, Passwords(settings.bcrypt_rounds))
-    with instance(settings, database) as client:
-        login = Api(client).call("POST /auth/login/access-token", {"username": ADMIN, "password": PASSWORD})
-        yield Api(client, {"Authorization": f"Bearer {login['access_token']}"})
 
 
 def together(jobs: Sequence[Callable[[], Result]]) -> list[Result]:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.facts import BundleFacts
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import LINK, page_facts
 
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 FIRST = 10**12 + 1  # 200 of them are too much for any of the channels
 
 

@@ -9,7 +9,8 @@ from app.core.facts import BundleFacts, IncidentFacts, PageFacts
 from app.core.vocabulary import NotificationKind
 from app.services.messages.message import plain
 
-KEY = UUID("6f1c0f0e-3f5b-4f9e-9f0a-0a4c7f6f2b11")
+KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
+LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 
 
 def page_facts(number: int = 7, **fields: Any) -> PageFacts:

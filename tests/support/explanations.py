@@ -6,8 +6,8 @@ from fastapi.testclient import TestClient
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
-from tests.conftest import Person
 from tests.support.scenario import Opener, Tick, act, steps
+from tests.support.world import Person
 
 LATER = Outcome(AttemptOutcome.RETRY, error="The server is busy.")
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such number")
@@ -15,9 +15,7 @@ Reasons = dict[str, list[dict[str, Any]]]
 
 
 def explained(client: TestClient, incident: dict[str, Any], by: Person) -> dict[str, Any]:
-    answer = client.get(f"/v1/incidents/{incident['id']}/why", headers=by.headers)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    found: dict[str, Any] = by.on(client).call(f"GET /incidents/{incident['id']}/why")
     return found
 
 

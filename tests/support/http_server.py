@@ -30,7 +30,7 @@ class Answer:
     status: int = 200
     body: bytes | str | dict[str, Any] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    fault: Literal["hang", "reset", "echo", "drip_head", "drip_body"] | None = None
+    fault: Literal["hang", "reset", "echo", "drip_head", "drip_body", "raw"] | None = None
 
     def content(self) -> bytes:
         body = json.dumps(self.body) if isinstance(self.body, dict) else self.body
@@ -149,6 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.end_headers()
         self._drip()
+
+    def _raw(self, answer: Answer) -> None:
+        self.wfile.write(answer.content())
 
     def _drip(self) -> None:
         while not self.state.stopping.wait(DRIP_SECONDS):

@@ -10,6 +10,7 @@ Linker = Callable[..., str]
 Reader = Callable[[dict[str, Any]], dict[str, Any]]
 
 ACTIONS = ("acknowledge", "snooze", "escalate")
+XSS = '<script>alert("x")</script>'
 MINUTES = {"minutes": "30"}
 
 

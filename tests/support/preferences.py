@@ -10,11 +10,10 @@ from httpx2 import Response
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.crud.clock import now
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick
+from tests.support.world import Clock, Outbox, Person
 
 ME = "/v1/notification-preferences/me"
-NUMBER, OTHER_NUMBER = "+15550100", "+15550199"
 GONE = Outcome(AttemptOutcome.DEAD, status_code=404, error="unknown number", is_address_gone=True)
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=400, error="refused")
 

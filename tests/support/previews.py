@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.conftest import Person
+from tests.support.world import Person
 
 PREVIEW = "/v1/escalation/preview"
 Page = tuple[str, str | None, float]

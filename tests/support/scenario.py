@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.conftest import Person
+from tests.support.world import Person
 
 Opener = Callable[..., dict[str, Any]]
 Tick = Callable[[], None]
@@ -22,26 +22,23 @@ def steps(*delays: float, **action: Any) -> list[dict[str, Any]]:
 
 
 def events(client: TestClient, incident: dict[str, Any], admin: Person) -> list[dict[str, Any]]:
-    answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=admin.headers)
-    found: list[dict[str, Any]] = answer.json()
+    found: list[dict[str, Any]] = admin.on(client).call(f"GET /incidents/{incident['id']}/escalation-events")
     return found
 
 
 def act(client: TestClient, incident: dict[str, Any], action: str, by: Person, **query: Any) -> dict[str, Any]:
-    answer = client.post(f"/v1/incidents/{incident['id']}/{action}", headers=by.headers, params=query)
-    assert answer.status_code == 200, answer.text
-    moved: dict[str, Any] = answer.json()
+    moved: dict[str, Any] = by.on(client).call(f"POST /incidents/{incident['id']}/{action}", params=query)
     return moved
 
 
 def timeline(client: TestClient, incident: dict[str, Any], by: Person) -> list[str]:
-    answer = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=by.headers)
+    answer = by.on(client).send(f"GET /incidents/{incident['id']}/timeline")
     return [event["event_type"] for event in answer.json()]
 
 
 def deliveries(client: TestClient, admin: Person) -> list[tuple[str, str, str]]:
     """Each notification, oldest first, as (channel, recipient, status)."""
-    answer = client.get("/v1/notifications", headers=admin.headers).json()
+    answer = admin.on(client).call("GET /notifications")
     return [(row["channel"], row["recipient"], row["status"]) for row in reversed(answer)]
 
 

@@ -19,7 +19,7 @@ def test_messages_that_fail_one_after_the_other_open_it() -> None:
     assert breakers.wait_seconds("sms", HOOK[1], at=1.0) == 0.0
 
 
-def test_one_message_that_fails_again_and_again_says_little_of_its_provider() -> None:
+def test_one_message_that_keeps_failing_says_little_about_its_provider() -> None:
     breakers = Breakers()
     assert not any(breakers.record(*HOOK, 1, error="503", at=0.0) for _ in range(10 * OPENS_AFTER))
     assert breakers.wait_seconds(*HOOK, at=0.0) == 0.0

@@ -95,9 +95,7 @@ def test_all_conditions_must_hold_and_one_value_of_each(conditions: dict[str, An
         ("a.c", "abc", False),
     ],
 )
-def test_a_star_stands_for_any_run_of_characters_and_nothing_else_is_special(
-    pattern: str, text: str, expected: bool
-) -> None:
+def test_a_star_stands_for_any_characters_and_nothing_else_is_special(pattern: str, text: str, expected: bool) -> None:
     assert glob_matches(pattern, text) is expected
 
 
@@ -146,7 +144,7 @@ def test_a_new_loop_starts_one_last_delay_but_at_least_a_minute_later(last: floa
     repeats=st.integers(0, 9),
     lateness=st.lists(st.integers(0, 10_000), min_size=60, max_size=60),
 )
-def test_every_step_of_every_loop_fires_once_in_order_and_never_before_its_time(
+def test_every_step_of_every_loop_fires_once_in_order_and_never_early(
     delays: list[int], repeats: int, lateness: list[int]
 ) -> None:
     steps = minutes(*delays)
@@ -165,7 +163,7 @@ def test_every_step_of_every_loop_fires_once_in_order_and_never_before_its_time(
     assert fired == [(loop, step) for loop in range(repeats + 1) for step in range(len(steps))]
 
 
-def test_when_nobody_is_reachable_it_begins_again_with_a_loop_that_is_none_of_the_repeats() -> None:
+def test_when_nobody_is_reachable_it_starts_over_and_spends_no_repeat() -> None:
     decision = retry_unreachable(Position(loop=0, step=2, repeats_left=3), NOW)
     assert decision.position == Position(1, 0, 3)
     assert decision.due_at == NOW + UNREACHABLE_RETRY

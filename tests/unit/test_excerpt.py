@@ -1,7 +1,6 @@
 """What is left of a text that is too long, and what it says of the rest."""
 
 import re
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 from app.core.channel import Envelope
 from app.integrations.channels.excerpt import excerpt
 from tests.support.bundled import accounted, body_of, facts_of, numbers
+from tests.support.envelopes import KEY
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 URL = f"https://pager.example.com/p/{'x' * 80}"
 
 
@@ -37,9 +36,7 @@ def shortened(text: str, room: int, ids: list[int] | None = None) -> str:
         (f"{'漢' * 60}{URL}", 250, f"{'漢' * 60}…"),
     ],
 )
-def test_a_text_loses_a_short_broken_word_but_never_half_of_a_number_or_an_address(
-    text: str, room: int, expected: str
-) -> None:
+def test_a_cut_drops_a_broken_word_but_never_half_a_number_or_address(text: str, room: int, expected: str) -> None:
     assert shortened(text, room) == expected
 
 

@@ -59,6 +59,11 @@ def test_hours_and_the_hours_between_them_share_the_day(begins: time, ends: time
         assert inside is not Hours(ends, begins, UTC).contain(moment)
 
 
+def test_hours_that_end_as_they_begin_are_the_whole_day() -> None:
+    whole = Hours(time(7), time(7), BERLIN)
+    assert all(whole.contain(datetime(2026, 1, 20, hour, 59, tzinfo=BERLIN)) for hour in range(24))
+
+
 def test_the_hour_that_comes_twice_is_quiet_both_times() -> None:
     twice = Hours(time(2), time(3), BERLIN)
     first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)

@@ -15,9 +15,9 @@ from app.services.messages.template import MAX_SOURCE, TemplateError, _compiled,
 from app.services.messages.template_filters import FILTERS, TESTS
 from app.services.messages.template_rules import MAX_COST
 from app.services.messages.template_values import MAX_ITEMS, MAX_VALUE
+from tests.support.envelopes import LINK
 from tests.support.hard_templates import EXPRESSIONS, LARGE, WITH_ARGUMENT, as_often_as_it_may, with_arguments
 
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 FACTS: dict[str, Any] = {
     "incident": {
         "id": 7,
@@ -30,6 +30,12 @@ FACTS: dict[str, Any] = {
     "many": list(range(MAX_ITEMS + 1)),
     "wide": list(range(MAX_ITEMS)),
 }
+
+
+@pytest.fixture(autouse=True)
+def _compiled_anew() -> None:
+    """No test reads a template that an earlier one compiled: what breaks the compiler must be seen by each."""
+    _compiled.cache_clear()
 
 
 @pytest.mark.parametrize(

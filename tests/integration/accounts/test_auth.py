@@ -14,9 +14,9 @@ from app.core.security import Claims, Passwords
 from app.main import create_app
 from app.services.accounts import auth_service
 from app.utils.service_locator import Services
-from tests.conftest import PASSWORD, Person
 from tests.support.answers import problem
 from tests.support.operations import OPERATIONS, WITH_LOGIN, Operation
+from tests.support.world import PASSWORD, Person
 
 LOGIN = "/v1/auth/login/access-token"
 REFUSED = "The e-mail address or the password is wrong."
@@ -32,7 +32,7 @@ def credentials(email: str, password: str = PASSWORD) -> dict[str, str]:
 
 def counts(client: TestClient, person: Person) -> bool:
     """Whether the person's access token is taken."""
-    answer = client.get("/v1/users/me", headers=person.headers)
+    answer = person.on(client).send("GET /users/me")
     if answer.status_code != 200:
         problem(answer, 401)
     return answer.status_code == 200
@@ -174,7 +174,7 @@ def test_an_unknown_address_costs_a_hash_too(services: Services, user: Person, u
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "another password"}, None], ids=str)
-def test_a_login_that_is_overtaken_by_a_change_of_the_account_does_not_count(
+def test_a_login_overtaken_by_a_change_of_the_account_does_not_count(
     client: TestClient, services: Services, user: Person, admin: Person, change: dict[str, Any] | None
 ) -> None:
     """Else the old password would open a session that the change was to end."""

@@ -16,9 +16,9 @@ from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.contention import meeting_at, stored_text
+from tests.support.world import PASSWORD, Clock, Outbox, Person
 
 RECOVERY, RESET, LOGIN = "/v1/auth/password-recovery/", "/v1/auth/reset-password", "/v1/auth/login/access-token"
 NEW_PASSWORD = "another horse battery"
@@ -103,7 +103,7 @@ def change_account(client: TestClient, user: Person, admin: Person, change: dict
         assert client.put(url, json=change, headers=admin.headers).status_code == 200
 
 
-def test_the_mail_goes_to_the_address_on_record_not_to_the_one_that_was_sent(
+def test_the_mail_goes_to_the_address_on_record_not_to_the_one_sent(
     client: TestClient, sign_up: SignUp, tick: Tick, outbox: Outbox
 ) -> None:
     sign_up("mike@example.com")
@@ -120,7 +120,7 @@ def test_the_token_sets_a_new_password_and_ends_every_session(
     answer = client.post(RESET, json={"token": ask(user.email), "new_password": NEW_PASSWORD})
     assert (answer.status_code, answer.json().keys()) == (200, {"msg"})
     for person in people:
-        problem(client.get("/v1/users/me", headers=person.headers), 401)
+        problem(person.on(client).send("GET /users/me"), 401)
         problem(client.post("/v1/auth/login/refresh-token", json={"refresh_token": person.refresh_token}), 401)
     assert [log_in_status(client, user.email, p) for p in (PASSWORD, NEW_PASSWORD)] == [401, 200]
 
@@ -210,7 +210,7 @@ def test_the_token_is_kept_nowhere_once_the_mail_has_gone(
     stored = stored_text(database, "notifications", "password_reset_tokens")
     assert user.email in stored
     assert token not in stored
-    assert token not in client.get("/v1/notifications", headers=admin.headers).text
+    assert token not in admin.on(client).send("GET /notifications").text
     assert reset(client, token) == 200
 
 
@@ -232,7 +232,7 @@ def test_who_may_see_the_delivery_never_sees_the_text(
     client: TestClient, user: Person, admin: Person, outbox: Outbox, tick: Tick
 ) -> None:
     client.post(RECOVERY + user.email)
-    waiting = client.get("/v1/notifications", headers=admin.headers)
+    waiting = admin.on(client).send("GET /notifications")
     tick()
     assert [delivery["kind"] for delivery in waiting.json()] == ["password_reset"]
     assert mailed_token(outbox) not in waiting.text

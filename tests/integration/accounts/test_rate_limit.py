@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from app.core.rate_limit import RateLimits
 from app.main import create_app
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Person
+from tests.support.world import Person
 
 
 @pytest.fixture

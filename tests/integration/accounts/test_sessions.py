@@ -7,15 +7,17 @@ import pytest
 from fastapi.testclient import TestClient
 from jose import jwt
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
-from tests.conftest import PASSWORD, Clock, Outbox, Person
+from app.worker import Jobs
 from tests.support.answers import problem
 from tests.support.contention import meeting_at, stored_text
 from tests.support.scenario import race
+from tests.support.world import PASSWORD, Clock, Outbox, Person
 
 LOGIN, REFRESH, LOGOUT = "/v1/auth/login/access-token", "/v1/auth/login/refresh-token", "/v1/auth/logout"
 SignUp = Callable[..., Person]
@@ -23,7 +25,7 @@ SignUp = Callable[..., Person]
 
 def counts(client: TestClient, person: Person) -> bool:
     """Whether the person's access token is taken."""
-    answer = client.get("/v1/users/me", headers=person.headers)
+    answer = person.on(client).send("GET /users/me")
     if answer.status_code != 200:
         problem(answer, 401)
     return answer.status_code == 200
@@ -64,6 +66,23 @@ def test_logging_out_twice_is_no_error_and_with_no_token_of_ours_is_one(client: 
     statuses = [client.post(LOGOUT, json={"refresh_token": user.refresh_token}).status_code for _ in range(2)]
     assert statuses == [200, 200]
     problem(client.post(LOGOUT, json={"refresh_token": "made up"}), 401)
+
+
+@pytest.mark.parametrize(("days", "left"), [(13, 1), (14.9, 1), (15.1, 0)])
+def test_cleaning_up_forgets_a_session_a_day_after_its_last_token(
+    user: Person, session: Session, jobs: Jobs, clock: Clock, days: float, left: int
+) -> None:
+    clock.advance(days=days)
+    jobs.clean_up()
+    assert session.execute(text("SELECT count(*) FROM auth_sessions")).scalar_one() == left
+
+
+def test_cleaning_up_ends_no_session_that_can_be_refreshed(
+    client: TestClient, user: Person, jobs: Jobs, clock: Clock
+) -> None:
+    clock.advance(days=13)
+    jobs.clean_up()
+    spend(client, user.refresh_token)
 
 
 @pytest.mark.parametrize(("days", "status"), [(13.9, 200), (14, 401)])
@@ -109,7 +128,7 @@ def test_a_token_that_has_ended_stays_so_when_the_account_is_opened_again(
 
 
 @pytest.mark.parametrize("closed", ["is_active = false", "deleted_at = now()"])
-def test_a_closed_account_has_no_tokens_even_if_its_sessions_were_left_open(
+def test_a_closed_account_has_no_tokens_even_with_open_sessions(
     client: TestClient, user: Person, database: Database, closed: str
 ) -> None:
     with database.transaction() as session:

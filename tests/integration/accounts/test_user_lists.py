@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import PASSWORD, Person
 from tests.support.answers import problem
+from tests.support.world import PASSWORD, Person
 
 USERS = "/v1/users"
 NEW = {"email": "new@example.com", "password": PASSWORD}
@@ -50,7 +50,7 @@ def test_the_links_lead_through_all_of_them_once(client: TestClient, admin: Pers
     assert seen == ids
 
 
-def test_the_link_goes_on_where_a_skipped_page_ended_and_keeps_the_rest_of_the_query(
+def test_the_link_continues_after_a_skipped_page_and_keeps_the_query(
     client: TestClient, admin: Person, ids: list[int]
 ) -> None:
     _, url = page(client, admin, skip=2, limit=2)

@@ -10,11 +10,10 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
-from tests.conftest import PASSWORD, Outbox
 from tests.support.answers import problem
 from tests.support.contention import meeting_at
 from tests.support.scenario import race
+from tests.support.world import PASSWORD, Outbox, add_admins
 
 USERS = "/v1/users"
 ALL_ACCOUNTS = "SELECT FROM users FOR UPDATE"
@@ -32,8 +31,7 @@ def admins(services: Services, client: TestClient) -> dict[int, Headers]:
     """Two administrators, by their ids."""
     found: dict[int, Headers] = {}
     for email in ("a@example.com", "b@example.com"):
-        with services.database.transaction() as session:
-            make_admin(session, email, PASSWORD, services.auth.passwords)
+        add_admins(services.database, email)
         answer = client.post("/v1/auth/login/access-token", json={"username": email, "password": PASSWORD})
         headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         found[client.get(f"{USERS}/me", headers=headers).json()["id"]] = headers

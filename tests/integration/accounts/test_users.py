@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.core.security import MAX_ID
-from tests.conftest import PASSWORD, Clock, Person
 from tests.support.answers import problem
 from tests.support.operations import OPERATIONS, Operation
+from tests.support.world import PASSWORD, Clock, Person
 
 USERS = "/v1/users"
 NEW = {"email": "new@example.com", "password": PASSWORD}
@@ -134,7 +134,7 @@ def test_what_was_read_can_be_edited_and_sent_back(client: TestClient, user: Per
     answer = client.put(url, json={**before, "full_name": "Ada"}, headers=person.headers)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {**before, "full_name": "Ada", "updated_at": answer.json()["updated_at"]}
-    assert client.get("/v1/users/me", headers=user.headers).status_code == 200  # nobody was logged out
+    assert user.on(client).send("GET /users/me").status_code == 200  # nobody was logged out
 
 
 def test_what_the_server_sets_is_ignored(client: TestClient, user: Person, admin: Person) -> None:
@@ -169,7 +169,7 @@ def test_a_deleted_account_is_not_there_any_more(client: TestClient, user: Perso
         client.get(url, headers=admin.headers),
         client.put(url, json={"is_active": True}, headers=admin.headers),
         client.delete(url, headers=admin.headers),
-        client.get(f"/v1/notification-preferences/{user.id}", headers=admin.headers),
+        admin.on(client).send(f"GET /notification-preferences/{user.id}"),
     ]
     assert {problem(answer, 404)["code"] for answer in gone} == {"not_found"}
     assert [listed["id"] for listed in client.get(USERS, headers=admin.headers).json()] == [admin.id]

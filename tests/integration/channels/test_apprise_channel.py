@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -15,10 +14,9 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels import apprise as channel_file
 from app.integrations.channels.apprise import AppriseChannel, AppriseSettings, AppriseType
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import KEY, page_facts
 from tests.support.http_server import Answer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7)
 TYPE = AppriseType()
 
@@ -99,7 +97,7 @@ def test_an_address_that_stands_for_nothing_is_final(channel: Channel) -> None:
     assert channel.send(replace(ENVELOPE, address="pigeon://loft")).result is AttemptOutcome.DEAD
 
 
-def test_what_is_slow_together_is_told_by_the_kind_of_service_not_by_its_secret(channel: Channel) -> None:
+def test_a_provider_is_the_kind_of_service_and_never_its_secret(channel: Channel) -> None:
     assert channel.provider("tgram://123456789:secret/12315544/") == "tgram"
 
 

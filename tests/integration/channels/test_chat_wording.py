@@ -13,12 +13,12 @@ from app.db.session import Database
 from app.integrations import connections
 from app.integrations.channels.hook import HookSettings
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Outbox, Person
 from tests.support.http_server import HttpServer, http_server
 from tests.support.preferences import post, put
 from tests.support.scenario import Opener, Tick, act, steps
+from tests.support.world import Outbox, Person
 
-TEMPLATES = "/v1/notification-templates"
+TEMPLATES = "/notification-templates"
 EVIL = "<!channel> & <https://evil.example|here> [x](https://evil.example) <b>"
 
 
@@ -49,8 +49,7 @@ def word(client: TestClient, admin: Person, channel: str) -> Callable[[str, str]
     """Words one kind of message as the administrator."""
 
     def run(event: str, body: str) -> None:
-        answer = client.put(f"{TEMPLATES}/{channel}/{event}", json={"body": body}, headers=admin.headers)
-        assert answer.status_code == 200, answer.text
+        admin.on(client).call(f"PUT {TEMPLATES}/{channel}/{event}", {"body": body})
 
     return run
 
@@ -81,7 +80,7 @@ def links(message: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["page", "manual_page"])
-def test_a_page_says_what_an_administrator_words_and_keeps_its_fields_and_its_button(
+def test_a_page_in_an_administrators_words_keeps_its_fields_and_button(
     client: TestClient, reached: Person, word: Callable[[str, str], None],
     open_incident: Opener, tick: Tick, server: HttpServer, kind: str,
 ) -> None:  # fmt: skip
@@ -136,7 +135,7 @@ def test_a_test_message_and_a_code_say_what_an_administrator_words(
     assert second[0].startswith("Type the code: ")
 
 
-def test_nothing_that_an_incident_says_is_markup_in_what_an_administrator_words(
+def test_an_incident_adds_no_markup_to_an_administrators_wording(
     reached: Person, word: Callable[[str, str], None], open_incident: Opener, tick: Tick, server: HttpServer,
     channel: str,
 ) -> None:  # fmt: skip

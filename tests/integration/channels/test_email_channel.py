@@ -10,7 +10,7 @@ from email.message import EmailMessage, Message
 from email.policy import default
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -23,10 +23,9 @@ from app.core.facts import BundleFacts, Facts, PageFacts, read
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.integrations.channels.email.channel import EmailChannel, EmailType
 from app.integrations.channels.email.transport import FileTransport, SmtpTransport
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import KEY, page_facts
 
 SENDER = Address(addr_spec="incidents@example.com")
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 ENVELOPE = Envelope(
     address="ada@example.com",
     subject="[HIGH] Datenbank ist überlastet",
@@ -196,7 +195,7 @@ def test_starttls_refuses_a_certificate_that_nobody_vouches_for(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_the_password_is_given_over_starttls_and_a_wrong_one_is_tried_again(
+def test_the_password_goes_over_starttls_and_a_wrong_one_is_retried(
     smtp: Callable[..., int], mailbox: Mailbox, server_tls: ssl.SSLContext
 ) -> None:
     def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:

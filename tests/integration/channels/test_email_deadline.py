@@ -36,12 +36,19 @@ class Drip:
 
 
 @dataclass
+class Cut:
+    """Says this, and closes the connection in good order."""
+
+    text: bytes
+
+
+@dataclass
 class Tarpit:
     """An SMTP server that answers each command in its own time. It agrees to what it has no answer for."""
 
     pause_seconds: float = 0.0
-    banner: bytes | Drip = b"220 tarpit\r\n"
-    answers: dict[str, bytes | Drip] = field(default_factory=dict)
+    banner: bytes | Drip | Cut = b"220 tarpit\r\n"
+    answers: dict[str, bytes | Drip | Cut] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -64,11 +71,14 @@ class Tarpit:
         self.commands.append(".")
         self._say(connection, self.answers.get(".", b"250 OK\r\n"))
 
-    def _say(self, connection: socket.socket, answer: bytes | Drip) -> None:
+    def _say(self, connection: socket.socket, answer: bytes | Drip | Cut) -> None:
         self.stopping.wait(self.pause_seconds)
         if isinstance(answer, bytes):
             connection.sendall(answer)
             return
+        if isinstance(answer, Cut):
+            connection.sendall(answer.text)
+            raise ConnectionAbortedError
         connection.sendall(answer.first)
         while not self.stopping.wait(DRIP_SECONDS):
             connection.sendall(answer.byte)
@@ -103,10 +113,10 @@ def mail_to(stack: ExitStack) -> Callable[..., Outcome]:
     return send
 
 
-ANSWERS: dict[str, bytes | Drip] = {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}
+ANSWERS: dict[str, bytes | Drip | Cut] = {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}
 
 
-def test_a_server_that_is_slow_with_each_answer_is_left_when_the_mail_takes_too_long(
+def test_a_server_slow_with_each_answer_is_left_at_the_deadline(
     mail_to: Callable[..., Outcome],
 ) -> None:
     tarpit = Tarpit(pause_seconds=LIMIT / 3, answers=ANSWERS)
@@ -168,6 +178,20 @@ def test_the_beginning_of_an_answer_accepts_nothing(mail_to: Callable[..., Outco
     tarpit = Tarpit(answers={**ANSWERS, ".": Drip(b"250", b" ")})
     assert mail_to(tarpit, timeout_seconds=AMPLE).result is RETRY
     assert tarpit.commands[-1] == "."
+
+
+@pytest.mark.parametrize("answer", [b"", b"2", b"250", b"250 O", b"250-O", b"250-OK\r\n", b"550", b"550 no"])
+def test_an_answer_that_ends_early_decides_nothing(mail_to: Callable[..., Outcome], answer: bytes) -> None:
+    tarpit = Tarpit(answers={**ANSWERS, ".": Cut(answer)})
+    outcome = mail_to(tarpit, timeout_seconds=60)
+    assert (outcome.result, outcome.status_code) == (RETRY, None)
+    assert "Connection unexpectedly closed" in (outcome.error or "")
+    assert tarpit.commands[-1] == "."
+
+
+def test_an_accepted_mail_stays_accepted_when_the_goodbye_ends_early(mail_to: Callable[..., Outcome]) -> None:
+    tarpit = Tarpit(answers={**ANSWERS, "QUIT": Cut(b"22")})
+    assert mail_to(tarpit, timeout_seconds=60).result is ACCEPTED
 
 
 def test_an_accepted_mail_stays_accepted_when_the_goodbye_takes_too_long(mail_to: Callable[..., Outcome]) -> None:

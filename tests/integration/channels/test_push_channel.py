@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -18,11 +17,9 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
 from app.integrations.channels.push.web import new_private_key
 from tests.support.bundled import accounted, body_of, facts_of, numbers
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import KEY, LINK, page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 ENVELOPE = Envelope("on-call_7", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7)
 PUBLISHED = Answer(200, {"id": "sPs71M8A2T", "event": "message"})
 
@@ -79,7 +76,7 @@ def test_a_text_is_no_longer_than_a_telephone_shows(settings: Settings, ntfy: Ht
 
 
 @pytest.mark.parametrize("character", ["漢", "😀", '"', "\\", "\x07", "ü漢", "x"])
-def test_a_text_stays_below_what_ntfy_takes_as_a_message_and_keeps_its_link(
+def test_a_text_stays_below_the_limit_of_ntfy_and_keeps_its_link(
     settings: Settings, ntfy: HttpServer, character: str
 ) -> None:
     body = "".join(islice(cycle(character), 3000))
@@ -126,9 +123,7 @@ def test_the_token_is_for_the_operators_server_only(settings: Settings, ntfy: Ht
     assert elsewhere.json()["topic"] == "on-call_7"
 
 
-def test_a_topic_that_somebody_names_does_not_lead_into_the_private_network(
-    settings: Settings, ntfy: HttpServer
-) -> None:
+def test_a_topic_does_not_lead_into_the_private_network(settings: Settings, ntfy: HttpServer) -> None:
     with http_server() as other:
         outcome = channel(settings, ntfy).send(replace(ENVELOPE, address=f"{other.url}/on-call_7"))
     assert (outcome.result, other.requests) == (AttemptOutcome.DEAD, [])

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -17,11 +16,9 @@ from app.core.facts import PageFacts
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.sms.channel import SmsSettings, SmsType
 from tests.support.bundled import accounted, body_of, facts_of, numbers
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import KEY, LINK, page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 TEXT = f"[HIGH] db: Überlast (#7)\n{LINK}"
 FACTS = replace(page_facts(), link=LINK)
 ENVELOPE = Envelope("+1 (555) 010-0199", "[HIGH] db: Überlast (#7)", f"{TEXT}\n", KEY, 7, facts=FACTS)
@@ -134,7 +131,7 @@ def test_a_text_that_is_too_long_loses_its_end_but_never_its_link(
 
 
 @pytest.mark.parametrize("separator", [", ", ",", "\n"])
-def test_a_bundle_that_is_too_long_says_how_many_it_does_not_name_and_keeps_its_link(
+def test_a_bundle_too_long_counts_what_it_does_not_name_and_keeps_its_link(
     settings: Settings, twilio: HttpServer, separator: str
 ) -> None:
     ids = range(1000, 2000, 2)

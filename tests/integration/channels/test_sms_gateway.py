@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -14,10 +13,9 @@ from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.sms.channel import SmsSettings, SmsType
+from tests.support.envelopes import KEY, LINK
 from tests.support.http_server import Answer, HttpServer, http_server
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 TEXT = 'Sie sagte: "Störung"\nin C:\\temp\thttps://pager.example.com/p/7'
 ENVELOPE = Envelope("+1 (555) 010-0199", "subject", TEXT, KEY, 7)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import http_ece
 import pytest
@@ -27,14 +26,12 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
 from app.integrations.channels.push.web import new_private_key
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.bundled import accounted, body_of, facts_of, numbers
-from tests.support.envelopes import page_facts
+from tests.support.envelopes import KEY, LINK, page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
+from tests.support.world import Person
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
-LINK = "https://pager.example.com/p/7.1.1800000000.c2lnbmF0dXJl"
 ENVELOPE = Envelope("", "[HIGH] db: Überlast (#7)", "Bitte ansehen.\n", KEY, 7, facts=replace(page_facts(), link=LINK))
 CONTACT = "mailto:operator@example.com"
 AUTH = b"0123456789abcdef"
@@ -146,7 +143,7 @@ def test_a_message_that_is_too_long_for_push_loses_its_end(
 
 @pytest.mark.parametrize("subject", ["500 incidents", "漢" * 200, "😀" * 200])
 @pytest.mark.parametrize("count", [200, 1000, 5000])
-def test_a_bundle_that_is_too_long_for_web_push_says_how_many_it_does_not_name(
+def test_a_bundle_too_long_for_web_push_counts_what_it_does_not_name(
     channel: Channel, service: HttpServer, browser: Browser, page: Envelope, count: int, subject: str
 ) -> None:
     ids = numbers(count)

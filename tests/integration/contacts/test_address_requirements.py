@@ -9,10 +9,10 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
 from tests.support.answers import problem
-from tests.support.preferences import DEAD, NUMBER, OTHER_NUMBER, post, put, receive_code
+from tests.support.preferences import DEAD, post, put, receive_code
 from tests.support.scenario import Opener, Tick, events, steps
+from tests.support.world import ADMIN, NUMBER, OTHER_NUMBER, Outbox, Person
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ class TestWhereAddressesMustBeVerified:
         assert page() == [skip]
         assert ([mail.address for mail in outbox.sent], sms.sent) == ([on_call.email], [])
 
-    def test_a_channel_that_is_named_is_skipped_and_the_administrators_are_paged(
+    def test_a_named_channel_is_skipped_and_the_administrators_are_paged(
         self, page: Callable[..., list[dict[str, Any]]], outbox: Outbox, sms: Outbox
     ) -> None:
         assert [skip["reason"] for skip in page(channels=["sms"])] == ["not_verified"]
@@ -130,7 +130,7 @@ def test_a_test_is_sent_for_real(client: TestClient, on_call: Person, tick: Tick
     [message] = sms.sent
     assert (message.address, message.kind) == (NUMBER, "test")
     assert "a test of your sms channel" in message.body
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
+    [listed] = on_call.on(client).call("GET /notifications")
     assert (listed["id"], listed["status"], len(listed["attempts"])) == (sent["id"], "accepted", 1)
 
 
@@ -141,6 +141,6 @@ def test_a_test_says_what_is_wrong_with_a_channel(
     post(client, on_call, "test")
     tick()
     tick()
-    [listed] = client.get("/v1/notifications", headers=on_call.headers).json()
+    [listed] = on_call.on(client).call("GET /notifications")
     assert (listed["status"], listed["last_error"]) == ("dead", "refused")
     assert outbox.sent == []  # it is no page: nothing falls back

@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
-from tests.support.preferences import GONE, NUMBER, OTHER_NUMBER, post, preference, put
+from tests.support.preferences import GONE, post, preference, put
 from tests.support.scenario import Opener, Tick, notify, steps
+from tests.support.world import ADMIN, NUMBER, OTHER_NUMBER, Outbox, Person
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ def gone(client: TestClient, on_call: Person, tick: Tick, sms: Outbox) -> dict[s
 
 
 def change_profile(client: TestClient, by: Person, whose: int | str = "me", **change: Any) -> None:
-    answer = client.put(f"/v1/users/{whose}", json=change, headers=by.headers)
-    assert answer.status_code == 200, answer.text
+    by.on(client).call(f"PUT /users/{whose}", change)
 
 
 def test_its_channel_is_switched_off_and_says_why(gone: dict[str, Any]) -> None:
@@ -54,7 +53,7 @@ def test_another_address_takes_the_reason_away(client: TestClient, on_call: Pers
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize(("said", "is_on"), [({}, True), ({"enabled": False}, False)])
-def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise(
+def test_a_new_address_switches_the_channel_on_unless_its_owner_says_not(
     client: TestClient, on_call: Person, said: dict[str, Any], is_on: bool
 ) -> None:
     answered = put(client, on_call, address=OTHER_NUMBER, **said)
@@ -63,7 +62,7 @@ def test_another_address_switches_the_channel_on_unless_its_owner_says_otherwise
 
 @pytest.mark.usefixtures("gone")
 @pytest.mark.parametrize("by_admin", [False, True], ids=["owner", "administrator"])
-def test_another_number_in_the_profile_switches_the_channel_on_and_the_next_message_goes_there(
+def test_a_new_number_switches_the_channel_on_and_gets_the_next_message(
     client: TestClient, on_call: Person, admin: Person, tick: Tick, sms: Outbox, by_admin: bool
 ) -> None:
     change_profile(client, admin if by_admin else on_call, on_call.id if by_admin else "me", phone_number=OTHER_NUMBER)
@@ -99,7 +98,7 @@ def test_another_mail_address_in_the_profile_switches_mail_on(
     assert (found["enabled"], found["disabled_reason"]) == (True, None)
 
 
-def test_another_number_in_the_profile_leaves_off_what_has_an_address_of_its_own(
+def test_a_new_number_leaves_off_a_channel_with_an_address_of_its_own(
     client: TestClient, on_call: Person, tick: Tick, sms: Outbox
 ) -> None:
     put(client, on_call, address=OTHER_NUMBER)
@@ -110,9 +109,7 @@ def test_another_number_in_the_profile_leaves_off_what_has_an_address_of_its_own
     assert preference(client, on_call)["disabled_reason"] is not None
 
 
-def test_another_number_in_the_profile_leaves_off_what_its_owner_has_switched_off(
-    client: TestClient, on_call: Person
-) -> None:
+def test_a_new_number_leaves_off_a_channel_its_owner_switched_off(client: TestClient, on_call: Person) -> None:
     put(client, on_call, enabled=False)
     change_profile(client, on_call, phone_number=OTHER_NUMBER)
     assert preference(client, on_call)["enabled"] is False
@@ -152,7 +149,7 @@ def test_the_page_itself_falls_back(
     assert preference(client, on_call)["enabled"] is False
 
 
-def test_an_address_that_was_replaced_meanwhile_is_not_blamed_on_the_new_one(
+def test_the_failure_of_a_replaced_address_does_not_count_for_the_new_one(
     client: TestClient, on_call: Person, tick: Tick, outbox: Outbox, sms: Outbox
 ) -> None:
     sms.answers = [GONE]

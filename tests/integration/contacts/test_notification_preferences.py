@@ -13,11 +13,11 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import build_services
-from tests.conftest import PASSWORD, Outbox, Person
 from tests.support.answers import problem
 from tests.support.contention import meeting_at
+from tests.support.world import PASSWORD, Outbox, Person
 
-PREFERENCES = "/v1/notification-preferences"
+PREFERENCES = "/notification-preferences"
 UNSET: dict[str, Any] = {
     "position": None,
     "quiet_severities": [],
@@ -32,20 +32,18 @@ Preference = dict[str, Any]
 
 def listed(client: TestClient, by: Person, whose: int | str = "me") -> dict[str, Preference]:
     """Everything that holds, by channel."""
-    answer = client.get(f"{PREFERENCES}/{whose}", headers=by.headers)
+    answer = by.on(client).send(f"GET {PREFERENCES}/{whose}")
     assert answer.status_code == 200, answer.text
     return {preference["channel"]: preference for preference in answer.json()}
 
 
 def put(client: TestClient, by: Person, channel: str, change: Preference, *, whose: int | str = "me") -> Preference:
-    answer = client.put(f"{PREFERENCES}/{whose}/{channel}", json=change, headers=by.headers)
-    assert answer.status_code == 200, answer.text
-    preference: Preference = answer.json()
+    preference: Preference = by.on(client).call(f"PUT {PREFERENCES}/{whose}/{channel}", change)
     return preference
 
 
 def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: Person) -> None:
-    answer = client.get(f"{PREFERENCES}/me", headers=user.headers)
+    answer = user.on(client).send(f"GET {PREFERENCES}/me")
     expected = {**UNSET, "id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
     own = {"email"}  # the account's own address needs no proof
     assert answer.json() == [{**expected, "channel": name, "is_verified": name in own} for name in CHANNELS]
@@ -124,7 +122,7 @@ def test_switching_keeps_the_address(client: TestClient, user: Person) -> None:
 def test_what_is_no_address_for_the_channel_is_refused(
     client: TestClient, user: Person, channel: str, address: Any
 ) -> None:
-    answer = client.put(f"{PREFERENCES}/me/{channel}", json={"address": address}, headers=user.headers)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/me/{channel}", {"address": address})
     problem(answer, 422, pointer="/address")
     assert listed(client, user)[channel]["id"] is None
 
@@ -132,7 +130,7 @@ def test_what_is_no_address_for_the_channel_is_refused(
 @pytest.mark.parametrize("name", ["enabled", "is_enabled"])
 @pytest.mark.parametrize("value", [None, "x", 2, [], {}])
 def test_what_is_neither_on_nor_off_is_refused(client: TestClient, user: Person, name: str, value: Any) -> None:
-    answer = client.put(f"{PREFERENCES}/me/email", json={name: value}, headers=user.headers)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/me/email", {name: value})
     problem(answer, 422, pointer=f"/{name}")
 
 
@@ -159,12 +157,12 @@ def test_what_the_server_sets_is_ignored(client: TestClient, user: Person, admin
 
 @pytest.mark.parametrize("channel", ["pager", "EMAIL", "email ", "%00", "me"])
 def test_a_channel_that_is_not_there_is_not_found(client: TestClient, user: Person, channel: str) -> None:
-    answer = client.put(f"{PREFERENCES}/me/{channel}", json={"enabled": True}, headers=user.headers)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/me/{channel}", {"enabled": True})
     problem(answer, 404)
 
 
 def test_an_unknown_channel_is_answered_with_those_that_there_are(client: TestClient, user: Person) -> None:
-    answer = client.put(f"{PREFERENCES}/me/pager", json={"enabled": True}, headers=user.headers)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/me/pager", {"enabled": True})
     assert "is not a channel: use one of email, " in problem(answer, 404)["detail"]
 
 
@@ -177,17 +175,17 @@ def test_an_administrator_reads_and_sets_those_of_others(client: TestClient, use
 
 
 def test_nobody_else_does(client: TestClient, user: Person, admin: Person) -> None:
-    problem(client.get(f"{PREFERENCES}/{admin.id}", headers=user.headers), 403)
-    problem(client.get(f"{PREFERENCES}/{user.id}", headers=user.headers), 403)
-    answer = client.put(f"{PREFERENCES}/{admin.id}/email", json={"enabled": False}, headers=user.headers)
+    problem(user.on(client).send(f"GET {PREFERENCES}/{admin.id}"), 403)
+    problem(user.on(client).send(f"GET {PREFERENCES}/{user.id}"), 403)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/{admin.id}/email", {"enabled": False})
     problem(answer, 403)
     assert listed(client, admin)["email"]["enabled"] is True
 
 
 @pytest.mark.parametrize("missing", [10**6, 2**31 - 1])
 def test_somebody_who_is_not_there_has_none(client: TestClient, admin: Person, missing: int) -> None:
-    problem(client.get(f"{PREFERENCES}/{missing}", headers=admin.headers), 404)
-    answer = client.put(f"{PREFERENCES}/{missing}/email", json={"enabled": True}, headers=admin.headers)
+    problem(admin.on(client).send(f"GET {PREFERENCES}/{missing}"), 404)
+    answer = admin.on(client).send(f"PUT {PREFERENCES}/{missing}/email", {"enabled": True})
     problem(answer, 404)
 
 
@@ -239,7 +237,7 @@ def test_severities_are_answered_once_and_most_urgent_first(client: TestClient, 
 def test_an_order_or_a_quiet_time_that_means_nothing_is_refused(
     client: TestClient, user: Person, change: Preference, pointer: str
 ) -> None:
-    answer = client.put(f"{PREFERENCES}/me/sms", json=change, headers=user.headers)
+    answer = user.on(client).send(f"PUT {PREFERENCES}/me/sms", change)
     problem(answer, 422, pointer=pointer)
 
 

@@ -7,10 +7,10 @@ from fastapi.testclient import TestClient
 
 from app.core import channel as registry
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.preferences import DEAD, ME, at_noon, put
 from tests.support.scenario import Opener, Tick, act, events, steps
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -11,15 +11,12 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.config import Settings
-from app.core.vocabulary import AttemptOutcome
 from app.models import AddressVerification, Notification
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
-from tests.support.preferences import DEAD, GONE, ME, NUMBER, OTHER_NUMBER, codes, post, preference, put, receive_code
+from tests.support.preferences import DEAD, GONE, ME, codes, post, preference, put, receive_code
 from tests.support.scenario import Tick
-
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
+from tests.support.world import LATER, NUMBER, OTHER_NUMBER, Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -68,7 +65,7 @@ def test_a_code_is_nowhere_once_it_was_sent(
     sealed = session.scalars(select(AddressVerification.code_hash)).one()
     assert code not in sealed
     for person in (on_call, admin):
-        assert code not in client.get("/v1/notifications", headers=person.headers).text
+        assert code not in person.on(client).send("GET /notifications").text
 
 
 def test_a_code_that_waits_is_shown_to_nobody(
@@ -79,7 +76,7 @@ def test_a_code_that_waits_is_shown_to_nobody(
     tick()
     [code] = codes(sms)
     for person in (on_call, admin):
-        listed = client.get("/v1/notifications", headers=person.headers)
+        listed = person.on(client).send("GET /notifications")
         assert [row["status"] for row in listed.json()] == ["retry"]
         assert code not in listed.text
     clock.advance(seconds=2)
@@ -196,11 +193,10 @@ def test_a_number_that_changes_in_the_profile_is_no_longer_verified(
     client: TestClient, on_call: Person, ask: Callable[[], str]
 ) -> None:
     code = ask()
-    changed = client.put("/v1/users/me", json={"phone_number": OTHER_NUMBER}, headers=on_call.headers)
-    assert changed.status_code == 200, changed.text
+    on_call.on(client).call("PUT /users/me", {"phone_number": OTHER_NUMBER})
     problem(post(client, on_call, "confirm", {"code": code}), 422, pointer="/code")
     assert post(client, on_call, "confirm", {"code": ask()}).json()["is_verified"] is True
-    client.put("/v1/users/me", json={"phone_number": NUMBER}, headers=on_call.headers)
+    on_call.on(client).call("PUT /users/me", {"phone_number": NUMBER})
     assert preference(client, on_call)["is_verified"] is False
 
 

@@ -1,7 +1,6 @@
 """What a message about several incidents says: all of them, at any length."""
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 
@@ -11,8 +10,8 @@ from app.integrations.channels.sms.text import text_of as sms_text
 from app.services.messages import message_service
 from app.services.messages.message import MAX_NAMED, named, page_facts
 from app.services.messages.message_sample import INCIDENT
+from tests.support.envelopes import KEY
 
-KEY = UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002")
 URL = "https://pager.example.com"
 LINK = f"{URL}/p/7.1.1800000000.c2lnbmF0dXJl"
 XSS = '<script>alert("x")</script>'
@@ -49,7 +48,7 @@ def test_a_bundle_by_sms_is_short_and_names_every_incident(count: int, gap: int)
     assert named_ids(body.split(":", 1)[1].splitlines()[0]) == {page.incident.id for page in facts.incidents}
 
 
-def test_a_bundle_that_is_too_long_for_an_sms_says_how_many_it_does_not_name() -> None:
+def test_a_bundle_too_long_for_an_sms_counts_what_it_does_not_name() -> None:
     facts = bundle(250, gap=2)
     message = message_service.default("sms", facts)
     sent = sms_text(Envelope("+15550100", message.subject, message.body, KEY, None, facts=facts))

@@ -5,15 +5,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
-from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, deliveries, notify
-
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
+from tests.support.world import LATER, Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -21,7 +17,7 @@ def services(two_channels: Services) -> Services:
     return two_channels
 
 
-def test_a_bundle_names_every_incident_and_all_its_pages_are_accepted_with_it(
+def test_a_bundle_names_every_incident_and_is_accepted_for_all_its_pages(
     add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, client: TestClient, admin: Person
 ) -> None:
     add_policy()
@@ -56,7 +52,7 @@ def test_what_is_acknowledged_before_a_bundle_leaves_is_not_in_it(
     assert ends == (["accepted", "accepted", "cancelled"] if left else ["cancelled"] * 3)
 
 
-def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_administrators(
+def test_a_bundle_to_a_deactivated_person_goes_to_the_administrators(
     add_policy: Opener, open_incident: Opener, jobs: Jobs, tick: Tick, clock: Clock, outbox: Outbox, on_call: Person,
     client: TestClient, admin: Person,
 ) -> None:  # fmt: skip
@@ -64,7 +60,7 @@ def test_the_pages_of_a_bundle_to_somebody_deactivated_meanwhile_go_to_the_admin
     outbox.answers = [LATER]
     incidents = [open_incident(title=title) for title in ("Disk full", "Queue stuck")]
     tick()
-    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{on_call.id}", {"is_active": False})
     clock.advance(seconds=2)
     for _ in range(3):
         tick()

@@ -12,9 +12,8 @@ from app.services.incidents import alert_service
 from app.services.policies import policy_service, step_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services
-from app.utils.startup import make_admin
-from tests.conftest import ADMIN, PASSWORD
 from tests.support.scenario import race, steps
+from tests.support.world import add_admins
 
 DUE = 60
 SLOW_NOTIFICATIONS = """
@@ -26,8 +25,8 @@ CREATE TRIGGER slow BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION
 @pytest.fixture
 def due(own_database: Database, services: Services) -> Database:
     """A database of its own in which many steps are due."""
+    add_admins(own_database)
     with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
         signals = [AlertSignal("elastic", None, True, f"alert {i}", None, None, "api", {}) for i in range(DUE)]
         alert_service.ingest(session, signals, default_severity=Severity.HIGH)
@@ -60,7 +59,7 @@ def test_what_somebody_holds_takes_no_place_among_what_is_due(due: Database, ser
     assert fire_everything(due, services.paging) == DUE - 1
 
 
-def test_a_batch_that_takes_long_ends_early_and_leaves_the_rest_for_the_next(due: Database, services: Services) -> None:
+def test_a_slow_batch_ends_early_and_leaves_the_rest_for_the_next(due: Database, services: Services) -> None:
     with due.transaction() as session:
         session.execute(text(SLOW_NOTIFICATIONS))
     with due.transaction() as session:

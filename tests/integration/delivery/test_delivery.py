@@ -25,10 +25,10 @@ from app.services.delivery.transition_service import apply_leased
 from app.services.notification import GIVE_UP_AFTER
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.inline import inline_jobs, inline_lane
 from tests.support.inline import send as send_one
 from tests.support.scenario import Opener, Tick, act, timeline
+from tests.support.world import Clock, Outbox, Person
 
 RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")
@@ -72,7 +72,7 @@ def test_a_final_refusal_ends_it_and_is_on_the_record(
     tick()
     clock.advance(hours=1)
     tick()
-    [delivery] = client.get("/v1/notifications", headers=admin.headers).json()
+    [delivery] = admin.on(client).call("GET /notifications")
     assert (delivery["status"], delivery["last_error"], delivery["attempt"]) == ("dead", "no such user", 1)
     assert delivery["attempts"][0]["status_code"] == 550
     assert "notification_failed" in timeline(client, page, admin)
@@ -231,7 +231,7 @@ def test_a_channel_that_breaks_says_nothing_of_its_provider(
     assert delivery.breakers.report() == {}
 
 
-def test_what_a_failing_provider_says_can_be_kept_with_the_workers_heartbeat(
+def test_a_failing_providers_words_can_be_stored_with_the_heartbeat(
     page: dict[str, object], services: Services, outbox: Outbox
 ) -> None:
     delivery = services.delivery
@@ -277,7 +277,7 @@ def race_to_send(own_database: Database, services: Services, outbox: Outbox) -> 
     return run
 
 
-def test_what_its_provider_was_never_tried_for_is_dead_after_a_quarter_of_an_hour_as_well(
+def test_a_message_that_was_never_tried_is_dead_after_a_quarter_of_an_hour(
     page: dict[str, object], services: Services, session: Session, clock: Clock, outbox: Outbox
 ) -> None:
     delivery = services.delivery

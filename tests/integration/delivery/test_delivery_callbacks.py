@@ -22,9 +22,9 @@ from app.services.delivery import callback_service, lease_service, outcome_servi
 from app.services.delivery.callback_service import DeliveryReport
 from app.services.delivery.transition import Event, EventType
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Tick, race, timeline
 from tests.support.twilio import PUBLIC_URL, SID, TOKEN, only, report
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ ENDS = {"delivered": ("delivered", "notification_delivered"), "failed": ("dead",
 
 
 @pytest.mark.parametrize("order", list(permutations(WORDS)), ids="-".join)
-def test_in_every_order_three_times_each_the_first_final_word_stands_and_is_told_once(
+def test_in_every_order_the_first_final_word_stands_and_is_told_once(
     accepted: dict[str, Any], client: TestClient, session: Session, admin: Person, order: tuple[str, ...]
 ) -> None:
     key = only(session).idempotency_key
@@ -144,7 +144,7 @@ def accept(services: Services, message: Notification, status: DeliveryStatus = D
         return entries is not None
 
 
-def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_lost(
+def test_a_delivery_reported_before_the_acceptance_is_not_lost(
     being_sent: Notification, client: TestClient, session: Session, services: Services
 ) -> None:
     report(client, being_sent.idempotency_key, "delivered")
@@ -156,7 +156,7 @@ def test_a_delivery_that_is_reported_before_we_know_of_the_acceptance_is_not_los
 
 
 @pytest.mark.parametrize("status", [DeliveryStatus.RETRY, DeliveryStatus.DEAD])
-def test_what_was_reported_as_delivered_is_not_sent_again_though_its_answer_was_lost(
+def test_a_message_reported_as_delivered_is_not_sent_again(
     being_sent: Notification, client: TestClient, session: Session, services: Services, clock: Clock, tick: Tick,
     outbox: Outbox, admin: Person, accepted: dict[str, Any], status: DeliveryStatus,
 ) -> None:  # fmt: skip
@@ -185,7 +185,7 @@ def test_a_code_that_arrived_is_erased_though_its_worker_died(session: Session, 
     assert (message.status, message.subject, message.body) == (DeliveryStatus.DELIVERED, "", "")
 
 
-def test_a_failure_that_is_reported_before_we_know_of_the_acceptance_is_final(
+def test_a_failure_reported_before_the_acceptance_is_final(
     being_sent: Notification, client: TestClient, session: Session, services: Services
 ) -> None:
     report(client, being_sent.idempotency_key, "failed")

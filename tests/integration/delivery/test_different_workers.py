@@ -16,10 +16,10 @@ from app.services.operations import health_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.inline import inline_jobs
 from tests.support.preferences import put
 from tests.support.scenario import Opener, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_that_workers_differ_is_said_once(
         beat(session, first, "sms", "email")
     said = [record.msg for record in caplog.records if "workers_differ" in str(record.msg)]
     assert len(said) == 2  # by each of them
-    listed = client.get("/v1/workers", headers=admin.headers).json()
+    listed = admin.on(client).call("GET /workers")
     assert sorted(worker["set_up"] for worker in listed) == [["email"], ["email", "sms"]]
     assert crud_heartbeat.set_up(session, since=now(session) - ALIVE_WITHIN) == {
         frozenset({"email"}),

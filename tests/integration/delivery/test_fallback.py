@@ -16,14 +16,12 @@ from app.models import Notification
 from app.services.operations import healing_service, health_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Outbox, Person
-from tests.support.preferences import NUMBER, put
+from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, deliveries, notify, timeline
+from tests.support.world import LATER, NUMBER, Clock, Outbox, Person, add_admins
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 
 
 @pytest.fixture
@@ -52,7 +50,7 @@ def test_a_dead_page_goes_by_the_next_channel_even_outside_the_action(
     assert (len(outbox.sent), len(sms.sent)) == (1, 1)
 
 
-def test_after_a_minute_without_acceptance_the_next_channel_is_tried_as_well(
+def test_a_minute_without_acceptance_brings_in_the_next_channel(
     incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person, clock: Clock
 ) -> None:
     outbox.answers = [LATER] * 5
@@ -82,7 +80,7 @@ def test_nobody_is_tried_again_after_an_acknowledgement(
     assert "notification_fell_back" not in timeline(client, incident, user)
 
 
-def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
+def test_when_all_channels_of_a_person_are_dead_the_admins_are_paged(
     incident: dict[str, Any], tick: Tick, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person
 ) -> None:
     outbox.answers, sms.answers = [DEAD], [DEAD]
@@ -91,7 +89,7 @@ def test_when_every_channel_of_a_person_is_dead_the_administrators_are_paged(
     assert [envelope.address for envelope in outbox.sent] == ["oncall@example.com", admin.email]
 
 
-def test_when_the_administrators_are_not_reached_either_it_says_so_and_tries_again(
+def test_when_no_administrator_is_reached_it_says_so_and_tries_again(
     incident: dict[str, Any],
     tick: Tick,
     outbox: Outbox,
@@ -114,11 +112,11 @@ def test_when_the_administrators_are_not_reached_either_it_says_so_and_tries_aga
         assert health_service.is_well(session)
 
 
-def test_the_page_of_somebody_deactivated_meanwhile_goes_to_the_administrators(
+def test_the_page_of_a_deactivated_person_goes_to_the_administrators(
     incident: dict[str, Any], tick: Tick, jobs: Any, outbox: Outbox, client: TestClient, admin: Person, on_call: Person
 ) -> None:
     jobs.plan()
-    client.put(f"/v1/users/{on_call.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{on_call.id}", {"is_active": False})
     tick()
     tick()
     assert [envelope.address for envelope in outbox.sent] == [admin.email]
@@ -202,8 +200,7 @@ def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(
     open_incident: Opener, client: TestClient, user: Person, admin: Person, services: Services, outbox: Outbox,
     sms: Outbox, tick: Tick,
 ) -> None:  # fmt: skip
-    with services.database.transaction() as session:
-        make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+    add_admins(services.database, "second@example.com")
     incident = open_incident()
     outbox.answers, sms.answers = [DEAD] * 20, [DEAD] * 20
     act(client, incident, "escalate", user)

@@ -26,12 +26,11 @@ from app.services.incidents import alert_service
 from app.services.notification import GIVE_UP_AFTER
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane
-from tests.conftest import PASSWORD, Outbox
 from tests.support.inline import inline_lane, send
 from tests.support.scenario import race, steps
+from tests.support.world import Outbox, add_admins
 
 PEOPLE = [f"person{number}@example.com" for number in range(4)]
 HELD, FREE = PEOPLE[0], PEOPLE[1:]
@@ -47,9 +46,8 @@ OVER = {"lease_until": text("now() - interval '1 second'")}
 def services(settings: Settings, own_database: Database, outbox: Outbox) -> Services:
     """A database of its own, where a policy pages four people at once."""
     services = build_services(settings, own_database, channels={"email": outbox})
+    add_admins(own_database, *PEOPLE)
     with own_database.transaction() as session:
-        for address in PEOPLE:
-            make_admin(session, address, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
     return services
 
@@ -213,7 +211,7 @@ def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_on
     assert {page.status for page in found(own_database)} == {DeliveryStatus.ACCEPTED}
 
 
-def test_a_message_whose_lease_cannot_be_renewed_is_not_sent_and_not_waited_for(
+def test_a_message_whose_lease_cannot_be_renewed_is_skipped(
     alert: Callable[..., None], services: Services, own_database: Database, jobs: Jobs, outbox: Outbox
 ) -> None:
     alert("disk full")

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.scenario import Opener, Tick, notify
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 LATER = Outcome(AttemptOutcome.RETRY, status_code=451, error="busy")
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")
@@ -49,7 +49,7 @@ def of_incident(client: TestClient, by: Person, incident: dict[str, Any]) -> lis
     return get(client, by, f"/incidents/{incident['id']}/notifications")
 
 
-def test_an_administrator_sees_every_delivery_of_an_incident_with_its_attempts(
+def test_an_administrator_sees_every_delivery_with_its_attempts(
     client: TestClient, admin: Person, on_call: Person, incident: dict[str, Any]
 ) -> None:
     found = of_incident(client, admin, incident)
@@ -83,7 +83,7 @@ def test_the_deliveries_of_an_incident_are_for_who_may_see_them(
     problem(client.get(path, headers=on_call.headers), 403)  # who was paged sees that at /v1/notifications
     assert client.get(path).status_code == 401
     for unknown in ("2000000000", "0", "x"):
-        problem(client.get(f"/v1/incidents/{unknown}/notifications", headers=admin.headers), 404)
+        problem(admin.on(client).send(f"GET /incidents/{unknown}/notifications"), 404)
 
 
 def test_a_fallback_names_what_it_stands_in_for(
@@ -202,7 +202,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 def test_a_filter_that_cannot_be_is_refused(client: TestClient, user: Person) -> None:
     for query, pointer in REFUSED:
-        problem(client.get("/v1/notifications", headers=user.headers, params=query), 422, pointer=pointer)
+        problem(user.on(client).send("GET /notifications", params=query), 422, pointer=pointer)
 
 
 @pytest.mark.parametrize("where", ["/notifications", "/incidents/{id}/notifications"])
@@ -226,6 +226,6 @@ def test_filters_stay_in_the_link_to_the_next_page(
     client: TestClient, admin: Person, incident: dict[str, Any], several: int
 ) -> None:
     query: dict[str, Any] = {"channel": ["sms", "email"], "status": "accepted", "limit": 1}
-    answer = client.get("/v1/notifications", headers=admin.headers, params=query)
+    answer = admin.on(client).send("GET /notifications", params=query)
     link = answer.headers["link"]
     assert all(part in link for part in ("channel=sms", "channel=email", "status=accepted", "limit=1", "cursor="))

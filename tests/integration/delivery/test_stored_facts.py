@@ -8,9 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.worker import Jobs
-from tests.conftest import Outbox
 from tests.support.logs import captured
 from tests.support.scenario import Opener, Tick
+from tests.support.world import Outbox
 
 INCIDENT = {"id", "title", "severity", "service", "status", "source", "description", "created_at"}
 

@@ -22,11 +22,10 @@ from app.services.notification import GIVE_UP_AFTER
 from app.services.operations import health_service
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import ADMIN, PASSWORD, Clock, Outbox, Person
 from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener, Tick, notify, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person, add_admins
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_what_is_cut_off_again_and_again_is_dead_in_the_end(
 
 
 @pytest.mark.parametrize(("status", "is_alone"), [(450, False), (429, False), (421, True), (503, True), (None, True)])
-def test_what_a_provider_says_of_one_address_keeps_nobody_else_from_being_paged(
+def test_a_providers_answer_about_one_address_delays_nobody_else(
     jobs: Jobs, outbox: Outbox, open_incident: Opener, add_policy: Opener, tick: Tick,
     status: int | None, is_alone: bool,
 ) -> None:  # fmt: skip
@@ -156,9 +155,7 @@ class TestWhatSomebodyHolds:
     @pytest.fixture
     def held(self, own_database: Database, settings: Settings, outbox: Outbox) -> Services:
         services = build_services(settings, own_database, channels={"email": outbox})
-        with own_database.transaction() as session:
-            make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-            make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+        add_admins(own_database, ADMIN, "second@example.com")
         return services
 
     def open(self, database: Database, key: str) -> None:

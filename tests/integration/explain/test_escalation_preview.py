@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Person
 from tests.support.preferences import at_noon, put
 from tests.support.previews import Page, announced, assign, preview, severity, skipped, status, step
 from tests.support.scenario import Opener, Tick, events, notify, steps
+from tests.support.world import Clock, Person
 
 LAST_MINUTE = 20.0  # of what is compared
 
@@ -153,8 +153,7 @@ def test_who_has_left_is_not_announced(
     run: Run,
 ) -> None:
     add_policy(steps=[step(0, assign(other), notify(target=["assignees", other.id, on_call.id]))])
-    answer = client.put(f"/v1/users/{other.id}", json={"is_active": False}, headers=admin.headers)
-    assert answer.status_code == 200, answer.text
+    admin.on(client).call(f"PUT /users/{other.id}", {"is_active": False})
     found = preview(client, admin, incident={"severity": "high", "service": "database"})
     assert announced(found) == {(f"user:{on_call.id}", "email", 0.0)} == run(open_incident())
 

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.preferences import at_noon, put
 from tests.support.previews import PREVIEW, announced, assign, preview, severity, skipped, status, step
 from tests.support.scenario import Opener, Tick, notify, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_policy_is_tried_before_it_is_saved(
         ("Draft", True),
     ]
     assert (f"user:{on_call.id}", "email", 0.0) in announced(found)
-    names = {p["name"] for p in client.get("/v1/escalation/policies", headers=admin.headers).json()}
+    names = {p["name"] for p in admin.on(client).call("GET /escalation/policies")}
     assert names == {"Saved", "Off"}
 
 
@@ -120,7 +120,7 @@ def test_a_preview_writes_and_sends_nothing(
     def counts() -> list[int]:
         return [session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in tables]
 
-    before, unchanged = counts(), client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()
+    before, unchanged = counts(), admin.on(client).call(f"GET /incidents/{incident['id']}")
     draft = {
         "name": "Draft",
         "actions": [assign(on_call), severity("low"), notify(target="all"), status("acknowledged")],
@@ -129,7 +129,7 @@ def test_a_preview_writes_and_sends_nothing(
     assert announced(found) != set()
     tick()
     assert (counts(), len(outbox.sent)) == (before, sent)
-    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json() == unchanged
+    assert admin.on(client).call(f"GET /incidents/{incident['id']}") == unchanged
 
 
 def test_a_preview_is_for_administrators(client: TestClient, user: Person) -> None:

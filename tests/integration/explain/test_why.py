@@ -9,11 +9,11 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.explanations import DEAD, LATER, Story, codes, explained, why
 from tests.support.preferences import put
 from tests.support.scenario import Opener
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

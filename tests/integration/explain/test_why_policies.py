@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.explanations import DEAD, Story, codes, explained
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_policy_that_came_to_match_after_that_says_so_too(
     assert stopped[0]["sentence"].startswith("Step 1 of “Day” did not fire: ")
 
 
-def test_of_a_policy_that_is_deleted_only_the_steps_that_did_not_fire_are_told(story: Story, tick: Tick) -> None:
+def test_of_a_deleted_policy_only_the_steps_that_did_not_fire_are_told(story: Story, tick: Tick) -> None:
     story.begin(0)
     address = f"/v1/escalation/policies/{story.policy['id']}"
     assert story.client.delete(address, headers=story.admin.headers).status_code == 200
@@ -240,7 +240,7 @@ def test_when_nobody_can_be_reached_it_says_why_for_each_administrator(story: St
     assert found[0]["sentence"].startswith("Nobody was reached, so the administrators were to be paged at 20")
 
 
-def test_an_incident_without_policies_concerns_its_creator_and_the_administrators_at_most(
+def test_without_policies_only_the_creator_and_admins_are_concerned(
     story: Story, user: Person, open_incident: Opener
 ) -> None:
     story.incident = open_incident()

@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 
 from app.db.session import Database
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.explanations import codes, why
 from tests.support.scenario import Opener, Tick, steps
 from tests.support.statements import statements
+from tests.support.world import Person
 
 MANY = 12
 AT_MOST = 20

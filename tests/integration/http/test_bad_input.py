@@ -16,8 +16,6 @@ from app.core.config import Settings
 from app.db.session import connect
 from app.main import create_app
 from app.utils.service_locator import build_services
-from app.utils.startup import make_admin
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.answers import problem
 from tests.support.operations import (
     OPERATIONS,
@@ -30,6 +28,7 @@ from tests.support.operations import (
     sample,
     text_of,
 )
+from tests.support.world import ADMIN, PASSWORD, Outbox, add_admins
 
 NUL, LONE_SURROGATE = "a\x00b", "a\ud800b"
 NOT_INTEGERS: list[Any] = [2**31, 2**63, 10**400, -1, True, "x", "1e999", NUL, {}]
@@ -103,8 +102,7 @@ def sender(
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data"), bcrypt_rounds=4, log_level="ERROR")
     database = connect(new_database(template), pool_size=settings.database_pool_size)
     services = build_services(settings, database, channels={"email": Outbox()})
-    with database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+    add_admins(database)
     with TestClient(create_app(settings, services)) as client:
         tokens = client.post("/v1/auth/login/access-token", json={"username": ADMIN, "password": PASSWORD}).json()
         yield Sender(client, {"Authorization": f"Bearer {tokens['access_token']}"})

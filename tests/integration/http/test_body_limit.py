@@ -16,11 +16,11 @@ from fastapi.testclient import TestClient
 
 from app.main import MAX_BODY_BYTES, create_app
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import MEMBERS, problem
 from tests.support.logs import captured
 from tests.support.operations import OPERATIONS, WITH_BODY, Operation
 from tests.support.waiting import wait_until
+from tests.support.world import Person
 
 HEAD = b"POST /v1/auth/signup HTTP/1.1\r\nHost: service\r\nContent-Type: application/json\r\n"
 CHUNK = 64 * 1024
@@ -89,7 +89,7 @@ def test_a_body_without_a_size_is_refused_as_soon_as_it_is_too_large(wire: Wire)
     assert (status, body["code"]) == (413, "body_too_large")
 
 
-def test_a_sender_that_goes_on_all_the_same_still_reads_the_answer_and_may_ask_again(wire: Wire) -> None:
+def test_a_sender_that_keeps_sending_still_reads_the_answer(wire: Wire) -> None:
     """A connection that was closed on it would be reset, and the answer lost with it."""
     wire.connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     for _ in range(4 * MAX_BODY_BYTES // CHUNK):

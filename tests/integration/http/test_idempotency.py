@@ -15,9 +15,9 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.models import IdempotencyKey
 from app.worker import Jobs
-from tests.conftest import PASSWORD, Clock, Person
 from tests.support.answers import problem
-from tests.support.api import JSON, Api, instance, real_connections, together
+from tests.support.api import JSON, Api, together
+from tests.support.world import PASSWORD, Clock, Person, instance, real_connections
 
 INCIDENT = {"title": "Disk full", "severity": "low", "service": "db"}
 POLICY = {"name": "Databases", "actions": [{"type": "notify", "target": "admins"}]}
@@ -126,7 +126,7 @@ def test_a_refusal_to_a_resource_that_is_not_there_is_not_kept(api: Api) -> None
     assert post(api, path, {"content": "Early"}).status_code == 200
 
 
-def test_the_first_answer_is_repeated_though_the_incident_has_changed_since(api: Api) -> None:
+def test_the_first_answer_is_repeated_after_the_incident_has_changed(api: Api) -> None:
     first = post(api, "/incidents", INCIDENT).json()
     api.call(f"POST /incidents/{first['id']}/resolve")
     assert post(api, "/incidents", INCIDENT).json() == first

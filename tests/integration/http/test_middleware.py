@@ -13,10 +13,10 @@ from app.core.vocabulary import Environment
 from app.main import create_app
 from app.schemas.user import Signup
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.logs import captured
 from tests.support.operations import DOCUMENT, OPERATIONS, Operation
+from tests.support.world import Person
 
 ORIGIN = "https://app.example"
 SECRET = "never-in-a-log"
@@ -81,7 +81,7 @@ def test_a_trailing_slash_makes_no_difference(client: TestClient, operation: Ope
 
 def test_a_trailing_slash_costs_neither_body_nor_login(client: TestClient, user: Person) -> None:
     body = {"title": "Disk full", "severity": "low", "service": "db"}
-    answer = client.post("/v1/incidents/?unknown=/", json=body, headers=user.headers, follow_redirects=False)
+    answer = user.on(client).send("POST /incidents/?unknown=/", body, follow_redirects=False)
     assert (answer.status_code, answer.json()["title"]) == (201, "Disk full")
 
 
@@ -153,7 +153,7 @@ def test_what_nobody_caught_is_a_problem_with_every_header(log: tuple[TestClient
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_breakdown_is_logged_with_its_place_but_without_what_it_was_about(
+def test_a_crash_is_logged_with_its_place_but_without_its_data(
     log: tuple[TestClient, io.StringIO],
 ) -> None:
     client, lines = log

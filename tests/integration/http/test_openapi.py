@@ -212,7 +212,7 @@ def test_what_needs_a_login_says_so(operation: Operation) -> None:
     assert operation.spec.get("security") == expected
 
 
-def test_the_security_schemes_are_the_password_flow_and_what_webhooks_can_send() -> None:
+def test_the_security_schemes_are_the_password_flow_and_those_of_webhooks() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
     assert schemes == {
         "OAuth2PasswordBearer": {

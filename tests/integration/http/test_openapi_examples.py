@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.db.session import Database
-from tests.conftest import Outbox, Person
 from tests.support.operations import SIGNED, WITH_BODY, Operation, resolved
+from tests.support.world import Outbox, Person
 
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = {"email": "user@example.com", "password": "securepassword"}
@@ -51,7 +51,7 @@ def first_admin(numbered_from_one: None, admin: Person) -> Person:
 def world(client: TestClient, first_admin: Person, add_policy: Callable[..., Any]) -> Person:
     """One incident, one policy, and an administrator: each is number 1."""
     incident = {"title": "Disk full", "severity": "low", "service": "database"}
-    assert client.post("/v1/incidents", json=incident, headers=first_admin.headers).json()["id"] == 1
+    assert first_admin.on(client).call("POST /incidents", incident, wants=201)["id"] == 1
     assert add_policy()["id"] == 1
     return first_admin
 

@@ -15,10 +15,10 @@ from app.core.vocabulary import Environment
 from app.db.session import Database
 from app.main import create_app
 from app.utils.service_locator import Services
-from tests.conftest import Person
 from tests.support.contention import stored_text
 from tests.support.logs import captured
 from tests.support.operations import WITH_STRICT_BODY, Operation, sample
+from tests.support.world import Person
 
 MARK = "xq7-confided"
 CONFIDED = {"password", "new_password", "token", "refresh_token", "client_secret"}
@@ -105,8 +105,7 @@ def test_what_is_kept_of_a_request_does_not_let_anybody_try_passwords_out(
 ) -> None:
     """A plain hash of the body would: address and key are known, and it costs nothing to compute."""
     body = {"email": "new@example.com", "password": MARK}
-    answer = client.post("/v1/users", json=body, headers={**admin.headers, "Idempotency-Key": "key"})
-    assert answer.status_code == 201
+    admin.on(client).call("POST /users", body, headers={"Idempotency-Key": "key"}, wants=201)
     stored = stored_text(database, "idempotency_keys")
     texts = [
         json.dumps(body, sort_keys=keys, separators=marks) for keys in (True, False) for marks in (None, (",", ":"))

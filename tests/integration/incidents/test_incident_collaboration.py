@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.db.session import Database
-from tests.conftest import PASSWORD, Clock, Person
 from tests.support.answers import problem
-from tests.support.api import Api, real_connections, together
+from tests.support.api import Api, together
+from tests.support.world import PASSWORD, Clock, Person, real_connections
 
 SignUp = Callable[..., Person]
 
@@ -67,9 +67,7 @@ def test_another_role_changes_the_assignment_instead_of_adding_one(api: Api, pat
     assert len(api.call(f"GET {path}")["assignments"]) == 1
 
 
-def test_the_incident_may_be_named_in_the_body_and_must_be_the_one_in_the_path(
-    api: Api, path: str, user: Person
-) -> None:
+def test_an_incident_named_in_the_body_must_be_the_one_in_the_path(api: Api, path: str, user: Person) -> None:
     incident_id = int(path.rpartition("/")[2])
     api.call(f"POST {path}/assign", {"user_id": user.id, "incident_id": incident_id})
     other = {"user_id": user.id, "incident_id": api.open()["id"]}

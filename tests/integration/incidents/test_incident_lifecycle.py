@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from app.core.config import Settings
 from app.db.session import Database
 from app.services.incidents import incident_service
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
-from tests.support.api import Api, real_connections, together, wait_until_somebody_waits_for_a_lock
+from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
+from tests.support.world import Clock, Person, real_connections
 
 STATES = ["open", "acknowledged", "snoozed", "resolved"]
 WAY_TO = {
@@ -58,7 +58,7 @@ def in_state(api: Api, clock: Clock) -> BringTo:
 
 
 @pytest.mark.parametrize(("state", "move", "to"), ALLOWED)
-def test_a_move_leads_where_the_table_says_with_the_times_that_belong_to_it(
+def test_a_move_leads_where_the_table_says_and_sets_its_times(
     api: Api, in_state: BringTo, state: str, move: str, to: str
 ) -> None:
     before = in_state(state)
@@ -158,7 +158,7 @@ def test_an_incident_does_not_reopen_while_its_alert_is_open_in_another(api: Api
     assert api.call(how.format(older), body)["status"] == "open"
 
 
-def test_of_two_that_reopen_for_one_alert_at_once_the_second_is_told_the_firsts_id(
+def test_the_second_to_reopen_for_one_alert_gets_the_id_of_the_first(
     settings: Settings, own_database: Database
 ) -> None:
     with real_connections(settings, own_database) as api, ThreadPoolExecutor(1) as other_thread:

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Clock, Person
 
 NEXT = re.compile(r'<([^<>]+)>; rel="next"')
 # Title, severity, service, state. All by the ordinary user, except the alert.
@@ -226,7 +226,7 @@ def test_a_search_with_odd_characters_survives_its_link(api: Api) -> None:
     assert [i["id"] for page in pages(api, f"/incidents?limit=1&q={words}") for i in page] == made[::-1]
 
 
-def test_incidents_that_are_opened_meanwhile_neither_repeat_nor_hide_others(api: Api) -> None:
+def test_incidents_opened_between_two_pages_repeat_and_hide_none(api: Api) -> None:
     made = [api.open()["id"] for _ in range(6)]
     seen = []
     for page in pages(api, "/incidents?limit=2"):

@@ -3,10 +3,10 @@
 from fastapi.testclient import TestClient
 
 from app.db.session import Database
-from tests.conftest import Person
 from tests.support.api import Api
 from tests.support.scenario import Opener
 from tests.support.statements import statements
+from tests.support.world import Person
 
 
 def test_an_incident_is_loaded_once_with_its_record(

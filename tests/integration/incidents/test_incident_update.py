@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.db.session import Database
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
-from tests.support.api import JSON, Api, real_connections, together
+from tests.support.api import JSON, Api, together
+from tests.support.world import Clock, Person, real_connections
 
 CHANGES: list[tuple[str, Any]] = [
     ("title", "Disk is full"),
@@ -177,7 +177,7 @@ def test_somebody_who_is_gone_cannot_become_the_owner_but_may_still_be_it(
 ) -> None:
     gone = sign_up()
     theirs, other = api.open(assigned_to=gone.id), api.open()
-    client.put(f"/v1/users/{gone.id}", json={"is_active": False}, headers=admin.headers)
+    admin.on(client).call(f"PUT /users/{gone.id}", {"is_active": False})
     problem(api.send(f"PUT /incidents/{other['id']}", {"assigned_to": gone.id}), 422, pointer="/assigned_to")
     problem(api.send("POST /incidents", {**FULL, "assigned_to": gone.id}), 422, pointer="/assigned_to")
     kept = api.call(f"PUT /incidents/{theirs['id']}", {**theirs, "title": "Edited"})
@@ -196,9 +196,7 @@ def test_an_incident_that_is_not_there_is_not_changed(api: Api) -> None:
         problem(api.send(f"{method} /incidents/999999", {"title": "x"}), 404)
 
 
-def test_people_who_change_different_fields_at_once_keep_each_others_changes(
-    settings: Settings, own_database: Database
-) -> None:
+def test_concurrent_changes_of_different_fields_are_all_kept(settings: Settings, own_database: Database) -> None:
     fields = {"title": "New", "description": "New", "severity": "critical", "service": "new", "metadata": {"a": 1}}
     with real_connections(settings, own_database) as api:
         line = f"PUT /incidents/{api.open()['id']}"

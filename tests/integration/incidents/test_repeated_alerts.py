@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Outbox, Person
 from tests.support.api import Api
 from tests.support.scenario import Tick, steps
+from tests.support.world import Clock, Outbox, Person
 
 SEVERITIES = ["low", "medium", "high", "critical"]
 MOVES = {"open": None, "acknowledged": "acknowledge", "snoozed": "snooze?hours=5"}
@@ -96,9 +96,7 @@ def test_a_field_that_a_person_edited_stays_as_it_is(api: Api, opened: Opened, f
     assert api.incident(incident_id)[field] == EDITS[field]
 
 
-def test_a_severity_that_a_person_lowered_rises_only_with_an_alert_worse_than_any_before(
-    api: Api, opened: Opened
-) -> None:
+def test_a_lowered_severity_rises_only_with_an_alert_worse_than_any(api: Api, opened: Opened) -> None:
     incident_id = opened(severity="high")
     api.call(f"PUT /incidents/{incident_id}", {"severity": "low", "status": "acknowledged"})
     for severity in ("high", "medium", "high"):
@@ -168,7 +166,7 @@ def test_only_a_worse_alert_pages_who_thought_it_was_taken_care_of(
     assert len(outbox.sent) == pages
 
 
-def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_nothing_off(
+def test_a_worse_alert_begins_what_matches_now_and_delays_no_step(
     api: Api, opened: Opened, add_policy: Any, clock: Clock, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy(name="always", steps=steps(0, 30, message="always"))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Clock, Person
 
 Tick = Callable[[], None]
 BODY, QUERY = "POST /incidents/{}/snooze", "POST /incidents/{}/snooze?hours={}"
@@ -122,7 +122,7 @@ def test_a_snooze_ends_by_itself_in_its_time_and_not_before(api: Api, clock: Clo
     assert (newest["event_type"], newest["user_id"]) == ("snooze_ended", None)
 
 
-def test_a_snooze_that_ended_is_acknowledged_by_nobody_but_keeps_its_assignees(
+def test_an_ended_snooze_clears_the_acknowledgement_and_keeps_assignees(
     api: Api, user: Person, clock: Clock, tick: Tick
 ) -> None:
     incident_id = api.open()["id"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Person
 from tests.support.api import Api
+from tests.support.world import Clock, Person
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ from app.core.vocabulary import MessageKind
 from app.services.messages import message_service
 from app.services.messages.message import plain
 from app.services.messages.message_sample import sample
-from tests.conftest import Outbox, Person
 from tests.support.answers import problem
 from tests.support.logs import captured
+from tests.support.page_links import XSS
 from tests.support.scenario import Opener, Tick
+from tests.support.world import Outbox, Person
 
 TEMPLATES = "/v1/notification-templates"
 PAGE = f"{TEMPLATES}/email/page"
 URL = "https://pager.example.com"
-XSS = '<script>alert("x")</script>'
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_mail_has_a_button_as_html_that_escapes_everything(
         {"body": "{{ incident.description }}" * 11},  # fits for others
     ],
 )
-def test_a_template_that_fails_when_it_counts_sends_the_default_and_says_so_in_the_log(
+def test_a_template_that_fails_sends_the_default_and_logs_it(
     session: Session,
     word: Callable[..., Any],
     add_policy: Opener,
@@ -233,7 +233,7 @@ def test_a_preview_stores_and_sends_nothing(
     assert client.get(PAGE, headers=admin.headers).json()["is_default"]
 
 
-def test_a_preview_takes_what_is_stored_and_a_sample_for_what_it_is_not_given(
+def test_a_preview_fills_in_what_is_stored_and_then_a_sample(
     word: Callable[..., Any], preview: Callable[..., Any]
 ) -> None:
     word(subject="Mine", body="{{ incident.metadata.host }}")
@@ -250,7 +250,7 @@ def test_a_preview_says_what_is_wrong_and_shows_what_would_be_sent(
     assert (shown["subject"], shown["body"]) == (preview()["subject"], preview()["body"])
 
 
-def test_a_preview_of_a_bundle_shows_what_bundles_have_and_that_is_no_metadata(
+def test_a_preview_of_a_bundle_shows_what_bundles_have_without_metadata(
     client: TestClient, admin: Person, open_incident: Opener
 ) -> None:
     wanted = {

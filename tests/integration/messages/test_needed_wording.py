@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 
 from app.core.channel import CHANNELS
 from app.core.vocabulary import MessageKind
-from tests.conftest import Person
 from tests.support.answers import problem
+from tests.support.world import Person
 
 TEMPLATES = "/v1/notification-templates"
 NEEDED = {"verification": "{{ code }}", "password_reset": "{{ token }}"}

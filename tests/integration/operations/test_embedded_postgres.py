@@ -200,7 +200,7 @@ def test_processes_that_start_together_share_one_server(data_dir: Path) -> None:
     assert processes_in(data_dir) == []
 
 
-def test_a_server_that_another_process_stops_is_no_zombie_of_the_one_that_started_it(data_dir: Path) -> None:
+def test_a_server_stopped_by_another_process_leaves_no_zombie(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     url = server.start()
     with user_process(data_dir) as user:
@@ -296,7 +296,7 @@ def test_a_stale_pid_that_is_a_strangers_by_now_is_ignored(data_dir: Path) -> No
         stranger.kill()
 
 
-def test_neither_a_fork_nor_a_program_we_ran_keeps_the_share_of_a_killed_process(data_dir: Path) -> None:
+def test_no_child_keeps_the_share_of_a_killed_process(data_dir: Path) -> None:
     with user_process(data_dir, FORKING_USER) as user:
         url_of(user)
         children = psutil.Process(user.pid).children()

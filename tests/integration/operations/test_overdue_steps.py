@@ -5,8 +5,8 @@ from sqlalchemy.orm import Session
 
 from app.services.operations import healing_service
 from app.services.operations.health_service import Pulse
-from tests.conftest import Clock
 from tests.support.scenario import Opener, Tick
+from tests.support.world import Clock
 
 ALARM, ALL_CLEAR = ("ERROR", "escalations_overdue"), ("INFO", "escalations_on_time")
 

@@ -52,7 +52,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> str:
     return str(caught.value)
 
 
-def test_without_any_setting_it_starts_for_development_on_this_machine_only(tmp_path: Path) -> None:
+def test_without_settings_it_starts_for_development_on_this_machine(tmp_path: Path) -> None:
     settings = Settings()
     settings.check()
     assert (settings.environment, settings.host, settings.port) == ("development", "127.0.0.1", 8000)

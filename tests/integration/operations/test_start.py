@@ -53,7 +53,7 @@ def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
 @pytest.mark.parametrize(
     "url", ["db.example", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
 )
-def test_an_address_of_a_database_that_is_none_of_ours_is_refused_and_not_repeated(url: str) -> None:
+def test_an_unusable_database_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL must be such as postgresql://") as refusal:
         Settings(_env_file=None, database_url=SecretStr(url)).check()
     assert url not in str(refusal.value)
@@ -72,7 +72,7 @@ def test_an_address_of_postgresql_is_taken(scheme: str) -> None:
         (12, {"WEBHOOK": "10.5", "APPRISE": "50"}, None),
     ],
 )
-def test_the_operator_is_told_of_a_lease_that_a_call_of_a_channel_that_is_set_up_could_outlast(
+def test_a_start_says_when_a_call_could_outlast_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease: int, given: dict[str, str], cure: str | None
 ) -> None:
     for name, seconds in given.items():

@@ -22,13 +22,12 @@ from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
 from app.services.policies import policy_service, rollout_service
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from app.worker.listener import Listener
 from app.worker.scheduler import Worker
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
+from tests.support.world import Outbox, add_admins
 
 DEADLINE_SECONDS = 30
 HOUR = timedelta(hours=1)
@@ -122,8 +121,8 @@ def while_working(worker: Worker, loop: Loop) -> Iterator[Callable[[Scenario], N
 @pytest.fixture
 def held(services: Services) -> Iterator[None]:
     """A step that is due, and somebody who holds its incident."""
+    add_admins(services.database)
     with services.database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="all", steps=steps(0)), services.paging)
         signals = [AlertSignal("elastic", None, True, "Disk full", None, None, "api", {})]
         alert_service.ingest(session, signals, default_severity=Severity.HIGH)
@@ -162,7 +161,7 @@ def test_a_clock_that_is_set_back_stops_no_job(
     while_working(scenario)
 
 
-def test_jobs_that_nobody_wakes_go_on_where_the_plan_was_woken_after_the_clock_was_set_back(
+def test_a_clock_set_back_stops_no_job_that_nobody_wakes(
     while_working: Callable[[Scenario], None], wall_clock: WallClock, pings: list[float]
 ) -> None:
     def scenario(worker: Worker) -> None:

@@ -8,8 +8,8 @@ from app.utils.service_locator import build_services
 from app.worker import Jobs
 from app.worker.listener import Listener
 from app.worker.scheduler import DEAD_MAN, Worker
-from tests.conftest import Outbox
 from tests.support.waiting import wait_until
+from tests.support.world import Outbox
 
 HOUR_SECONDS = 3600
 

@@ -18,10 +18,10 @@ from app.integrations.channels.webhook import WebhookSettings
 from app.services.delivery import fallback_service
 from app.services.policies import step_service
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Clock, Outbox, Person
 from tests.support.answers import problem
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.scenario import Opener, Tick, act, events, timeline
+from tests.support.world import Clock, Outbox, Person
 
 URL = "https://hooks.example/step?key=hush"
 SECRET = "whsec_" + "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5u"
@@ -49,12 +49,12 @@ def at_once(*actions: dict[str, Any]) -> list[dict[str, Any]]:
 
 def told(client: TestClient, incident: dict[str, Any], by: Person, kind: str) -> list[dict[str, Any]]:
     """The entries of one kind in an incident's timeline."""
-    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=by.headers).json()
+    entries = by.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     return [entry for entry in entries if entry["event_type"] == kind]
 
 
 def severity(client: TestClient, incident: dict[str, Any], by: Person) -> str:
-    found: str = client.get(f"/v1/incidents/{incident['id']}", headers=by.headers).json()["severity"]
+    found: str = by.on(client).call(f"GET /incidents/{incident['id']}")["severity"]
     return found
 
 
@@ -198,7 +198,7 @@ def test_in_a_new_cycle_the_severity_is_set_again(
     add_policy(steps=at_once({"type": "set_severity", "severity": "critical"}))
     incident = open_incident(severity="low")
     tick()
-    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "low"}, headers=admin.headers)
+    admin.on(client).call(f"PUT /incidents/{incident['id']}", {"severity": "low"})
     act(client, incident, "acknowledge", admin)
     act(client, incident, "reopen", admin)
     tick()
@@ -242,7 +242,7 @@ def test_an_action_that_could_not_work_is_refused(
     client: TestClient, admin: Person, action: dict[str, Any], pointer: str
 ) -> None:
     body = {"name": "Policy", "conditions": {}, "steps": at_once(action)}
-    answer = client.post("/v1/escalation/policies", json=body, headers=admin.headers)
+    answer = admin.on(client).send("POST /escalation/policies", body)
     problem(answer, 422, pointer=f"/steps/0/actions/0/{pointer}")
     assert "hush" not in answer.text
 
@@ -252,5 +252,5 @@ def test_a_change_of_a_policy_is_looked_at_as_well(
 ) -> None:
     policy = add_policy()
     body = {"steps": at_once({"type": "comment", "content": "{{ broken"})}
-    answer = client.put(f"/v1/escalation/policies/{policy['id']}", json=body, headers=admin.headers)
+    answer = admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", body)
     problem(answer, 422, pointer="/steps/0/actions/0/content")

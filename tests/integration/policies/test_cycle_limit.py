@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.api import Api
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 LOOP = [
     {"type": "change_status", "status": "resolved"},
@@ -28,7 +28,7 @@ def test_a_policy_that_reopens_what_it_resolves_is_stopped_and_says_so(
     assert len(fired) == 6
     assert "limit of 5 cycles" in str(fired[-1]["metadata"])
     assert timeline(client, incident, admin).count("cycle_limit_reached") == 1
-    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == "open"
+    assert admin.on(client).call(f"GET /incidents/{incident['id']}")["status"] == "open"
 
 
 @pytest.mark.parametrize("loop", [LOOP, BACK_AND_FORTH])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import Clock, Outbox, Person
 from tests.support.scenario import Opener, Tick, act, events, steps
+from tests.support.world import Clock, Outbox, Person
 
 
 def test_steps_fire_at_their_delays_and_only_once(
@@ -47,7 +47,7 @@ def test_a_policy_repeats_its_steps_as_often_as_it_says(
     assert fired == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 
 
-def test_several_matching_policies_run_side_by_side_but_page_a_person_once_at_a_time(
+def test_matching_policies_run_side_by_side_and_page_a_person_once(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy()
@@ -131,7 +131,7 @@ def test_a_snooze_ends_by_itself_and_pages_anew(
     clock.advance(minutes=1)
     tick()
     assert len(outbox.sent) == 2
-    read = client.get(f"/v1/incidents/{incident['id']}", headers=user.headers).json()
+    read = user.on(client).call(f"GET /incidents/{incident['id']}")
     assert (read["status"], read["snoozed_until"], read["acknowledged_at"]) == ("open", None, None)
 
 
@@ -150,5 +150,5 @@ def test_a_page_that_waits_is_cancelled_when_somebody_acknowledges(
     act(client, incident, "acknowledge", user)
     jobs.send()
     assert outbox.sent == []
-    [delivery] = client.get("/v1/notifications", headers=admin.headers).json()
+    [delivery] = admin.on(client).call("GET /notifications")
     assert delivery["status"] == "cancelled"

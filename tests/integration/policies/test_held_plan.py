@@ -15,13 +15,12 @@ from app.services.operations import health_service
 from app.services.policies import policy_service
 from app.services.policies.rollout_service import ROLLOUT_BATCH
 from app.utils.service_locator import Services, build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
 from app.worker.jobs import StillLocked
 from app.worker.lane import LOCKED_FOR_LONG_SECONDS
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
+from tests.support.world import ADMIN, Outbox, add_admins
 
 RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
 
@@ -30,9 +29,7 @@ RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
 def services(own_database: Database, settings: Settings, outbox: Outbox) -> Services:
     """With two administrators, on a database where others can hold something."""
     services = build_services(settings, own_database, channels={"email": outbox})
-    with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
-        make_admin(session, "second@example.com", PASSWORD, services.auth.passwords)
+    add_admins(own_database, ADMIN, "second@example.com")
     return services
 
 

@@ -11,12 +11,11 @@ from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
-from tests.support.preferences import NUMBER, put
+from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, events, notify, steps, timeline
+from tests.support.world import LATER, NUMBER, Clock, Outbox, Person
 
 DEAD = Outcome(AttemptOutcome.DEAD, error="no such address")
-LATER = Outcome(AttemptOutcome.RETRY, error="busy")
 ADMINS_NUMBER = "+15550777"
 MANY = 1000
 
@@ -37,7 +36,7 @@ def addresses(channel: Outbox) -> list[str]:
     return [envelope.address for envelope in channel.sent]
 
 
-def test_no_channel_of_an_administrator_is_quiet_when_nobody_else_was_reached(
+def test_an_admin_has_no_quiet_channel_when_nobody_else_was_reached(
     quiet_admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox, sms: Outbox, client: TestClient,
 ) -> None:  # fmt: skip
@@ -50,7 +49,7 @@ def test_no_channel_of_an_administrator_is_quiet_when_nobody_else_was_reached(
     assert "nobody_reachable" not in timeline(client, incident, quiet_admin)
 
 
-def test_nor_when_the_administrator_is_the_one_on_call_and_nobody_else_is_left(
+def test_an_admin_on_call_has_no_quiet_channel_when_nobody_else_is_left(
     quiet_admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, sms: Outbox,
     client: TestClient,
 ) -> None:  # fmt: skip
@@ -99,7 +98,7 @@ def leave_alone(jobs: Jobs) -> None:
         jobs._breakers.record("email", "outbox", -1 - message_id, error="busy", at=time.monotonic() + 60)
 
 
-def test_while_nobody_is_reachable_a_step_to_come_is_due_within_five_minutes(
+def test_while_nobody_is_reachable_steps_wait_five_minutes_at_most(
     on_call: Person, sign_up: Callable[..., Person], add_policy: Opener, open_incident: Opener, tick: Tick,
     clock: Clock, outbox: Outbox, sms: Outbox, client: TestClient, admin: Person,
 ) -> None:  # fmt: skip
@@ -118,7 +117,7 @@ def test_while_nobody_is_reachable_a_step_to_come_is_due_within_five_minutes(
 
 
 @pytest.mark.parametrize("repeat", [0, 2])
-def test_while_nobody_is_reachable_all_steps_are_tried_again_and_no_repeat_is_spent(
+def test_while_nobody_is_reachable_steps_retry_and_no_repeat_is_spent(
     on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick, clock: Clock, outbox: Outbox,
     client: TestClient, admin: Person, repeat: int,
 ) -> None:  # fmt: skip

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from app.models import Escalation
 from app.worker import Jobs
 from app.worker.jobs import StillLocked
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.explanations import explained
 from tests.support.scenario import Opener, Tick, act, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
-POLICIES = "/v1/escalation/policies"
+POLICIES = "/escalation/policies"
 Spoiler = Callable[[dict[str, Any], str], None]
 MALFORMED = [
     '[{"delay_minutes": 0, "actions": [{"type": "notify", "target": {"x": 1}}]}]',
@@ -46,7 +46,7 @@ def spoil(session: Session) -> Spoiler:
 
 
 @pytest.mark.parametrize("stored", MALFORMED)
-def test_a_malformed_policy_is_shown_explained_and_can_be_switched_off_and_deleted(
+def test_a_malformed_policy_is_explained_and_can_be_disabled_and_deleted(
     client: TestClient,
     admin: Person,
     add_policy: Opener,
@@ -60,16 +60,16 @@ def test_a_malformed_policy_is_shown_explained_and_can_be_switched_off_and_delet
     incident = open_incident()
     tick()
     tick()
-    read = client.get(f"{POLICIES}/{policy['id']}", headers=admin.headers).json()
+    read = admin.on(client).call(f"GET {POLICIES}/{policy['id']}")
     assert read["steps"] == json.loads(stored)
     assert read["warnings"][0].startswith("This policy is malformed")
-    assert len(client.get(POLICIES, headers=admin.headers).json()) == 2
+    assert len(admin.on(client).call(f"GET {POLICIES}")) == 2
     assert good["id"] in {found["policy_id"] for found in explained(client, incident, admin)["policies"]}
-    preview = client.post("/v1/escalation/preview", json={"incident_id": incident["id"]}, headers=admin.headers)
+    preview = admin.on(client).send("POST /escalation/preview", {"incident_id": incident["id"]})
     assert [found["policy_id"] for found in preview.json()["policies"]] == [good["id"]]
-    off = client.put(f"{POLICIES}/{policy['id']}", json={"is_active": False}, headers=admin.headers)
+    off = admin.on(client).send(f"PUT {POLICIES}/{policy['id']}", {"is_active": False})
     assert (off.status_code, off.json()["is_active"]) == (200, False)
-    assert client.delete(f"{POLICIES}/{policy['id']}", headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"DELETE {POLICIES}/{policy['id']}").status_code == 200
 
 
 @pytest.mark.parametrize("stored", ['["high"]', "null", '{"severity": {"a": 1}}', '{"moon": "full"}'])
@@ -90,10 +90,10 @@ def test_so_is_one_whose_conditions_are_malformed(
     session.commit()
     incident = open_incident()
     tick()
-    [read] = client.get(POLICIES, headers=admin.headers).json()
+    [read] = admin.on(client).call(f"GET {POLICIES}")
     assert read["warnings"][0].startswith("This policy is malformed")
     explained(client, incident, admin)
-    assert client.delete(f"{POLICIES}/{policy['id']}", headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"DELETE {POLICIES}/{policy['id']}").status_code == 200
 
 
 def test_a_mended_policy_begins_anew_where_its_step_had_failed(
@@ -106,7 +106,7 @@ def test_a_mended_policy_begins_anew_where_its_step_had_failed(
     tick()
     assert "escalation_quarantined" in timeline(client, incident, admin)
     mended = {"steps": steps(0, target=on_call.id)}
-    assert client.put(f"{POLICIES}/{policy['id']}", json=mended, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT {POLICIES}/{policy['id']}", mended).status_code == 200
     clock.advance(seconds=30)
     tick()
     assert [envelope.address for envelope in outbox.sent] == [on_call.email]
@@ -121,7 +121,7 @@ def test_a_policy_that_was_mended_for_other_incidents_does_not_begin_there(
     open_incident(service="database")
     tick()
     mended = {"steps": steps(0, target=on_call.id), "conditions": {"service": "elsewhere"}}
-    assert client.put(f"{POLICIES}/{policy['id']}", json=mended, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT {POLICIES}/{policy['id']}", mended).status_code == 200
     clock.advance(seconds=30)
     tick()
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]  # it has failed twice

@@ -7,12 +7,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.conftest import ADMIN, Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, events, notify, steps, timeline
+from tests.support.world import ADMIN, Clock, Outbox, Person
 
 
-def test_escalating_by_hand_fires_the_next_step_at_once_and_goes_on_from_there(
+def test_escalating_by_hand_fires_the_next_step_and_continues_from_there(
     client: TestClient,
     admin: Person,
     add_policy: Opener,
@@ -60,7 +60,7 @@ def test_escalating_by_hand_without_a_policy_pages_the_admins(
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_an_acknowledged_incident_pages_and_leaves_it_acknowledged(
+def test_escalating_an_acknowledged_incident_pages_and_keeps_its_status(
     client: TestClient,
     user: Person,
     add_policy: Opener,
@@ -114,7 +114,7 @@ def test_a_finished_escalation_starts_a_new_loop_by_hand(
     assert len(outbox.sent) == 2
 
 
-def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
+def test_only_admins_creator_and_assignees_may_escalate_or_see_the_events(
     client: TestClient, user: Person, sign_up: Callable[..., Person], open_incident: Opener
 ) -> None:
     incident = open_incident()
@@ -124,12 +124,11 @@ def test_only_admins_the_creator_and_assignees_may_escalate_or_see_the_events(
         for method, action in routes:
             assert client.request(method, f"{prefix}/{action}", headers=stranger.headers).status_code == 403
             assert client.request(method, f"{prefix}/{action}", headers=user.headers).status_code == 200
-    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": stranger.id}, headers=user.headers)
-    answer = client.get(f"/v1/incidents/{incident['id']}/escalation-events", headers=stranger.headers)
-    assert answer.status_code == 200
+    user.on(client).call(f"POST /incidents/{incident['id']}/assign", {"user_id": stranger.id})
+    stranger.on(client).call(f"GET /incidents/{incident['id']}/escalation-events")
 
 
-def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_hand(
+def test_ending_a_snooze_by_hand_fires_no_policy_that_no_longer_matches(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -137,14 +136,14 @@ def test_a_policy_that_matches_no_longer_fires_nothing_when_the_snooze_ends_by_h
     incident = open_incident(severity="low")
     act(client, incident, "snooze", user, hours=1)
     change = {"conditions": {"severity": "critical"}}
-    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=change, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", change).status_code == 200
     act(client, incident, "escalate", user)
     tick()
     assert events(client, incident, admin) == []
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_an_acknowledged_incident_fires_a_policy_that_has_come_since(
+def test_escalating_an_acknowledged_incident_fires_a_policy_added_since(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener
 ) -> None:
     incident = open_incident()
@@ -155,27 +154,27 @@ def test_escalating_an_acknowledged_incident_fires_a_policy_that_has_come_since(
     assert event["metadata"]["notified"] == [{"recipient": f"user:{user.id}", "channel": "email"}]
 
 
-def test_escalating_an_acknowledged_incident_fires_no_policy_that_has_ceased_to_match(
+def test_escalating_an_acknowledged_incident_skips_what_no_longer_matches(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
     add_policy(steps=steps(10, target="creator"), conditions={"severity": "low"})
     incident = open_incident(severity="low")
     act(client, incident, "acknowledge", user)
-    client.put(f"/v1/incidents/{incident['id']}", json={"severity": "critical"}, headers=user.headers)
+    user.on(client).call(f"PUT /incidents/{incident['id']}", {"severity": "critical"})
     act(client, incident, "escalate", user)
     tick()
     assert events(client, incident, admin) == []
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
 
 
-def test_escalating_by_hand_goes_on_with_a_policy_for_what_nobody_was_assigned_to(
+def test_escalating_by_hand_continues_a_policy_for_unassigned_incidents(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick
 ) -> None:
     add_policy(steps=steps(0, 15), conditions={"assigned": False})
     incident = open_incident()
     tick()
-    client.post(f"/v1/incidents/{incident['id']}/assign", json={"user_id": user.id}, headers=user.headers)
+    user.on(client).call(f"POST /incidents/{incident['id']}/assign", {"user_id": user.id})
     act(client, incident, "escalate", user)
     assert [event["step"] for event in events(client, incident, admin)] == [0, 1]
 
@@ -194,7 +193,7 @@ def test_escalating_by_hand_goes_on_behind_a_step_that_acknowledged(
     assert [(event["loop"], event["step"]) for event in events(client, incident, admin)] == [(0, 0), (0, 1)]
 
 
-def test_escalating_an_acknowledged_incident_goes_through_the_steps_that_reach_nobody(
+def test_escalating_an_acknowledged_incident_passes_steps_reaching_nobody(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -217,7 +216,7 @@ def test_escalating_by_hand_says_so_if_nobody_can_be_reached(
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_a_policy_whose_step_fails_keeps_no_other_from_being_escalated_by_hand(
+def test_a_failing_step_keeps_no_other_policy_from_escalating_by_hand(
     client: TestClient, user: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox,
     session: Session, others: int,
 ) -> None:  # fmt: skip
@@ -255,12 +254,12 @@ def test_what_a_step_ends_is_not_fired_behind_it(
         act(client, incident, "escalate", admin)
     clock.advance(minutes=1)
     tick()
-    assert client.get(f"/v1/incidents/{incident['id']}", headers=admin.headers).json()["status"] == status
+    assert admin.on(client).call(f"GET /incidents/{incident['id']}")["status"] == status
     assert len(events(client, incident, admin)) == 1
     assert outbox.sent == []
 
 
-def test_a_step_of_a_version_that_began_by_its_own_step_is_fired_as_that_version_has_it(
+def test_a_step_fires_as_the_version_that_it_began_with_has_it(
     client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip
@@ -270,7 +269,7 @@ def test_a_step_of_a_version_that_began_by_its_own_step_is_fired_as_that_version
     tick()
     act(client, incident, "acknowledge", admin)
     newer = {"steps": steps(0, target=on_call.id)}
-    assert client.put(f"/v1/escalation/policies/{policy['id']}", json=newer, headers=admin.headers).status_code == 200
+    assert admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", newer).status_code == 200
     act(client, incident, "escalate", admin)
     tick()
     tick()

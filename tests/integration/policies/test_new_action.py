@@ -13,9 +13,9 @@ from app.services.contacts import recipient_service
 from app.services.policies.actions.registry import ACTIONS, Action, Addressee, Mentions, StepResult, Stored, done
 from app.services.policies.situation import Context, Trial
 from app.services.timeline_service import record
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.scenario import Opener, Tick, events, notify, timeline
+from tests.support.world import Person
 
 POLICIES = "/v1/escalation/policies"
 

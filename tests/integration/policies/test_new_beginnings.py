@@ -12,9 +12,9 @@ from app.crud import crud_event
 from app.models import Escalation, EscalationEvent
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from tests.conftest import Clock, Outbox, Person
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture

@@ -16,11 +16,10 @@ from app.services.incidents import alert_service
 from app.services.policies import policy_service, rollout_service
 from app.services.ports import Paging
 from app.utils.service_locator import Services
-from app.utils.startup import make_admin
-from tests.conftest import ADMIN, PASSWORD, Outbox
 from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
+from tests.support.world import Outbox
 
 
 @pytest.fixture
@@ -114,12 +113,11 @@ def test_an_incident_that_opens_while_its_policy_goes_is_not_escalated(own_datab
     assert states(own_database) == [EscalationState.ENDED]
 
 
-def test_who_reads_the_policies_for_long_keeps_no_due_step_from_being_fired(
+def test_a_long_read_of_the_policies_delays_no_due_step(
     own_database: Database, services: Services, outbox: Outbox
 ) -> None:
     jobs = inline_jobs(services, replace(services.delivery, database=own_database))
     with own_database.transaction() as session:
-        make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
         policy_service.create(session, PolicyCreate(name="due", steps=steps(0)), services.paging)
         open_one(session)
     with own_database.session() as opening:

@@ -11,9 +11,9 @@ from app.models import Escalation, Incident
 from app.services.policies import action_service
 from app.services.policies.situation import Context, Situation
 from app.utils.service_locator import Services
-from tests.conftest import ADMIN, Outbox, Person
 from tests.support.previews import preview, step
 from tests.support.scenario import Opener, Tick, events, notify
+from tests.support.world import ADMIN, Outbox, Person
 
 EVERYBODY = notify(target=["all"] * 100, channels=["email"] * 100)
 
@@ -23,11 +23,11 @@ def test_a_policy_is_kept_without_its_repeats(client: TestClient, admin: Person,
     policy = add_policy(steps=[step(0, EVERYBODY)])
     assert policy["steps"][0]["actions"] == [kept]
     body = {"steps": [step(5, EVERYBODY, EVERYBODY)]}
-    changed = client.put(f"/v1/escalation/policies/{policy['id']}", json=body, headers=admin.headers)
+    changed = admin.on(client).send(f"PUT /escalation/policies/{policy['id']}", body)
     assert changed.json()["steps"][0]["actions"] == [kept, kept]
 
 
-def test_actions_that_name_the_same_people_page_each_once_with_what_the_first_says(
+def test_actions_naming_the_same_people_page_each_once_in_the_first_words(
     client: TestClient, user: Person, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick,
     outbox: Outbox,
 ) -> None:  # fmt: skip

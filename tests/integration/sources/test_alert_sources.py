@@ -13,9 +13,9 @@ from app.core.source import SOURCES, AlertSignal, SourceSettings, SourceType
 from app.core.vocabulary import Environment
 from app.main import create_app
 from app.utils.service_locator import Services, build_services, build_sources
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Person
 
 HOOK = "POST /alerts/toy"
 TOKEN = "what only the toy knows"

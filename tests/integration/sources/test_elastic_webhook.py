@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, event
 
 from app.db.session import Database
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.api import JSON, Api
+from tests.support.world import Person
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "elastic"
 HOOK = "POST /alerts/elastic"
@@ -85,9 +85,7 @@ def test_a_sample_that_comes_again_updates_unless_it_has_no_key(api: Api, name: 
 
 
 @pytest.mark.parametrize(("recovery", "firing"), RECOVERIES.items())
-def test_a_recovery_resolves_what_the_firing_alert_opened_and_then_finds_nothing(
-    api: Api, recovery: str, firing: str
-) -> None:
+def test_a_recovery_resolves_what_its_alert_opened_and_then_nothing(api: Api, recovery: str, firing: str) -> None:
     assert api.alert(**sample(recovery))["status"] == N
     opened = api.alert(**sample(firing))["incident_id"]
     resolved = api.alert(**sample(recovery))

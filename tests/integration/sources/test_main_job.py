@@ -15,9 +15,8 @@ from app.core.config import Settings
 from app.db.session import connect
 from app.main import create_app
 from app.utils.service_locator import build_services
-from app.utils.startup import make_admin
 from app.worker import Jobs
-from tests.conftest import ADMIN, PASSWORD
+from tests.support.world import ADMIN, PASSWORD, add_admins
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "elastic" / "kibana-nested-active.json"
 POLICY = {
@@ -49,8 +48,7 @@ class World:
         self._database = connect(url, pool_size=5, overflow=5)
         exits.callback(self._database.dispose)
         services = build_services(settings, self._database)
-        with self._database.transaction() as session:
-            make_admin(session, ADMIN, PASSWORD, services.auth.passwords)
+        add_admins(self._database)
         self._jobs = Jobs(services.delivery, services.paging, width=4)
         exits.callback(self._jobs.close)
         self.api = exits.enter_context(TestClient(create_app(settings, services)))
@@ -94,9 +92,7 @@ def world(own_url: str, tmp_path: Path, free_port: int, stack: ExitStack, mailbo
     return World(own_url, settings, stack)
 
 
-def test_an_alert_pages_by_mail_when_its_step_is_due_until_somebody_acknowledges(
-    world: World, mailbox: Mailbox
-) -> None:
+def test_an_alert_pages_by_mail_until_somebody_acknowledges(world: World, mailbox: Mailbox) -> None:
     assert world.api.post("/v1/escalation/policies", json=POLICY).status_code == 201
     alert = world.api.post("/v1/alerts/elastic", content=SAMPLE.read_bytes()).json()
     assert alert["status"] == "incident_created"

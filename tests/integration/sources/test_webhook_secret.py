@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from app.main import create_app
 from app.utils.service_locator import Services, build_services
-from tests.conftest import Person
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.world import Person
 
 SECRET = "s3cret:with/colon="
 HOOK = "POST /alerts/elastic"

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.core.security import PageLink, PageLinks
-from tests.conftest import Clock, Outbox, Person
 from tests.support.page_links import ACTIONS, Linker, Reader, buttons, page, press
 from tests.support.scenario import Opener, Tick, act, events, timeline
+from tests.support.world import Clock, Outbox, Person
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def read(client: TestClient, user: Person) -> Reader:
     """An incident as it is now."""
 
     def run(incident: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = client.get(f"/v1/incidents/{incident['id']}", headers=user.headers).json()
+        found: dict[str, Any] = user.on(client).call(f"GET /incidents/{incident['id']}")
         return found
 
     return run
 
 
-def test_the_link_in_a_page_opens_it_and_acknowledges_as_the_one_who_was_paged(
+def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy()
@@ -56,7 +56,7 @@ def test_the_link_in_a_page_opens_it_and_acknowledges_as_the_one_who_was_paged(
     assert "Nobody is paged any further." in after
     assert re.search(rf"Acknowledged</span> [^<]+ UTC by {re.escape(admin.email)}", after)
     assert buttons(after) == {"snooze", "escalate"}
-    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=admin.headers).json()
+    entries = admin.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     assert (entries[0]["event_type"], entries[0]["user_id"]) == ("acknowledged", admin.id)
     assert "by the link of a page" in entries[0]["description"]
 
@@ -101,7 +101,7 @@ def test_what_was_done_is_said_for_as_long_as_it_holds(
     assert 'class="done"' not in page(client.get(f"{link}?done={done}"))
 
 
-def test_an_escalation_of_what_stays_acknowledged_is_said_until_somebody_acknowledges_it_again(
+def test_escalating_an_acknowledged_incident_shows_until_acknowledged(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker, clock: Clock
 ) -> None:
     incident = open_incident()
@@ -206,7 +206,7 @@ def test_whoever_was_paged_may_escalate(
     assert press(client, link_of(incident, paged), "escalate").status_code == 303
     tick()
     assert [sent.address for sent in outbox.sent] == [admin.email]
-    entries = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=paged.headers).json()
+    entries = paged.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     [entry] = [entry for entry in entries if entry["event_type"] == "escalated_manually"]
     assert (entry["user_id"], entry["description"]) == (paged.id, "Escalated by hand by the link of a page.")
 
@@ -220,7 +220,7 @@ def test_a_link_that_is_nobodys_own_acts_in_nobodys_name(
     assert buttons(shown) == {"acknowledge", "snooze", "escalate"}
     assert "You act as" not in shown
     assert press(client, link, "acknowledge").status_code == 303
-    entry = client.get(f"/v1/incidents/{incident['id']}/timeline", headers=user.headers).json()[0]
+    entry = user.on(client).call(f"GET /incidents/{incident['id']}/timeline")[0]
     assert (entry["event_type"], entry["user_id"]) == ("acknowledged", None)
     assert entry["description"] == "Incident acknowledged by the link of a page."
 
@@ -239,7 +239,7 @@ def test_a_resolved_incident_is_shown_and_refuses_to_be_moved(
     assert read(incident)["status"] == "resolved"
 
 
-def test_what_a_person_does_by_the_link_begins_the_count_of_policy_cycles_anew(
+def test_acting_by_the_link_resets_the_count_of_policy_cycles(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, link_of: Linker, tick: Tick,
     clock: Clock,
 ) -> None:  # fmt: skip

@@ -14,12 +14,10 @@ from app.core.config import Settings
 from app.core.security import PageLink, PageLinks
 from app.main import create_app
 from app.utils.service_locator import Services
-from tests.conftest import Clock, Person
 from tests.support.logs import captured
-from tests.support.page_links import ACTIONS, Linker, Reader, page, press
+from tests.support.page_links import ACTIONS, XSS, Linker, Reader, page, press
 from tests.support.scenario import Opener
-
-XSS = '<script>alert("x")</script>'
+from tests.support.world import Clock, Person
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def read(client: TestClient, user: Person) -> Reader:
     """An incident as it is now."""
 
     def run(incident: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = client.get(f"/v1/incidents/{incident['id']}", headers=user.headers).json()
+        found: dict[str, Any] = user.on(client).call(f"GET /incidents/{incident['id']}")
         return found
 
     return run
@@ -59,7 +57,7 @@ def test_the_link_of_somebody_who_is_gone_is_refused(
     link = link_of(incident, gone)
     page(client.get(link))
     method = "PUT" if change else "DELETE"
-    assert client.request(method, f"/v1/users/{gone.id}", json=change, headers=admin.headers).is_success
+    assert admin.on(client).send(f"{method} /users/{gone.id}", change).is_success
     assert incident["title"] not in page(client.get(link), 403)
     for action in ACTIONS:
         page(press(client, link, action), 403)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from app.integrations.addresses import resolve
-from app.integrations.connections import Watch
+from app.integrations.connections import Lines, Watch
 
 MAX_ADDRESSES = 4
 
@@ -85,6 +85,8 @@ class _Session(smtplib.SMTP):
         return self.getreply()
 
     def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = Lines(self.sock.makefile("rb").detach())
         answer = super().getreply()
         if self._watch.has_expired:  # the beginning of "250-" is "250"
             self.close()
