@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from tests.conftest import Clock, Outbox, Person
 from tests.support.api import Api
-from tests.support.scenario import Tick, steps
+from tests.support.scenario import Opener, Tick, steps
 
 SEVERITIES = ["low", "medium", "high", "critical"]
 MOVES = {"open": None, "acknowledged": "acknowledge", "snoozed": "snooze?hours=5"}
@@ -116,6 +116,26 @@ def test_a_severity_that_a_person_raised_is_not_raised_again(api: Api, opened: O
     api.alert(id="a", severity="critical")
     incident = api.incident(incident_id)
     assert (incident["severity"], incident["status"]) == ("critical", "acknowledged")
+    assert "severity_raised" not in {event["event_type"] for event in api.timeline(incident_id)}
+
+
+def test_the_worst_that_an_alert_ever_reported_is_remembered(api: Api, opened: Opened) -> None:
+    incident_id = opened(severity="low")
+    api.alert(id="a", severity="high")
+    api.call(f"PUT /incidents/{incident_id}", {"severity": "medium"})
+    api.alert(id="a", severity="high")
+    assert api.incident(incident_id)["severity"] == "medium"
+
+
+def test_an_open_incident_that_gets_worse_changes_its_policies(
+    api: Api, opened: Opened, add_policy: Opener, admin: Person
+) -> None:
+    for severity in ("low", "high"):
+        add_policy(name=severity, conditions={"severity": severity}, steps=steps(30))
+    incident_id = opened(severity="low")
+    api.alert(id="a", severity="high")
+    found = Api(api.client, admin.headers).call(f"GET /incidents/{incident_id}/why")["policies"]
+    assert {policy["name"]: policy["state"] for policy in found} == {"low": "ended", "high": "running"}
 
 
 @pytest.mark.parametrize("state", MOVES)
