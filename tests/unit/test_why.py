@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.core.vocabulary import DeliveryStatus, EscalationState
+from app.core.vocabulary import DeliveryStatus, EscalationState, NotificationKind
+from app.models import EscalationEvent, Notification
 from app.services.escalation import ConditionResult
+from app.services.explain import why_pages
 from app.services.explain.why import Addressee, Facts, Idle, Progress, Skipped, Step, explain
 from app.services.explain.why_reasons import Place, Sent, Stop
 from app.services.notification import ChannelChoice, Person
@@ -147,3 +149,19 @@ def test_who_has_a_reason_is_told_nothing_general() -> None:
 def test_each_page_brings_the_reasons_for_its_way() -> None:
     sent = replace(SENT, tried_before="sms", is_last_resort=True, is_bundled=True, accepted_at=AT + timedelta(1))
     assert told(pages=[("user:1", sent)]) == {"user:1": ["accepted", "fell_back", "nobody_else", "bundled"]}
+
+
+@pytest.mark.parametrize(
+    ("event_id", "recipient", "is_last_resort"),
+    [(5, "user:1", False), (5, "user:2", True), (6, "user:2", False), (None, "user:1", True)],
+)
+def test_a_page_that_its_step_did_not_plan_is_a_last_resort(
+    event_id: int | None, recipient: str, is_last_resort: bool
+) -> None:
+    """Of a step in another cycle it is not known whom it planned: nobody is called a last resort for that."""
+    event = EscalationEvent(id=5, metadata_={"notified": [{"recipient": "user:1", "channel": "email"}]})
+    page = Notification(
+        id=1, event_id=event_id, recipient=recipient, channel="email", kind=NotificationKind.PAGE, attempt=0
+    )
+    [(told_to, sent)] = why_pages.sent([page], [event])
+    assert (told_to, sent.is_last_resort) == (recipient, is_last_resort)

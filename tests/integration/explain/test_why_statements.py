@@ -67,3 +67,15 @@ def test_an_address_means_its_account_whatever_its_case(
     assert codes(found[f"user:{person.id}"]) == ["not_due"]
     assert [(r["code"], r["detail"]) for r in found[f"user:{left.id}"]] == [("would_skip", "not_active")]
     assert codes(found["email:s***@example.com"]) == ["not_due"]
+
+
+def test_an_address_that_was_given_to_a_new_account_means_that(
+    client: TestClient, admin: Person, sign_up: Callable[..., Person], add_policy: Opener, open_incident: Opener
+) -> None:
+    deleted = sign_up("taken-over@example.com")
+    assert client.delete(f"/v1/users/{deleted.id}", headers=admin.headers).is_success
+    heir = sign_up("taken-over@example.com")
+    add_policy(steps=steps(30, target="Taken-Over@example.com"))
+    found = why(client, open_incident(), admin)
+    assert codes(found[f"user:{heir.id}"]) == ["not_due"]
+    assert f"user:{deleted.id}" not in found

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.support.api import Api
-from tests.support.scenario import Tick, steps
+from tests.support.scenario import Opener, Tick, steps
 from tests.support.world import Clock, Outbox, Person
 
 SEVERITIES = ["low", "medium", "high", "critical"]
@@ -96,7 +96,9 @@ def test_a_field_that_a_person_edited_stays_as_it_is(api: Api, opened: Opened, f
     assert api.incident(incident_id)[field] == EDITS[field]
 
 
-def test_a_lowered_severity_rises_only_with_an_alert_worse_than_any(api: Api, opened: Opened) -> None:
+def test_a_severity_that_a_person_lowered_rises_only_with_an_alert_worse_than_any_before(
+    api: Api, opened: Opened
+) -> None:
     incident_id = opened(severity="high")
     api.call(f"PUT /incidents/{incident_id}", {"severity": "low", "status": "acknowledged"})
     for severity in ("high", "medium", "high"):
@@ -114,6 +116,26 @@ def test_a_severity_that_a_person_raised_is_not_raised_again(api: Api, opened: O
     api.alert(id="a", severity="critical")
     incident = api.incident(incident_id)
     assert (incident["severity"], incident["status"]) == ("critical", "acknowledged")
+    assert "severity_raised" not in {event["event_type"] for event in api.timeline(incident_id)}
+
+
+def test_the_worst_that_an_alert_ever_reported_is_remembered(api: Api, opened: Opened) -> None:
+    incident_id = opened(severity="low")
+    api.alert(id="a", severity="high")
+    api.call(f"PUT /incidents/{incident_id}", {"severity": "medium"})
+    api.alert(id="a", severity="high")
+    assert api.incident(incident_id)["severity"] == "medium"
+
+
+def test_an_open_incident_that_gets_worse_changes_its_policies(
+    api: Api, opened: Opened, add_policy: Opener, admin: Person
+) -> None:
+    for severity in ("low", "high"):
+        add_policy(name=severity, conditions={"severity": severity}, steps=steps(30))
+    incident_id = opened(severity="low")
+    api.alert(id="a", severity="high")
+    found = Api(api.client, admin.headers).call(f"GET /incidents/{incident_id}/why")["policies"]
+    assert {policy["name"]: policy["state"] for policy in found} == {"low": "ended", "high": "running"}
 
 
 @pytest.mark.parametrize("state", MOVES)
@@ -166,7 +188,7 @@ def test_only_a_worse_alert_pages_who_thought_it_was_taken_care_of(
     assert len(outbox.sent) == pages
 
 
-def test_a_worse_alert_begins_what_matches_now_and_delays_no_step(
+def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_nothing_off(
     api: Api, opened: Opened, add_policy: Any, clock: Clock, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy(name="always", steps=steps(0, 30, message="always"))
