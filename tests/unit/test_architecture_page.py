@@ -1,0 +1,38 @@
+"""The map of the code is true: what it names exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PATHS = sorted(set(re.findall(r"`((?:app|alembic|tests|benchmarks|e2e)/[\w./-]*)`", PAGE)))
+LINKS = sorted(set(re.findall(r"\]\(([^)#]+)\)", PAGE)))
+FUNCTIONS = sorted({found for found in re.findall(r"\b(\w+_service)\.(\w+)", PAGE) if found[1] != "py"})
+ROOMS = sorted(path for path in (ROOT / "app" / "services").iterdir() if (path / "__init__.py").exists())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_on_the_page_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_on_the_page_leads_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()
+
+
+@pytest.mark.parametrize(("module", "function"), FUNCTIONS)
+def test_a_function_on_the_page_is_defined_in_its_module(module: str, function: str) -> None:
+    [file] = (ROOT / "app" / "services").rglob(f"{module}.py")
+    assert re.search(rf"^def {function}\(", file.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.name)
+def test_every_room_of_the_services_is_on_the_page(room: Path) -> None:
+    assert f"`app/services/{room.name}/`" in PAGE
+
+
+def test_the_page_names_many_paths() -> None:
+    assert len(PATHS) > 50
