@@ -19,7 +19,7 @@ CONVENTION = {
 
 
 class Base(DeclarativeBase):
-    """Every table's base. Times are aware, dictionaries are JSONB."""
+    """Base of every table. Times are timezone-aware, dictionaries are JSONB."""
 
     metadata = MetaData(naming_convention=CONVENTION)
     type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[Any]: JSONB}

@@ -1,4 +1,4 @@
-"""Bringing the schema to the newest revision, or finding out that it is behind."""
+"""Migrates the schema, or reports that it is behind."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def require_current(database: Database) -> None:
 
 
 def _pending(database: Database) -> list[str]:
-    """Revisions that this code knows and the database has not. A revision of a newer release is not ours."""
+    """The revisions that this code has and the database lacks. Revisions of a newer release do not count."""
     scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
     with database.connection() as connection:
         current = MigrationContext.configure(connection).get_current_revision()

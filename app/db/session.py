@@ -1,4 +1,4 @@
-"""The engine, and the one way to a transaction."""
+"""The engine, and the one way to open a transaction."""
 
 import select
 from collections.abc import Callable, Generator, Iterator
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
 POOL_TIMEOUT_SECONDS = 10
-# A server whose machine is gone sends no word of it: give its connections up after half a minute.
+# If the server's machine vanishes, nothing tells us: give up its connections after half a minute.
 NETWORK_LIMITS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -22,7 +22,7 @@ NETWORK_LIMITS = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
-# What no statement of ours may exceed: a lock that is not given, a client that went away within a transaction.
+# Limits on every statement: waiting for a lock, running, and idling in a transaction whose client is gone.
 SESSION_LIMITS = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",
@@ -39,7 +39,7 @@ CONTENTION = (
 
 
 class Database:
-    """A pool of connections and the transactions on it. Safe to share between threads."""
+    """A connection pool and its transactions. Safe to share between threads."""
 
     def __init__(self, bind: Engine | Connection, revive: Callable[[], object] | None = None) -> None:
         self.bind = bind
@@ -50,7 +50,7 @@ class Database:
             expire_on_commit=False,
             join_transaction_mode="create_savepoint" if joined else "conditional_savepoint",
         )
-        # Without a transaction of its own; on a connection that has one, within that.
+        # Autocommit; within the transaction of a connection that has one already.
         self._readers = self._sessions if joined else sessionmaker(bind.execution_options(isolation_level="AUTOCOMMIT"))
 
     def session(self) -> Session:
@@ -65,7 +65,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session each of whose statements stands for itself: for one look, without BEGIN and COMMIT."""
+        """A session in autocommit, for reads that need no transaction."""
         with self._readers() as session:
             yield session
 
@@ -79,9 +79,9 @@ class Database:
                 yield connection
 
     def notifications(self, seconds: float, is_over: Callable[[], bool]) -> Generator[str, None, None]:
-        """What is notified on the workers' channel, until it is over; that is asked every so many seconds.
+        """Yield each NOTIFY on the workers' channel until `is_over()`, which is asked every `seconds`.
 
-        It has a connection of its own, beside the pool. Raises OperationalError when that is lost.
+        Uses its own connection outside the pool. Raises OperationalError when that is lost.
         """
         connection = connect_alone(self.bind)
         try:
@@ -100,7 +100,7 @@ class Database:
             connection.close()
 
     def revive(self) -> None:
-        """Bring a server back that is ours to start. Another's is not."""
+        """Restart the embedded server. Does nothing for any other."""
         if self._revive is not None:
             self._revive()
 
@@ -120,24 +120,24 @@ def connect_alone(bind: Engine | Connection) -> Any:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """True if an error says that the database is away, and not that a statement was wrong."""
+    """True if the database is unreachable, as opposed to a statement being wrong."""
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
 
 
 def is_contended(error: BaseException) -> bool:
-    """True if a statement was given up for others' sake, or took too long: the database is there."""
+    """True if a statement gave way to others or timed out: the database itself is reachable."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, CONTENTION)
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """True if two transactions waited for each other and this one was chosen to give way: it may be tried again."""
+    """True if PostgreSQL ended this transaction to break a deadlock: it can be retried."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.DeadlockDetected)
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """True if a statement waited for as long as it may for what another transaction holds."""
+    """True if a statement waited for a lock until lock_timeout."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
 
 
@@ -149,7 +149,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
         max_overflow=overflow,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
-        hide_parameters=True,  # what a failed statement says of itself is logged
+        hide_parameters=True,  # failed statements are logged
         connect_args={"application_name": "incidents", **NETWORK_LIMITS},
     )
     event.listen(engine, "connect", _limit_session)

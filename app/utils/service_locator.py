@@ -27,7 +27,7 @@ CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one t
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts. Whoever needs one is handed that part, never all of them."""
+    """The parts. Each caller gets the part it needs, never all of them."""
 
     settings: Settings
     database: Database
@@ -40,7 +40,7 @@ class Services:
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
-    """Put the parts together. Tests override single parts: `build_services(settings, database, channels=...)`."""
+    """Build the parts. Tests override single ones: `build_services(settings, database, channels=...)`."""
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
     paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
     parts: dict[str, Any] = {
@@ -59,7 +59,7 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
 
 
 def build_paging(settings: Settings, channels: Mapping[str, Channel]) -> Paging:
-    """What planning needs to know of these settings and channels."""
+    """What planning needs to know about these settings and channels."""
     return Paging(
         channels=frozenset(channels),
         public_url=settings.public_url,
@@ -84,19 +84,17 @@ def build_sources(settings: Settings, known: Iterable[SourceType] = SOURCES) -> 
 def require_a_channel(settings: Settings) -> None:
     """Raise ConfigurationError or ValidationError if a channel is set up wrongly, before anything else is done.
 
-    In production also if nobody could be paged: a webhook alone needs no provider and is always there, but nobody is
-    woken by one.
+    In production also if no channel can wake anybody: webhooks need no provider and are always set up, but wake nobody.
     """
     channels = build_channels(settings)
     if settings.is_production and not any(CHANNELS[name].needs_provider for name in channels):
         raise ConfigurationError(
-            "the service cannot start:\n"
-            "  - no channel could page anybody: SMTP_HOST is missing, and so is every provider of sms and push"
+            "the service cannot start:\n  - no channel can page anybody: set SMTP_HOST, or a provider for sms or push"
         )
 
 
 def longest_timeout(settings: Settings) -> tuple[str, float]:
-    """The setting that says how long a call of a channel may take, and its seconds, of the one that takes longest."""
+    """The longest time-out of any channel: the setting's name and its seconds."""
     own = channel_settings()
     values = [item for of in (settings, *(own[name] for name in build_channels(settings))) for item in of]
     timeouts = [(name.upper(), seconds) for name, seconds in values if name.endswith("_timeout_seconds")]
@@ -104,13 +102,13 @@ def longest_timeout(settings: Settings) -> tuple[str, float]:
 
 
 def channel_settings() -> dict[str, ChannelSettings]:
-    """The settings that channels declare themselves, by the channel's name."""
+    """Each channel's own settings, by the channel's name."""
     return {channel.name: channel.settings_type() for channel in CHANNELS}
 
 
 @contextmanager
 def database_of(settings: Settings) -> Iterator[Database]:
-    """The database of the settings; the embedded one, started or attached to, if they name none."""
+    """The database that the settings name; without one, the embedded database, which is started or attached to."""
     if settings.database_url is not None:
         yield from _connected(settings, settings.database_url.get_secret_value())
         return

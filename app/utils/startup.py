@@ -1,4 +1,4 @@
-"""What has to be true before the service can answer: the schema is there, and so is an administrator."""
+"""What must be true before the service answers: the schema is current and there is an administrator."""
 
 import secrets
 import sys
@@ -61,13 +61,13 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
 
 
 def show_once(email: str, password: str) -> None:
-    """Tell the operator a generated password: on the terminal, never in the log."""
+    """Show a generated password to the operator: on the terminal, never in the log."""
     lines = ["", f"  Administrator: {email}", f"  Password:      {password}", "  It is shown only this once.", ""]
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def warn(settings: Settings) -> None:
-    """Log what this installation does without."""
+    """Log what is not set up on this installation."""
     if settings.smtp_host is None and settings.is_production:
         log.error("smtp_not_configured", cure="set SMTP_HOST: there are no password mails either")
     elif settings.smtp_host is None:

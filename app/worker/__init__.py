@@ -1,6 +1,6 @@
 """The worker: an AsyncIOScheduler that wakes the jobs, and their graceful end.
 
-The scheduler only wakes. What is due stands in the database, and any number of workers may look there.
+The scheduler only wakes jobs. What is due is in the database, so any number of workers can share it.
 """
 
 from app.worker.jobs import Jobs

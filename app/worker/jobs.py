@@ -1,4 +1,4 @@
-"""What the worker does when it is woken. Each job goes on in batches until nothing is due."""
+"""What the worker does when it wakes. Each job runs in batches until nothing is due."""
 
 import time
 from collections.abc import Callable
@@ -51,14 +51,14 @@ class Jobs:
         }
 
     def plan(self) -> None:
-        """End snoozes, carry policy changes on, fire the steps that are due, and look after what was not accepted.
+        """End snoozes, roll out policy changes, fire due steps, and handle pages that were not accepted.
 
-        What fails does not keep the rest from being done; raises the first of such errors in the end.
+        One part that fails does not stop the others. Raises the first error at the end.
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=BATCH), BATCH),
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
-            # A step that reached nobody makes the next one due at once: look again until nothing is.
+            # A step that reaches nobody makes the next one due at once: repeat until nothing is due.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
             "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
@@ -79,7 +79,7 @@ class Jobs:
             raise errors[0]
 
     def send(self) -> None:
-        """Send what is due in the outbox, channel after channel."""
+        """Send everything due in the outbox, one channel after another."""
         for name in self.lanes:
             self.send_by(name)
 
@@ -90,27 +90,27 @@ class Jobs:
             log.info("send_tick", channel=lane, taken=taken)
 
     def seconds_to_next_step(self, within: float) -> float | None:
-        """When the next step is due, if that is within so many seconds."""
+        """Seconds until the next step is due, or None if that is beyond `within`."""
         with self._database.transaction() as session:
             return step_service.seconds_to_next(session, within=within)
 
     def beat(self) -> None:
-        """Say that this worker is alive, and how its providers are."""
+        """Write this worker's heartbeat, with the state of its circuit breakers."""
         with self._database.transaction() as session:
             health_service.beat(session, self._pulse, self._breakers.report(), self._set_up)
 
     def leave(self) -> None:
-        """Say that this worker has ended."""
+        """Remove this worker's heartbeat."""
         with self._database.transaction() as session:
             health_service.leave(session, self._pulse)
 
     def is_well(self) -> bool:
-        """True if nothing is overdue and nobody has to be reached in vain."""
+        """True if nothing is overdue, stuck or failing, and somebody can be reached for every open incident."""
         with self._database.transaction() as session:
             return health_service.is_well(session)
 
     def clean_up(self) -> None:
-        """Forget what no longer counts: old answers, dead sessions, expired reset tokens, full buckets."""
+        """Delete what has expired: kept answers, sessions, reset tokens, full token buckets."""
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
@@ -127,11 +127,11 @@ class Jobs:
             )
 
     def revive_database(self) -> None:
-        """Bring an embedded database back whose server was killed."""
+        """Restart the embedded database if its server was killed."""
         self._database.revive()
 
     def close(self) -> None:
-        """Let the senders go."""
+        """End the threads that send."""
         for lane in self.lanes.values():
             lane.close()
 
@@ -149,7 +149,7 @@ class Jobs:
         return done
 
     def _unless_locked(self, name: str, job: Callable[[], int]) -> int:
-        """What is locked is done with one of the next ticks, and delays no step. Raises after a while."""
+        """Skip what is locked: a later tick does it. Raises once it has been locked for long."""
         try:
             done = job()
         except (OperationalError, StillLocked) as error:
@@ -167,9 +167,9 @@ class Jobs:
             return job(session)
 
     def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
-        """Do batches, each in a transaction of its own, until one is not full. Returns how many rows there were.
+        """Run batches, each in its own transaction, until one is not full. Returns the number of rows.
 
-        After a while the other parts have their turn, and the rest is done with the next tick.
+        After `LONGEST_PART_SECONDS` the other parts have their turn; the next tick does the rest.
         """
         total, began = 0, time.monotonic()
         while not self.stopping.is_set() and time.monotonic() - began < LONGEST_PART_SECONDS:

@@ -1,4 +1,4 @@
-"""One channel's way out. A slow provider fills its own lane and no other."""
+"""Sends one channel's messages. A slow provider fills its own lane and no other."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ Running = dict[Future[Attempt | None], Notification]
 class Lane:
     """Sends the messages of one channel, `width` side by side.
 
-    Without a channel it takes those that no channel here can send. `clock` tells seconds.
+    Without a channel it takes the messages of channels that no live worker has set up. `clock` returns seconds.
     """
 
     def __init__(
@@ -46,25 +46,25 @@ class Lane:
         self._stopping = stopping
         self._width = width
         self._clock = clock
-        self._locked: tuple[float, OperationalError] | None = None  # since when no pages could be released, and why
+        self._locked: tuple[float, OperationalError] | None = None  # since when pages are blocked, and why
         self._threads = threads(width, f"send-{channel}")
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken.
 
-        Raises in the end what has kept pages from being released for over 30 s.
+        Raises at the end if pages could not be released for over 30 s.
         """
         running: Running = {}
         try:
             taken = self._drain(running)
-        finally:  # also when the database is away: what was sent is still to be recorded
+        finally:  # also while the database is away: what was sent must still be recorded
             self._finish(running)
         if self._locked is not None and self._clock() - self._locked[0] > LOCKED_FOR_LONG_SECONDS:
             raise self._locked[1]
         return taken
 
     def close(self) -> None:
-        """Let the threads go; what still hangs in one is sent again after its lease."""
+        """End the threads. A message that still hangs in one is sent again after its lease expires."""
         self._threads.shutdown()
 
     def _drain(self, running: Running) -> int:
@@ -111,11 +111,11 @@ class Lane:
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]
         if attempts:
-            # In one order, so that two workers do not wait for each other.
+            # In a fixed order, so that two workers cannot deadlock.
             recording_service.record_all(self._delivery, sorted(attempts, key=lambda attempt: attempt.message.id))
 
     def _finish(self, running: Running) -> None:
-        """Give back what was not begun, wait for what was, and record it as it comes."""
+        """Give back messages that were not started, wait for the others, and record each outcome as it arrives."""
         for future, message in running.items():
             if future.cancel():
                 self._give_back(message)

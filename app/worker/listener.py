@@ -1,4 +1,4 @@
-"""Hears of work from PostgreSQL, so that a page does not wait for the next tick."""
+"""Listens for NOTIFY from PostgreSQL, so that a page does not wait for the next tick."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -14,7 +14,7 @@ PAUSE_SECONDS = 1.0
 
 
 class Listener:
-    """A thread with a connection of its own that LISTENs. Without it the ticks still come, every second."""
+    """A thread that LISTENs on its own connection. Without it, the ticks still find the work, every second."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,12 +22,12 @@ class Listener:
         self._thread: Thread | None = None
 
     def start(self, wake: Callable[[str], None]) -> None:
-        """Call `wake` with the name of each job that there is work for."""
+        """Call `wake` with the name of each job that has work."""
         self._thread = Thread(target=self._listen, args=[wake], name="listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Hear no more. Returns at once; the thread ends within a second."""
+        """Stop listening. Returns at once; the thread ends within a second."""
         self._stopping.set()
 
     def _listen(self, wake: Callable[[str], None]) -> None:

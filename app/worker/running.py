@@ -1,4 +1,4 @@
-"""A worker from its start to its graceful end, in the service's process or alone."""
+"""Runs a worker from start to graceful stop, inside the service or alone."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from app.worker.scheduler import Worker
 
 @asynccontextmanager
 async def working(services: Services) -> AsyncIterator[Worker]:
-    """A worker that runs as long as the block."""
+    """A worker that runs while the block does."""
     settings = services.settings
     jobs = Jobs(services.delivery, services.paging, width=settings.worker_threads)
     ping = dead_man.ping_of(settings.dead_man_url)

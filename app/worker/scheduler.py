@@ -28,7 +28,7 @@ WELL_WITHIN_SECONDS = 5
 PLAN = "plan"
 SEND = "send"
 DEAD_MAN, CLEAN_UP = "dead_man", "clean_up"
-SELDOM = {DEAD_MAN, CLEAN_UP}  # what failed there once says nothing of now
+SELDOM = {DEAD_MAN, CLEAN_UP}  # one failure there says nothing about paging now
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
@@ -37,7 +37,7 @@ class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no
 
 
 class Worker:
-    """Wakes the jobs of one process, and tells whether they come through."""
+    """Wakes the jobs of one process, and reports whether they complete."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Worker:
         self._jobs = jobs
         self._listener = listener
         self._ping = ping
-        # By the clock that nobody sets; `_last_tick_at` is only told.
+        # On the monotonic clock, which nobody can set; `_last_tick_at` is for display only.
         self._started: float | None = None
         self._ticked: float | None = None
         self._last_tick_at: datetime | None = None
@@ -75,7 +75,7 @@ class Worker:
         )
 
     def start(self) -> None:
-        """Begin to wake the jobs. Must be called on the event loop."""
+        """Start waking the jobs. Call it on the event loop."""
         self._loop = asyncio.get_running_loop()
         for name, (_, seconds) in self._table.items():
             self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name)
@@ -95,9 +95,9 @@ class Worker:
                     self._loop.call_soon_threadsafe(self._run_soon, job)
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """Wake nobody any more and wait for what is in flight, up to the deadline.
+        """Stop waking jobs and wait for running ones, up to the deadline.
 
-        A message that is still being sent then stays leased and is sent again after its lease: nothing is dropped.
+        A message still being sent then keeps its lease and is sent again when it expires: nothing is dropped.
         """
         self._jobs.stopping.set()
         self._scheduler.pause()
@@ -110,7 +110,7 @@ class Worker:
         log.info("worker_stopped", is_idle=is_idle)
 
     def health(self) -> WorkerHealth:
-        """Stalled means that no tick has come through for a minute."""
+        """`stalled` means that no tick has completed for a minute."""
         began = self._started if self._ticked is None else self._ticked
         if began is None:
             return WorkerHealth(status="starting", last_tick_at=None)
@@ -119,9 +119,9 @@ class Worker:
         return WorkerHealth(status="ok" if self._last_tick_at else "starting", last_tick_at=self._last_tick_at)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the loop, every tick by its own clock: let all jobs run now if the wall clock was set back.
+        """On the loop, once a tick: if the wall clock was set back, run all jobs now and reschedule them.
 
-        The scheduler plans by the wall clock and would wait until that is again where it was.
+        The scheduler plans by the wall clock and would otherwise wait until it catches up.
         """
         if self._jobs.stopping.is_set():
             return
@@ -134,12 +134,12 @@ class Worker:
                 self._scheduler.modify_job(name, next_run_time=now)
 
     def _run_soon(self, name: str) -> None:
-        """On the loop: let the scheduler run a job now instead of at its next tick."""
+        """On the loop: run a job now instead of at its next tick."""
         if self._scheduler.running and not self._locks[name].locked():
             self._scheduler.modify_job(name, next_run_time=utcnow())
 
     def _run(self, name: str) -> None:
-        """Do a job, and again as long as somebody has woken it meanwhile."""
+        """Run a job, and again if it was woken meanwhile."""
         with self._locks[name]:
             while True:
                 self._wanted[name].clear()
@@ -156,19 +156,19 @@ class Worker:
     def _plan(self) -> None:
         self._jobs.plan()
         self._ticked, self._last_tick_at = time.monotonic(), utcnow()
-        # A tick comes every second; a step that is due before that is fired at its moment.
+        # Ticks come every second; a step that is due sooner fires at its exact time.
         seconds = self._jobs.seconds_to_next_step(TICK_SECONDS)
         if seconds is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._plan_in, self._loop, seconds)
 
     def _plan_in(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        """On the loop: plan again then, and not also when an earlier run meant to."""
+        """On the loop: plan again at that time, and cancel the timer of an earlier run."""
         if self._next_step is not None:
             self._next_step.cancel()
         self._next_step = loop.call_later(seconds, self.wake, PLAN)
 
     def _ping_if_well(self) -> None:
-        """Tell the outside that all is well; silence is the alarm."""
+        """Ping the dead-man URL if paging is healthy. Missing pings are the alarm."""
         is_ticking = self._ticked is not None and time.monotonic() - self._ticked < WELL_WITHIN_SECONDS
         failing = sorted(self._failing - SELDOM)
         if self._ping is None or not is_ticking or failing or not self._jobs.is_well():
@@ -179,11 +179,11 @@ class Worker:
     def _leave(self) -> None:
         try:
             self._jobs.leave()
-        except Exception as error:  # noqa: BLE001 - its heartbeat ends anyway
+        except Exception as error:  # noqa: BLE001 - its heartbeat expires anyway
             log.info("worker_not_signed_off", reason=type(error).__name__)
 
     def _report(self, name: str, error: Exception) -> None:
-        """Log a failure; a database that is away is no news each second, so without a traceback."""
+        """Log a failure. A database that is away is logged without a traceback, because it repeats every second."""
         is_away = is_unavailable(error) and not is_contended(error)
         log.error("worker_job_failed", job=name, is_database_away=is_away, exc_info=None if is_away else error)
         if is_away:

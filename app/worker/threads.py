@@ -10,10 +10,10 @@ Work = tuple["Future[Any]", Callable[[], Any]]
 
 
 class DaemonThreads(Executor):
-    """As many threads as it is wide, which take work in turn.
+    """A pool of daemon threads.
 
-    The interpreter waits at its end for the threads of a ThreadPoolExecutor, so that a provider that hangs would keep
-    the process alive beyond its deadline. What is cut off here is sent again after its lease.
+    At exit the interpreter waits for the threads of a ThreadPoolExecutor, so a provider that hangs would keep the
+    process alive past its deadline. A message that is cut off here is sent again after its lease expires.
     """
 
     def __init__(self, width: int, name: str) -> None:
@@ -28,7 +28,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the base's names
-        """Let each thread end after its work. Waits for none, whatever is asked."""
+        """End each thread after its current work. Never waits, whatever `wait` says."""
         for _ in range(self._width):
             self._work.put(None)
 
@@ -39,5 +39,5 @@ class DaemonThreads(Executor):
                 continue
             try:
                 future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is told to whoever asks for the result
+            except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
                 future.set_exception(error)

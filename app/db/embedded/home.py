@@ -18,7 +18,7 @@ class EmbeddedPostgresError(Exception):
 
 
 class Home:
-    """The directory of one server. Its files belong to its owner, even where root makes them."""
+    """The directory of one server. Its files belong to its owner, even when root creates them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -27,7 +27,7 @@ class Home:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Turn what the system refuses into EmbeddedPostgresError."""
+        """Turn an OSError into EmbeddedPostgresError."""
         try:
             yield
         except (OSError, psutil.Error) as error:
@@ -36,9 +36,9 @@ class Home:
             raise EmbeddedPostgresError(f"{what}. {advice}") from error
 
     def make(self) -> None:
-        """Make the directory of everything here. Raises PermissionError where another user has it."""
+        """Create the directory. Raises PermissionError if it belongs to another user."""
         if not self.path.exists():
-            # Root's server runs as somebody else, who has to pass here.
+            # Root's server runs as another account, which must be able to enter.
             mode = 0o711 if privileges.is_root() else 0o700
             self.path.parent.mkdir(mode, parents=True, exist_ok=True)
             self.path.mkdir(mode, exist_ok=True)
@@ -49,7 +49,7 @@ class Home:
                 raise PermissionError(f"{path} belongs to user {owner}, this process runs as {os.geteuid()}")
 
     def open(self, name: str, flags: int = os.O_RDWR) -> int:
-        """Open a file of ours, which is our directory's owner's even where root makes it."""
+        """Open one of our files; it belongs to the directory's owner even when root creates it."""
         fd = os.open(self.path / name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         if privileges.is_root():
             os.fchown(fd, *privileges.owner_of(self.path))
@@ -60,7 +60,7 @@ class Home:
         return (self.path / "password").read_text()
 
     def write_password(self, password: str) -> None:
-        """Keep the password, whole or not at all."""
+        """Write the password atomically."""
         with os.fdopen(self.open("password.new", os.O_WRONLY | os.O_TRUNC), "w") as file:
             file.write(password)
             file.flush()
@@ -68,7 +68,7 @@ class Home:
         (self.path / "password.new").rename(self.path / "password")
 
     def sync(self) -> None:
-        """Put what was renamed in here on the disk."""
+        """Flush a rename in this directory to disk."""
         fd = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(fd)
@@ -76,15 +76,15 @@ class Home:
             os.close(fd)
 
     def failure(self, what: str) -> EmbeddedPostgresError:
-        """Return the error that shows what PostgreSQL itself has said since it was launched."""
+        """The error with PostgreSQL's own output since it was started."""
         return EmbeddedPostgresError(
-            f"{what}; its last words are below and in {self.path / 'postgres.log'}. Put that right, choose "
+            f"{what}; its last output is below and in {self.path / 'postgres.log'}. Fix that, choose "
             f"another data directory, or set DATABASE_URL.\n{self.log.tail()}"
         )
 
 
 class ServerLog:
-    """postgres.log, and where in it the programs that we started last have begun to write."""
+    """postgres.log, and the offset at which the programs that we started last began to write."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -92,7 +92,7 @@ class ServerLog:
         self._start = 0
 
     def open(self) -> int:
-        """Open the log to append to it, after setting a long one aside."""
+        """Open the log for appending; a long one is rotated first."""
         if self._path.exists() and self._path.stat().st_size > LOG_BYTES:
             self._path.rename(self._home.path / "postgres.log.1")
         fd = self._home.open("postgres.log", os.O_WRONLY | os.O_APPEND)

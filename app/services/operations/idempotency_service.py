@@ -16,7 +16,7 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What makes two requests the same: the key, where it went, and what it said."""
+    """What makes two requests the same: the key, the route and the body."""
 
     route: str
     key: str
@@ -24,10 +24,10 @@ class Request:
 
 
 def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey:
-    """The place for the answer; it has one already if the request came before. Raises IdempotencyKeyReused.
+    """The row for the answer; it holds one already if the request came before. Raises IdempotencyKeyReused.
 
-    It is written in the request's own transaction: a failed request leaves nothing, and one that runs at the same
-    time waits for the first to end.
+    It is written in the request's own transaction: a failed request leaves nothing behind, and the same request at
+    the same time waits for the first to finish.
     """
     at = now(session)
     row = crud_idempotency_key.claim(
@@ -36,16 +36,16 @@ def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey
     if row.created_at < at - KEPT_FOR:
         crud_idempotency_key.renew(session, row, request_hash=request.body_hash, at=at)
     if row.request_hash != request.body_hash:
-        raise IdempotencyKeyReused("This Idempotency-Key came before with another body.")
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another body. Use a new key for a new request.")
     return row
 
 
 def keep(session: Session, row: IdempotencyKey, answer: dict[str, Any]) -> None:
-    """Keep the answer for the next time."""
+    """Keep the answer for repetitions."""
     row.answer = answer
     session.flush()
 
 
 def forget_old(session: Session) -> int:
-    """Delete answers that no longer count. Returns how many."""
+    """Delete expired answers. Returns how many."""
     return crud_idempotency_key.delete_older(session, before=now(session) - KEPT_FOR)

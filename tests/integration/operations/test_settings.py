@@ -98,7 +98,7 @@ def test_production_names_every_setting_that_it_misses_at_once(monkeypatch: pyte
 
 def test_production_without_a_channel_that_can_page_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = with_environment(monkeypatch, {**PRODUCTION, "SMTP_HOST": ""})
-    with pytest.raises(ConfigurationError, match="no channel could page anybody: SMTP_HOST is missing"):
+    with pytest.raises(ConfigurationError, match="no channel can page anybody: set SMTP_HOST"):
         require_a_channel(settings)
 
 
