@@ -29,7 +29,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(slots=True)
 class Pulse:
-    """Who this worker is, and where its round over the open incidents stands. `held` ones were locked and come first."""
+    """Who this worker is, and where its round over open incidents stands. `held` ones were locked and come first."""
 
     id: UUID = field(default_factory=uuid4)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
