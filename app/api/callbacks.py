@@ -1,4 +1,4 @@
-"""What providers report of messages they were given: who may, and what it says."""
+"""Reads providers' delivery reports, and checks who sent them."""
 
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -21,29 +21,31 @@ async def require_twilio_signature(
     services: ServicesDep,
     x_twilio_signature: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> None:
-    """Raise PermissionDenied unless Twilio signed this, NotFound if there is no Twilio here."""
+    """Raise PermissionDenied unless Twilio signed this, NotFound if Twilio is not set up."""
     token = services.settings.twilio_auth_token
     if token is None:
-        raise NotFound("There is nothing under this address.")
+        raise NotFound("There is nothing at this address.")
     url = twilio_callback.callback_url(services.settings.public_url)
     signed = f"{url}?{request.url.query}" if request.url.query else url
     form, secret = await _form(request), token.get_secret_value()
     expected = [twilio_callback.signature(spelt, form, secret) for spelt in twilio_callback.spellings(signed)]
-    matches = [same_secret(x_twilio_signature, one) for one in expected]  # all of them: how long it takes tells nothing
+    matches = [
+        same_secret(x_twilio_signature, one) for one in expected
+    ]  # all of them, so that the time taken reveals nothing
     if not any(matches):
         raise PermissionDenied("Twilio's signature is missing or wrong.")
 
 
 async def get_twilio_report(
     request: Request,
-    key: Annotated[UUID, Query(description="The message, as its callback address named it", examples=[EXAMPLE_KEY])],
+    key: Annotated[UUID, Query(description="The idempotency key of the message", examples=[EXAMPLE_KEY])],
 ) -> DeliveryReport:
-    """What Twilio says of a message."""
+    """Twilio's report about a message."""
     return twilio_callback.report_of(key, await _form(request))
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:
-    """The fields in the order in which they came. Raises MalformedBody."""
+    """The form's fields, in their order. Raises MalformedBody."""
     try:
         body = (await request.body()).decode()
         return parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)

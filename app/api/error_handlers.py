@@ -54,7 +54,7 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     in_path = [item for item in found if item["loc"][0] == "path"]
     if in_path:
         said = [words_for(item, str(item["loc"][-1])) for item in in_path if item["type"] == "value_error"]
-        detail = " ".join(said) or "There is nothing under this address."
+        detail = " ".join(said) or "There is nothing at this address."
         return problem(request, HTTPStatus.NOT_FOUND, detail, code="not_found")
     listed = without_narrower([_field_error(item, error.body) for item in found[:MAX_LISTED]])
     detail = " ".join(message for _, message in listed[:3])
@@ -78,7 +78,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> str:
-    """All that the address takes (RFC 9110, section 15.5.6): Starlette names the methods of one route only."""
+    """Every method that the address accepts (RFC 9110, section 15.5.6). Starlette names those of one route only."""
     scopes = {method: {**request.scope, "method": method} for method in METHODS}
     routes = request.app.routes
     found = [m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes)]
@@ -87,15 +87,15 @@ def _allowed_methods(request: Request) -> str:
 
 def _data_error(request: Request, error: Exception) -> JSONResponse:
     log.warning("unstorable_input", error=type(error).__name__)
-    detail = "A value cannot be stored."
+    detail = "A value cannot be stored in the database."
     return problem(request, UNPROCESSABLE, detail, code="unstorable_value")
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """503 while the database is away; whatever else it is, is a defect."""
+    """503 while the database is unreachable. Any other database error is a defect."""
     if not is_unavailable(error):
         raise error
     log.error("database_unavailable", error=str(error.__cause__ or error))
-    detail = "The database is not available at the moment: try again."
+    detail = "The database is not available at the moment. Try again."
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
     return problem(request, 503, detail, code="database_unavailable", headers=headers)

@@ -1,4 +1,4 @@
-"""The one table from what goes wrong to RFC 9457 problems: their form, and how OpenAPI shows them."""
+"""The one table from domain errors to RFC 9457 problems, and how OpenAPI documents them."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -36,17 +36,17 @@ CODES = {
     503: "database_unavailable",
 }
 DESCRIPTIONS = {
-    400: "The body is not what it says, or a token does not count",
+    400: "The body is malformed, or a token is invalid, used or expired",
     401: "No valid token",
-    403: "The token's user may not do this",
+    403: "This user may not do this",
     404: "It does not exist",
-    409: "It contradicts what is stored",
-    410: "It was good once",
+    409: "The request conflicts with what is stored",
+    410: "The link has expired",
     413: "The body is over the limit",
-    415: "The body has the wrong content type",
-    422: "The input does not validate",
+    415: "The body's content type is not accepted",
+    422: "The input is not valid",
     429: "Too many requests",
-    503: "A dependency is down: try again",
+    503: "A dependency is down, or too many requests are waiting. Try again",
 }
 HEADERS = {
     401: ("WWW-Authenticate", "How to authenticate"),
@@ -88,7 +88,7 @@ def problem(
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for OpenAPI. Those that follow from what a route takes are added there."""
+    """The error responses of a route, for OpenAPI. `app.api.openapi` adds those that follow from its inputs."""
     return {status: _documented(status) for status in statuses}
 
 
@@ -108,7 +108,7 @@ def _documented(status: int) -> dict[str, Any]:
 
 
 def _sendable(value: Any) -> Any:
-    """Names that the client made up may hold lone surrogates, which UTF-8 cannot."""
+    """Replace lone surrogates, which a client's field names may contain and UTF-8 cannot encode."""
     if isinstance(value, str):
         return value.translate(UNSENDABLE)
     if isinstance(value, list):

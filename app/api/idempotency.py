@@ -1,4 +1,4 @@
-"""Repeated requests: with an `Idempotency-Key`, a handler that creates does so once and repeats its first answer."""
+"""With an `Idempotency-Key`, a handler that creates something does so once, and repeats its first answer."""
 
 import json
 from collections.abc import Callable
@@ -23,13 +23,13 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def idempotent(handler: Handler) -> Handler:
-    """Mark a handler that creates: with an `Idempotency-Key` it does so once, and repeats its first answer."""
+    """Mark a handler that creates something, so that it honours `Idempotency-Key`."""
     setattr(handler, IDEMPOTENT, True)
     return handler
 
 
 def is_idempotent(handler: Endpoint) -> bool:
-    """Tell whether a handler is marked by `idempotent`."""
+    """True if a handler is marked with `idempotent`."""
     return getattr(handler, IDEMPOTENT, False)
 
 
@@ -42,7 +42,7 @@ async def repeatable_request(
             max_length=255,
             pattern=r"^[\x21-\x7e]+$",
             alias="Idempotency-Key",
-            description="Makes it safe to send this again: the same key and body within 24 h answer the first result "
+            description="Makes retries safe: the same key and body within 24 h get the first answer "
             "again, the same key with another body is 409. Any printable ASCII without spaces, such as a UUID.",
         ),
     ] = None,
@@ -52,7 +52,7 @@ async def repeatable_request(
     try:
         body = json.dumps(await request.json(), sort_keys=True).encode()
     except ValueError:
-        return None  # no body, or no JSON: what reads it next says what is wrong with it
+        return None  # no body, or not JSON: whatever reads it next reports the error
     except RecursionError as error:
         raise InvalidInput("The body is nested too deeply.", pointer="") from error
     route = f"{request.method} {request.url.path.rstrip('/')}"
@@ -63,7 +63,7 @@ async def repeatable_request(
 def answer_once(
     session: Session, request: RepeatableRequest, answer: Callable[[], BaseModel], *, user: User, status: int
 ) -> BaseModel | JSONResponse:
-    """The handler's answer, or the one it gave when this request came first. Raises IdempotencyKeyReused."""
+    """The handler's answer, or its first answer if this request came before. Raises IdempotencyKeyReused."""
     row = idempotency_service.claim(session, request, user_id=user.id)
     if row.answer is not None:
         return JSONResponse(row.answer["body"], row.answer["status"], REPLAYED)

@@ -9,13 +9,13 @@ from app.core.errors import UnsupportedMediaType
 
 
 def accepted_media_types(route: APIRoute) -> frozenset[str]:
-    """What the operation's body may be: JSON, unless it lists media types of its own. Empty: anything."""
+    """The media types that the operation accepts: JSON, unless it lists its own. Empty: anything."""
     listed = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
     return frozenset(listed) or frozenset({"application/json"} if route.body_field else ())
 
 
 async def require_media_type(request: Request, accepted: frozenset[str]) -> None:
-    """Raise UnsupportedMediaType for a body that the operation would not read as what it says it is."""
+    """Raise UnsupportedMediaType for a body whose Content-Type the operation does not accept."""
     if not accepted or "*/*" in accepted or not await request.body():
         return
     header = Headers()
@@ -23,4 +23,4 @@ async def require_media_type(request: Request, accepted: frozenset[str]) -> None
     given = header.get_content_type()
     is_json = given.startswith("application/") and given.endswith("+json") and "application/json" in accepted
     if "content-type" not in request.headers or not (given in accepted or is_json):
-        raise UnsupportedMediaType(f"Send {' or '.join(sorted(accepted))}, and say so in Content-Type.")
+        raise UnsupportedMediaType(f"Send {' or '.join(sorted(accepted))}, and name it in Content-Type.")

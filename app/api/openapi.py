@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes cannot say themselves."""
+"""The OpenAPI document: adds what the routes do not declare themselves."""
 
 import re
 from typing import Any
@@ -13,22 +13,22 @@ from app.schemas.base import Problem
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 FIRST_SENTENCE = re.compile(r"(.+?)\.(?:\s+|$)(.*)", re.DOTALL)
-FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # errors in a form that is not answered here
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # FastAPI's error forms, which this service does not use
 NEXT_PAGE = {"description": 'The next page, if there is one: `<url>; rel="next"` (RFC 8288)'}
 REPLAYED = {"description": "`true` if this is the answer to an earlier request with the same key"}
-DESCRIPTION = """Decides who is woken when production breaks, makes sure that they are, and keeps the record.
+DESCRIPTION = """Decides who is paged when production breaks, makes sure that they are, and keeps the record.
 
 Log in at `/v1/auth/login/access-token` (or with the **Authorize** button) and send the access token as
 `Authorization: Bearer <token>`. Errors are RFC 9457 problems. Lists are arrays; a `Link: <…>; rel="next"` header leads
-to the next page. Times are RFC 3339 in UTC. A field that is not known is refused; one that answers have but clients
-may not set is ignored, so that an answer can be edited and sent back. Every path also answers with a trailing slash.
+to the next page. Times are RFC 3339 in UTC. An unknown field is refused. A field that only the server sets is
+ignored, so that an answer can be edited and sent back. Every path also answers with a trailing slash.
 """
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
     {"name": "users", "description": "Accounts and rights"},
     {"name": "incidents", "description": "The lifecycle and the record of incidents"},
-    {"name": "escalation", "description": "Who is paged for what, and when"},
-    {"name": "notifications", "description": "How people want to be reached, and how each delivery went"},
+    {"name": "escalation", "description": "Escalation policies, and the escalation of an incident"},
+    {"name": "notifications", "description": "Notification preferences and deliveries"},
     {"name": "webhooks", "description": "Alerts from monitoring systems"},
     {"name": "health", "description": "Whether the service can work"},
 ]
@@ -60,10 +60,10 @@ def _complete_components(components: dict[str, Any]) -> None:
 
 
 def _summarize(operation: dict[str, Any]) -> None:
-    """The handler's first sentence is the summary, the rest the description."""
+    """The docstring's first sentence is the summary, the rest the description."""
     found = FIRST_SENTENCE.fullmatch(operation["description"])
     if found is None:
-        raise ValueError(f"{operation['operationId']}: the docstring is not made of sentences")
+        raise ValueError(f"{operation['operationId']}: the docstring must consist of sentences")
     operation["summary"], rest = found.groups()
     operation["description"] = rest or operation["description"]
 
@@ -78,7 +78,7 @@ def _add_headers(operation: dict[str, Any]) -> None:
 
 
 def _add_general_problems(operation: dict[str, Any], *, uses_database: bool) -> None:
-    """The errors that follow from what an operation takes. Routes name the others."""
+    """The errors that follow from an operation's inputs. Routes name the others."""
     parameters = operation.get("parameters", [])
     has_body = "requestBody" in operation
     apply = {

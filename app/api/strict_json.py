@@ -1,4 +1,4 @@
-"""Reads JSON strictly: what the client sent is what every reader sees."""
+"""Reads JSON strictly, so that no reader sees another value than the client sent."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from fastapi import Request
 
 
 class NotJson(ValueError):
-    """Python reads it, JSON does not have it."""
+    """Python accepts it, but it is not JSON."""
 
 
 class StrictlyParsed(Request):
@@ -23,7 +23,7 @@ class StrictlyParsed(Request):
 
 
 def _refuse_constant(name: str) -> Any:
-    raise NotJson(f"{name} is no value of JSON")
+    raise NotJson(f"{name} is not a JSON value")
 
 
 def _reason(error: ValueError | RecursionError) -> str:

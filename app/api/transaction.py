@@ -41,7 +41,7 @@ class Deferred:
 
 
 class TransactionalRoute(APIRoute):
-    """Runs the handler in one thread and one transaction. See the module's text."""
+    """Runs the handler in one thread and one transaction; see the module's docstring."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, _in_one_transaction(endpoint, options.get("status_code") or 200), **options)
@@ -66,7 +66,7 @@ class TransactionalRoute(APIRoute):
 
 
 async def _authorize_first(request: Request) -> None:
-    """Who may not do it at all learns that, not what was wrong with the input."""
+    """Check the user before reporting invalid input: a forbidden request gets 401 or 403, not 422."""
     deferred: list[Deferred] = getattr(request.state, "deferred", [])
     if deferred:
         await run_in_threadpool(_resolve_all, request, deferred)
@@ -80,7 +80,7 @@ def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A handler with the arguments of one request. With `repeatable` it is called once, however often that comes."""
+    """A handler with the arguments of one request. With `repeatable`, repetitions do not call it again."""
 
     handler: Endpoint
     arguments: dict[str, Any]
@@ -108,7 +108,7 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
 
 
 def _run(call: Call) -> Any:
-    """In a transaction if the handler asks for a session. A deadlock is tried again: the other one has gone through."""
+    """Run in a transaction if the handler asks for a session. Retries deadlocks."""
     session: Session | None = call.arguments.get("session")
     if session is None:
         return call.handler(**call.arguments)

@@ -42,10 +42,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. A channel that cannot tell says RETRY: a duplicate is better than a lost page.
+    """How an attempt ended. A channel that cannot tell returns RETRY: a duplicate is better than a lost page.
 
-    `is_address_gone` is the provider's word that this address will never work again. `answer` is the beginning of
-    what a webhook answered.
+    `is_address_gone`: the provider says that this address will never work again. `answer` is the start of a webhook's
+    response.
     """
 
     result: AttemptOutcome
@@ -66,7 +66,7 @@ class Channel(Protocol):
     def send(self, envelope: Envelope) -> Outcome: ...
 
     def provider(self, address: str) -> str:
-        """Who takes messages to this address, such as a host's name: what is slow or down together."""
+        """The provider behind an address, such as a host: addresses with the same provider share a circuit breaker."""
         ...
 
 
@@ -78,7 +78,7 @@ class ChannelType(Protocol):
 
     @property
     def order(self) -> int:
-        """Its place among the channels: whoever has set no order is reached by the lowest one that leads anywhere."""
+        """Its place in the default order, in which people are paged who have not chosen an order."""
         ...
 
     @property
@@ -86,17 +86,17 @@ class ChannelType(Protocol):
 
     @property
     def own_address(self) -> Literal["email", "phone_number"] | None:
-        """The field of a user that is the address of whoever set none."""
+        """The user field that serves as address for people who set none."""
         ...
 
     @property
     def is_optional(self) -> bool:
-        """An extra: for administrators alone, and in no list unless it is set up."""
+        """True for an extra: only administrators set it, and it is listed only where it is set up."""
         ...
 
     @property
     def needs_provider(self) -> bool:
-        """False if it is set up everywhere, because its users name where it leads. It wakes nobody by itself."""
+        """False if it needs no provider because users supply the URL. Such a channel wakes nobody by itself."""
         ...
 
     @property
@@ -104,15 +104,15 @@ class ChannelType(Protocol):
 
     @property
     def max_body(self) -> int | None:
-        """How many characters an administrator's wording may come to; None if the channel sets no limit."""
+        """The longest body in characters that a template may produce; None for the common limit."""
         ...
 
     def clean_address(self, address: str, own: ChannelSettings) -> str:
-        """The address in the form in which it is stored. Raises ValueError with what is wrong with it."""
+        """The address in its stored form. Raises ValueError that says what is wrong."""
         ...
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
-        """The channel of these settings; None if they name no provider. Raises ConfigurationError."""
+        """The channel with these settings; None if they name no provider. Raises ConfigurationError."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The process's clock. Timers use the database's (`app.crud.clock.now`); what is told to the outside uses this one."""
+"""The process's clock. Timers use the database's (`app.crud.clock.now`); this one is for what leaves the service."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Moments at which a process could die. In service nothing happens there; fault tests install what does."""
+"""Points at which fault tests kill the process. They do nothing in production."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ _hook: Callable[[str], None] = _nothing
 
 
 def install(hook: Callable[[str], None]) -> None:
-    """Have a function called with the point's name whenever one is reached."""
+    """Install a function that is called with the name of each point reached."""
     global _hook  # noqa: PLW0603 - one process, one hook
     _hook = hook
 
 
 def reach(point: str) -> None:
-    """Say that the process has come to this point."""
+    """Report that the process has reached a point."""
     _hook(point)

@@ -4,9 +4,9 @@ from typing import Any
 
 
 class DomainError(Exception):
-    """A fact that refuses a request. `code` is stable for programs, `str(error)` is for people.
+    """Why a request is refused. `code` is stable for programs, `str(error)` is for people.
 
-    If it `is_remembered`, what was written before it is committed all the same.
+    If it `is_remembered`, the transaction is committed nevertheless.
     """
 
     code = "error"
@@ -44,13 +44,13 @@ class InvalidTransition(Conflict):
 
 
 class AlertOpenElsewhere(Conflict):
-    """Another unresolved incident stands for the same alert."""
+    """Another open incident has the same alert."""
 
     code = "alert_open_elsewhere"
 
 
 class CycleLimitReached(Conflict):
-    """Policies begin an incident anew again and again."""
+    """Policies have restarted an incident too often."""
 
     code = "cycle_limit_reached"
 
@@ -62,13 +62,13 @@ class LastAdmin(Conflict):
 
 
 class ChannelUnusable(Conflict):
-    """The channel is not set up here, or leads nowhere."""
+    """The channel is not set up, or has no address."""
 
     code = "channel_unusable"
 
 
 class IdempotencyKeyReused(Conflict):
-    """The key came before with another body."""
+    """The key was used before with another body."""
 
     code = "idempotency_key_reused"
 
@@ -98,7 +98,7 @@ class InvalidResetToken(DomainError):
 
 
 class LinkExpired(DomainError):
-    """The link of a page was good once."""
+    """The link in a page has expired."""
 
     code = "link_expired"
 
@@ -114,7 +114,7 @@ class UnsupportedMediaType(DomainError):
 
 
 class TooManyRequests(DomainError):
-    """Slow down; `retry_after_seconds` says for how long."""
+    """Too many requests; `retry_after_seconds` says how long to wait."""
 
     code = "too_many_requests"
 
@@ -124,7 +124,7 @@ class TooManyRequests(DomainError):
 
 
 class WorkerStalled(DomainError):
-    """No tick of this process's worker has come through for a while."""
+    """This process's worker has completed no tick for a while."""
 
     code = "worker_stalled"
 
@@ -153,4 +153,4 @@ class WrongCode(InvalidInput):
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be started with. The message names each setting and its cure."""
+    """The service cannot start with these settings. The message names each setting and how to fix it."""

@@ -27,7 +27,7 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
-# One list for good: loggers that are cached already keep what they were given first.
+# One list for all configurations: cached loggers keep the first one they got.
 PROCESSORS = [*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 
 
@@ -65,9 +65,9 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": settings.log_level},
         "loggers": {
             **{name: {"level": "WARNING"} for name in QUIET_LOGGERS},
-            # A tick that is still at work skips the next one, as it should.
+            # Skipping a tick while the last one is still running is normal.
             "apscheduler.scheduler": {"level": "ERROR"},
-            # Uvicorn's own lines would say every request a second time, without its id.
+            # Uvicorn's access log would repeat every request, without its id.
             "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
         },
@@ -75,9 +75,9 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
 
 
 class RequestLines:
-    """Writes the one line that each request has, where and as every other event is written.
+    """Writes one line for each request, in the same place and form as every other event.
 
-    A line through all of structlog's processors takes longer than the request itself does in the framework.
+    structlog's processors would take longer than the framework takes for the whole request.
     """
 
     def __init__(self) -> None:
@@ -85,16 +85,16 @@ class RequestLines:
         self._logger = logging.getLogger("app.requests")
 
     def configure(self, *, is_json: bool) -> None:
-        """Write JSON, or what a person reads."""
+        """Write JSON, or lines for people."""
         self._is_json = is_json
 
     def write(self, event: str, fields: dict[str, Any]) -> None:
-        """Write an event at the level INFO, if that is wanted. The fields are plain JSON values."""
+        """Write an event at level INFO if that is enabled. The fields are plain JSON values."""
         if not self._logger.isEnabledFor(logging.INFO):
             return
         line = self._as_json(event, fields) if self._is_json else self._as_text(event, fields)
         for handler in logging.getLogger().handlers:
-            if type(handler) is logging.StreamHandler:  # ours; others want records
+            if type(handler) is logging.StreamHandler:  # ours; other handlers want records
                 with handler.lock or _NO_LOCK:
                     handler.stream.write(line)
                     handler.flush()

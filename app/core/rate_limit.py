@@ -1,4 +1,4 @@
-"""Slows down who guesses: a moving window for each kind of attempt, counted in this process."""
+"""Limits attempts to guess secrets: a moving window for each kind of attempt, counted in this process."""
 
 import math
 import time
@@ -29,7 +29,7 @@ PER_SENDER = {
 
 
 class RateLimits:
-    """The limits of one process; with several, each counts for itself."""
+    """The limits of one process. Several processes count separately."""
 
     def __init__(self, *, is_enabled: bool) -> None:
         self._is_enabled = is_enabled
@@ -48,4 +48,4 @@ class RateLimits:
             return
         reset_at = self._limiter.get_window_stats(limit, *key).reset_time
         wait = max(1, math.ceil(reset_at - time.time()))
-        raise TooManyRequests("Too many attempts: wait a little.", retry_after_seconds=wait)
+        raise TooManyRequests("Too many attempts. Wait a moment, then try again.", retry_after_seconds=wait)

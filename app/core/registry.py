@@ -1,4 +1,4 @@
-"""What this version knows of one kind, by name: channels, sources of alerts."""
+"""A registry by name: of channels, of alert sources."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,7 +16,7 @@ Registered = TypeVar("Registered")
 
 
 class Registry(Generic[Item]):
-    """Items by name, in the order that a function of them says. `kind` is the plural that errors name them by."""
+    """Items by name, sorted by `order`. `kind` is the plural used in errors."""
 
     def __init__(self, kind: str, *, order: Callable[[Item], Any] = lambda item: item.name) -> None:
         self._kind = kind
@@ -43,7 +43,7 @@ class Registry(Generic[Item]):
         return self._items[name]
 
     def get(self, name: str) -> Item | None:
-        """None of what only another version knows."""
+        """The item, or None if this version does not have it."""
         return self._items.get(name)
 
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whom an action can mean, parsed once from what a policy says."""
+"""The targets of an action, parsed once from a policy."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ ASSIGNEES = Group("assignees")
 
 
 def parse(said: object) -> Target:
-    """What one target means. Any other text is a group, known or not. Raises TypeError for what is no target."""
+    """Parse one target. Unknown text becomes an unknown group. Raises TypeError for anything that is not a target."""
     if isinstance(said, int):
         return UserId(said)
     if not isinstance(said, str):
@@ -55,5 +55,5 @@ def parse(said: object) -> Target:
 
 
 def parse_all(said: object) -> tuple[Target, ...]:
-    """What a target or a list of them means, each once."""
+    """Parse a target or a list of them, without repetitions."""
     return tuple(dict.fromkeys(parse(one) for one in (said if isinstance(said, list) else [said])))

@@ -51,7 +51,7 @@ class EventStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """One message's way through the outbox."""
+    """The states of a message in the outbox."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -63,7 +63,7 @@ class DeliveryStatus(StrEnum):
 
     @property
     def has_reached(self) -> bool:
-        """True if its provider has taken it."""
+        """True if its provider accepted it."""
         return self in (DeliveryStatus.ACCEPTED, DeliveryStatus.DELIVERED)
 
     @property
@@ -73,12 +73,12 @@ class DeliveryStatus(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """True if nobody tries it any more."""
+        """True if it is not tried any more."""
         return self.has_reached or self.is_lost
 
     @property
     def is_final(self) -> bool:
-        """True if no report of its provider changes it."""
+        """True if no report from its provider changes it."""
         return self is DeliveryStatus.DELIVERED or self.is_lost
 
 
@@ -114,12 +114,12 @@ class NotificationKind(StrEnum):
 
     @property
     def is_page(self) -> bool:
-        """True if it says that an incident needs somebody."""
+        """True if it pages somebody about an incident."""
         return self in (NotificationKind.PAGE, NotificationKind.MANUAL_PAGE)
 
     @property
     def is_secret(self) -> bool:
-        """True if whoever reads it could pass for its recipient."""
+        """True if whoever reads it could impersonate the recipient."""
         return self in (NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION)
 
 

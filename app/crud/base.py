@@ -29,13 +29,13 @@ class CRUDBase(Generic[Model]):
         return session.get(self.model, id_)
 
     def add(self, session: Session, obj: Model) -> Model:
-        """Insert at once, so that constraints speak here."""
+        """Insert and flush, so that constraint violations surface here."""
         session.add(obj)
         session.flush()
         return obj
 
     def stage(self, session: Session, obj: Model) -> Model:
-        """Insert with the next flush, together with whatever else waits."""
+        """Insert with the next flush."""
         session.add(obj)
         return obj
 
@@ -45,12 +45,12 @@ class CRUDBase(Generic[Model]):
         session.flush()
 
     def insert_all(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert what nobody looks at afterwards, by its attributes, with one statement and without objects."""
+        """Insert rows with one statement, without loading them as objects."""
         if rows:
             session.execute(insert(self.model), rows)
 
     def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
-        """Set the given attributes. Returns what really changed, as attribute -> old value."""
+        """Set the given attributes. Returns those that changed, as attribute -> old value."""
         old = {name: getattr(obj, name) for name, value in changes.items() if _differ(getattr(obj, name), value)}
         for name in old:
             setattr(obj, name, changes[name])
@@ -62,7 +62,7 @@ class CRUDBase(Generic[Model]):
 
 
 def _differ(old: Any, new: Any) -> bool:
-    """Within JSON, true is not 1, as it is in Python."""
+    """Compare as JSON, where true is not 1."""
     if isinstance(old, (dict, list)) and isinstance(new, (dict, list)):
         return json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
     return bool(old != new)

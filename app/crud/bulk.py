@@ -1,7 +1,7 @@
-"""Many rows of one table in one statement, whatever their number, with one parameter.
+"""Inserts any number of rows with one statement and one parameter.
 
-The rows travel as JSON and PostgreSQL takes them apart: a statement with a parameter for each value takes several times
-as long to write as to run. The statement's text depends on the columns only, so that it is compiled once.
+The rows travel as JSON, which PostgreSQL unpacks: building a statement with a parameter for each value takes several
+times as long as running it. The statement depends on the columns only, so it is compiled once.
 """
 
 import json
@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
-    """Insert rows, by the names of their columns, which are the same in each. What they leave out has its default."""
+    """Insert rows, as column -> value; all have the same columns. Omitted columns get their defaults."""
     if rows:
         session.execute(statement(model, tuple(rows[0])), {"rows": as_json(rows)})
 

@@ -1,4 +1,4 @@
-"""Answers kept for clients that repeat themselves."""
+"""Answers kept for repeated requests."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ class CRUDIdempotencyKey(CRUDBase[IdempotencyKey]):
     def claim(
         self, session: Session, *, user_id: int, route: str, key: str, request_hash: str, at: datetime
     ) -> IdempotencyKey:
-        """The row of this key, made now or before. A second request waits here for the first to commit."""
+        """The row of this key, new or existing. A second request waits here until the first commits."""
         new = {"user_id": user_id, "route": route, "key": key, "request_hash": request_hash, "created_at": at}
-        # Updated to what it is, so that the row comes back locked, and cannot be cleaned up in between.
+        # Updates the row to its own value, so that it comes back locked and cannot be deleted meanwhile.
         upsert = (
             insert(IdempotencyKey)
             .values(**new)
@@ -25,7 +25,7 @@ class CRUDIdempotencyKey(CRUDBase[IdempotencyKey]):
         return session.scalars(upsert.returning(IdempotencyKey), execution_options={"populate_existing": True}).one()
 
     def renew(self, session: Session, row: IdempotencyKey, *, request_hash: str, at: datetime) -> None:
-        """Begin anew with a key whose answer no longer counts."""
+        """Reuse a key whose answer has expired."""
         row.request_hash, row.created_at, row.answer = request_hash, at, None
         session.flush()
 

@@ -1,4 +1,4 @@
-"""The record of what happened to incidents."""
+"""Timelines of incidents."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""Which part of a list a client wants."""
+"""Slices of lists."""
 
 from dataclasses import dataclass
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Wakes the workers by NOTIFY, when the transaction that has work for them is committed."""
+"""Wakes the workers by NOTIFY when the transaction commits."""
 
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, SessionTransaction
@@ -7,7 +7,7 @@ from app.db.session import WAKE_CHANNEL
 
 
 def wake(session: Session, job: str) -> None:
-    """Wake the workers' job when this transaction is committed, once for all that it wrote."""
+    """Wake a job of the workers when this transaction commits; once for each transaction."""
     woken: set[str] = session.info.setdefault("woken", set())
     if job not in woken:
         woken.add(job)
@@ -16,5 +16,5 @@ def wake(session: Session, job: str) -> None:
 
 @event.listens_for(Session, "after_soft_rollback")
 def _forget_woken(session: Session, _transaction: SessionTransaction) -> None:
-    """A rollback, also that of a savepoint, takes back what was notified within."""
+    """A rollback, of a savepoint too, discards its notifications."""
     session.info.pop("woken", None)

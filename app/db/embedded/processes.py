@@ -74,7 +74,7 @@ class Processes:
                     process.kill()
         if not self.ends_within(LAST_RESORT_SECONDS):
             raise EmbeddedPostgresError(
-                f"Processes that this one cannot see or end still use {self._home.data}: is it a server in a container? "
+                f"Processes that this one cannot see or end still use {self._home.data}: a server in a container? "
                 "Stop them, choose another data directory, or set DATABASE_URL."
             )
 
