@@ -19,8 +19,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
+from app.api import capacity
 from app.core.errors import DomainError, InvalidInput, UnsupportedMediaType
 from app.models import User
 from app.services.operations import idempotency_service
@@ -93,7 +93,7 @@ async def _authorize_first(request: Request) -> None:
     """Who may not do it at all learns that, not what was wrong with the input."""
     deferred: list[Deferred] = getattr(request.state, "deferred", [])
     if deferred:
-        await run_in_threadpool(_resolve_all, request, deferred)
+        await capacity.run(_resolve_all, request, deferred)
 
 
 def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
@@ -110,7 +110,7 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
     @wraps(endpoint)
     async def call(**values: Any) -> Any:
         repeatable = values.pop(REPEATABLE, None)
-        return await run_in_threadpool(_run, endpoint, values, repeatable, status)
+        return await capacity.run_endpoint(endpoint, _run, endpoint, values, repeatable, status)
 
     parameters = list(signature.parameters.values())
     if is_idempotent:

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     public_url: WebUrl = ""
     backend_cors_origins: Annotated[list[str], NoDecode] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
+    request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64
 
     database_url: SecretStr | None = None
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10

@@ -11,7 +11,7 @@ from app.core.channel import CHANNELS, Channel
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
-from app.core.security import PageLinks, Passwords, Tokens
+from app.core.security import HASHING_REQUESTS, PageLinks, Passwords, Tokens
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
 from app.services.accounts.auth_service import Auth
@@ -21,7 +21,7 @@ from app.services.ports import Delivery, Paging
 for known in ("email.channel", "sms.channel", "push.channel", "webhook", "slack", "teams", "apprise"):
     import_module(f"app.integrations.channels.{known}")
 
-CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
+CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
 
 
 @dataclass(frozen=True, slots=True)
