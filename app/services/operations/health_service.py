@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import __version__
 from app.core.vocabulary import TimelineEventType
-from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy
+from app.crud import crud_escalation, crud_heartbeat, crud_incident, crud_notification, crud_policy, crud_unaccepted
 from app.crud.base import now, wait_briefly
 from app.models import Incident
 from app.schemas.worker import WorkerRead
@@ -100,7 +100,10 @@ def forget_old(session: Session) -> int:
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is overdue by over two ticks or failed, no message stuck, no fallback failed, nobody missed."""
+    """True if no step is late or failed, no message stuck, no fallback failed, nobody missed, and every page taken.
+
+    A page counts as taken once a channel has accepted it, for its person or, in its place, for an administrator.
+    """
     at = now(session)
     return not (
         crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
@@ -108,6 +111,7 @@ def is_well(session: Session) -> bool:
         or crud_escalation.has_unreachable(session)
         or crud_notification.has_postponed_fallback(session, at=at)
         or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
+        or crud_unaccepted.exist(session, before=at - STUCK_AFTER)
     )
 
 
