@@ -100,7 +100,7 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     """Make a key for Web Push and print the setting."""
-    from app.integrations.channels.push.web import new_private_key
+    from app.integrations.channels.push.vapid import new_private_key
 
     print(f"WEB_PUSH_PRIVATE_KEY={new_private_key()}")
     return 0

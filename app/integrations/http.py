@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,10 +13,10 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util import Url, make_headers
 
-from app.core.channel import Outcome
+from app.core.channel import ANSWERED, Outcome
 from app.core.clock import utcnow
 from app.core.vocabulary import AttemptOutcome
-from app.integrations.addresses import is_public, parsed, resolve
+from app.integrations.addresses import may_be_called, parsed, resolve
 from app.integrations.connections import Watch, pools
 
 TEMPORARY = {408, 425, 429}  # RFC 9110, RFC 8470, RFC 6585: the same again may work later
@@ -104,8 +103,7 @@ def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits,
 
 def _allowed(target: Url, limits: Limits, watch: Watch) -> list[str]:
     found = resolve((target.host or "").strip("[]"), _port(target), seconds=watch.remaining())
-    public = [a for a in found if limits.allows_private or is_public(ip_address(a.partition("%")[0]))]
-    return public[:MAX_ADDRESSES]
+    return [a for a in found if may_be_called(a, allows_private=limits.allows_private)][:MAX_ADDRESSES]
 
 
 def _port(target: Url) -> int:
@@ -161,7 +159,7 @@ def _outcome(response: BaseHTTPResponse, content: bytes, target: Url, limits: Li
     status, text = response.status, content.decode("utf-8", "replace").replace("\x00", "")
     result = classified(status)
     is_accepted = result is AttemptOutcome.ACCEPTED
-    said = f"The server answered {status}: {' '.join(text.split())[:ERROR_EXCERPT]}".rstrip(": ")
+    said = f"{ANSWERED} {status}: {' '.join(text.split())[:ERROR_EXCERPT]}".rstrip(": ")
     return Outcome(
         result,
         status_code=status,

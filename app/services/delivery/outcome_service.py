@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
+from app.core.channel import Outcome, without_answer
 from app.core.vocabulary import DeliveryStatus, NotificationKind, TimelineEventType
 from app.crud import crud_notification
 from app.crud.crud_notification import ERASED
@@ -91,7 +91,7 @@ def _entries(
             "incident_id": page.incident_id,
             "event_type": event_type,
             "description": f"A page {verb} {page.recipient} by {page.channel}{together}.",
-            "metadata_": {"notification_id": page.id, "error": outcome.error},
+            "metadata_": {"notification_id": page.id, "error": without_answer(outcome.error)},
             "created_at": at,
         }
         for page in pages

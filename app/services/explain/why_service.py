@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 from sqlalchemy.orm import Session
 
+from app.core.channel import without_answer
 from app.core.vocabulary import DeliveryStatus, EscalationState, IncidentStatus, TimelineEventType
 from app.crud import (
     crud_assignment,
@@ -131,7 +132,7 @@ def _sent(row: Notification, bundle: Notification | None, *, tried_before: str |
         is_bundled=row.bundle_id is not None,
         is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,
-        error=None if is_void else carrier.last_error,
+        error=None if is_void else without_answer(carrier.last_error),
         created_at=row.created_at,
         accepted_at=row.accepted_at,
         delivered_at=row.delivered_at,

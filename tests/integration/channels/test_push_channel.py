@@ -15,7 +15,7 @@ from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
-from app.integrations.channels.push.web import new_private_key
+from app.integrations.channels.push.vapid import new_private_key
 from tests.support.bundled import accounted, body_of, facts_of, numbers
 from tests.support.http_server import Answer, HttpServer, http_server
 

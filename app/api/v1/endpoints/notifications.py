@@ -51,7 +51,7 @@ def list_notifications(
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
     deliveries = delivery_record_service.deliveries(session, wanted, paginated.page, user=user)
     paginated.link_next(deliveries)
-    return [NotificationRead.model_validate(delivery) for delivery in deliveries]
+    return deliveries
 
 
 @router.post(

@@ -11,7 +11,8 @@ from app.core.errors import ConfigurationError, NotFound
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import parsed
 from app.integrations.channels.push.ntfy import Ntfy, clean_topic
-from app.integrations.channels.push.web import WebPush, clean_subscription, public_key, vapid_key
+from app.integrations.channels.push.vapid import public_key, vapid_key
+from app.integrations.channels.push.web import WebPush, clean_subscription
 
 NO_WEB_PUSH = "Web Push is not set up here."
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
-from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.core.channel import Outcome, without_answer
+from app.core.vocabulary import AttemptOutcome, NotificationKind, TimelineEventType
 from app.models import Notification
 from app.services.messages import template
 from app.services.messages.template import TemplateError
@@ -49,7 +49,10 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
-    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
+    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted.
+
+    What it answered when it failed is for administrators: they find it among the deliveries.
+    """
     if message.incident_id is None:
         return
     answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
@@ -62,6 +65,6 @@ def tell_webhook_answer(session: Session, message: Notification, outcome: Outcom
         notification_id=message.id,
         result=outcome.result,
         status_code=outcome.status_code,
-        answer=outcome.answer,
-        error=outcome.error,
+        answer=outcome.answer if outcome.result is AttemptOutcome.ACCEPTED else None,
+        error=without_answer(outcome.error),
     )
