@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from app.core.channel import CHANNELS, Channel
+from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
@@ -43,6 +44,7 @@ class Services:
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
     """Put the parts together. Tests override single parts: `build_services(settings, database, channels=...)`."""
+    use_own_zone_data()
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
     parts: dict[str, Any] = {
         "auth": Auth(

@@ -6,6 +6,7 @@ from app import __version__
 from app.api.deps import SessionDep
 from app.api.errors import problem, problems
 from app.api.routing import TransactionalRoute
+from app.core.clock import zone_data_version
 from app.crud.base import now
 from app.schemas.health import Health, ServiceInfo, WorkerHealth
 
@@ -28,4 +29,4 @@ def read_health(request: Request, session: SessionDep) -> Health | Response:
     if state.status == "stalled":
         detail = "The worker has not come through for a minute: pages are late."
         return problem(request, 503, detail, code="worker_stalled", database="ok", worker=state.model_dump(mode="json"))
-    return Health(status="ok", version=__version__, database="ok", worker=state)
+    return Health(status="ok", version=__version__, tzdata=zone_data_version(), database="ok", worker=state)
