@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.errors import ConfigurationError
+from app.core.phone import known_region
 from app.core.vocabulary import Environment, Severity
 
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     smtp_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
 
+    phone_default_region: Annotated[str, AfterValidator(known_region)] | None = None
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_phone_number: str | None = None

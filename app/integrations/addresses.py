@@ -47,8 +47,8 @@ def is_this_machine(url: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return _is_localhost(host)
-    address = ipv4_within(address) or address
-    return address.is_loopback or address.is_unspecified
+    within = ipv4_within(address)
+    return any(of is not None and (of.is_loopback or of.is_unspecified) for of in (address, within))
 
 
 def require_public_literal(parts: Url) -> None:

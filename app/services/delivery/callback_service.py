@@ -15,6 +15,8 @@ from app.crud import crud_notification
 from app.crud.base import now, wake
 from app.crud.crud_notification import ERASED
 from app.models import Notification
+from app.services.contacts import verification_service
+from app.services.ports import Paging
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -24,15 +26,19 @@ NOT_DUE = {"lease_until": None, "lease_token": None, "next_attempt_at": None}
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way."""
+    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way.
+
+    `is_address_gone` is its word that no message to this address will ever arrive.
+    """
 
     key: UUID
     has_arrived: bool | None
     provider_id: str | None = None
     error: str | None = None
+    is_address_gone: bool = False
 
 
-def take(session: Session, report: DeliveryReport) -> None:
+def take(session: Session, report: DeliveryReport, paging: Paging) -> None:
     """Record the first final word on a message; all others change nothing. Raises NotFound.
 
     What never arrived is dead, so that the person's next channel is tried at once.
@@ -50,6 +56,8 @@ def take(session: Session, report: DeliveryReport) -> None:
     message.provider_id = message.provider_id or report.provider_id
     session.flush()
     _tell_timelines(session, messages, report, at=at)
+    if report.is_address_gone:
+        verification_service.disable_gone(session, message, paging, at=at)
     if not report.has_arrived:
         wake(session, "plan")
     log.info("delivery_reported", notification_id=message.id, channel=message.channel, arrived=report.has_arrived)

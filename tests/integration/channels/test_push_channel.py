@@ -147,7 +147,7 @@ def test_a_topic_that_somebody_names_does_not_lead_into_the_private_network(
 def test_the_status_decides_whether_it_is_tried_again(
     settings: Settings, ntfy: HttpServer, answer: Answer, result: AttemptOutcome
 ) -> None:
-    ntfy.script(answer)
+    ntfy.script(answer, answer)
     outcome = channel(settings, ntfy).send(ENVELOPE)
     assert outcome.result is result
     assert outcome.retry_after_seconds == (11 if answer.status == 429 else None)

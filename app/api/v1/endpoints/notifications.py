@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.callbacks import TwilioReport, TwilioSignature
-from app.api.deps import CurrentUser, PaginatedDep, SessionDep
+from app.api.deps import CurrentUser, PaginatedDep, PagingDep, SessionDep
 from app.api.errors import problems
 from app.api.routing import TransactionalRoute
 from app.core.security import MAX_ID
@@ -61,6 +61,6 @@ def list_notifications(
     responses=problems(400, 403, 404),
     openapi_extra=TWILIO_BODY,
 )
-def receive_twilio_report(report: TwilioReport, session: SessionDep) -> None:
+def receive_twilio_report(report: TwilioReport, paging: PagingDep, session: SessionDep) -> None:
     """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
-    callback_service.take(session, report)
+    callback_service.take(session, report, paging)

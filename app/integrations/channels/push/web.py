@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import http_ece
@@ -18,13 +19,14 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import host_of, parsed, require_public_literal
 from app.integrations.channels.push.text import body_of, link_of
 from app.integrations.channels.push.vapid import decoded, encoded, proof
-from app.integrations.http import Limits, post
+from app.integrations.http import Limits, post, post_or_plainer
 
 TTL_SECONDS = 4 * 3600  # a browser that is offline for longer learns of it from other channels
 MAX_PAYLOAD_BYTES = 3900  # RFC 8291, section 4: 4096 with the header and the tag
 GONE = frozenset({404, 410})  # RFC 8030, section 7.3
 POINT_BYTES, AUTH_BYTES = 65, 16
 ENCODING = "aes128gcm"
+EXTRAS = {"Topic", "Urgency"}  # RFC 8030, sections 5.3 and 5.4: a message without them is one all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,13 @@ class WebPush:
         except (LookupError, ValueError, TypeError, AttributeError, ECEException) as error:
             return Outcome(AttemptOutcome.DEAD, error=f"This is not a subscription: {type(error).__name__}.")
         limits = Limits(self.timeout_seconds, allows_private=self.allows_private, gone=GONE, id_header="Location")
-        return post(endpoint, data=encrypted, headers=headers, limits=limits)
+        plain = {name: value for name, value in headers.items() if name not in EXTRAS}
+        return post_or_plainer(
+            limits,
+            lambda limits: post(endpoint, data=encrypted, headers=headers, limits=limits),
+            lambda limits: post(endpoint, data=encrypted, headers=plain, limits=limits),
+            is_refused=lambda outcome: outcome.status_code == HTTPStatus.BAD_REQUEST,
+        )
 
     def provider(self, address: str) -> str:
         try:
