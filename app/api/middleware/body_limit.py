@@ -31,6 +31,9 @@ class BodyRefused(Exception):
         super().__init__(detail)
         self.status, self.code, self.headers = status, code, headers or {}
 
+    def copy(self) -> "BodyRefused":
+        return BodyRefused(self.status, self.code, str(self), self.headers)
+
 
 def too_large(max_bytes: int) -> BodyRefused:
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -149,7 +152,7 @@ class _Exchange:
             self._require_allowed(int(told) if told.isdecimal() else 0)
             await self._limit.app(self._scope, self.receive, self.send)
         except BodyRefused as refused:
-            self._refused = refused
+            self._refused = refused.copy()
         if self._refused is not None and not self._has_begun:
             await self._answer(self._refused)
 
@@ -161,7 +164,8 @@ class _Exchange:
             self._require_allowed(self._body.size + len(message.get("body") or b""))
             self._limit.bodies.grow(self._body, len(message.get("body") or b""))
         except BodyRefused as refused:
-            self._refused = refused
+            # A copy: with its traceback the one that is raised would keep what has come of the body.
+            self._refused = refused.copy()
             raise
         self._body.is_whole = not message.get("more_body", False)
         return message
