@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.errors import ConfigurationError, DomainError
 from app.core.logging import configure_logging
@@ -19,9 +20,11 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    from app.server.protocol import process_limits
     from app.utils.service_locator import database_of, require_a_channel
     from app.utils.startup import prepare
 
+    descriptors.raise_limit()
     require_a_channel(settings)
     # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -34,6 +37,9 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             "app.main:app",
             host=settings.host,
             port=settings.port,
+            http="app.server.protocol:BoundedHttp",
+            ws="none",
+            backlog=process_limits().backlog,
             workers=settings.web_concurrency,
             log_config=None,
             access_log=False,
@@ -51,6 +57,7 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     from app.utils.startup import prepare, warn
     from app.worker import work_until_told
 
+    descriptors.raise_limit()
     require_a_channel(settings)
     with database_of(settings) as database:
         prepare(settings, database)
@@ -93,7 +100,7 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     """Make a key for Web Push and print the setting."""
-    from app.integrations.channels.push.web import new_private_key
+    from app.integrations.channels.push.vapid import new_private_key
 
     print(f"WEB_PUSH_PRIVATE_KEY={new_private_key()}")
     return 0

@@ -16,8 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
+from app.api import capacity
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
@@ -69,7 +69,7 @@ async def _authorize_first(request: Request) -> None:
     """Check the user before reporting invalid input: a forbidden request gets 401 or 403, not 422."""
     deferred: list[Deferred] = getattr(request.state, "deferred", [])
     if deferred:
-        await run_in_threadpool(_resolve_all, request, deferred)
+        await capacity.run(_resolve_all, request, deferred)
 
 
 def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
@@ -97,7 +97,7 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
     @wraps(endpoint)
     async def call(**arguments: Any) -> Any:
         repeatable = arguments.pop(REPEATABLE, None)
-        return await run_in_threadpool(_run, Call(endpoint, arguments, status, repeatable))
+        return await capacity.run_endpoint(endpoint, _run, Call(endpoint, arguments, status, repeatable))
 
     parameters = list(signature.parameters.values())
     if is_idempotent(endpoint):

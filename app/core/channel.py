@@ -1,5 +1,6 @@
 """What a channel is: how a message is handed to it, what comes back, and which channels there are."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
@@ -55,6 +56,18 @@ class Outcome:
     retry_after_seconds: float | None = None
     is_address_gone: bool = False
     answer: str | None = None
+
+
+ANSWERED = "The server answered"
+_WITH_ITS_BODY = re.compile(rf"({ANSWERED} \d+): .*", re.DOTALL)
+
+
+def without_answer(error: str | None) -> str | None:
+    """What everybody may read of an error. What a server answered is for administrators.
+
+    Whoever names the URL would read what only we can reach.
+    """
+    return _WITH_ITS_BODY.sub(r"\1.", error) if error is not None else None
 
 
 class Channel(Protocol):

@@ -11,6 +11,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from app.core.channel import CHANNELS
+from app.core.config import get_settings
+from app.core.phone import e164
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
@@ -45,6 +47,11 @@ def _as_stored(address: str) -> str:
         return _deliverable_in_form(address)
     except ValueError:
         return address
+
+
+def _dialable(number: str) -> str:
+    """A telephone number as E.164; without a country it is of `PHONE_DEFAULT_REGION`."""
+    return e164(number, get_settings().phone_default_region)
 
 
 def storable_json(value: Any, depth: int = 0) -> Any:
@@ -114,7 +121,9 @@ Email = Annotated[
 Username = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_as_stored)]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
-PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32)]
+PhoneNumber = Annotated[
+    str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32), AfterValidator(_dialable)
+]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), Storable]

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.channel import CHANNELS, Channel
+from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
-from app.core.security import PageLinks, Passwords, Tokens
+from app.core.security import HASHING_REQUESTS, PageLinks, Passwords, Tokens
 from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect
@@ -22,7 +23,7 @@ from app.services.ports import Paging
 for kind in ("channels", "sources"):  # each registers itself
     import_all(f"app.integrations.{kind}")
 
-CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
+CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Services:
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
     """Build the parts. Tests override single ones: `build_services(settings, database, channels=...)`."""
+    use_own_zone_data()
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
     paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
     parts: dict[str, Any] = {

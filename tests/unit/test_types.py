@@ -132,9 +132,23 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     assert refuses(Email, address)
 
 
-@pytest.mark.parametrize("number", ["+15550100", "0049 30 123", "030/1234-56", "+1 (555) 010-0199"])
-def test_a_phone_number_may_be_written_in_many_ways(number: str) -> None:
-    assert read(PhoneNumber, number) == number
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        ("+15550100", "+15550100"),
+        ("0049 30 123", "+4930123"),
+        ("+49 30/1234-56", "+4930123456"),
+        ("+1 (555) 010-0199", "+15550100199"),
+        ("+49 (0)151 12345678", "+4915112345678"),
+    ],
+)
+def test_a_phone_number_may_be_written_in_many_ways(number: str, stored: str) -> None:
+    assert read(PhoneNumber, number) == stored
+
+
+@pytest.mark.parametrize("number", ["030/1234-56", "+1 23", "+999 12345678", "+49 1512345678901234"])
+def test_a_phone_number_that_cannot_be_dialled_is_refused(number: str) -> None:
+    assert refuses(PhoneNumber, number)
 
 
 @pytest.mark.parametrize("number", ["", "12", "phone", "+", "++1555", "1555x0100", "+1555\n", "٠١٢٣٤", "1" * 33])

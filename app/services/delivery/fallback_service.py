@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.channel import without_answer
 from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.crud import crud_event, crud_notification, crud_outbox, crud_user
 from app.crud.clock import now
@@ -145,6 +146,6 @@ def _tell(session: Session, page: Notification, incident: Incident, description:
         description,
         at=at,
         notification_id=page.id,
-        error=page.last_error,
+        error=without_answer(page.last_error),
     )
     log.warning("delivery_fell_back", notification_id=page.id, incident_id=incident.id, channel=page.channel)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
+from app.core.channel import Outcome, without_answer
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud import crud_outbox
 from app.models import Notification
@@ -38,7 +38,7 @@ def end_attempt(
         apply_all(session, pages, replace(event, provider_id=None, first_attempt_at=None), at=at)
         together = len(pages)
     fate = Fate.SENT if event.type is EventType.ACCEPTED else Fate.NOT_SENT
-    return entries(on_timelines(pages), fate, at=at, error=outcome.error, together=together)
+    return entries(on_timelines(pages), fate, at=at, error=without_answer(outcome.error), together=together)
 
 
 def on_timelines(messages: Iterable[Notification]) -> list[TimelinePage]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from app.core.channel import without_answer
 from app.core.vocabulary import DeliveryStatus, EndReason
 from app.models import EscalationEvent, Notification
 from app.services.explain.why_reasons import Sent
@@ -29,7 +30,7 @@ def _sent(row: Notification, before: Notification | None, planned: Planned) -> S
         is_bundled=row.bundle_id is not None,
         is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,
-        error=None if _is_void(row) else carrier.last_error,
+        error=None if _is_void(row) else without_answer(carrier.last_error),
         created_at=row.created_at,
         accepted_at=row.accepted_at,
         delivered_at=row.delivered_at,

@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
+from app.integrations.channels.sms.twilio_callback import GONE_CODES
+from app.services.delivery import callback_service
+from app.services.delivery.callback_service import DeliveryReport
 from app.utils.service_locator import Services
 from tests.support.preferences import GONE, post, preference, put
 from tests.support.scenario import Opener, Tick, notify, steps
+from tests.support.twilio import only
 from tests.support.world import ADMIN, NUMBER, OTHER_NUMBER, Outbox, Person
 
 
@@ -193,3 +198,15 @@ def test_an_address_that_nobody_has_an_account_for_is_let_be(
     tick()
     assert [mail.address for mail in outbox.sent] == ["stranger@example.com", ADMIN]
     assert preference(client, admin, "email")["enabled"] is True
+
+
+@pytest.mark.parametrize(("code", "is_on"), [("30005", False), ("30006", False), ("30003", True)])
+def test_a_report_that_the_number_is_unknown_switches_its_channel_off(
+    client: TestClient, on_call: Person, tick: Tick, session: Session, services: Services, code: str, is_on: bool
+) -> None:
+    post(client, on_call, "test")
+    tick()
+    report = DeliveryReport(only(session).idempotency_key, False, is_address_gone=code in GONE_CODES)
+    with services.database.transaction() as own:
+        callback_service.take(own, report, services.paging)
+    assert preference(client, on_call)["enabled"] is is_on

@@ -68,7 +68,7 @@ def test_a_channel_is_switched_by_either_name_and_answered_by_both(
     ("channel", "address"),
     [
         ("email", "oncall@example.com"),
-        ("sms", "+1 (555) 010-0199"),
+        ("sms", "+15550100199"),
         ("push", "on-call_7"),
         ("webhook", "https://hooks.example/1"),
         ("slack", "https://hooks.slack.example/services/T0/B0/x"),

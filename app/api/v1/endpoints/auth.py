@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from app.api.capacity import hashes_passwords
 from app.api.deps import AuthDep, CurrentUser, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
 from app.api.errors import problems
 from app.api.transaction import TransactionalRoute
@@ -34,6 +35,7 @@ LOGIN_BODY = {
 
 
 @router.post("/signup", status_code=201, responses=problems(403, 409, 429))
+@hashes_passwords
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
     """Sign up. The account is an ordinary one: this never grants rights."""
     hit("signup")
@@ -42,6 +44,7 @@ def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: Session
 
 
 @router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)
+@hashes_passwords
 def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
     """Log in. JSON and the OAuth2 password form are the same here."""
     hit("login", account=body.username)
@@ -81,6 +84,7 @@ def recover_password(
 
 
 @router.post("/reset-password", responses=problems(400, 429))
+@hashes_passwords
 def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
     """Set a new password with the token from the mail. The token is spent, and every session of the user ends."""
     hit("password_reset")

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.api.capacity import hashes_passwords
 from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.gathered import gathered, nothing
@@ -21,6 +22,7 @@ def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
 
 
 @router.put("/me", responses=problems(409))
+@hashes_passwords
 def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Change one's own account. What is absent stays. A new password ends every session, this one too."""
     return UserRead.model_validate(user_service.update(session, user.id, body, auth.passwords))
@@ -36,6 +38,7 @@ def list_users(user: AdminUser, session: SessionDep, paginated: PaginatedDep) ->
 
 @router.post("", status_code=201, responses=problems(403, 409))
 @idempotent
+@hashes_passwords
 def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Make an account for somebody else. For administrators."""
     return UserRead.model_validate(user_service.create(session, body, auth.passwords))
@@ -48,6 +51,7 @@ def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead
 
 
 @router.put("/{user_id}", responses=problems(403, 404, 409))
+@hashes_passwords
 def update_user(user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Change an account. What is absent stays. Deactivating it or setting its password ends its sessions at once.
 

@@ -12,7 +12,8 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import parsed
 from app.integrations.channels.push.ntfy import Ntfy, clean_topic
 from app.integrations.channels.push.text import MAX_BODY
-from app.integrations.channels.push.web import WebPush, clean_subscription, public_key, vapid_key
+from app.integrations.channels.push.vapid import public_key, vapid_key
+from app.integrations.channels.push.web import WebPush, clean_subscription
 
 NO_WEB_PUSH = "Web Push is not set up here."
 

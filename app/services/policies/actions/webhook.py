@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
-from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.core.channel import Outcome, without_answer
+from app.core.vocabulary import AttemptOutcome, NotificationKind, TimelineEventType
 from app.models import Notification
 from app.schemas.base import Input
 from app.schemas.types import JsonObject, Storable
@@ -86,7 +86,10 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
-    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
+    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted.
+
+    What it answered when it failed is for administrators: they find it among the deliveries.
+    """
     if message.incident_id is None:
         return
     answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
@@ -99,6 +102,6 @@ def tell_webhook_answer(session: Session, message: Notification, outcome: Outcom
         notification_id=message.id,
         result=outcome.result,
         status_code=outcome.status_code,
-        answer=outcome.answer,
-        error=outcome.error,
+        answer=outcome.answer if outcome.result is AttemptOutcome.ACCEPTED else None,
+        error=without_answer(outcome.error),
     )
