@@ -109,6 +109,12 @@ def test_the_state_around_the_alerts_is_theirs_if_they_have_none() -> None:
     assert [signal.is_firing for signal in parse(body)] == [False, True]
 
 
+def test_the_rules_name_around_the_alerts_is_part_of_their_keys() -> None:
+    bodies = [{"rule_name": name, "alerts": [{"id": "query matched"}, "disk full"]} for name in ("A", "B")]
+    keys = [[signal.dedup_key for signal in parse(body)] for body in bodies]
+    assert keys == [["A:query matched", None], ["B:query matched", None]]
+
+
 def test_a_large_context_is_kept_once() -> None:
     signals = parse({"text": "x" * 60_000, "alerts": [{"id": n} for n in range(300)]})
     assert [len(s.metadata.get("text", "")) for s in signals] == [60_000] + [0] * 299

@@ -56,12 +56,14 @@ def _size_of_scalar(value: Any, limit: int) -> int:
     if isinstance(value, str) and len(value) > limit:
         return limit + 1
     if isinstance(value, float) and "e" in repr(value):  # PostgreSQL writes 1e300 out
-        return len(format(Decimal(repr(value)), "f"))
+        return max(len(repr(value)), len(format(Decimal(repr(value)), "f")))
     return len(json.dumps(storable(value, depth=0), ensure_ascii=False).encode())
 
 
 def _cut(value: Any, room: int, depth: int) -> Any:
     """As much of the value as `room` bytes hold; None if that says nothing."""
+    if room < MIN_ITEM_BYTES:
+        return None
     if size_of(value, room, depth) <= room:
         kept = storable(value, depth)
         if size_of(kept, room, depth) <= room:

@@ -98,7 +98,7 @@ class Facts(NamedTuple):
     alert_id: str | None
     watch_id: str | None
     plain_id: str | None
-    has_alert_text: bool
+    elastalert_rule: str | None
     state: str | None
     name: str | None
     reason: str | None
@@ -184,7 +184,7 @@ def _alert_key(facts: Facts) -> str | None:
 
 def _rule_key(facts: Facts) -> str | None:
     """A rule that does not name its alerts has one at a time. ElastAlert 2 sends the rule's name alone."""
-    key = facts.rule_id or (facts.rule_name if facts.has_alert_text else None)
+    key = facts.rule_id or facts.elastalert_rule
     return dedup_key_from(key) if key else None
 
 
@@ -225,7 +225,7 @@ def _facts(fields: Fields) -> Facts:
         alert_id=_identifier(fields, ALERT_ID),
         watch_id=_identifier(fields, ("watch_id",)),
         plain_id=_identifier(fields, ("id",)),
-        has_alert_text="alert_text" in fields,
+        elastalert_rule=_identifier(fields, RULE_NAME) if "alert_text" in fields else None,
         state=first(fields, STATE),
         name=cut_line(name, TITLE_LIMIT) if name else None,
         reason=cut(reason, DESCRIPTION_LIMIT) if reason else None,
