@@ -109,6 +109,13 @@ class MalformedBody(DomainError):
     code = "malformed_body"
 
 
+class AlertTooLarge(DomainError):
+    """The body of an alert is over the limit. Its incident is kept."""
+
+    code = "body_too_large"
+    is_remembered = True
+
+
 class UnsupportedMediaType(DomainError):
     code = "unsupported_media_type"
 
@@ -143,6 +150,12 @@ class InvalidInput(DomainError):
     def __init__(self, message: str, *, pointer: str) -> None:
         super().__init__(message)
         self.pointer = pointer
+
+
+class TooManyAlerts(InvalidInput):
+    """One body holds more alerts than are applied together. Its incident is kept."""
+
+    is_remembered = True
 
 
 class WrongCode(InvalidInput):

@@ -54,6 +54,7 @@ class Incident(Timestamps, Base):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     source: Mapped[str] = mapped_column(String(50), default="api", server_default="api")
+    is_description_edited: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     alert_id: Mapped[str | None] = mapped_column(String(255))
     alert_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     alert_severity: Mapped[str | None] = mapped_column(String(20))

@@ -16,6 +16,7 @@ from app.core.phone import e164
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
+MAX_METADATA_BYTES = 65_536  # of an incident's metadata as compact UTF-8 JSON; what an alert says beyond it is cut
 # No less than an alert's metadata may have, which a person must be able to send back. PostgreSQL writes 1e300 out.
 MAX_JSON_DEPTH = 70
 MAX_JSON_INTEGER = 2**14_000

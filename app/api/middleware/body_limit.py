@@ -1,5 +1,6 @@
 """How large the body of a request may be, how long it may take, and what all of them may take together."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 BODY_SECONDS = 60.0
 STALLED_SECONDS = 1.0  # a body that has taken that long may give way to another
 FORM_PATH, MAX_FORM_BYTES = "/p/", 16 * 1024  # of the link in a page: anybody may post to it
+ALERTS_PATH = "/v1/alerts/"  # the webhooks limit their bodies themselves, once the sender has shown its secret
 KEPT_PART = 4  # a quarter of the memory is for what is urgent
 HANG_UP = {"Connection": "close"}
 
@@ -132,6 +134,8 @@ class BodyLimit:
 
     def max_of(self, scope: Scope) -> int:
         """How many bytes the body of this request may have."""
+        if scope["path"].startswith(ALERTS_PATH):
+            return sys.maxsize
         return min(self.max_bytes, MAX_FORM_BYTES) if scope["path"].startswith(FORM_PATH) else self.max_bytes
 
 

@@ -1,6 +1,8 @@
 """Where alerts come from."""
 
-from pydantic import SecretStr
+from typing import Annotated
+
+from pydantic import Field, SecretStr
 
 from app.core.settings.section import Section
 from app.core.vocabulary import Severity
@@ -11,6 +13,7 @@ class SourceSettings(Section):
 
     elastic_webhook_token: SecretStr | None = None
     webhook_default_severity: Severity = Severity.HIGH
+    webhook_max_body_mib: Annotated[int, Field(ge=1, le=64)] = 8
 
     def production_problems(self) -> list[str]:
         if self.elastic_webhook_token is None:

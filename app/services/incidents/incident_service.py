@@ -67,11 +67,18 @@ def open_many(
     opened = [incident for incident in incidents if incident is not None]
     for incident in opened:
         description = f"Incident opened with severity {incident.severity}."
-        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
+        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, **_opening(incident))
         log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
     if opened:
         escalation_service.start_matching(session, opened, at=at)
     return incidents
+
+
+def _opening(incident: Incident) -> dict[str, Any]:
+    """What the timeline keeps of an opening. A repeated alert replaces the description, so its first one is kept."""
+    if incident.alert_severity is None or incident.description is None:
+        return {"source": incident.source}
+    return {"source": incident.source, "first_description": incident.description}
 
 
 def acknowledge(session: Session, incident_id: int, *, by: User | None) -> Incident:
@@ -145,6 +152,8 @@ def _apply(session: Session, incident: Incident, changes: dict[str, Any], *, at:
     """What really changed, as attribute -> old value."""
     others = {name: value for name, value in changes.items() if name != "severity"}
     old, severity_was = crud_incident.apply(session, incident, others, at=at), incident.severity
+    if "description" in old:  # from now on repeated alerts leave it alone
+        incident.is_description_edited = True
     lifecycle_service.change_severity(incident, changes.get("severity", severity_was), at=at)
     return old | ({"severity": severity_was} if incident.severity != severity_was else {})
 
