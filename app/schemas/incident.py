@@ -160,15 +160,27 @@ class AssignmentCreate(Input):
 
 
 class CommentCreate(Input):
-    """A comment."""
+    """A comment. `incident_id`, if given, must be the one in the path."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "Failover is running."}]})
 
     content: RequiredText
+    incident_id: Id | None = None
 
 
-class Snooze(Input):
-    """For how long to be quiet: exactly one of the three, over 0 and up to 30 days."""
+class ActionNote(Input):
+    """What somebody writes while they act on an incident. The comment and the action are one transaction."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"comment": "Failover is running."}]})
+
+    comment: RequiredText | None = None
+
+
+class Snooze(ActionNote):
+    """How long to be quiet: exactly one of minutes, hours and until; over 0 and up to 30 days.
+
+    With `?hours=` the body may have a comment only.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})
 
@@ -177,10 +189,18 @@ class Snooze(Input):
     until: GivenTime | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(value is not None for value in (self.minutes, self.hours, self.until)) != 1:
+    def _one_time(self) -> Self:
+        times = self._times()
+        if times > 1 or (times == 0 and self.comment is None):
             raise ValueError("Give exactly one of minutes, hours and until.")
         return self
+
+    @property
+    def has_time(self) -> bool:
+        return self._times() == 1
+
+    def _times(self) -> int:
+        return sum(value is not None for value in (self.minutes, self.hours, self.until))
 
     def end(self, at: datetime) -> datetime:
         """When the snooze ends, if it starts now."""

@@ -91,9 +91,9 @@ def reopen(session: Session, incident_id: int, *, by: User | None) -> Incident:
 
 def snooze_of(hours: float | None, body: Snooze | None) -> Snooze:
     """The one of the two that was given. Raises InvalidInput for none or both."""
-    if (hours is None) == (body is None):
+    if (hours is None) == (body is None or not body.has_time):
         raise InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
-    return body or Snooze(hours=hours)
+    return Snooze(hours=hours) if body is None or hours is not None else body
 
 
 def snooze(session: Session, incident_id: int, wanted: Snooze, *, by: User) -> Incident:
