@@ -25,6 +25,7 @@ from app.api.media_types import accepted_media_types, require_media_type
 from app.api.query_parameters import declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
+from app.services.contacts.name_service import put_names
 from app.services.operations.idempotency_service import Request as RepeatableRequest
 
 Endpoint = Callable[..., Any]
@@ -146,8 +147,15 @@ def _resolved(value: Any, session: Session) -> Any:
     return value.resolve(session) if isinstance(value, Deferred) else value
 
 
+def _named_answer(session: Session, handler: Callable[[], Any]) -> Any:
+    """The handler's answer, with people's names beside their ids."""
+    given = handler()
+    put_names(session, [given])
+    return given
+
+
 def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
-    answer = partial(call.handler, **arguments)
+    answer = partial(_named_answer, session, partial(call.handler, **arguments))
     if call.repeatable is None:
         return answer()
     return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import ConfigDict, Field, StrictFloat, model_validator
 
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
-from app.schemas.base import Input, Read, Update
+from app.schemas.base import Input, NameOf, Read, Update
 from app.schemas.types import (
     EXAMPLE_TIME,
     GivenTime,
@@ -26,7 +26,7 @@ SERVER_OWNED = frozenset(
     {
         "id", "created_by", "alert_id", "source", "created_at", "updated_at", "acknowledged_at", "resolved_at",
         "snoozed_until", "next_escalation_at", "alert_count", "last_alert_at", "cycle", "assignments", "comments",
-        "timeline_events",
+        "timeline_events", "created_by_name", "assigned_to_name",
     }
 )  # fmt: skip
 
@@ -81,7 +81,9 @@ class IncidentRead(Read):
     severity: Severity
     service: str = Field(examples=["database"])
     created_by: int | None
+    created_by_name: Annotated[str | None, NameOf("created_by")] = None
     assigned_to: int | None
+    assigned_to_name: Annotated[str | None, NameOf("assigned_to")] = None
     alert_id: str | None
     source: str = Field(examples=["api"])
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
@@ -101,6 +103,7 @@ class AssignmentRead(Read):
     id: int
     incident_id: int
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     role: str = Field(examples=["responder"])
     assigned_at: Time
 
@@ -111,6 +114,7 @@ class CommentRead(Read):
     id: int
     incident_id: int
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     content: str
     created_at: Time
 
@@ -123,6 +127,7 @@ class TimelineEventRead(Read):
     event_type: TimelineEventType
     description: str
     user_id: int | None
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
     created_at: Time
 

@@ -142,4 +142,4 @@ def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, s
 
 
 def _name(user: User) -> str:
-    return user.full_name or user.email
+    return user.display_name

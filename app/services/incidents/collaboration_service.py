@@ -14,6 +14,7 @@ from app.crud.pagination import Slice
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import ActionNote, AssignmentCreate
 from app.services import escalation_service
+from app.services.contacts.name_service import names_of
 from app.services.incidents import incident_service
 from app.services.timeline_service import record
 
@@ -49,10 +50,10 @@ def put_assignment(
     if incident.assigned_to is None:
         incident.assigned_to = user_id
     incident.updated_at = at
-    description = f"User {user_id} was assigned as {role}."
-    record(
-        session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, user_id_assigned=user_id, role=role
-    )
+    name = names_of(session, {user_id}).get(user_id)
+    description = f"Assigned {name or f'user {user_id}'} as {role}."
+    data = {"user_id_assigned": user_id, "user_name_assigned": name, "role": role}
+    record(session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, **data)
     session.flush()
     escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
@@ -70,8 +71,10 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
         others = crud_assignment.of_incident(session, incident_id)
         incident.assigned_to = others[0].user_id if others else None
     incident.updated_at = at
-    description = f"User {user_id} is no longer assigned."
-    record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, user_id_unassigned=user_id)
+    name = names_of(session, {user_id}).get(user_id)
+    description = f"{name or f'User {user_id}'} is no longer assigned."
+    data = {"user_id_unassigned": user_id, "user_name_unassigned": name}
+    record(session, incident.id, TimelineEventType.UNASSIGNED, description, at=at, by=by, **data)
     escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 

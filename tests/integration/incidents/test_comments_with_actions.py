@@ -26,7 +26,7 @@ def api(client: TestClient, user: Person) -> Api:
 
 
 @pytest.fixture
-def path(api: Api, admin: Person) -> str:  # noqa: ARG001 - escalating needs somebody to page
+def path(api: Api, admin: Person) -> str:
     """The path of a new incident."""
     return f"/incidents/{api.open()['id']}"
 
