@@ -25,6 +25,7 @@ from app.core.security import MAX_ID, Claims
 from app.db.session import Database
 from app.models import User
 from app.services.accounts import auth_service
+from app.services.contacts.name_service import put_names
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -97,13 +98,18 @@ class Gathering:
         asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if claims in users}
         outcomes = dict(zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True))
         refused = NotAuthenticated("The access token has been revoked.")
-        return [self._rendered(outcomes.get(i, refused)) for i in range(len(items))]
+        answers = [self._answer_of(outcomes.get(i, refused)) for i in range(len(items))]
+        put_names(session, [answer for answer in answers if isinstance(answer, BaseModel)])
+        return [self._rendered(answer) for answer in answers]
 
-    def _rendered(self, outcome: Outcome) -> Outcome:
-        """An answer as it leaves."""
+    def _answer_of(self, outcome: Outcome) -> Outcome:
         if outcome is LOCKED or isinstance(outcome, DomainError):
             return outcome
-        return self.model.__pydantic_serializer__.to_json(self.model.model_validate(outcome))
+        return self.model.model_validate(outcome)
+
+    def _rendered(self, answer: Outcome) -> Outcome:
+        """An answer as it leaves."""
+        return self.model.__pydantic_serializer__.to_json(answer) if isinstance(answer, BaseModel) else answer
 
 
 def gathering_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> Gathering | None:

@@ -7,6 +7,7 @@ need the database are split: their first half looks at the request and runs on t
 
 import inspect
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any
@@ -21,13 +22,17 @@ from app.api import capacity
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
+from app.api.query_parameters import declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
+from app.services.contacts.name_service import put_names
 from app.services.operations.idempotency_service import Request as RepeatableRequest
 
 Endpoint = Callable[..., Any]
 
 REPEATABLE = "repeatable_request"
+# What is wrong with a request's query. It is raised where the handler would run: authorization comes first.
+QUERY_REFUSAL: ContextVar[RequestValidationError | None] = ContextVar("query_refusal", default=None)
 
 DEADLOCK = "40P01"
 MAX_DEADLOCKS = 5
@@ -50,17 +55,21 @@ class TransactionalRoute(APIRoute):
         handle = super().get_route_handler()
         accepted = accepted_media_types(self)
         short = gathering_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
+        declared = None if takes_any_query(self.endpoint) else declared_by(self.dependant)
 
         async def checked(request: Request) -> Response:
             strict = StrictlyParsed(request.scope, request.receive)
             if short is not None and (answer := await short.answer(strict)) is not None:
                 return answer
             await require_media_type(strict, accepted)
+            refused = QUERY_REFUSAL.set(None if declared is None else refusal_of(strict, declared))
             try:
                 return await handle(strict)
             except RequestValidationError:
                 await _authorize_first(strict)
                 raise
+            finally:
+                QUERY_REFUSAL.reset(refused)
 
         return checked
 
@@ -96,6 +105,8 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
 
     @wraps(endpoint)
     async def call(**arguments: Any) -> Any:
+        if (refusal := QUERY_REFUSAL.get()) is not None:
+            raise refusal
         repeatable = arguments.pop(REPEATABLE, None)
         return await capacity.run_endpoint(endpoint, _run, Call(endpoint, arguments, status, repeatable))
 
@@ -136,8 +147,15 @@ def _resolved(value: Any, session: Session) -> Any:
     return value.resolve(session) if isinstance(value, Deferred) else value
 
 
+def _named_answer(session: Session, handler: Callable[[], Any]) -> Any:
+    """The handler's answer, with people's names beside their ids."""
+    given = handler()
+    put_names(session, [given])
+    return given
+
+
 def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
-    answer = partial(call.handler, **arguments)
+    answer = partial(_named_answer, session, partial(call.handler, **arguments))
     if call.repeatable is None:
         return answer()
     return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)

@@ -12,6 +12,12 @@ from app.core.vocabulary import AttemptOutcome, NotificationKind
 
 EMAIL = "email"  # the channel of what goes to an account and not to a preference
 WEBHOOK = "webhook"  # the channel of what a policy's step calls
+SPOKEN = {"email": "e-mail", "sms": "SMS", "slack": "Slack", "teams": "Teams", "webhook": "webhook", "push": "push"}
+
+
+def spoken(channel: str) -> str:
+    """What sentences call a channel."""
+    return SPOKEN.get(channel, channel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,22 @@
 """Users, their sessions and their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy import String, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session, contains_eager
 
 from app.crud.base import CRUDBase, affected
 from app.crud.pagination import Slice
 from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models.user import display_name
 
 PRESENT = User.deleted_at.is_(None)
 FIRST_ADMIN_LOCK = 0x1A5ADA
 ACTIVE = User.is_active & PRESENT
+LOCAL_PART = func.split_part(User.email, "@", 1, type_=String())
 
 
 class CRUDUser(CRUDBase[User]):
@@ -87,6 +89,18 @@ class CRUDUser(CRUDBase[User]):
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         """Whoever they are by now: also those who left, for the record."""
         return session.scalars(select(User).where(User.id.in_(ids)).order_by(User.id)).all()
+
+    def names(self, session: Session, ids: Collection[int]) -> dict[int, str]:
+        """The display name of each of these users, also of those who left."""
+        query = select(User.id, User.full_name, User.email).where(User.id.in_(ids))
+        return {row.id: display_name(row.full_name, row.email) for row in session.execute(query)}
+
+    def search(self, session: Session, words: Sequence[str], part: Slice) -> Sequence[User]:
+        """The active users whose name or address has all of these words."""
+        found = [
+            or_(User.full_name.icontains(w, autoescape=True), LOCAL_PART.icontains(w, autoescape=True)) for w in words
+        ]
+        return session.scalars(part.of(select(User).where(ACTIVE, *found), User.id, newest_first=False)).all()
 
     def all_active(self, session: Session) -> Sequence[User]:
         return session.scalars(select(User).where(ACTIVE).order_by(User.id)).all()

@@ -31,6 +31,16 @@ class User(Timestamps, Base):
     is_superuser: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     deleted_at: Mapped[datetime | None]
 
+    @property
+    def display_name(self) -> str:
+        """What others see: the full name, else the part of the address before the @."""
+        return display_name(self.full_name, self.email)
+
+
+def display_name(full_name: str | None, email: str) -> str:
+    """A person's full name, else the part of the address before the @."""
+    return (full_name or "").strip() or email.rpartition("@")[0] or email
+
 
 class AuthSession(Created, Base):
     """One login and the family of refresh tokens that came of it. Revoking it ends them all at once."""

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind, Severity
-from app.schemas.base import Input, Read, Update
+from app.schemas.base import Input, NameOf, Read, Update
 from app.schemas.types import ChannelName, Flag, Storable, Time
 
 MAX_POSITION = 100
@@ -78,7 +78,9 @@ class PreferenceUpdate(Update):
             ]
         }
     )
-    read_only: ClassVar[frozenset[str]] = frozenset({"id", "user_id", "channel", "is_verified", "disabled_reason"})
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {"id", "user_id", "user_name", "channel", "is_verified", "disabled_reason"}
+    )
 
     enabled: Flag = True
     is_enabled: Flag = True
@@ -131,6 +133,7 @@ class PreferenceRead(Read):
 
     id: int | None
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     channel: str = Field(examples=["email"])
     enabled: bool
     is_enabled: bool
@@ -159,6 +162,7 @@ class NotificationRead(Read):
     incident_id: int | None
     event_id: int | None
     user_id: int | None
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     channel: str = Field(examples=["email"])
     recipient: str = Field(validation_alias="address", examples=["user@example.com"])
     kind: NotificationKind

@@ -85,6 +85,13 @@ class UserRead(Read):
     updated_at: Time = Field(examples=[EXAMPLE_TIME])
 
 
+class DirectoryEntry(Read):
+    """A colleague, as everybody who responds may find them."""
+
+    id: int = Field(examples=[1])
+    name: str = Field(validation_alias="display_name", examples=["Ada Lovelace"])
+
+
 def _form_or_json(value: Any) -> Any:
     """The OAuth2 password form arrives as raw bytes; JSON is parsed already."""
     if isinstance(value, bytes):

@@ -1,7 +1,7 @@
 """Decides by which channel a person is paged, and what follows an attempt to send a message."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.core.channel import Outcome
@@ -36,6 +36,18 @@ class Person:
     user_id: int | None
     choices: tuple[ChannelChoice, ...]
     is_active: bool = True
+    name: str | None = field(default=None, compare=False)
+
+    @property
+    def shown(self) -> str:
+        """What sentences call the person: the name, else the address or the id."""
+        return self.name or named_by(self.key)
+
+
+def named_by(key: str) -> str:
+    """What sentences call a recipient whose name is not known: the address, or `user 7`."""
+    kind, _, rest = key.partition(":")
+    return rest if kind == "email" else f"{kind} {rest}"
 
 
 @dataclass(frozen=True, slots=True)

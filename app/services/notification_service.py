@@ -213,8 +213,17 @@ def enqueue_own(
 def summary(planned: Plan) -> dict[str, Any]:
     """Who is paged by which channel and who is not, as an event's metadata says it."""
     return {
-        "notified": [{"recipient": p.page.person.key, "channel": p.page.channel} for p in planned.pages],
+        "notified": [
+            {"recipient": p.page.person.key, "recipient_name": p.page.person.name, "channel": p.page.channel}
+            for p in planned.pages
+        ],
         "skipped": [
-            {"recipient": skip.person.key, "channel": skip.channel, "reason": skip.reason} for skip in planned.skips
+            {
+                "recipient": skip.person.key,
+                "recipient_name": skip.person.name,
+                "channel": skip.channel,
+                "reason": skip.reason,
+            }
+            for skip in planned.skips
         ],
     }

@@ -73,14 +73,14 @@ def view(session: Session, token: str, paging: Paging) -> PageView:
         description=incident.description,
         created_at=incident.created_at,
         snoozed_until=incident.snoozed_until,
-        acknowledged_at=incident.acknowledged_at,
+        acknowledged_at=acknowledgement.created_at if acknowledgement else incident.acknowledged_at,
         acknowledged_by=names.get(acknowledgement.user_id or 0) if acknowledgement else None,
         timeline=tuple(Entry(e.created_at, e.description, names.get(e.user_id or 0)) for e in entries),
         person=_name(person) if person else None,
         can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
         can_snooze=incident.status is not IncidentStatus.RESOLVED,
         can_escalate=incident.status is not IncidentStatus.RESOLVED,
-        is_escalated=_is_escalated(incident),
+        is_escalated=_is_escalated(incident, acknowledgement),
     )
 
 
@@ -123,10 +123,11 @@ def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User 
     return link, people[0]
 
 
-def _is_escalated(incident: Incident) -> bool:
+def _is_escalated(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:
+    """True if somebody escalated it and nobody has acknowledged it since."""
     if incident.escalated_at is None or incident.status not in (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED):
         return False
-    return incident.acknowledged_at is None or incident.acknowledged_at < incident.escalated_at
+    return acknowledgement is None or acknowledgement.created_at < incident.escalated_at
 
 
 def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | None:
@@ -141,4 +142,4 @@ def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, s
 
 
 def _name(user: User) -> str:
-    return user.full_name or user.email
+    return user.display_name

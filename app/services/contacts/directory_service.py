@@ -54,7 +54,8 @@ class Directory:
         if user is None:
             return recipient_service.gone(user_id)
         chosen = self.preferences.get(user_id, {})
-        return Person(f"user:{user_id}", user_id, recipient_service.choices_of(user, chosen, self.paging, occasion))
+        choices = recipient_service.choices_of(user, chosen, self.paging, occasion)
+        return Person(f"user:{user_id}", user_id, choices, name=user.display_name)
 
 
 def load(session: Session, incident: Incident, targets: Collection[Target], paging: Paging) -> Directory:

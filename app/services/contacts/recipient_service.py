@@ -31,7 +31,7 @@ def resolve(
     match target:
         case UserId(id_):
             users = crud_user.active(session, [id_])
-            return people(session, users, paging, occasion) if users else [gone(id_)]
+            return people(session, users, paging, occasion) if users else [_gone(session, id_)]
         case MailAddress(address):
             return _at_address(session, address, paging, occasion)
         case Group(name):
@@ -44,7 +44,7 @@ def _at_address(session: Session, address: str, paging: Paging, occasion: Occasi
     user = crud_user.by_email(session, address) or crud_user.deleted_by_email(session, address)
     if user is None:
         return [stranger(address)]
-    return people(session, [user], paging, occasion) if user.is_active else [gone(user.id)]
+    return people(session, [user], paging, occasion) if user.is_active else [gone(user.id, user.display_name)]
 
 
 def admins(session: Session, paging: Paging) -> list[Person]:
@@ -57,7 +57,15 @@ def people(session: Session, users: Sequence[User], paging: Paging, occasion: Oc
     chosen: dict[int, dict[str, NotificationPreference]] = defaultdict(dict)
     for preference in crud_preference.of_users(session, [user.id for user in users]):
         chosen[preference.user_id][preference.channel] = preference
-    return [Person(f"user:{user.id}", user.id, choices_of(user, chosen[user.id], paging, occasion)) for user in users]
+    return [
+        Person(
+            f"user:{user.id}",
+            user.id,
+            choices_of(user, chosen[user.id], paging, occasion),
+            name=user.display_name,
+        )
+        for user in users
+    ]
 
 
 def choices_of(
@@ -117,9 +125,13 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def gone(user_id: int) -> Person:
+def gone(user_id: int, name: str | None = None) -> Person:
     """Somebody who is named and is not active any more."""
-    return Person(f"user:{user_id}", user_id, (), is_active=False)
+    return Person(f"user:{user_id}", user_id, (), is_active=False, name=name)
+
+
+def _gone(session: Session, user_id: int) -> Person:
+    return gone(user_id, crud_user.names(session, [user_id]).get(user_id))
 
 
 def stranger(address: str) -> Person:

@@ -51,7 +51,7 @@ def take(session: Session, report: DeliveryReport, paging: Paging) -> None:
         return
     named = apply_all(session, crud_outbox.named_in(session, message.id), replace(event, provider_id=None), at=at)
     fate = Fate.DELIVERED if report.has_arrived else Fate.NOT_DELIVERED
-    pages = outcome_service.on_timelines([message, *named])
+    pages = outcome_service.on_timelines([message, *named], outcome_service.recipients(session, [message, *named]))
     crud_timeline.insert_all(session, entries(pages, fate, at=at, error=report.error))
     if report.is_address_gone:
         verification_service.disable_gone(session, message, paging, at=at)

@@ -100,7 +100,7 @@ def _simulate(trial: Trial, action: Mapping[str, Any]) -> list[PersonPreview] | 
 
 def _people(trial: Trial, addressees: Sequence[Addressee]) -> list[PersonPreview]:
     users = crud_user.by_ids(trial.session, [person.user_id for person, _ in addressees if person.user_id is not None])
-    names = {user.id: user.full_name or user.email for user in users}
+    names = {user.id: user.display_name for user in users}
     found: dict[tuple[str, str | None], PersonPreview] = {}
     for person, named in addressees:
         for one in _routed(person, named, trial.paging, names.get(person.user_id or 0)):

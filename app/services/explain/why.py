@@ -30,6 +30,7 @@ class Skipped:
     channel: str | None
     why: str
     at: datetime
+    who: str = "this person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _pages(facts: Facts) -> Told:
 
 def _skips(facts: Facts) -> Told:
     for skip in facts.skipped:
-        yield skip.recipient, why_reasons.of_skip(skip.place, skip.channel, skip.why, skip.at)
+        yield skip.recipient, why_reasons.of_skip(skip.place, skip.channel, skip.why, skip.at, skip.who)
 
 
 def _unreachable(facts: Facts) -> Told:

@@ -1,20 +1,25 @@
 """Reads what became of the pages of a cycle from the outbox's rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.core.channel import without_answer
 from app.core.vocabulary import DeliveryStatus, EndReason
 from app.models import EscalationEvent, Notification
 from app.services.explain.why_reasons import Sent
+from app.services.notification import named_by
 
 Planned = Mapping[int, set[tuple[str, str]]]  # what each event planned: recipient and channel
 
 
-def sent(rows: Sequence[Notification], events: Sequence[EscalationEvent]) -> list[tuple[str, Sent]]:
-    """Each page with its recipient, oldest first."""
+def sent(
+    rows: Sequence[Notification], events: Sequence[EscalationEvent], names: Mapping[str, str]
+) -> list[tuple[str, Sent]]:
+    """Each page with its recipient, oldest first. `names` are the recipients' names."""
     planned = {e.id: {(n["recipient"], n["channel"]) for n in e.metadata_.get("notified", ())} for e in events}
     pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind.is_page}
-    return [(row.recipient, _sent(row, pages.get(row.fallback_of or 0), planned)) for row in pages.values()]
+    found = [(row.recipient, _sent(row, pages.get(row.fallback_of or 0), planned)) for row in pages.values()]
+    return [(key, replace(page, who=names.get(key) or named_by(key))) for key, page in found]
 
 
 def _sent(row: Notification, before: Notification | None, planned: Planned) -> Sent:

@@ -12,9 +12,9 @@ from app.db.session import Database
 from app.integrations.channels.hook import HookSettings
 from app.integrations.channels.webhook import WebhookChannel
 from app.utils.service_locator import Services, build_services
-from tests.support.world import Outbox, Person
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.scenario import Opener, Tick, notify
+from tests.support.world import Outbox, Person
 
 HUSH = "the secret of the machine beside us"
 

@@ -141,7 +141,7 @@ def accept(services: Services, message: Notification, status: DeliveryStatus = D
     with services.database.transaction() as session:
         at = now(session)
         event = Event(MEANS[status], until=at, provider_id=SID, first_attempt_at=at)
-        entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
+        entries = outcome_service.end_attempt(session, message, event, outcome, at=at, names={})
         crud_timeline.insert_all(session, entries or ())
         return entries is not None
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from app.api.deps import ServicesDep, SessionDep
 from app.api.errors import problems
+from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.api.webhooks import SECURITY, Alert, token_of
 from app.core.source import SourceType
@@ -27,6 +28,7 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
 
 
 def _add_route(router: APIRouter, source: SourceType) -> None:
+    @any_query
     def receive(posted: Alert, services: ServicesDep, session: SessionDep) -> AlertAnswer:
         severity = services.settings.webhook_default_severity
         sender = services.sources[source.name]

@@ -1,6 +1,8 @@
 """Escalation policies, and the escalation of one incident."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Body
 
 from app.api.deps import AdminUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
 from app.api.errors import problems
@@ -8,9 +10,10 @@ from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
-from app.schemas.incident import IncidentRead
+from app.schemas.incident import ActionNote, IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
 from app.services.explain import preview_service
+from app.services.incidents import collaboration_service
 from app.services.policies import manual_escalation_service, policy_check_service, policy_service, step_record_service
 from app.services.ports import Paging
 
@@ -82,7 +85,11 @@ def list_escalation_events(
 
 @router.post("/incidents/{incident_id}/escalate", responses=problems(404))
 def escalate_incident(
-    incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep
+    incident_id: IncidentId,
+    user: CurrentUser,
+    paging: PagingDep,
+    session: SessionDep,
+    body: Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")] = None,
 ) -> IncidentRead:
     """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
 
@@ -90,7 +97,8 @@ def escalate_incident(
     one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator and its
     assignees.
     """
-    return IncidentRead.model_validate(manual_escalation_service.escalate_now(session, incident_id, paging, by=user))
+    incident = manual_escalation_service.escalate_now(session, incident_id, paging, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 # The same two under the incident itself.

@@ -15,6 +15,7 @@ from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.crud_incident import IncidentFilter
 from app.crud.pagination import Slice
 from app.schemas.incident import (
+    ActionNote,
     AssignmentCreate,
     AssignmentRead,
     CommentCreate,
@@ -38,6 +39,7 @@ router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Transact
 Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
 Name = Annotated[str, Storable]
 FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
+NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
 WHOLE_RECORD = Slice(limit=500)
 
 
@@ -110,21 +112,30 @@ router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
-def acknowledge_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+def acknowledge_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
     """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing."""
-    return IncidentRead.model_validate(incident_service.acknowledge(session, incident_id, by=user))
+    incident = incident_service.acknowledge(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/resolve", responses=problems(404, 409))
-def resolve_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+def resolve_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
     """Resolve an incident. It is over: paging stops. Resolving again changes nothing."""
-    return IncidentRead.model_validate(incident_service.resolve(session, incident_id, by=user))
+    incident = incident_service.resolve(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/reopen", responses=problems(404, 409))
-def reopen_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+def reopen_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
     """Reopen an incident. It is not over: paging begins anew. Reopening an open incident changes nothing."""
-    return IncidentRead.model_validate(incident_service.reopen(session, incident_id, by=user))
+    incident = incident_service.reopen(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/snooze", responses=problems(404, 409))
@@ -139,10 +150,11 @@ def snooze_incident(
 ) -> IncidentRead:
     """Snooze an incident. It is quiet for a while, then it opens again by itself.
 
-    The time is given as `?hours=2` or in the body, not in both.
+    Give the time as `?hours=2` or in the body, not in both. The body may also have a comment.
     """
     wanted = incident_service.snooze_of(hours, body)
-    return IncidentRead.model_validate(incident_service.snooze(session, incident_id, wanted, by=user))
+    incident = incident_service.snooze(session, incident_id, wanted, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/assign", responses=problems(404))
@@ -175,6 +187,7 @@ def list_comments(
 @idempotent
 def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep) -> CommentRead:
     """Comment on an incident."""
+    collaboration_service.require_same_incident(incident_id, body.incident_id)
     return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from app.api.callbacks import TwilioReport, TwilioSignature
 from app.api.deps import CurrentUser, PaginatedDep, PagingDep, SessionDep
 from app.api.errors import problems
+from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
@@ -61,6 +62,7 @@ def list_notifications(
     responses=problems(400, 403, 404),
     openapi_extra=TWILIO_BODY,
 )
+@any_query
 def receive_twilio_report(report: TwilioReport, paging: PagingDep, session: SessionDep) -> None:
     """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
     callback_service.take(session, report, paging)

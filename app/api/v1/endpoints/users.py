@@ -1,6 +1,8 @@
 """Accounts: one's own, and for administrators everybody's."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from app.api.capacity import hashes_passwords
 from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
@@ -8,8 +10,15 @@ from app.api.errors import problems
 from app.api.gathered import gathered, nothing
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
-from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
+from app.schemas.types import Storable
+from app.schemas.user import DirectoryEntry, UserCreate, UserRead, UserUpdate, UserUpdateMe
 from app.services.accounts import user_service
+
+SearchWords = Annotated[
+    str,
+    Storable,
+    Query(max_length=200, description="Words of the name, or of the address before the @. All must match"),
+]
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
 
@@ -26,6 +35,16 @@ def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
 def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Change one's own account. What is absent stays. A new password ends every session, this one too."""
     return UserRead.model_validate(user_service.update(session, user.id, body, auth.passwords))
+
+
+@router.get("/directory", responses=problems(403))
+def search_directory(
+    user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: SearchWords = ""
+) -> list[DirectoryEntry]:
+    """Find colleagues by their names. Lists active accounts with id and name, oldest first; `q` narrows the list."""
+    found = user_service.search_directory(session, q, paginated.part, by=user)
+    paginated.link_next(found)
+    return [DirectoryEntry.model_validate(colleague) for colleague in found]
 
 
 @router.get("", responses=problems(403))

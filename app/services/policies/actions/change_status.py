@@ -26,7 +26,8 @@ class ChangeStatus(Action):
     def perform(self, context: Context, action: Stored) -> StepResult:
         wanted = IncidentStatus(action["status"])
         move = MoveRequest(MOVES_TO[wanted], context.at, is_by_policy=True)
-        lifecycle_service.move(context.session, context.incident, move, because=" by its escalation policy")
+        because = f" by policy “{context.escalation.version.policy.name}”"
+        lifecycle_service.move(context.session, context.incident, move, because=because)
         return done("change_status", status=wanted)
 
     def simulate(self, trial: Trial, action: Stored) -> None:
