@@ -16,6 +16,7 @@ from app.crud.clock import now
 from app.crud.violations import violations
 from app.models import Incident, User
 from app.services import escalation_service
+from app.services.incidents import assignment_service
 from app.services.incidents.incident import (
     MAX_POLICY_CYCLES,
     Move,
@@ -43,6 +44,7 @@ def move(
 ) -> Incident:
     """Make a move that people are offered, of a locked incident; a repeated one changes nothing.
 
+    Whoever acknowledges becomes an assignee, and the owner if there is none.
     Raises InvalidTransition, CycleLimitReached, AlertOpenElsewhere.
     """
     step = _transition(incident, wanted)
@@ -55,6 +57,8 @@ def move(
         _start_cycle(session, [incident], at=wanted.at)
     else:
         escalation_service.stop(incident)
+    if wanted.move is Move.ACKNOWLEDGE and by is not None:
+        assignment_service.take_over(session, incident, at=wanted.at, by=by)
     log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
     return incident
 
