@@ -52,13 +52,13 @@ def move(
     if step.is_no_op:
         return incident
     _apply(session, incident, step, at=wanted.at)
+    if wanted.move is Move.ACKNOWLEDGE and by is not None:
+        assignment_service.take_over(session, incident, at=wanted.at, by=by)
     _record_move(session, incident, step, wanted, by=by, because=because)
     if step.begins_cycle:
         _start_cycle(session, [incident], at=wanted.at)
     else:
         escalation_service.stop(incident)
-    if wanted.move is Move.ACKNOWLEDGE and by is not None:
-        assignment_service.take_over(session, incident, at=wanted.at, by=by)
     log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
     return incident
 
