@@ -48,12 +48,12 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
     from app.utils.service_locator import build_services, database_of, require_a_channel
-    from app.utils.startup import prepare, warn
+    from app.utils.startup import prepare_schema, warn
     from app.worker import work_until_told
 
     require_a_channel(settings)
     with database_of(settings) as database:
-        prepare(settings, database)
+        prepare_schema(settings, database)
         warn(settings)
         asyncio.run(work_until_told(build_services(settings, database)))
     return 0

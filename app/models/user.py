@@ -80,6 +80,7 @@ class PasswordRecovery(Created, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(255))
+    token_minutes: Mapped[int]
 
 
 class PasswordResetToken(Created, Base):

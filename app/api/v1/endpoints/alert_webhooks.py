@@ -19,7 +19,7 @@ ANY_OBJECT = {"type": "object", "additionalProperties": True}
 def router_of(sources: Iterable[SourceType]) -> APIRouter:
     """`POST /alerts/{name}` for each of the sources."""
     router = APIRouter(
-        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(400, 409)
+        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(400, 409, 429)
     )
     for source in sources:
         _add_route(router, source)
