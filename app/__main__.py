@@ -54,13 +54,13 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
     from app.utils.service_locator import build_services, database_of, require_a_channel
-    from app.utils.startup import prepare, warn
+    from app.utils.startup import prepare_schema, warn
     from app.worker import work_until_told
 
     descriptors.raise_limit()
     require_a_channel(settings)
     with database_of(settings) as database:
-        prepare(settings, database)
+        prepare_schema(settings, database)
         warn(settings)
         asyncio.run(work_until_told(build_services(settings, database)))
     return 0

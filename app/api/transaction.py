@@ -19,9 +19,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.api import capacity
+from app.api.errors import problems
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
+from app.api.permission import Deferred, permission_of
 from app.api.query_parameters import declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
@@ -38,17 +40,13 @@ DEADLOCK = "40P01"
 MAX_DEADLOCKS = 5
 
 
-class Deferred:
-    """A dependency's second half: `resolve(session)` gives the value that the handler gets."""
-
-    def __init__(self, resolve: Callable[[Session], Any]) -> None:
-        self.resolve = resolve
-
-
 class TransactionalRoute(APIRoute):
     """Runs the handler in one thread and one transaction; see the module's docstring."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        permission = permission_of(endpoint)
+        if permission is not None and not permission.is_for_everybody:
+            options["responses"] = {**problems(403), **(options.get("responses") or {})}
         super().__init__(path, _in_one_transaction(endpoint, options.get("status_code") or 200), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -3,14 +3,19 @@
 import base64
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBearer
 
-from app.api.deps import ServicesDep
+from app.api.deps import RateLimitDep, ServicesDep
+from app.api.webhook_tokens import KnownTokens
 from app.core.config import Settings
 from app.core.errors import NotAuthenticated
 from app.core.security import same_secret
 from app.services.incidents.alert_intake_service import PostedAlert
+from app.utils.service_locator import Services
+
+log = structlog.get_logger()
 
 MIB = 1024 * 1024
 START_BYTES = 64 * 1024
@@ -28,17 +33,33 @@ def token_of(source: str) -> Any:
     """The dependency that lets in only those who know this source's secret."""
 
     async def require_token(
+        request: Request,
         services: ServicesDep,
+        hit: RateLimitDep,
         authorization: Annotated[str, Header(include_in_schema=False)] = "",
         x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> None:
         token = services.sources[source].token
         if token is None:
             _require_development(services.settings)
-        elif not any(same_secret(given, token.get_secret_value()) for given in _given(authorization, x_webhook_token)):
-            raise NotAuthenticated("The webhook's token is missing or wrong.")
+            return
+        offered, expected = _given(authorization, x_webhook_token), token.get_secret_value()
+        known = _known_tokens(request, services, source)
+        if any(same_secret(given, expected) for given in offered):
+            await known.keep_working(services, expected)
+            return
+        await known.tell_refused(services, offered)
+        hit("webhook_token")  # a right one is never counted: both may come through one proxy
+        log.warning("webhook_token_refused", source=source)
+        raise NotAuthenticated("The webhook's token is missing or wrong.")
 
     return Depends(require_token)
+
+
+def _known_tokens(request: Request, services: Services, source: str) -> KnownTokens:
+    """What this process knows of a source's tokens, for as long as it works on the same database."""
+    all_known: dict[tuple[int, str], KnownTokens] = request.app.state.__dict__.setdefault("known_tokens", {})
+    return all_known.setdefault((id(services), source), KnownTokens(source))
 
 
 def _require_development(settings: Settings) -> None:

@@ -22,6 +22,7 @@ PER_SENDER = {
     "password_recovery": RateLimitItemPerHour(30),
     "password_reset": RateLimitItemPerMinute(20),
     "signup": RateLimitItemPerHour(60),
+    "webhook_token": RateLimitItemPerMinute(60),  # wrong ones only
     "address_verification": RateLimitItemPerMinute(60),
     "address_confirmation": RateLimitItemPerMinute(120),
     "test_message": RateLimitItemPerMinute(60),

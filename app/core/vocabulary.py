@@ -8,6 +8,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class UserRole(StrEnum):
+    """What a user may do, beside an administrator's rights."""
+
+    RESPONDER = "responder"
+    VIEWER = "viewer"  # reads incidents, and changes their own profile only
+
+
 class Severity(StrEnum):
     """Most urgent first."""
 

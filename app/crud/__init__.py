@@ -15,7 +15,14 @@ from app.crud.crud_policy import crud_policy, crud_policy_version
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_timeline import crud_timeline
-from app.crud.crud_user import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
+from app.crud.crud_user import (
+    crud_auth_session,
+    crud_password_recovery,
+    crud_password_reset_token,
+    crud_refresh_token,
+    crud_user,
+)
+from app.crud.crud_webhook_token import crud_webhook_token
 
 __all__ = [
     "crud_assignment",
@@ -30,6 +37,7 @@ __all__ = [
     "crud_lease",
     "crud_notification",
     "crud_outbox",
+    "crud_password_recovery",
     "crud_password_reset_token",
     "crud_policy",
     "crud_policy_version",
@@ -40,4 +48,5 @@ __all__ = [
     "crud_timeline",
     "crud_user",
     "crud_verification",
+    "crud_webhook_token",
 ]

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, contains_eager
 
 from app.crud.base import CRUDBase, affected
 from app.crud.pagination import Slice
-from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.crud.wakeup import wake
+from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.models.user import display_name
 
 PRESENT = User.deleted_at.is_(None)
@@ -156,6 +157,21 @@ class CRUDRefreshToken(CRUDBase[RefreshToken]):
         )
 
 
+class CRUDPasswordRecovery(CRUDBase[PasswordRecovery]):
+    def add(self, session: Session, obj: PasswordRecovery) -> PasswordRecovery:
+        """Insert a request, and wake the workers when the transaction is committed."""
+        wake(session, "plan")
+        return super().add(session, obj)
+
+    def take(self, session: Session, *, limit: int) -> Sequence[PasswordRecovery]:
+        """The oldest requests that no other worker has taken. They end with this transaction."""
+        rows = session.scalars(
+            select(PasswordRecovery).order_by(PasswordRecovery.id).limit(limit).with_for_update(skip_locked=True)
+        ).all()
+        session.execute(delete(PasswordRecovery).where(PasswordRecovery.id.in_([row.id for row in rows])))
+        return rows
+
+
 class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
     def get_for_update(self, session: Session, token_hash: str) -> PasswordResetToken | None:
         return session.scalar(
@@ -177,4 +193,5 @@ class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
 crud_user = CRUDUser(User)
 crud_auth_session = CRUDAuthSession(AuthSession)
 crud_refresh_token = CRUDRefreshToken(RefreshToken)
+crud_password_recovery = CRUDPasswordRecovery(PasswordRecovery)
 crud_password_reset_token = CRUDPasswordResetToken(PasswordResetToken)

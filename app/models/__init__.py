@@ -5,7 +5,8 @@ from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
 from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
 from app.models.notification_preference import AddressVerification, NotificationPreference
-from app.models.user import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models.user import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
+from app.models.webhook import WebhookToken
 from app.models.worker import WorkerHeartbeat
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "NotificationPreference",
     "NotificationTemplate",
     "NotificationThrottle",
+    "PasswordRecovery",
     "PasswordResetToken",
     "RefreshToken",
     "TimelineEvent",
     "User",
+    "WebhookToken",
     "WorkerHeartbeat",
 ]

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from app.core.vocabulary import UserRole
 from app.schemas.base import MAX_FIELDS, Input, Read, Update
 from app.schemas.types import EXAMPLE_TIME, Email, Flag, FullName, Password, PhoneNumber, Time, Token, Username
 
@@ -22,7 +23,7 @@ class Signup(Input):
             "examples": [{"email": EXAMPLE_EMAIL, "password": "securepassword", "full_name": "Ada Lovelace"}]
         }
     )
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active", "role"}
 
     email: Email
     password: Password
@@ -44,13 +45,14 @@ class UserCreate(Input):
     phone_number: PhoneNumber | None = None
     is_active: Flag = True
     is_superuser: Flag = False
+    role: UserRole = UserRole.RESPONDER
 
 
 class UserUpdateMe(Update):
     """What users may change about themselves. Rights are ignored."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active", "role"}
 
     email: Email = Field(default="")
     password: Password = Field(default="")
@@ -70,6 +72,7 @@ class UserUpdate(Update):
     phone_number: PhoneNumber | None = None
     is_active: Flag = True
     is_superuser: Flag = False
+    role: UserRole = UserRole.RESPONDER
 
 
 class UserRead(Read):
@@ -81,6 +84,7 @@ class UserRead(Read):
     phone_number: str | None = Field(examples=["+15550100"])
     is_active: bool
     is_superuser: bool
+    role: UserRole
     created_at: Time = Field(examples=[EXAMPLE_TIME])
     updated_at: Time = Field(examples=[EXAMPLE_TIME])
 

@@ -22,15 +22,23 @@ log = structlog.get_logger()
 
 DEFAULT_ADMIN = "admin@example.com"
 GENERATED_PASSWORD_BYTES = 12
+HOW_TO_MAKE_AN_ADMIN = (
+    "run `python -m app create-admin EMAIL`, or set FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD and start again"
+)
 
 
 def prepare(settings: Settings, database: Database) -> None:
     """Migrate or check the schema, and make the first administrator. Raises ConfigurationError."""
+    prepare_schema(settings, database)
+    _make_first_admin(settings, database)
+
+
+def prepare_schema(settings: Settings, database: Database) -> None:
+    """Migrate or check the schema: all that a worker alone needs. Raises ConfigurationError."""
     if settings.migrate_on_start:
         migrations.upgrade(database)
     else:
         migrations.require_current(database)
-    _make_first_admin(settings, database)
 
 
 def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> tuple[User, str | None]:
@@ -52,6 +60,9 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
     with database.transaction() as session:
         crud_user.lock_first_admin(session)
         if settings.first_superuser is None and crud_user.active_admins(session):
+            return
+        if settings.first_superuser is None and settings.is_production:
+            log.error("no_administrator", cure=HOW_TO_MAKE_AN_ADMIN)  # a password that is made up would be logged
             return
         if crud_user.by_email(session, email) is not None and settings.first_superuser is not None:
             return

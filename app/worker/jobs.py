@@ -63,6 +63,7 @@ class Jobs:
             "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
             "healed": lambda: self._unless_locked("healed", self._heal),
+            "recoveries_answered": lambda: self._batches(self._answer_recoveries, BATCH),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -141,6 +142,9 @@ class Jobs:
         if contended:
             raise StillLocked(f"policies {sorted(contended)} wait for incidents that others have locked")
         return done
+
+    def _answer_recoveries(self, session: Session) -> int:
+        return auth_service.answer_password_recoveries(session, url=self._paging.public_url, limit=BATCH)
 
     def _heal(self) -> int:
         done = self._once(lambda session: healing_service.heal(session, self._pulse))

@@ -14,10 +14,16 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
 from app.core.security import Claims, Passwords, Tokens, fingerprint, new_opaque_token
-from app.crud import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
+from app.crud import (
+    crud_auth_session,
+    crud_password_recovery,
+    crud_password_reset_token,
+    crud_refresh_token,
+    crud_user,
+)
 from app.crud.clock import now
 from app.db.session import Database
-from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair
 from app.services import notification_service
 
@@ -90,19 +96,35 @@ def log_out(session: Session, refresh_token: str) -> None:
 
 
 def request_password_reset(session: Session, auth: Auth, email: str) -> None:
-    """Mail a reset token if the address is known, and say nothing if it is not."""
-    user = crud_user.by_email(session, email)
+    """Ask the worker to mail a reset token.
+
+    Whether the address is known, the worker finds out: the request does the same for every address, so that how long
+    it takes tells nothing.
+    """
+    minutes = auth.reset_lifetime // timedelta(minutes=1)
+    row = PasswordRecovery(email=email, token_minutes=minutes, created_at=now(session))
+    crud_password_recovery.add(session, row)
+
+
+def answer_password_recoveries(session: Session, *, url: str, limit: int) -> int:
+    """Mail a reset token to each known address that asked for one. Returns how many had asked."""
+    asked = crud_password_recovery.take(session, limit=limit)
+    for row in asked:
+        _mail_reset_token(session, row, url=url)
+    return len(asked)
+
+
+def _mail_reset_token(session: Session, asked: PasswordRecovery, *, url: str) -> None:
+    user = crud_user.by_email(session, asked.email)
     if user is None or not user.is_active:
         log.info("password_reset_for_unknown_address")
         return
-    at = now(session)
+    at, minutes = now(session), asked.token_minutes
     token = new_opaque_token()
-    row = PasswordResetToken(
-        user_id=user.id, token_hash=fingerprint(token), created_at=at, expires_at=at + auth.reset_lifetime
-    )
+    expires_at = at + timedelta(minutes=minutes)
+    row = PasswordResetToken(user_id=user.id, token_hash=fingerprint(token), created_at=at, expires_at=expires_at)
     crud_password_reset_token.add(session, row)
-    minutes = auth.reset_lifetime // timedelta(minutes=1)
-    notification_service.enqueue_password_reset(session, user, token, at=at, url=auth.public_url, minutes=minutes)
+    notification_service.enqueue_password_reset(session, user, token, at=at, url=url, minutes=minutes)
     log.info("password_reset_requested", user_id=user.id)
 
 

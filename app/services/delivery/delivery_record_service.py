@@ -23,7 +23,7 @@ def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User
 
     Raises NotFound, PermissionDenied.
     """
-    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     rows = crud_notification.slice(session, NotificationFilter(incident_id=[incident_id]), part, visible_to=None)
     return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +14,7 @@ from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEv
 from app.schemas.incident import ActionNote, AssignmentCreate
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
-from app.services.incidents import incident_service
+from app.services.incidents import assignment_service, incident_service
 from app.services.timeline_service import record
 
 
@@ -24,7 +23,7 @@ def assign(session: Session, incident_id: int, wanted: AssignmentCreate, *, by: 
     require_same_incident(incident_id, wanted.incident_id)
     incident = incident_service.locked(session, incident_id)
     incident_service.require_active_user(session, wanted.user_id, pointer="/user_id")
-    return put_assignment(session, incident, wanted.user_id, wanted.role, at=now(session), by=by)
+    return assignment_service.put_assignment(session, incident, wanted.user_id, wanted.role, at=now(session), by=by)
 
 
 def require_same_incident(in_path: int, in_body: int | None) -> None:
@@ -34,29 +33,6 @@ def require_same_incident(in_path: int, in_body: int | None) -> None:
             f"incident_id is {in_body}, but the path names incident {in_path}. Leave it out, or make them the same.",
             pointer="/incident_id",
         )
-
-
-def put_assignment(
-    session: Session, incident: Incident, user_id: int, role: str, *, at: datetime, by: User | None
-) -> IncidentAssignment:
-    """The assignment of a user to a locked incident, made or with its role changed. The first one owns it."""
-    assignment = crud_assignment.of_user(session, incident.id, user_id)
-    if assignment is not None and assignment.role == role:
-        return assignment
-    if assignment is None:
-        assignment = IncidentAssignment(incident_id=incident.id, user_id=user_id, role=role, assigned_at=at)
-        crud_assignment.stage(session, assignment)
-    assignment.role = role
-    if incident.assigned_to is None:
-        incident.assigned_to = user_id
-    incident.updated_at = at
-    name = names_of(session, {user_id}).get(user_id)
-    description = f"Assigned {name or f'user {user_id}'} as {role}."
-    data = {"user_id_assigned": user_id, "user_name_assigned": name, "role": role}
-    record(session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, **data)
-    session.flush()
-    escalation_service.begin_on_open(session, [incident], at=at)
-    return assignment
 
 
 def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> IncidentAssignment:
@@ -132,9 +108,15 @@ def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord
     )
 
 
-def require_responder(session: Session, incident: Incident, user: User) -> None:
-    """Raise PermissionDenied unless the user is an admin, the incident's creator or one of its assignees."""
+def require_involved(session: Session, incident: Incident, user: User) -> None:
+    """Raise PermissionDenied unless the user is an admin or has to do with the incident.
+
+    That is its creator, its assignees, whoever was paged for it, and whoever acknowledged it.
+    """
     if user.is_superuser or user.id in (incident.created_by, incident.assigned_to):
         return
-    if all(a.user_id != user.id for a in crud_assignment.of_incident(session, incident.id)):
-        raise PermissionDenied("Only administrators, the incident's creator and its assignees may do this.")
+    if not crud_assignment.is_involved(session, incident.id, user.id):
+        raise PermissionDenied(
+            "Only administrators, the incident's creator, its assignees, and whoever was paged for it or acknowledged "
+            "it may do this."
+        )

@@ -16,6 +16,7 @@ from app.crud.clock import now
 from app.crud.violations import violations
 from app.models import Incident, User
 from app.services import escalation_service
+from app.services.incidents import assignment_service
 from app.services.incidents.incident import (
     MAX_POLICY_CYCLES,
     Move,
@@ -43,6 +44,7 @@ def move(
 ) -> Incident:
     """Make a move that people are offered, of a locked incident; a repeated one changes nothing.
 
+    Whoever acknowledges becomes an assignee, and the owner if there is none.
     Raises InvalidTransition, CycleLimitReached, AlertOpenElsewhere.
     """
     step = _transition(incident, wanted)
@@ -50,6 +52,8 @@ def move(
     if step.is_no_op:
         return incident
     _apply(session, incident, step, at=wanted.at)
+    if wanted.move is Move.ACKNOWLEDGE and by is not None:
+        assignment_service.take_over(session, incident, at=wanted.at, by=by)
     _record_move(session, incident, step, wanted, by=by, because=because)
     if step.begins_cycle:
         _start_cycle(session, [incident], at=wanted.at)

@@ -33,7 +33,7 @@ class Fired:
 
 def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Sequence[EscalationEvent]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
-    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     return crud_event.slice(session, incident_id, part)
 
 

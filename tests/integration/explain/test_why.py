@@ -182,17 +182,18 @@ def test_people_are_named_and_addresses_without_an_account_are_hidden(story: Sto
     assert "stranger@" not in str(found)
 
 
-def test_it_is_for_administrators_the_creator_and_assignees(
+def test_it_is_for_administrators_the_creator_assignees_and_whoever_was_paged(
     story: Story, user: Person, sign_up: Callable[..., Person]
 ) -> None:
     story.begin(0)
     path = f"/v1/incidents/{story.incident['id']}/why"
-    for person in (story.admin, user):  # who has opened it
+    for person in (story.admin, user, story.on_call):  # who opened it, and who was paged
         assert story.client.get(path, headers=person.headers).status_code == 200
-    problem(story.client.get(path, headers=story.on_call.headers), 403)
-    assign = {"user_id": story.on_call.id}
+    stranger = sign_up()
+    problem(story.client.get(path, headers=stranger.headers), 403)
+    assign = {"user_id": stranger.id}
     story.client.post(f"/v1/incidents/{story.incident['id']}/assign", json=assign, headers=story.admin.headers)
-    assert story.client.get(path, headers=story.on_call.headers).status_code == 200
+    assert story.client.get(path, headers=stranger.headers).status_code == 200
     problem(story.client.get(path, headers=sign_up().headers), 403)
     problem(story.client.get("/v1/incidents/2000000000/why", headers=story.admin.headers), 404)
     assert story.client.get(path).status_code == 401

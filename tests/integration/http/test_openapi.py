@@ -28,18 +28,18 @@ GET /v1/users/{user_id} read_user 200 401 403 404 422 503
 PUT /v1/users/{user_id} update_user 200 401 403 404 409 413 415 422 503
 DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 422 503
 GET /v1/incidents list_incidents 200 401 422 503
-POST /v1/incidents create_incident 201 401 409 413 415 422 503
+POST /v1/incidents create_incident 201 401 403 409 413 415 422 503
 GET /v1/incidents/{incident_id} read_incident 200 401 404 422 503
-PUT /v1/incidents/{incident_id} update_incident 200 401 404 409 413 415 422 503
-PATCH /v1/incidents/{incident_id} patch_incident 200 401 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 404 409 422 503
-POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 404 409 422 503
-POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 404 409 422 503
-POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/assign assign_incident 200 401 404 413 415 422 503
-DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 404 422 503
+PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 409 413 415 422 503
+PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 409 422 503
+POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 403 404 409 422 503
+POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 409 422 503
+POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/assign assign_incident 200 401 403 404 413 415 422 503
+DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 403 404 422 503
 GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 503
-POST /v1/incidents/{incident_id}/comments add_comment 200 401 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/comments add_comment 200 401 403 404 409 413 415 422 503
 GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 503
 GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 503
 GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 422 503
@@ -67,9 +67,9 @@ GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 4
 PUT /v1/notification-templates/{channel}/{event} set_template 200 401 403 404 413 415 422 503
 DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 422 503
 POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 413 415 422 503
-GET /v1/notifications list_notifications 200 401 422 503
+GET /v1/notifications list_notifications 200 401 403 422 503
 POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 413 415 422 503
-POST /v1/alerts/elastic receive_elastic_alert 201 400 401 409 413 415 422 503
+POST /v1/alerts/elastic receive_elastic_alert 201 401 409 413 429 503
 GET /v1/workers list_workers 200 401 403 422 503
 GET / read_root 200
 GET /health read_health 200 503

@@ -200,6 +200,7 @@ def test_escalating_an_acknowledged_incident_passes_steps_reaching_nobody(
     add_policy(steps=steps(10, 20, target="assignees"))
     incident = open_incident()
     act(client, incident, "acknowledge", user)
+    user.on(client).call(f"DELETE /incidents/{incident['id']}/assign/{user.id}")
     act(client, incident, "escalate", user)
     tick()
     assert [event["step"] for event in events(client, incident, admin)] == [0, 1]

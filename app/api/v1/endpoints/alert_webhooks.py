@@ -20,7 +20,7 @@ ANY_OBJECT = {"type": "object", "additionalProperties": True}
 def router_of(sources: Iterable[SourceType]) -> APIRouter:
     """`POST /alerts/{name}` for each of the sources."""
     router = APIRouter(
-        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(409, 413)
+        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(409, 413, 429)
     )
     for source in sources:
         _add_route(router, source)

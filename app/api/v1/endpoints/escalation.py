@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from app.api.deps import AdminUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
+from app.api.deps import AdminUser, AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
 from app.api.errors import problems
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
@@ -75,9 +75,12 @@ def preview_escalation(
 
 @router.get("/incidents/{incident_id}/escalation-events", responses=problems(404))
 def list_escalation_events(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
-    """List the steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
+    """List the steps that fired for an incident, oldest first.
+
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    """
     events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
@@ -94,8 +97,8 @@ def escalate_incident(
     """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
 
     If there is none, the administrators are paged. A snoozed incident opens, an acknowledged one stays so, a resolved
-    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator and its
-    assignees.
+    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator,
+    its assignees, and whoever was paged for it or acknowledged it.
     """
     incident = manual_escalation_service.escalate_now(session, incident_id, paging, by=user)
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import Field
 
-from app.api.deps import CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
+from app.api.deps import AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
@@ -71,7 +71,7 @@ async def get_filter(
 @router.get("")
 def list_incidents(
     wanted: Annotated[IncidentFilter, Depends(get_filter)],
-    user: CurrentUser,
+    user: AnyUser,
     session: SessionDep,
     paginated: PaginatedDep,
 ) -> list[IncidentRead]:
@@ -89,7 +89,7 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 
 @router.get("/{incident_id}", responses=problems(404))
-def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
+def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record. That is up to 500 comments and the newest 500 entries of the timeline."""
     record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
     return IncidentDetail.of(
@@ -115,7 +115,10 @@ router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
-    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing."""
+    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing.
+
+    You become an assignee, and the owner if there is none.
+    """
     incident = incident_service.acknowledge(session, incident_id, by=user)
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
@@ -175,7 +178,7 @@ def unassign_incident(
 
 @router.get("/{incident_id}/comments", responses=problems(404))
 def list_comments(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[CommentRead]:
     """List the comments on an incident, oldest first."""
     comments = collaboration_service.comments(session, incident_id, paginated.part)
@@ -193,7 +196,7 @@ def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser,
 
 @router.get("/{incident_id}/timeline", responses=problems(404))
 def list_timeline(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[TimelineEventRead]:
     """List every change of an incident, newest first. Each entry says who did what, with its data."""
     events = collaboration_service.timeline(session, incident_id, paginated.part)
@@ -203,11 +206,12 @@ def list_timeline(
 
 @router.get("/{incident_id}/notifications", responses=problems(403, 404))
 def list_incident_notifications(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[NotificationRead]:
     """List what was sent about an incident, newest first, with every attempt.
 
-    For admins, its creator and its assignees. Only admins see the whole address of somebody else.
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it. Only admins see the whole
+    address of somebody else.
     """
     deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.part, user=user)
     paginated.link_next(deliveries)
@@ -215,8 +219,11 @@ def list_incident_notifications(
 
 
 @router.get("/{incident_id}/why", responses=problems(403, 404))
-def explain_incident(incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
-    """Explain who was paged about an incident, who was not, and why. For admins, its creator and its assignees."""
+def explain_incident(incident_id: IncidentId, user: AnyUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
+    """Explain who was paged about an incident, who was not, and why.
+
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    """
     return why_service.explain(session, incident_id, paging, user=user)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.api.capacity import hashes_passwords
-from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
+from app.api.deps import AdminUser, AnyUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.gathered import gathered, nothing
 from app.api.idempotency import idempotent
@@ -25,14 +25,14 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRou
 
 @router.get("/me")
 @gathered(user_service.themselves, reads=nothing, is_reading=True)
-def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
+def read_me(user: AnyUser, session: SessionDep) -> UserRead:
     """Read one's own account."""
     return UserRead.model_validate(user)
 
 
 @router.put("/me", responses=problems(409))
 @hashes_passwords
-def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: SessionDep) -> UserRead:
+def update_me(body: UserUpdateMe, user: AnyUser, auth: AuthDep, session: SessionDep) -> UserRead:
     """Change one's own account. What is absent stays. A new password ends every session, this one too."""
     return UserRead.model_validate(user_service.update(session, user.id, body, auth.passwords))
 

@@ -140,5 +140,6 @@ class FileTransport:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = str(message["Message-ID"]).strip("<>").partition("@")[0]
         draft = self.directory / f".{name}.{os.getpid()}"
+        draft.touch(mode=0o600)  # reset tokens and the links of pages are in it
         draft.write_bytes(message.as_bytes())
         draft.rename(self.directory / f"{name}.eml")
