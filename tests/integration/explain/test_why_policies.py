@@ -25,7 +25,7 @@ def test_a_step_that_is_not_due_says_when_and_by_what(story: Story) -> None:
     assert (paged["code"], to_come["code"], to_come["channel"], to_come["step"]) == ("accepted", "not_due", "email", 1)
     assert to_come["policy_id"] == story.policy["id"]
     assert to_come["sentence"].startswith("Step 2 of “Night” is not due until 20")
-    assert to_come["sentence"].endswith("; then it pages by email.")
+    assert to_come["sentence"].endswith("; then it pages by e-mail.")
 
 
 def test_a_step_to_come_that_would_not_page_says_why(story: Story) -> None:
@@ -204,7 +204,7 @@ def test_an_administrator_who_was_paged_because_a_policy_reached_nobody(story: S
     story.begin(0, target="assignees")
     paged, because = story.reasons(story.admin)
     assert (paged["code"], because["code"]) == ("accepted", "nobody_else")
-    assert because["sentence"] == "Paged as an administrator: nobody else was reached."
+    assert because["sentence"] == "Paged admin as an administrator: nobody else was reached."
     assert because["notification_id"] == paged["notification_id"]
 
 

@@ -151,7 +151,9 @@ def test_escalating_an_acknowledged_incident_fires_a_policy_added_since(
     add_policy(steps=steps(10, target="creator"))
     assert act(client, incident, "escalate", user)["status"] == "acknowledged"
     [event] = events(client, incident, admin)
-    assert event["metadata"]["notified"] == [{"recipient": f"user:{user.id}", "channel": "email"}]
+    assert event["metadata"]["notified"] == [
+        {"recipient": f"user:{user.id}", "recipient_name": "user", "channel": "email"}
+    ]
 
 
 def test_escalating_an_acknowledged_incident_skips_what_no_longer_matches(
