@@ -24,7 +24,9 @@ def newest(api: Api, incident_id: int) -> dict[str, Any]:
 def test_the_first_entry_is_the_opening_by_whoever_reported(api: Api, user: Person) -> None:
     incident = api.open(severity="high")
     [event] = api.timeline(incident["id"])
-    assert event.keys() == {"id", "incident_id", "event_type", "description", "user_id", "metadata", "created_at"}
+    assert event.keys() == {
+        "id", "incident_id", "event_type", "description", "user_id", "user_name", "metadata", "created_at"
+    }  # fmt: skip
     assert (event["incident_id"], event["event_type"], event["user_id"]) == (incident["id"], "created", user.id)
     assert event["metadata"] == {"source": "api"}
     assert event["created_at"] == incident["created_at"]
@@ -84,7 +86,7 @@ def test_reopening_and_the_end_of_an_assignment_are_on_the_record(api: Api, user
     api.call(f"DELETE /incidents/{incident_id}/assign/{user.id}")
     event = newest(api, incident_id)
     assert (event["event_type"], event["user_id"]) == ("unassigned", user.id)
-    assert event["metadata"] == {"user_id_unassigned": user.id}
+    assert event["metadata"] == {"user_id_unassigned": user.id, "user_name_unassigned": "user"}
     api.call(f"POST /incidents/{incident_id}/resolve")
     api.call(f"POST /incidents/{incident_id}/reopen")
     event = newest(api, incident_id)

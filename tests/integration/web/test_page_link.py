@@ -46,7 +46,7 @@ def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     tick()
     path = str(outbox.sent[0].pages[0].link).removeprefix("http://127.0.0.1:8000")
     shown = page(client.get(path))
-    for part in (incident["title"], "HIGH", "database", "97 %", "Open", admin.email, "Incident opened"):
+    for part in (incident["title"], "HIGH", "database", "97 %", "Open", "admin", "Incident opened"):
         assert part in shown
     assert buttons(shown) == set(ACTIONS)
     [form] = re.findall(r'action="([^"]+/acknowledge)"', shown)
@@ -54,7 +54,7 @@ def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     assert (answer.status_code, answer.headers["location"]) == (303, f"..{path[2:]}?done=acknowledged")
     after = page(client.get(f"{path}?done=acknowledged"))
     assert "Nobody is paged any further." in after
-    assert re.search(rf"Acknowledged</span> [^<]+ UTC by {re.escape(admin.email)}", after)
+    assert re.search(r"Acknowledged</span> [^<]+ UTC by admin", after)
     assert buttons(after) == {"snooze", "escalate"}
     entries = admin.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     assert (entries[0]["event_type"], entries[0]["user_id"]) == ("acknowledged", admin.id)
