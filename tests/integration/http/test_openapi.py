@@ -81,6 +81,7 @@ PUBLIC = {
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {
+    "search_directory",
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
     *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
 }
@@ -261,6 +262,7 @@ def test_an_address_tells_the_methods_that_are_documented(client: TestClient) ->
         assert answer.status_code == 405
         told[path] = set(answer.headers["Allow"].split(", "))
         documented[path] = {method.upper() for method in operations}
-    # "me" in place of an id also leads to what takes an id.
-    assert told.pop("/v1/users/me") == documented.pop("/v1/users/me") | documented["/v1/users/{user_id}"]
+    # A word in place of an id also leads to what takes an id.
+    for path in ("/v1/users/me", "/v1/users/directory"):
+        assert told.pop(path) == documented.pop(path) | documented["/v1/users/{user_id}"]
     assert told == documented
