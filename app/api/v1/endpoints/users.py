@@ -42,7 +42,7 @@ def search_directory(
     user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: SearchWords = ""
 ) -> list[DirectoryEntry]:
     """Find colleagues by their names. Lists active accounts with id and name, oldest first; `q` narrows the list."""
-    found = user_service.search_directory(session, q, paginated.part, by=user)
+    found = user_service.search_directory(session, q, paginated.part)
     paginated.link_next(found)
     return [DirectoryEntry.model_validate(colleague) for colleague in found]
 
