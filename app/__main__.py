@@ -77,11 +77,11 @@ def migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Make an administrator, or promote a user to one."""
+    """Make an administrator, or promote an account to one. Its password is new and its sessions end."""
     from app.core.security import Passwords
     from app.db import migrations
     from app.schemas.types import Email, Password
-    from app.utils.service_locator import database_of
+    from app.utils.service_locator import database_of, name_of_database
     from app.utils.startup import make_admin, show_once
 
     email = TypeAdapter(Email).validate_python(arguments.email)
@@ -91,10 +91,14 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
         if settings.migrate_on_start:
             migrations.upgrade(database)
         with database.transaction() as session:
-            user, made_up = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
-    print(f"{user.email} is an administrator.", file=sys.stderr)
-    if made_up is not None:
-        show_once(user.email, made_up)
+            made = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
+    print(f"Database: {name_of_database(settings)}", file=sys.stderr)
+    if made.is_promoted:
+        print(f"The account {made.user.email} existed already (user {made.user.id}) and was promoted.", file=sys.stderr)
+        print("Its password is new, and its sessions have ended.", file=sys.stderr)
+    print(f"{made.user.email} is an administrator.", file=sys.stderr)
+    if made.made_up_password is not None:
+        show_once(made.user.email, made.made_up_password)
     return 0
 
 

@@ -70,7 +70,7 @@ def delete(world: World) -> None:
 @check(GROUP, "a new password ends the tokens at once, and so does a deactivation, which also shuts out")
 def ended_tokens(world: World) -> None:
     user = world.new_user()
-    account = user.call("PUT /v1/users/me", {"password": NEW_PASSWORD})
+    account = user.call("PUT /v1/users/me", {"password": NEW_PASSWORD, "current_password": PASSWORD})
     user.refused("GET /v1/users/me", **REVOKED)
     again = world.logged_in(account, NEW_PASSWORD)
     has(world.admin.call(f"PUT /v1/users/{user.id}", {"is_active": False}), is_active=False)
@@ -83,7 +83,7 @@ def ended_tokens(world: World) -> None:
 def duplicate(world: World) -> None:
     body = world.new_account(email=world.user.email)
     world.admin.refused("POST /v1/users", body, status=409, code="email_taken")
-    change = {"email": world.user.email}
+    change = {"email": world.user.email, "current_password": PASSWORD}
     world.outsider.refused("PUT /v1/users/me", change, status=409, code="email_taken")
 
 

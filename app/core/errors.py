@@ -158,6 +158,12 @@ class TooManyAlerts(InvalidInput):
     is_remembered = True
 
 
+class WrongPassword(InvalidInput):
+    """The current password is not the one that was given."""
+
+    code = "wrong_password"
+
+
 class WrongCode(InvalidInput):
     """The code does not prove the address. The attempt is counted."""
 

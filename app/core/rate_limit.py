@@ -15,6 +15,7 @@ PER_ACCOUNT = {
     "password_recovery": RateLimitItemPerHour(5),
     "address_verification": RateLimitItemPerMinute(5),
     "address_confirmation": RateLimitItemPerMinute(20),
+    "password_check": RateLimitItemPerMinute(10),
     "test_message": RateLimitItemPerMinute(3),
 }
 PER_SENDER = {
@@ -25,6 +26,7 @@ PER_SENDER = {
     "webhook_token": RateLimitItemPerMinute(60),  # wrong ones only
     "address_verification": RateLimitItemPerMinute(60),
     "address_confirmation": RateLimitItemPerMinute(120),
+    "password_check": RateLimitItemPerMinute(60),
     "test_message": RateLimitItemPerMinute(60),
 }
 

@@ -35,11 +35,17 @@ class CRUDUser(CRUDBase[User]):
         """Case does not count, by the database's rules: Python's differ for some letters (Σ, İ)."""
         return session.scalar(select(User).where(func.lower(User.email) == func.lower(email), PRESENT))
 
-    def deleted_by_email(self, session: Session, email: str) -> User | None:
-        """Who had this address when their account was deleted; of several, the last. Case does not count."""
+    def owner_of(self, session: Session, email: str) -> User | None:
+        """The account that has proved this address. Case does not count."""
+        return session.scalar(
+            select(User).where(func.lower(User.email) == func.lower(email), PRESENT, User.is_address_proved)
+        )
+
+    def former_owner_of(self, session: Session, email: str) -> User | None:
+        """The deleted account that had proved this address; of several, the last. Case does not count."""
         return session.scalar(
             select(User)
-            .where(func.lower(User.email) == func.lower(email), ~PRESENT)
+            .where(func.lower(User.email) == func.lower(email), ~PRESENT, User.is_address_proved)
             .order_by(User.deleted_at.desc(), User.id.desc())
             .limit(1)
         )
@@ -78,8 +84,11 @@ class CRUDUser(CRUDBase[User]):
         )
         return {row[0]: row[1] for row in session.execute(query)}
 
-    def slice(self, session: Session, part: Slice) -> Sequence[User]:
-        return session.scalars(part.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
+    def slice(self, session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Sequence[User]:
+        query = select(User).where(PRESENT)
+        if is_address_proved is not None:
+            query = query.where(User.is_address_proved.is_(is_address_proved))
+        return session.scalars(part.of(query, User.id, newest_first=False)).all()
 
     def present(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()

@@ -11,7 +11,11 @@ from app.db.base_class import Base, Created, Timestamps, words
 
 
 class User(Timestamps, Base):
-    """A person. Deletion is soft: the row stays for authorship, the address becomes free."""
+    """A person. Deletion is soft: the row stays for authorship, the address becomes free.
+
+    Until its address is proved, an account only claims it: a policy that names the address does not mean the account.
+    `pending_email` is the address that replaces `email` once it is proved.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -33,6 +37,8 @@ class User(Timestamps, Base):
     role: Mapped[UserRole] = mapped_column(
         words(UserRole, length=20), default=UserRole.RESPONDER, server_default=UserRole.RESPONDER.value
     )
+    is_address_proved: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    pending_email: Mapped[str | None] = mapped_column(String(255))
     deleted_at: Mapped[datetime | None]
 
     @property

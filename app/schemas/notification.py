@@ -79,7 +79,7 @@ class PreferenceUpdate(Update):
         }
     )
     read_only: ClassVar[frozenset[str]] = frozenset(
-        {"id", "user_id", "user_name", "channel", "is_verified", "disabled_reason"}
+        {"id", "user_id", "user_name", "channel", "is_verified", "disabled_reason", "warnings"}
     )
 
     enabled: Flag = True
@@ -143,6 +143,9 @@ class PreferenceRead(Read):
     quiet_hours: QuietHours | None
     is_verified: bool = Field(description="Whether the address in force is proved to be the user's")
     disabled_reason: str | None = Field(description="Why the service has switched the channel off by itself")
+    warnings: list[str] = Field(
+        default=[], description="Which pages no channel brings to the person, said of each channel that is set up here"
+    )
 
 
 class AttemptRead(Read):

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from app.core.channel import CHANNELS
+from app.core.common_passwords import is_common
 from app.core.config import get_settings
 from app.core.phone import e164
 from app.core.security import MAX_ID
@@ -109,6 +110,12 @@ class _OneOfTheChannels:
         return {**handler(core_schema), "enum": CHANNELS.names()}
 
 
+def _not_common(password: str) -> str:
+    if is_common(password):
+        raise ValueError("is one of the passwords that everybody guesses: use another one, such as a few random words")
+    return password
+
+
 Storable = AfterValidator(storable)
 ChannelName = Annotated[str, AfterValidator(_known_channel), _OneOfTheChannels()]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
@@ -120,7 +127,8 @@ Email = Annotated[
     Field(json_schema_extra={"format": "email"}),
 ]
 Username = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_as_stored)]
-Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable]
+CurrentPassword = Annotated[str, StringConstraints(max_length=1024), Storable]  # may have been set under other rules
+Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable, AfterValidator(_not_common)]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
 PhoneNumber = Annotated[
     str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32), AfterValidator(_dialable)

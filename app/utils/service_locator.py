@@ -14,7 +14,7 @@ from app.core.rate_limit import RateLimits
 from app.core.security import HASHING_REQUESTS, PageLinks, Passwords, Tokens
 from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
-from app.db.session import Database, connect
+from app.db.session import Database, connect, shown_url
 from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
 from app.services.delivery.ports import Delivery
@@ -117,6 +117,13 @@ def database_of(settings: Settings) -> Iterator[Database]:
     embedded = EmbeddedPostgres(settings.data_dir)
     with embedded as url:
         yield from _connected(settings, url, revive=embedded.start)
+
+
+def name_of_database(settings: Settings) -> str:
+    """Which database the settings mean, for an operator: without its password."""
+    if settings.database_url is None:
+        return f"the embedded one under {settings.data_dir.resolve()}"
+    return shown_url(settings.database_url.get_secret_value())
 
 
 def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:

@@ -26,6 +26,7 @@ from app.db.session import Database
 from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair
 from app.services import notification_service
+from app.services.accounts import user_service
 
 log = structlog.get_logger()
 
@@ -129,16 +130,18 @@ def _mail_reset_token(session: Session, asked: PasswordRecovery, *, url: str) ->
 
 
 def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
-    """Set a new password and end every session of the user. Raises InvalidResetToken."""
+    """Set a new password and end every session of the user. Raises InvalidResetToken.
+
+    The token came to the account's address, so it proves it.
+    """
     hashed = auth.passwords.hash(new_password)
     at = now(session)
     row = crud_password_reset_token.get_for_update(session, fingerprint(token))
     user = crud_user.get_for_update(session, row.user_id) if row else None
     if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
         raise InvalidResetToken("The token is invalid, spent or expired.")
-    crud_user.apply(session, user, {"hashed_password": hashed}, at=at)
-    crud_password_reset_token.spend_all_of(session, user.id, at=at)
-    crud_auth_session.revoke_all_of(session, user.id, at=at)
+    user_service.take_over(session, user, at=at)
+    user_service.change(session, user, {"hashed_password": hashed}, at=at)
     log.info("password_reset", user_id=user.id)
 
 

@@ -1,7 +1,7 @@
 """Finds out whom a target means, and how each of them wants to be reached."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -25,8 +25,9 @@ def resolve(
 ) -> list[Person]:
     """The people that a target means at this moment.
 
-    Somebody who is named, by id or address, and not active any more is among them, to be left out by name: also a
-    deleted account by the address it had, unless another account has that now.
+    An address means the account that has proved it, else nobody but the address itself. Somebody who is named, by id or
+    address, and no longer active is among them, to be left out by name: also a deleted account by the address it had
+    proved, unless another account has proved it since.
     """
     match target:
         case UserId(id_):
@@ -41,7 +42,7 @@ def resolve(
 
 
 def _at_address(session: Session, address: str, paging: Paging, occasion: Occasion | None) -> list[Person]:
-    user = crud_user.by_email(session, address) or crud_user.deleted_by_email(session, address)
+    user = crud_user.owner_of(session, address) or crud_user.former_owner_of(session, address)
     if user is None:
         return [stranger(address)]
     return people(session, [user], paging, occasion) if user.is_active else [gone(user.id, user.display_name)]
@@ -69,7 +70,7 @@ def people(session: Session, users: Sequence[User], paging: Paging, occasion: Oc
 
 
 def choices_of(
-    user: User, preferences: dict[str, NotificationPreference], paging: Paging, occasion: Occasion | None
+    user: User, preferences: Mapping[str, NotificationPreference], paging: Paging, occasion: Occasion | None
 ) -> tuple[ChannelChoice, ...]:
     """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
     choices = [_choice(user, channel, preferences.get(channel.name), paging, occasion) for channel in CHANNELS]
@@ -84,12 +85,17 @@ def address_of(user: User, channel: ChannelType, preference: NotificationPrefere
 
 
 def is_verified(user: User, channel: ChannelType, preference: NotificationPreference | None) -> bool:
-    """True if the address in force is the one that was proved, or the account's own mail address."""
+    """True if the address in force is proved: by a code sent by this channel, or as the account's own address.
+
+    The account's own may be spelled in another case, not more: `ß` and `ss` are two mailboxes.
+    """
     address = address_of(user, channel, preference)
     if address is None:
         return False
-    is_account = channel.own_address == "email" and address.casefold() == user.email.casefold()
-    return is_account or (preference is not None and preference.verified_address == address)
+    is_account = channel.own_address == "email" and address.lower() == user.email.lower()
+    return (is_account and user.is_address_proved) or (
+        preference is not None and preference.verified_address == address
+    )
 
 
 def _choice(

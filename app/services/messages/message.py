@@ -111,7 +111,7 @@ def _said(facts: Facts) -> tuple[str, str]:
             sentence = f"This is what you asked for: a test of your {facts.channel} channel. Nothing is wrong."
             return "A test page", f"{sentence}\n"
         case NoticeFacts():
-            return "About your notifications", f"{facts.text}\n"
+            return "About your account", f"{facts.text}\n"
 
 
 def _page(facts: PageFacts) -> tuple[str, str]:
@@ -143,6 +143,6 @@ def _password_reset(facts: PasswordResetFacts) -> tuple[str, str]:
 
 def _verification(facts: VerificationFacts) -> tuple[str, str]:
     return f"Your code: {facts.code}", (
-        f"{facts.code} is the code that proves that incidents may page you here. It is good for "
+        f"{facts.code} is the code that proves that this address is yours. It is good for "
         f"{facts.minutes} minutes. If you did not ask for it, do nothing.\n"
     )

@@ -20,6 +20,8 @@ VIEWERS_MAY = {
     "check_token",
     "read_me",
     "update_me",
+    "verify_my_email",
+    "confirm_my_email",
     "list_incidents",
     "read_incident",
     "list_comments",

@@ -79,9 +79,7 @@ def test_a_new_number_switches_the_channel_on_and_gets_the_next_message(
 
 
 @pytest.mark.usefixtures("gone")
-@pytest.mark.parametrize(
-    "change", [{"phone_number": NUMBER}, {"phone_number": None}, {"email": "new@example.com"}, {"full_name": "New"}]
-)
+@pytest.mark.parametrize("change", [{"phone_number": NUMBER}, {"phone_number": None}, {"full_name": "New"}])
 def test_a_profile_that_leads_nowhere_else_leaves_it_off(
     client: TestClient, on_call: Person, change: dict[str, Any]
 ) -> None:
@@ -91,14 +89,22 @@ def test_a_profile_that_leads_nowhere_else_leaves_it_off(
     assert found["disabled_reason"] is not None
 
 
+@pytest.mark.usefixtures("gone")
+def test_another_mail_address_in_the_profile_leaves_another_channel_off(
+    client: TestClient, on_call: Person, admin: Person
+) -> None:
+    change_profile(client, admin, on_call.id, email="new@example.com")
+    assert preference(client, on_call)["enabled"] is False
+
+
 def test_another_mail_address_in_the_profile_switches_mail_on(
-    client: TestClient, on_call: Person, tick: Tick, outbox: Outbox
+    client: TestClient, on_call: Person, admin: Person, tick: Tick, outbox: Outbox
 ) -> None:
     outbox.answers = [GONE]
     post(client, on_call, "test", channel="email")
     tick()
     assert preference(client, on_call, "email")["disabled_reason"] is not None
-    change_profile(client, on_call, email="new@example.com")
+    change_profile(client, admin, on_call.id, email="new@example.com")
     found = preference(client, on_call, "email")
     assert (found["enabled"], found["disabled_reason"]) == (True, None)
 

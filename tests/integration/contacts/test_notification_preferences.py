@@ -24,6 +24,7 @@ UNSET: dict[str, Any] = {
     "quiet_hours": None,
     "is_verified": False,
     "disabled_reason": None,
+    "warnings": [],
 }
 FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address", *UNSET}
 CHANNELS = ["email", "sms", "push", "webhook", "slack", "teams"]
@@ -146,7 +147,8 @@ def test_what_was_read_can_be_edited_and_sent_back(
     is_on = False not in edited.values()
     address = edited.get("address")
     expected = {"enabled": is_on, "is_enabled": is_on, "address": address, "is_verified": address is None}
-    assert answered == {**read, "id": answered["id"], **expected}
+    assert answered == {**read, "id": answered["id"], **expected, "warnings": answered["warnings"]}
+    assert bool(answered["warnings"]) is not is_on  # mail is the one channel here
 
 
 def test_what_the_server_sets_is_ignored(client: TestClient, user: Person, admin: Person) -> None:

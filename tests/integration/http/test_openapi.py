@@ -21,7 +21,9 @@ POST /v1/auth/login/test-token check_token 200 401 422 503
 POST /v1/auth/password-recovery/{email} recover_password 200 404 422 429 503
 POST /v1/auth/reset-password reset_password 200 400 413 415 422 429 503
 GET /v1/users/me read_me 200 401 422 503
-PUT /v1/users/me update_me 200 401 409 413 415 422 503
+PUT /v1/users/me update_me 200 401 409 413 415 422 429 503
+POST /v1/users/me/email/verify verify_my_email 200 401 409 422 429 503
+POST /v1/users/me/email/confirm confirm_my_email 200 401 409 413 415 422 429 503
 GET /v1/users/directory search_directory 200 401 403 422 503
 GET /v1/users list_users 200 401 403 422 503
 POST /v1/users create_user 201 401 403 409 413 415 422 503

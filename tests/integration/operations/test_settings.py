@@ -135,6 +135,12 @@ def test_an_administrator_with_a_short_password_is_refused(monkeypatch: pytest.M
     assert "hunter2" not in told
 
 
+def test_an_administrator_with_a_common_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, {"FIRST_SUPERUSER": "admin@example.com", "FIRST_SUPERUSER_PASSWORD": "P@ssw0rd"})
+    assert "FIRST_SUPERUSER_PASSWORD is one of the passwords that everybody guesses" in told
+    assert "P@ssw0rd" not in told
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

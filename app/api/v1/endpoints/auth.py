@@ -19,7 +19,7 @@ from app.schemas.user import (
     TokenPair,
     UserRead,
 )
-from app.services.accounts import auth_service, user_service
+from app.services.accounts import auth_service, own_account_service
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 
@@ -37,10 +37,13 @@ LOGIN_BODY = {
 @router.post("/signup", status_code=201, responses=problems(403, 409, 429))
 @hashes_passwords
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
-    """Sign up. The account is an ordinary one: this never grants rights."""
+    """Sign up. The account is an ordinary one: this never grants rights.
+
+    The address is sent a code. Until it is confirmed, policies that name the address do not mean this account.
+    """
     hit("signup")
     is_open = bool(services.settings.open_signup)
-    return UserRead.model_validate(user_service.sign_up(session, body, auth.passwords, is_open=is_open))
+    return UserRead.model_validate(own_account_service.sign_up(session, body, auth, is_open=is_open))
 
 
 @router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)

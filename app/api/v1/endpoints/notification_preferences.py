@@ -59,13 +59,14 @@ def confirm_my_address(
     channel: ChannelName,
     body: Confirmation,
     user: AnyUser,
+    paging: PagingDep,
     auth: AuthDep,
     session: SessionDep,
     hit: RateLimitDep,
 ) -> PreferenceRead:
     """Confirm the code that came to the address of a channel. Each code can be tried five times."""
     hit("address_confirmation", account=str(user.id))
-    return verification_service.confirm(session, user, channel, body.code, auth.tokens)
+    return verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
 
 
 @router.post("/me/{channel}/test", responses=problems(404, 409, 429))
