@@ -19,7 +19,7 @@ def change_of(incident: Incident, *, by: User | None, because: str) -> StatusCha
     event = EVENTS.get(incident.status)
     if event is None:
         return None
-    said = f"{_name(by)} {event} it." if by else f"It was {event}{because}."
+    said = f"{by.display_name} {event} it." if by else f"It was {event}{because}."
     return StatusChange(incident.id, incident.cycle, event, said, by.id if by else None)
 
 
@@ -27,7 +27,3 @@ def add(session: Session, changes: Sequence[StatusChange], *, at: datetime) -> N
     """Note it for everybody whom a page of the cycle has reached, but not for who did it. One statement for all."""
     if changes:
         crud_status_update.add_for_paged(session, changes, at=at, due_at=at + GATHER)
-
-
-def _name(user: User) -> str:
-    return user.full_name or user.email.partition("@")[0]
