@@ -119,6 +119,14 @@ class ChannelType(Protocol):
         ...
 
     @property
+    def has_status_updates(self) -> bool:
+        """True if people whom it paged also hear by it who took the incident and that it is over, unless they say no.
+
+        False of what rings a phone.
+        """
+        ...
+
+    @property
     def shows_html(self) -> bool: ...
 
     @property

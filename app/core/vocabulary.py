@@ -116,7 +116,7 @@ class NotificationKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
     VERIFICATION = "verification"  # the code that proves an address
     TEST = "test"
-    NOTICE = "notice"  # about a person's own settings
+    NOTICE = "notice"  # only informs: about a person's own settings, or how an incident that paged them goes on
     WEBHOOK_ACTION = "webhook_action"  # an action of a policy's step
 
     @property
@@ -139,6 +139,16 @@ class MessageKind(StrEnum):
     VERIFICATION = "verification"
     TEST = "test"
     NOTICE = "notice"
+    ACKNOWLEDGED = "acknowledged"  # somebody took an incident that paged the reader
+    RESOLVED = "resolved"
+    STATUS_UPDATES = "status_updates"  # several of the two
+
+
+class UpdateEvent(StrEnum):
+    """What people who were paged for an incident hear afterwards."""
+
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
 
 
 class TimelineEventType(StrEnum):

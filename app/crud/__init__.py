@@ -12,6 +12,7 @@ from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
 from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
+from app.crud.crud_status_update import crud_status_update
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_timeline import crud_timeline
@@ -43,6 +44,7 @@ __all__ = [
     "crud_policy_version",
     "crud_preference",
     "crud_refresh_token",
+    "crud_status_update",
     "crud_template",
     "crud_throttle",
     "crud_timeline",

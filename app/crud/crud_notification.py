@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, selectinload
 
-from app.core.vocabulary import DeliveryStatus
+from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
 from app.crud.pagination import Slice
 from app.models import Notification, NotificationAttempt
@@ -18,6 +18,7 @@ WITH_ATTEMPTS = (
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
 FALLBACK_LATE = timedelta(seconds=90)  # every fallback that was not postponed is due before that, or in the past
+IS_PAGE = Notification.kind.in_([kind for kind in NotificationKind if kind.is_page])
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
 
 
@@ -55,12 +56,14 @@ class CRUDNotification(CRUDBase[Notification]):
     def of_incident_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
         """Every page of an incident's cycle."""
         return session.scalars(
-            select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
+            select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle, IS_PAGE)
         ).all()
 
     def of_incident_cycle_with_bundles(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
         """Every page of an incident's cycle, with the message that carries it together with others."""
-        query = select(Notification).where(Notification.incident_id == incident_id, Notification.cycle == cycle)
+        query = select(Notification).where(
+            Notification.incident_id == incident_id, Notification.cycle == cycle, IS_PAGE
+        )
         return session.scalars(query.options(selectinload(Notification.bundle))).all()
 
     def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
@@ -68,8 +71,8 @@ class CRUDNotification(CRUDBase[Notification]):
         return session.scalars(select(Notification).where(Notification.event_id == event_id)).all()
 
     def without_event(self, session: Session, incident_id: int | None, *, since: datetime) -> Sequence[Notification]:
-        """What was sent about an incident without a step, since a time."""
-        own = Notification.event_id.is_(None) & (Notification.incident_id == incident_id)
+        """The pages about an incident that no step sent, since a time."""
+        own = Notification.event_id.is_(None) & (Notification.incident_id == incident_id) & IS_PAGE
         return session.scalars(select(Notification).where(own, Notification.created_at >= since)).all()
 
     def has_postponed_fallback(self, session: Session, *, at: datetime) -> bool:

@@ -5,6 +5,7 @@ from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
 from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
 from app.models.notification_preference import AddressVerification, NotificationPreference
+from app.models.status_update import StatusUpdate
 from app.models.user import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.models.webhook import WebhookToken
 from app.models.worker import WorkerHeartbeat
@@ -28,6 +29,7 @@ __all__ = [
     "PasswordRecovery",
     "PasswordResetToken",
     "RefreshToken",
+    "StatusUpdate",
     "TimelineEvent",
     "User",
     "WebhookToken",

@@ -138,8 +138,12 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
-    """True unless its incident, as it stands now, is no more open in the cycle in which the message was written."""
-    if message.is_exempt or message.incident_id is None:
+    """False of a page whose incident is no longer open in the cycle in which it was written.
+
+    A page that somebody asked for by hand is exempt, until its reader acknowledges.
+    """
+    is_exempt = standing.is_exempt if isinstance(standing, DeliverySnapshot) else message.is_exempt
+    if is_exempt or message.incident_id is None:
         return True
     return standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
 

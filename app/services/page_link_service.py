@@ -77,7 +77,7 @@ def view(session: Session, token: str, paging: Paging) -> PageView:
         acknowledged_by=names.get(acknowledgement.user_id or 0) if acknowledgement else None,
         timeline=tuple(Entry(e.created_at, e.description, names.get(e.user_id or 0)) for e in entries),
         person=_name(person) if person else None,
-        can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
+        can_acknowledge=_can_acknowledge(incident, acknowledgement),
         can_snooze=incident.status is not IncidentStatus.RESOLVED,
         can_escalate=incident.status is not IncidentStatus.RESOLVED,
         is_escalated=_is_escalated(incident, acknowledgement),
@@ -121,6 +121,13 @@ def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User 
     if not people:
         raise PermissionDenied("The person whom this link was sent to is no longer active.")
     return link, people[0]
+
+
+def _can_acknowledge(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:
+    """Also if it is acknowledged and was escalated by hand since: whoever acknowledges again is paged no more."""
+    if incident.status is IncidentStatus.ACKNOWLEDGED:
+        return _is_escalated(incident, acknowledgement)
+    return incident.status is not IncidentStatus.RESOLVED
 
 
 def _is_escalated(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:

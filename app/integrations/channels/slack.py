@@ -151,6 +151,7 @@ class SlackType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = False
+    has_status_updates = True
     shows_html = False
     max_body: int | None = None
 

@@ -141,6 +141,7 @@ class TeamsType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = False
+    has_status_updates = True
     shows_html = False
     max_body: int | None = None
 

@@ -14,7 +14,7 @@ from app.crud.clock import now
 from app.models import NotificationPreference, User
 from app.schemas.notification import PreferenceRead, PreferenceUpdate, QuietHours
 from app.services.contacts import reach_service
-from app.services.contacts.recipient_service import is_verified
+from app.services.contacts.recipient_service import has_status_updates, is_verified
 from app.services.ports import Paging
 
 log = structlog.get_logger()
@@ -108,6 +108,7 @@ def read(
         position=preference.position if preference else None,
         quiet_severities=preference.quiet_severities if preference else [],
         quiet_hours=_hours(preference) if preference else None,
+        status_updates=has_status_updates(CHANNELS[channel], preference),
         is_verified=is_verified(user, CHANNELS[channel], preference),
         disabled_reason=preference.disabled_reason if preference else None,
         warnings=list(warnings),

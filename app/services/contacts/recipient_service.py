@@ -98,6 +98,12 @@ def is_verified(user: User, channel: ChannelType, preference: NotificationPrefer
     )
 
 
+def has_status_updates(channel: ChannelType, preference: NotificationPreference | None) -> bool:
+    """The person's choice, else the channel's default."""
+    chosen = preference.status_updates if preference else None
+    return channel.has_status_updates if chosen is None else chosen
+
+
 def _choice(
     user: User,
     channel: ChannelType,
@@ -110,6 +116,7 @@ def _choice(
         is_enabled=preference is None or preference.is_enabled,
         address=address_of(user, channel, preference),
         is_verified=not paging.must_be_verified or is_verified(user, channel, preference),
+        has_status_updates=has_status_updates(channel, preference),
         is_quiet=preference is not None
         and bool(preference.quiet_severities)
         and is_quiet(occasion, preference.quiet_severities, _hours(preference)),

@@ -13,10 +13,11 @@ from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineE
 from app.crud import crud_incident
 from app.crud.clock import now
 from app.crud.crud_incident import NewIncident
+from app.crud.crud_status_update import StatusChange
 from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
 from app.services import escalation_service
-from app.services.incidents import incident_service, lifecycle_service
+from app.services.incidents import incident_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
 from app.services.timeline_service import record
 
@@ -31,7 +32,8 @@ MAX_ALERTS = 2_000  # some seconds, in which other batches wait
 class Batch:
     """Alerts of one source that are applied together, and what is known of their incidents meanwhile.
 
-    `unresolved` has the incident of each key that had one, locked; `changed` has those whose metadata changed.
+    `unresolved` has the incident of each key that had one, locked; `changed` has those whose metadata changed;
+    `to_tell` has what those who were paged will hear.
     """
 
     session: Session
@@ -40,6 +42,7 @@ class Batch:
     default_severity: Severity
     unresolved: dict[str, Incident]
     changed: dict[int, Incident] = field(default_factory=dict)
+    to_tell: list[StatusChange] = field(default_factory=list)
 
     def incident_of(self, signal: AlertSignal) -> Incident | None:
         incident = self.unresolved.get(signal.dedup_key) if signal.dedup_key else None
@@ -75,6 +78,7 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
         result = _apply(batch, signal) if new is None else _result(AlertStatus.INCIDENT_CREATED, new)
         results.append(_told_of_unreadable(result, signal))
     session.flush()
+    status_update_service.add(session, batch.to_tell, at=batch.at)
     escalation_service.begin_on_open(session, list(batch.changed.values()), at=batch.at)
     return results
 
@@ -143,7 +147,9 @@ def _recover(batch: Batch, signal: AlertSignal) -> AlertResult:
     if incident is None:
         return _result(AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None)
     wanted = MoveRequest(Move.RESOLVE, batch.at)
-    lifecycle_service.move(batch.session, incident, wanted, because=" by its alert's recovery")
+    change = lifecycle_service.move_untold(batch.session, incident, wanted, because=" because its alert recovered")
+    if change is not None:
+        batch.to_tell.append(change)
     return _result(AlertStatus.INCIDENT_RESOLVED, incident)
 
 

@@ -26,7 +26,7 @@ UNSET: dict[str, Any] = {
     "disabled_reason": None,
     "warnings": [],
 }
-FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address", *UNSET}
+FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address", "status_updates", *UNSET}
 CHANNELS = ["email", "sms", "push", "webhook", "slack", "teams"]
 Preference = dict[str, Any]
 
@@ -47,7 +47,10 @@ def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: P
     answer = user.on(client).send(f"GET {PREFERENCES}/me")
     expected = {**UNSET, "id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
     own = {"email"}  # the account's own address needs no proof
-    assert answer.json() == [{**expected, "channel": name, "is_verified": name in own} for name in CHANNELS]
+    told = {"email", "webhook", "slack", "teams"}  # by default: what rings a phone is for pages
+    assert answer.json() == [
+        {**expected, "channel": name, "is_verified": name in own, "status_updates": name in told} for name in CHANNELS
+    ]
     assert registry.CHANNELS.names() == [*CHANNELS, "apprise"]  # an extra, which is not set up here
 
 

@@ -124,7 +124,7 @@ def test_a_raised_severity_and_a_recovery_are_on_the_record(api: Api) -> None:
     api.alert(id="a", status="recovered")
     event = newest(api, incident_id)
     assert (event["event_type"], event["user_id"]) == ("resolved", None)
-    assert "recovery" in event["description"]
+    assert "recovered" in event["description"]
 
 
 def test_the_record_is_newest_first_also_among_entries_of_one_moment(api: Api, clock: Clock) -> None:

@@ -180,6 +180,7 @@ class EmailType:
     own_address: Literal["email", "phone_number"] | None = "email"
     is_optional = False
     needs_provider = True
+    has_status_updates = True
     shows_html = True
     max_body: int | None = None
 

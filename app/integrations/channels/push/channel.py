@@ -72,6 +72,7 @@ class PushType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = True
+    has_status_updates = False
     shows_html = False
     max_body: int | None = MAX_BODY
 

@@ -42,6 +42,7 @@ class SmsType:
     own_address: Literal["email", "phone_number"] | None = "phone_number"
     is_optional = False
     needs_provider = True
+    has_status_updates = False
     shows_html = False
     max_body: int | None = MAX_TEXT
 
