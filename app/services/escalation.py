@@ -178,6 +178,14 @@ def evaluate(
     return Decision(to, fired_at + max(gap, timedelta()), ends_loop=False, pages_again=paging is not None)
 
 
+def is_in_vain(decision: Decision, *, has_reached: bool | None) -> bool:
+    """True if nobody was reached in this loop and nobody will be: its last step fired, or its last one that pages.
+
+    `has_reached` is of the step that fired, None if it was not to page anybody. Earlier ones have reached nobody.
+    """
+    return not has_reached and (decision.ends_loop or (has_reached is False and not decision.pages_again))
+
+
 def to_come(
     delays: Sequence[timedelta], position: Position, due_at: datetime, *, changing: Collection[int] = ()
 ) -> list[tuple[int, datetime]]:

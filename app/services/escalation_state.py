@@ -10,6 +10,7 @@ from app.services.escalation import (
     Decision,
     Position,
     evaluate,
+    is_in_vain,
     quarantine_until,
     retry_unreachable,
 )
@@ -155,10 +156,9 @@ def needs_last_resort(now: Progress, event: StepFired) -> bool:
     A loop without a step that pages is over only with its last step. An escalation that its own step has stopped needs
     nothing: see `step_service` for an incident that ends without a page.
     """
-    if now.has_reached or event.has_reached or now.state is not RUNNING:
+    if now.has_reached or now.state is not RUNNING:
         return False
-    decision = event.decision(now.position)
-    return decision.ends_loop or (event.has_reached is False and not decision.pages_again)
+    return is_in_vain(event.decision(now.position), has_reached=event.has_reached)
 
 
 def _after_step(now: Progress, event: StepFired) -> Progress:
