@@ -51,7 +51,7 @@ class IncidentFilter:
         if self.created_before is not None:
             wanted.append(Incident.created_at < self.created_before)
         if self.is_unmatched is not None:
-            wanted.append(Incident.is_unmatched if self.is_unmatched else ~Incident.is_unmatched)
+            wanted.append(Incident.is_unmatched.expression if self.is_unmatched else ~Incident.is_unmatched)
         return wanted + [_mentions(word) for word in self.words]
 
 
