@@ -93,7 +93,7 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
     facts = Facts(
         channels=paging.channels,
         stop=_stop(session, incident),
-        pages=why_pages.sent(pages, events, names),
+        pages=why_pages.sent(pages, events, names, is_unmatched=incident.is_unmatched),
         skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}, names),
         nobody_since=min((row.unreachable_since for row in rows if row.unreachable_since), default=None),
         escalations=[Progress(row.state, row.policy_id in active, steps(drafts)) for row, drafts in to_come],

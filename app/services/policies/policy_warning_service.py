@@ -75,7 +75,7 @@ class Known:
 
     def is_viewer(self, user_id: int) -> bool:
         user = self.directory.users.get(user_id)
-        return user is not None and not user.is_responder
+        return user is not None and not user.may_respond
 
 
 def list_policies(
