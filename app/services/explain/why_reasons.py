@@ -37,7 +37,8 @@ class Reason:
 class Sent:
     """What is known of one page. `tried_before` is the channel that it stands in for.
 
-    `is_last_resort`: nobody had named the person, an administrator; `is_unmatched`: no policy matched. `is_deferred`: its provider is left alone for now.
+    `is_last_resort`: nobody had named the person, an administrator; `is_unmatched`: because no policy matches.
+    `is_deferred`: its provider is left alone for now.
     """
 
     notification_id: int
