@@ -29,6 +29,14 @@ class Severity(StrEnum):
         return order.index(self) < order.index(other)
 
 
+class UnmatchedIncidents(StrEnum):
+    """What happens with an incident that no policy matches, beside its record."""
+
+    PAGE_ADMINS_FOR_ALERTS = "page_admins_for_alerts"  # if an alert opened it: nobody knows of it yet
+    PAGE_ADMINS = "page_admins"
+    RECORD_ONLY = "record_only"
+
+
 class IncidentStatus(StrEnum):
     """Where an incident is in its lifecycle."""
 
@@ -179,6 +187,8 @@ class TimelineEventType(StrEnum):
     CYCLE_LIMIT_REACHED = "cycle_limit_reached"
     ESCALATION_HEALED = "escalation_healed"
     NOBODY_REACHABLE = "nobody_reachable"
+    NO_POLICY_MATCHED = "no_policy_matched"
+    ENDED_WITHOUT_PAGE = "ended_without_page"  # a policy acknowledged or resolved it, and no page had been accepted
 
 
 class AlertStatus(StrEnum):

@@ -16,6 +16,7 @@ from app.crud.crud_status_update import crud_status_update
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_timeline import crud_timeline
+from app.crud.crud_unmatched import crud_unmatched
 from app.crud.crud_user import (
     crud_auth_session,
     crud_password_recovery,
@@ -48,6 +49,7 @@ __all__ = [
     "crud_template",
     "crud_throttle",
     "crud_timeline",
+    "crud_unmatched",
     "crud_user",
     "crud_verification",
     "crud_webhook_token",

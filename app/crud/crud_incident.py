@@ -33,6 +33,7 @@ class IncidentFilter:
     created_by: Sequence[int] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    is_unmatched: bool | None = None
     words: Sequence[str] = field(default=())
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -49,6 +50,8 @@ class IncidentFilter:
             wanted.append(Incident.created_at >= self.created_after)
         if self.created_before is not None:
             wanted.append(Incident.created_at < self.created_before)
+        if self.is_unmatched is not None:
+            wanted.append(Incident.is_unmatched.expression if self.is_unmatched else ~Incident.is_unmatched)
         return wanted + [_mentions(word) for word in self.words]
 
 

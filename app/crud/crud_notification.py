@@ -17,6 +17,7 @@ WITH_ATTEMPTS = (
     selectinload(Notification.attempts),
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
+REACHED = [status for status in DeliveryStatus if status.has_reached]
 FALLBACK_LATE = timedelta(seconds=90)  # every fallback that was not postponed is due before that, or in the past
 IS_PAGE = Notification.kind.in_([kind for kind in NotificationKind if kind.is_page])
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
@@ -65,6 +66,15 @@ class CRUDNotification(CRUDBase[Notification]):
             Notification.incident_id == incident_id, Notification.cycle == cycle, IS_PAGE
         )
         return session.scalars(query.options(selectinload(Notification.bundle))).all()
+
+    def has_accepted_page(self, session: Session, incident_id: int, cycle: int) -> bool:
+        """True if a provider has taken a page of an incident's cycle."""
+        query = select(Notification.id).where(
+            Notification.incident_id == incident_id,
+            Notification.cycle == cycle,
+            Notification.status.in_(REACHED),
+        )
+        return session.scalar(query.limit(1)) is not None
 
     def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
         """What a step sent, in whatever cycle its pages fell back."""

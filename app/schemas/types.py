@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
@@ -103,6 +104,20 @@ def _known_channel(name: str) -> str:
     return name
 
 
+def web_address(url: str) -> str:
+    """An http or https URL without credentials. Where it leads is looked up when it is called."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError as error:
+        raise ValueError("must be an http or https URL") from error
+    if not is_good or any(character <= " " or character == "\x7f" for character in url):
+        raise ValueError("must be an http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not have a user's name or a password in it")
+    return url
+
+
 class _OneOfTheChannels:
     """Lists the registered channels in the schema, whenever that is made."""
 
@@ -129,6 +144,7 @@ Email = Annotated[
 Username = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_as_stored)]
 CurrentPassword = Annotated[str, StringConstraints(max_length=1024), Storable]  # may have been set under other rules
 Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable, AfterValidator(_not_common)]
+WebAddress = Annotated[str, StringConstraints(max_length=2048), Storable, AfterValidator(web_address)]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
 PhoneNumber = Annotated[
     str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32), AfterValidator(_dialable)

@@ -67,6 +67,7 @@ def build_paging(settings: Settings, channels: Mapping[str, Channel]) -> Paging:
         public_url=settings.public_url,
         links=PageLinks(settings),
         must_be_verified=bool(settings.require_verified_addresses),
+        unmatched=settings.unmatched_incidents,
         channel_settings=channel_settings(),
     )
 

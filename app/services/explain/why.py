@@ -11,6 +11,7 @@ from app.services.explain.why_reasons import Place, Reason, Sent, Stop
 from app.services.notification import Person, route
 
 Told = Iterator[tuple[str, Reason]]
+STRANGER = "email:"  # how the key of an address without an account begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ def explain(facts: Facts) -> dict[str, list[Reason]]:
     for decide in DECIDERS:
         for recipient, reason in decide(facts):
             found.setdefault(recipient, []).append(reason)
+    for recipient in (key for key in found if key.startswith(STRANGER)):
+        found[recipient].append(why_reasons.of_stranger())
     for recipient, reason in _otherwise(facts):
         found.setdefault(recipient, [reason])
     return found

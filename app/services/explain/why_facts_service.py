@@ -93,7 +93,7 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
     facts = Facts(
         channels=paging.channels,
         stop=_stop(session, incident),
-        pages=why_pages.sent(pages, events, names),
+        pages=why_pages.sent(pages, events, names, is_unmatched=incident.is_unmatched),
         skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}, names),
         nobody_since=min((row.unreachable_since for row in rows if row.unreachable_since), default=None),
         escalations=[Progress(row.state, row.policy_id in active, steps(drafts)) for row, drafts in to_come],
@@ -164,16 +164,18 @@ def _steps_to_come(row: Escalation, fired: Set[tuple[int, int, int]]) -> list[Dr
     """The steps of an escalation's current loop that have not fired, each with when it would."""
     if not are_steps(row.version.steps):
         return []
-    delays, due_at = escalation.delays_of(row.version.steps), row.next_run_at
-    to_come = [index for index in range(row.step, len(delays)) if (row.policy_id, row.loop, index) not in fired]
+    steps, due_at = row.version.steps, row.next_run_at
+    position, changing = escalation_service.progress_of(row).position, action_service.changing_steps(steps)
+    to_come = escalation.to_come(escalation.delays_of(steps), position, due_at or row.updated_at, changing=changing)
     return [
         Draft(
             Place(row.policy_id, row.version.policy.name, index),
-            row.version.steps[index].get("actions", ()),
-            due_at=None if due_at is None else due_at + delays[index] - delays[row.step],
+            steps[index].get("actions", ()),
+            due_at=None if due_at is None else step_due_at,
             tried_again_at=due_at if row.quarantined_at is not None and index == row.step else None,
         )
-        for index in to_come
+        for index, step_due_at in to_come
+        if (row.policy_id, row.loop, index) not in fired
     ]
 
 

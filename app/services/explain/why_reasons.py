@@ -37,7 +37,8 @@ class Reason:
 class Sent:
     """What is known of one page. `tried_before` is the channel that it stands in for.
 
-    `is_last_resort`: nobody had named the person, an administrator. `is_deferred`: its provider is left alone for now.
+    `is_last_resort`: nobody had named the person, an administrator; `is_unmatched`: because no policy matches.
+    `is_deferred`: its provider is left alone for now.
     """
 
     notification_id: int
@@ -56,6 +57,7 @@ class Sent:
     tried_before: str | None = None
     is_last_resort: bool = False
     who: str = "this person"
+    is_unmatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,10 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
         found.append(
             Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
         )
-    if sent.is_last_resort:
+    if sent.is_last_resort and sent.is_unmatched:
+        instead = f"Paged {sent.who} as an administrator: no policy matched this incident."
+        found.append(Reason("no_policy_matched", instead, sent.created_at, sent.channel, notification_id=id_))
+    elif sent.is_last_resort:
         instead = f"Paged {sent.who} as an administrator: nobody else was reached."
         found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
     if sent.is_bundled:
@@ -170,6 +175,11 @@ def match(name: str, tried_again_at: datetime | None) -> str:
 def of_admin() -> Reason:
     """An administrator whom nothing concerns yet."""
     return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
+
+
+def of_stranger() -> Reason:
+    """An address that a policy names and that belongs to no account."""
+    return Reason("no_account", "No account has this address: pages go to it by e-mail only.")
 
 
 def of_unnamed() -> Reason:

@@ -26,6 +26,7 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
     return IncidentWhy(
         incident_id=incident_id,
         cycle=incident.cycle,
+        no_policy_matched=incident.is_unmatched,
         people=_people(session, why.explain(known.facts)),
         policies=[_policy(matched, rows.get(matched.policy.policy_id)) for matched in known.policies],
     )

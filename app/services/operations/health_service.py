@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import __version__
 from app.core.clock import zone_data_version
 from app.core.errors import WorkerStalled
-from app.crud import crud_escalation, crud_heartbeat, crud_notification, crud_unaccepted
+from app.crud import crud_escalation, crud_heartbeat, crud_notification, crud_unaccepted, crud_unmatched
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.schemas.health import Health, WorkerHealth
@@ -114,6 +114,7 @@ def is_well(session: Session) -> bool:
         crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
         or crud_escalation.has_quarantined(session, due_before=at + QUARANTINE_LONGEST)
         or crud_escalation.has_unreachable(session)
+        or crud_unmatched.has_missed(session, before=at - OVERDUE_AFTER, at=at)
         or crud_notification.has_postponed_fallback(session, at=at)
         or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
         or crud_unaccepted.exist(session, before=at - STUCK_AFTER)

@@ -236,11 +236,12 @@ def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_noth
 def test_a_policy_that_an_alert_comes_to_match_when_it_is_repeated_pages(
     api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, outbox: Outbox
 ) -> None:
-    add_policy(conditions={"metadata.environment": "prod"})
+    add_policy(conditions={"metadata.environment": "prod"}, steps=steps(0, message="prod"))
     api.alert(id="a", environment="test")
     tick()
-    assert outbox.sent == []
+    assert ["no escalation policy matches" in envelope.body for envelope in outbox.sent] == [True]
     api.alert(id="a", environment="prod")
     api.alert(id="a", environment="test")
     tick()
-    assert [envelope.address for envelope in outbox.sent] == [admin.email]
+    assert [envelope.address for envelope in outbox.sent] == [admin.email] * 2
+    assert outbox.sent[1].body.startswith("prod")

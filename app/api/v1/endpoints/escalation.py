@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
+from sqlalchemy.orm import Session
 
 from app.api.deps import AdminUser, AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
 from app.api.errors import problems
@@ -14,7 +15,12 @@ from app.schemas.incident import ActionNote, IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
 from app.services.explain import preview_service
 from app.services.incidents import collaboration_service
-from app.services.policies import manual_escalation_service, policy_check_service, policy_service, step_record_service
+from app.services.policies import (
+    manual_escalation_service,
+    policy_service,
+    policy_warning_service,
+    step_record_service,
+)
 from app.services.ports import Paging
 
 router = APIRouter(
@@ -25,30 +31,39 @@ router = APIRouter(
 )
 
 
-def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
-    read = PolicyRead.model_validate(policy)
-    return read.model_copy(update={"warnings": policy_check_service.warnings(policy, paging.channels)})
+HasWarnings = Annotated[bool | None, Query(description="Whether something in them does not work as written")]
+
+
+def _read(session: Session, policy: EscalationPolicy, paging: Paging) -> PolicyRead:
+    [warnings] = policy_warning_service.warnings(session, [policy], paging)
+    return PolicyRead.of(policy, warnings)
 
 
 @router.get("/policies")
-def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep) -> list[PolicyRead]:
+def list_policies(
+    user: AdminUser,
+    paging: PagingDep,
+    session: SessionDep,
+    paginated: PaginatedDep,
+    has_warnings: HasWarnings = None,
+) -> list[PolicyRead]:
     """List escalation policies, oldest first."""
-    policies = policy_service.list_policies(session, paginated.part)
-    paginated.link_next(policies)
-    return [_read(policy, paging) for policy in policies]
+    found = policy_warning_service.list_policies(session, paginated.part, paging, has_warnings=has_warnings)
+    paginated.link_next([policy for policy, _ in found])
+    return [PolicyRead.of(policy, warnings) for policy, warnings in found]
 
 
 @router.post("/policies", status_code=201, responses=problems(409))
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
-    return _read(policy_service.create(session, body, paging), paging)
+    return _read(session, policy_service.create(session, body, paging), paging)
 
 
 @router.get("/policies/{policy_id}", responses=problems(404))
 def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Read an escalation policy."""
-    return _read(policy_service.get(session, policy_id), paging)
+    return _read(session, policy_service.get(session, policy_id), paging)
 
 
 @router.put("/policies/{policy_id}", responses=problems(404, 409))
@@ -56,13 +71,13 @@ def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
     """Change an escalation policy. What is absent stays. Escalations that run keep the steps they began with."""
-    return _read(policy_service.update(session, policy_id, body, paging), paging)
+    return _read(session, policy_service.update(session, policy_id, body, paging), paging)
 
 
 @router.delete("/policies/{policy_id}", responses=problems(404))
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
-    return _read(policy_service.delete(session, policy_id), paging)
+    return _read(session, policy_service.delete(session, policy_id), paging)
 
 
 @router.post("/preview")

@@ -52,6 +52,7 @@ async def get_filter(
     created_by: Annotated[list[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
     created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
     created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
+    unmatched: Annotated[bool | None, Query(description="Whether no escalation policy matches them")] = None,
     q: Words = "",
 ) -> IncidentFilter:
     """Each filter may be repeated: its values are alternatives."""
@@ -64,6 +65,7 @@ async def get_filter(
         created_by=created_by,
         created_after=created_after,
         created_before=created_before,
+        is_unmatched=unmatched,
         words=q.split(),
     )
 

@@ -31,4 +31,5 @@ class ChangeStatus(Action):
         return done("change_status", status=wanted)
 
     def simulate(self, trial: Trial, action: Stored) -> None:
-        trial.is_over = trial.is_over or action["status"] in ENDING
+        trial.has_ended = trial.has_ended or action["status"] in ENDING
+        trial.is_over = trial.is_over or trial.has_ended
