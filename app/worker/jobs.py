@@ -51,7 +51,7 @@ class Jobs:
         }
 
     def plan(self) -> None:
-        """End snoozes, roll out policy changes, fire due steps, and handle pages that were not accepted.
+        """End snoozes, roll out policy changes, fire due steps, handle pages that were not accepted, mail reset tokens.
 
         One part that fails does not stop the others. Raises the first error at the end.
         """
