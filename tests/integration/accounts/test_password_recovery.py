@@ -88,16 +88,14 @@ def test_a_request_does_the_same_for_a_known_and_an_unknown_address(
     for email in (user.email, "nobody@example.com"):
         with statements(database) as seen:
             client.post(RECOVERY + email)
-        done.append(seen)
+        done.append([statement for statement in seen if "SAVEPOINT" not in statement])
     assert done[0] == done[1]
     assert not [statement for statement in done[0] if "users" in statement]
     assert user.email in stored_text(database, "password_recoveries")
     assert stored_text(database, "notifications") == ""
 
 
-def test_a_request_ends_when_it_is_answered(
-    client: TestClient, user: Person, jobs: Jobs, database: Database
-) -> None:
+def test_a_request_ends_when_it_is_answered(client: TestClient, user: Person, jobs: Jobs, database: Database) -> None:
     for email in (user.email, "nobody@example.com"):
         client.post(RECOVERY + email)
     jobs.plan()

@@ -1,6 +1,8 @@
 """Mail to a real SMTP server, and as files."""
 
+import os
 import ssl
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
