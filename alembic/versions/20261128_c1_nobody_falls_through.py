@@ -4,7 +4,7 @@ Everything is added with a default or may be null, so that workers of the releas
 nobody is paged about at the upgrade are marked, so that they can be listed; nobody is paged about them now.
 
 Revision ID: 20261128_c1
-Revises: 20261128a2
+Revises: 20261128_c2
 """
 
 import re
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261128_c1"
-down_revision = "20261128a2"
+down_revision = "20261128_c2"
 branch_labels = None
 depends_on = None
 

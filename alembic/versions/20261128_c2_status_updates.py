@@ -4,7 +4,7 @@ Everything is new or may be null, so that workers of the release before go on be
 status updates become as notices.
 
 Revision ID: 20261128_c2
-Revises: 20261128a2
+Revises: 20261128_a1
 """
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261128_c2"
-down_revision = "20261128a2"
+down_revision = "20261128_a1"
 branch_labels = None
 depends_on = None
 

@@ -57,9 +57,12 @@ def token_of(source: str) -> Any:
 
 
 def _known_tokens(request: Request, services: Services, source: str) -> KnownTokens:
-    """What this process knows of a source's tokens, for as long as it works on the same database."""
-    all_known: dict[tuple[int, str], KnownTokens] = request.app.state.__dict__.setdefault("known_tokens", {})
-    return all_known.setdefault((id(services), source), KnownTokens(source))
+    """What this process knows of a source's tokens."""
+    state = request.app.state
+    if getattr(state, "known_tokens_of", None) is not services:
+        state.known_tokens_of, state.known_tokens = services, {}
+    known: dict[str, KnownTokens] = state.known_tokens
+    return known.setdefault(source, KnownTokens(source))
 
 
 def _require_development(settings: Settings) -> None:

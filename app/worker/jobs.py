@@ -51,7 +51,7 @@ class Jobs:
         }
 
     def plan(self) -> None:
-        """End snoozes, roll policies out, page about what no policy matches, fire steps, and handle pages not accepted.
+        """End snoozes, roll policies out, page about unmatched incidents, fire steps, handle pages not accepted.
 
         One part that fails does not stop the others. Raises the first error at the end.
         """

@@ -1,6 +1,8 @@
 """Mail to a real SMTP server, and as files."""
 
+import os
 import ssl
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -274,6 +276,17 @@ def test_without_a_server_a_mail_is_a_file_that_duplicates_do_not_multiply(tmp_p
     [file] = (tmp_path / "mail").iterdir()
     mail = message_from_bytes(file.read_bytes(), policy=default)
     assert (file.suffix, mail["Subject"]) == (".eml", ENVELOPE.subject)
+
+
+def test_a_mail_that_is_a_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir(mode=0o755)  # made by somebody else
+    before = os.umask(0)
+    try:
+        EmailChannel(SENDER, transport=FileTransport(tmp_path / "mail")).send(ENVELOPE)
+    finally:
+        os.umask(before)
+    [file] = (tmp_path / "mail").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def written(envelope: Envelope, directory: Path) -> EmailMessage:
