@@ -69,7 +69,7 @@ DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 4
 POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 413 415 422 503
 GET /v1/notifications list_notifications 200 401 422 503
 POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 413 415 422 503
-POST /v1/alerts/elastic receive_elastic_alert 201 400 401 409 413 415 422 503
+POST /v1/alerts/elastic receive_elastic_alert 201 401 409 413 415 422 503
 GET /v1/workers list_workers 200 401 403 503
 GET / read_root 200
 GET /health read_health 200 503
