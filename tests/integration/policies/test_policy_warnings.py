@@ -105,7 +105,10 @@ def test_a_policy_that_pages_nobody_is_a_warning(api: Api, add_policy: Opener) -
 def test_the_policies_that_have_warnings_are_listed(api: Api, ada: Person, add_policy: Opener) -> None:
     good = [add_policy()["id"] for _ in range(2)]
     bad = [add_policy(steps=steps(0, target="nobody@example.com"))["id"] for _ in range(3)]
-    ids = lambda query: [policy["id"] for policy in api.call(f"GET {POLICIES}?{query}")]  # noqa: E731
+
+    def ids(query: str) -> list[int]:
+        return [policy["id"] for policy in api.call(f"GET {POLICIES}?{query}")]
+
     assert (ids("has_warnings=true"), ids("has_warnings=false")) == (bad, good)
     first = api.send(f"GET {POLICIES}?has_warnings=true&limit=2")
     assert [policy["id"] for policy in first.json()] == bad[:2]
