@@ -42,7 +42,7 @@ def _form(has_token: bool) -> str:
 
 
 router = APIRouter(prefix="/reset-password", route_class=PasswordRoute, include_in_schema=False)
-acting = APIRouter(route_class=PasswordRoute, dependencies=[Depends(require_same_origin)])
+SAME_ORIGIN = [Depends(require_same_origin)]
 
 
 async def get_token(token: str) -> str:
@@ -78,7 +78,7 @@ async def return_to_recovery() -> Response:
     return redirect("../reset-password")
 
 
-@acting.post("")
+@router.post("", dependencies=SAME_ORIGIN)
 def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Response:
     """Mail a link for a new password. The answer does not tell whether the address is known."""
     hit("password_recovery", account=email)
@@ -86,7 +86,7 @@ def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: Rat
     return redirect("reset-password?done=mailed")
 
 
-@acting.post("/{token}")
+@router.post("/{token}", dependencies=SAME_ORIGIN)
 def set_password(
     token: Token, password: NewPassword, auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> Response:
@@ -94,6 +94,3 @@ def set_password(
     hit("password_reset")
     auth_service.reset_password(session, auth, token=token, new_password=password)
     return redirect("../reset-password?done=set")
-
-
-router.include_router(acting)
