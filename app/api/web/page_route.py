@@ -19,7 +19,7 @@ log = structlog.get_logger()
 HEADINGS = {
     400: "This link no longer works",
     403: "Not allowed",
-    404: "This link leads nowhere",
+    404: "This link does not work",
     409: "That is not possible",
     410: "This link has expired",
     422: "That is not possible",
