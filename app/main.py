@@ -16,7 +16,7 @@ from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
 from app.api.v1 import api
 from app.api.v1.endpoints import health
-from app.api.web import page_link
+from app.api.web import page_link, password_reset
 from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
@@ -53,6 +53,7 @@ def create_app(
     app.include_router(api.router_of(sources), prefix="/v1")
     app.include_router(health.router)
     app.include_router(page_link.router)
+    app.include_router(password_reset.router)
     docs.install(app)
     error_handlers.install(app)
     route_table.install(app)

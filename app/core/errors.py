@@ -97,6 +97,10 @@ class InvalidResetToken(DomainError):
     code = "invalid_reset_token"
 
 
+class UnknownLink(NotFound):
+    """The link leads nowhere. The message says what to do, because a person reads it on a page."""
+
+
 class LinkExpired(DomainError):
     """The link in a page has expired."""
 

@@ -18,6 +18,7 @@ WITH_ATTEMPTS = (
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
 REACHED = [status for status in DeliveryStatus if status.has_reached]
+MAX_NOTED = 20  # pages whose notes are looked at
 FALLBACK_LATE = timedelta(seconds=90)  # every fallback that was not postponed is due before that, or in the past
 IS_PAGE = Notification.kind.in_([kind for kind in NotificationKind if kind.is_page])
 WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])
@@ -75,6 +76,21 @@ class CRUDNotification(CRUDBase[Notification]):
             Notification.status.in_(REACHED),
         )
         return session.scalar(query.limit(1)) is not None
+
+    def notes_to(self, session: Session, incident_id: int, user_id: int | None) -> Sequence[str]:
+        """The messages of policies in a person's newest pages about an incident, newest first, each once.
+
+        Without a person: in pages to addresses without an account.
+        """
+        note = Notification.facts["note"].astext
+        newest = (
+            select(note)
+            .where(Notification.incident_id == incident_id, note.is_not(None))
+            .where(Notification.user_id.is_not_distinct_from(user_id))
+            .order_by(Notification.id.desc())
+            .limit(MAX_NOTED)
+        )
+        return list(dict.fromkeys(session.scalars(newest)))
 
     def of_event(self, session: Session, event_id: int) -> Sequence[Notification]:
         """What a step sent, in whatever cycle its pages fell back."""

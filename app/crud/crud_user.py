@@ -182,6 +182,9 @@ class CRUDPasswordRecovery(CRUDBase[PasswordRecovery]):
 
 
 class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
+    def by_hash(self, session: Session, token_hash: str) -> PasswordResetToken | None:
+        return session.scalar(select(PasswordResetToken).where(PasswordResetToken.token_hash == token_hash))
+
     def get_for_update(self, session: Session, token_hash: str) -> PasswordResetToken | None:
         return session.scalar(
             select(PasswordResetToken).where(PasswordResetToken.token_hash == token_hash).with_for_update()

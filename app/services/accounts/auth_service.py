@@ -129,6 +129,12 @@ def _mail_reset_token(session: Session, asked: PasswordRecovery, *, url: str) ->
     log.info("password_reset_requested", user_id=user.id)
 
 
+def owner_of_reset_token(session: Session, token: str) -> User:
+    """Whose password a token sets, without spending it. Raises InvalidResetToken."""
+    row = crud_password_reset_token.by_hash(session, fingerprint(token))
+    return _owner(row, crud_user.get(session, row.user_id) if row else None, at=now(session))
+
+
 def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
     """Set a new password and end every session of the user. Raises InvalidResetToken.
 
@@ -137,9 +143,7 @@ def reset_password(session: Session, auth: Auth, *, token: str, new_password: st
     hashed = auth.passwords.hash(new_password)
     at = now(session)
     row = crud_password_reset_token.get_for_update(session, fingerprint(token))
-    user = crud_user.get_for_update(session, row.user_id) if row else None
-    if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
-        raise InvalidResetToken("The token is invalid, spent or expired.")
+    user = _owner(row, crud_user.get_for_update(session, row.user_id) if row else None, at=at)
     user_service.take_over(session, user, at=at)
     user_service.change(session, user, {"hashed_password": hashed}, at=at)
     log.info("password_reset", user_id=user.id)
@@ -150,6 +154,13 @@ def forget_old(session: Session) -> tuple[int, int]:
     before = now(session) - timedelta(days=1)
     sessions = crud_auth_session.delete_dead(session, before=before)
     return sessions, crud_password_reset_token.delete_expired(session, before=before)
+
+
+def _owner(row: PasswordResetToken | None, user: User | None, *, at: datetime) -> User:
+    """The token's user, if it still counts. Raises InvalidResetToken."""
+    if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
+        raise InvalidResetToken("The token is invalid, spent or expired.")
+    return user
 
 
 def _spend(session: Session, auth: Auth, refresh_token: str) -> TokenPair | None:

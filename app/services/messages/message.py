@@ -163,9 +163,8 @@ def _bundle(facts: BundleFacts) -> tuple[str, str]:
 def _password_reset(facts: PasswordResetFacts) -> tuple[str, str]:
     return "Set a new password", (
         "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
-        f"The token below works once, within {facts.minutes} minutes:\n\n{facts.token}\n\n"
-        f"POST {facts.url}/v1/auth/reset-password\n"
-        '{"token": "<the token>", "new_password": "<the new password>"}\n'
+        f"Choose it here. The link works once, within {facts.minutes} minutes:\n\n"
+        f"{facts.url}/reset-password/{facts.token}\n"
     )
 
 

@@ -24,7 +24,7 @@ from tests.support.world import PASSWORD, Clock, Outbox, Person
 
 RECOVERY, RESET, LOGIN = "/v1/auth/password-recovery/", "/v1/auth/reset-password", "/v1/auth/login/access-token"
 NEW_PASSWORD = "another horse battery"
-TOKEN = re.compile(r"^[\w-]{43}$", re.MULTILINE)
+TOKEN = re.compile(r"^http://127\.0\.0\.1:8000/reset-password/([\w-]{43})$", re.MULTILINE)
 Tick = Callable[[], None]
 SignUp = Callable[..., Person]
 
