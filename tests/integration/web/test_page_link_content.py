@@ -145,7 +145,7 @@ def test_a_refused_action_keeps_no_comment(
 
 @pytest.mark.parametrize(
     ("comment", "says"),
-    [("", "empty"), (" \r\n ", "empty"), ("x" * 20_001, "at most 20000 characters"), ("a\x00b", "NUL")],
+    [("", "empty"), (" \r\n ", "empty"), ("x" * 1_001, "at most 1000 characters"), ("a\x00b", "NUL")],
     ids=["none", "blank", "too long", "NUL"],
 )
 def test_a_comment_that_cannot_be_kept_is_refused_with_the_reason(
@@ -159,7 +159,7 @@ def test_a_comment_that_cannot_be_kept_is_refused_with_the_reason(
 def test_a_longest_comment_of_four_byte_characters_is_kept_whole(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker
 ) -> None:
-    incident, text = open_incident(), "\N{FIRE}" * 20_000
+    incident, text = open_incident(), "\N{FIRE}" * 1_000
     assert press(client, link_of(incident, user), "comment", data={"comment": text}).status_code == 303
     assert comments(client, incident, user) == [(user.id, text)]
 
