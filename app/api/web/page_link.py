@@ -1,6 +1,6 @@
 """The page behind the link in a page: made for a phone, and whole without JavaScript. GET shows, only POST acts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Response
@@ -36,7 +36,7 @@ async def times_script() -> Response:
 def show_page(token: Token, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    values = {"view": view, "token": token, "snoozes": SNOOZES, "max_comment": MAX_COMMENT}
+    values: dict[str, Any] = {"view": view, "token": token, "snoozes": SNOOZES, "max_comment": MAX_COMMENT}
     return page("incident.html", done=confirmation(done, view), **values)
 
 
