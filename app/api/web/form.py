@@ -5,16 +5,17 @@ from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from app.api.validation_words import words_for
 from app.core.errors import InvalidInput, PermissionDenied
-from app.schemas.types import RequiredText
+from app.schemas.types import Storable
 
-MAX_FORM_BYTES = 256 * 1024  # a comment of 20,000 characters, each of up to four bytes, percent-encoded
+MAX_COMMENT = 1_000  # characters: percent-encoded up to 12,000 bytes, and anybody may post up to 16 KiB
+MAX_FORM_BYTES = 32 * 1024  # of a password that is typed twice
 MAX_FIELDS = 20
 
-_comment: TypeAdapter[str] = TypeAdapter(RequiredText)
+_comment: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(max_length=MAX_COMMENT), Storable])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """The page behind the link in a page: made for a phone, and whole without JavaScript. GET shows, only POST acts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Response
 
 from app.api.deps import PagingDep, SessionDep
 from app.api.web.confirmation import confirmation
-from app.api.web.form import Form, require_same_origin
+from app.api.web.form import MAX_COMMENT, Form, require_same_origin
 from app.api.web.page_route import PageRoute
 from app.api.web.rendering import page, redirect, script
 from app.core.security import LINK_TOKEN, without_punctuation
@@ -36,7 +36,8 @@ async def times_script() -> Response:
 def show_page(token: Token, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    return page("incident.html", view=view, token=token, done=confirmation(done, view), snoozes=SNOOZES)
+    values: dict[str, Any] = {"view": view, "token": token, "snoozes": SNOOZES, "max_comment": MAX_COMMENT}
+    return page("incident.html", done=confirmation(done, view), **values)
 
 
 @acting.post("/{token}/acknowledge")

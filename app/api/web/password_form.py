@@ -31,7 +31,7 @@ async def get_new_password(request: Request) -> str:
     """The new password, which was typed twice. Raises InvalidInput."""
     fields = fields_of(await request.body())
     password = _checked(_password, fields.get("new_password", ""), "The new password", pointer="new_password")
-    if False:
+    if fields.get("again", "") != password:
         raise InvalidInput("The two passwords differ. Type the same one twice.", pointer="again")
     return password
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.api.capacity import hashes_passwords
 from app.api.deps import AuthDep, RateLimitDep, SessionDep
 from app.api.web.form import require_same_origin
 from app.api.web.page_route import PageRoute
@@ -87,6 +88,7 @@ def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: Rat
 
 
 @router.post("/{token}", dependencies=SAME_ORIGIN)
+@hashes_passwords
 def set_password(
     token: Token, password: NewPassword, auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> Response:

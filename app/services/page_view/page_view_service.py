@@ -53,9 +53,8 @@ def _runbooks(escalations: Sequence[Escalation]) -> tuple[Runbook, ...]:
     found: dict[str, Runbook] = {}
     for escalation in escalations:
         policy = escalation.version.policy
-        url = getattr(policy, "runbook_url", None)
-        if url and escalation.state is not EscalationState.ENDED:
-            found.setdefault(url, Runbook(policy.name, url))
+        if policy.runbook_url and escalation.state is not EscalationState.ENDED:
+            found.setdefault(policy.runbook_url, Runbook(policy.name, policy.runbook_url))
     return tuple(found.values())
 
 
@@ -85,7 +84,7 @@ def _offers(incident: Incident, person: User | None, acknowledgement: TimelineEv
 
 
 def _can_acknowledge(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:
-    """Also if it is acknowledged but was escalated by hand since: acknowledging again ends one's own chain."""
+    """Also if it is acknowledged and was escalated by hand since: whoever acknowledges again is paged no more."""
     if incident.status is IncidentStatus.ACKNOWLEDGED:
         return _is_escalated(incident, acknowledgement)
     return incident.status is not IncidentStatus.RESOLVED

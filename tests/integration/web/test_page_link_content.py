@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 
 from app.core.config import Settings
 from app.db.session import Database
-from app.models import EscalationPolicy
 from tests.support.page_links import Linker, Reader, page, press
 from tests.support.scenario import Opener, Tick, act, steps, timeline
 from tests.support.world import Clock, Outbox, Person
@@ -48,8 +47,6 @@ def test_a_bare_address_sees_the_message_it_was_sent(
 def test_the_runbooks_of_the_policies_that_page_are_linked(
     client: TestClient, admin: Person, add_policy: Opener, open_incident: Opener, link_of: Linker
 ) -> None:
-    if not hasattr(EscalationPolicy, "runbook_url"):
-        pytest.skip("policies have no runbook yet")
     runbook = "https://wiki.example.com/databases"
     add_policy(name="Databases", runbook_url=runbook)
     add_policy(name="Also databases", runbook_url=runbook)
@@ -145,7 +142,7 @@ def test_a_refused_action_keeps_no_comment(
 
 @pytest.mark.parametrize(
     ("comment", "says"),
-    [("", "empty"), (" \r\n ", "empty"), ("x" * 20_001, "at most 20000 characters"), ("a\x00b", "NUL")],
+    [("", "empty"), (" \r\n ", "empty"), ("x" * 1_001, "at most 1000 characters"), ("a\x00b", "NUL")],
     ids=["none", "blank", "too long", "NUL"],
 )
 def test_a_comment_that_cannot_be_kept_is_refused_with_the_reason(
@@ -159,7 +156,7 @@ def test_a_comment_that_cannot_be_kept_is_refused_with_the_reason(
 def test_a_longest_comment_of_four_byte_characters_is_kept_whole(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker
 ) -> None:
-    incident, text = open_incident(), "\N{FIRE}" * 20_000
+    incident, text = open_incident(), "\N{FIRE}" * 1_000
     assert press(client, link_of(incident, user), "comment", data={"comment": text}).status_code == 303
     assert comments(client, incident, user) == [(user.id, text)]
 

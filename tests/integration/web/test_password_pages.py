@@ -8,6 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from app.api.capacity import HASHES
+from app.api.web.password_reset import set_password
 from app.core.config import Settings
 from app.core.rate_limit import PER_SENDER, RateLimits
 from app.db.session import Database
@@ -202,6 +204,10 @@ def test_no_token_of_a_mail_is_in_a_log(services: Services, user: Person, ask: C
     assert "/reset-password/-" in log.getvalue()
     for secret in ("secret", path.rpartition("/")[2], NEW["new_password"]):
         assert secret not in log.getvalue()
+
+
+def test_setting_a_password_waits_for_its_turn_to_hash() -> None:
+    assert hasattr(set_password, HASHES)
 
 
 def test_the_pages_are_in_no_document(client: TestClient) -> None:
