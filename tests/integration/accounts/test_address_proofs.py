@@ -18,11 +18,7 @@ from tests.support.scenario import Opener, Tick, events, steps
 from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person
 
 ME = "/v1/users/me"
-<<<<<<< HEAD
-TOKEN = re.compile(r"\b[\w-]{43}$", re.MULTILINE)
-=======
 TOKEN = re.compile(r"/reset-password/([\w-]{43})$", re.MULTILINE)
->>>>>>> d2
 LIST = "all-hands@example.com"
 CURRENT = {"current_password": PASSWORD}
 LogIn = Callable[..., Person]
