@@ -234,7 +234,7 @@ def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_noth
 
 
 def test_a_policy_that_an_alert_comes_to_match_when_it_is_repeated_pages(
-    api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, outbox: Outbox
+    api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, clock: Clock, outbox: Outbox
 ) -> None:
     add_policy(conditions={"metadata.environment": "prod"}, steps=steps(0, message="prod"))
     api.alert(id="a", environment="test")
@@ -242,6 +242,7 @@ def test_a_policy_that_an_alert_comes_to_match_when_it_is_repeated_pages(
     assert ["no escalation policy matches" in envelope.body for envelope in outbox.sent] == [True]
     api.alert(id="a", environment="prod")
     api.alert(id="a", environment="test")
+    clock.advance(minutes=1)
     tick()
     assert [envelope.address for envelope in outbox.sent] == [admin.email] * 2
     assert outbox.sent[1].body.startswith("prod")

@@ -189,3 +189,10 @@ def test_a_runbook_that_is_no_web_address_is_refused(api: Api, add_policy: Opene
     body = {"name": "x", "steps": steps(0), "runbook_url": url}
     answer = api.call(f"POST {POLICIES}", body, wants=422)
     assert [error["pointer"] for error in answer["errors"]] == ["/runbook_url"]
+
+
+def test_a_viewer_who_is_named_is_a_warning(api: Api, ada: Person, add_policy: Opener) -> None:
+    policy = add_policy(steps=steps(0, target=[ada.id, "admins"]))
+    api.call(f"PUT /users/{ada.id}", {"role": "viewer"})
+    [warning] = warned(api, policy)
+    assert warning.startswith(f"Ada Lovelace (user {ada.id}) is a viewer")
