@@ -17,6 +17,7 @@ WITH_ATTEMPTS = (
     selectinload(Notification.attempts),
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
+PAGES = [kind for kind in NotificationKind if kind.is_page]
 REACHED = [status for status in DeliveryStatus if status.has_reached]
 MAX_NOTED = 20  # pages whose notes are looked at
 FALLBACK_LATE = timedelta(seconds=90)  # every fallback that was not postponed is due before that, or in the past
@@ -73,6 +74,7 @@ class CRUDNotification(CRUDBase[Notification]):
         query = select(Notification.id).where(
             Notification.incident_id == incident_id,
             Notification.cycle == cycle,
+            Notification.kind.in_(PAGES),
             Notification.status.in_(REACHED),
         )
         return session.scalar(query.limit(1)) is not None

@@ -9,6 +9,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import DeliveryStatus
 from app.crud.base import CRUDBase
+from app.crud.crud_notification import PAGES
 from app.models import Incident, Notification
 
 LOST = [status for status in DeliveryStatus if status.is_lost]
@@ -48,7 +49,7 @@ class CRUDUnmatched(CRUDBase[Incident]):
         query = (
             select(Incident.id)
             .join(Notification, (Notification.incident_id == Incident.id) & (Notification.cycle == Incident.cycle))
-            .where(Incident.id.in_(incident_ids), Notification.status.not_in(LOST))
+            .where(Incident.id.in_(incident_ids), Notification.status.not_in(LOST), Notification.kind.in_(PAGES))
         )
         return set(session.scalars(query.distinct()))
 

@@ -131,7 +131,7 @@ class Pair:
         service, severity = self._pick(SERVICES), self._pick(SEVERITIES)
         assignee = self._pick([None, "one"])
         self._say(f"open {service} {severity} for {assignee}")
-        self.model.open(Incident(service, severity, assignee))
+        self.model.open(Incident(service, severity, {assignee} if assignee else set()))
         new = IncidentCreate(
             title="t", severity=Severity(severity), service=service, assigned_to=self._people.get(assignee or "")
         )

@@ -70,7 +70,7 @@ class Escalation:
 class Incident:
     service: str
     severity: str
-    assignee: str | None = None
+    assignees: set[str] = field(default_factory=set)
     alert: str | None = None
     alert_severity: str | None = None
     alert_count: int = 0
@@ -103,7 +103,7 @@ class Model:
         self._start_matching(incident)
 
     def move(self, incident: Incident, to: str, until: int | None = None) -> bool:
-        """Acknowledge, resolve, snooze or reopen. False if the move is refused."""
+        """An admin acknowledges, and becomes an assignee by that, or resolves, snoozes, reopens. False if refused."""
         if incident.status == RESOLVED and to in (ACKNOWLEDGED, SNOOZED):
             return False
         if incident.status == RESOLVED and to == OPEN and self._elsewhere(incident):
@@ -111,6 +111,7 @@ class Model:
         if incident.status == to != SNOOZED:
             return True
         self._settle(incident, to, until)
+        incident.assignees |= {ADMINS} if to == ACKNOWLEDGED else set()
         return True
 
     def _settle(self, incident: Incident, to: str, until: int | None = None) -> None:
@@ -319,7 +320,7 @@ class Model:
             self._change_by_policy(incident, what, kind=kind)
             self._go_on(incident, row, kind=kind, is_in_vain=False)
             return
-        whom = ([incident.assignee] if incident.assignee else []) if what == ASSIGNEES else [what]
+        whom = sorted(incident.assignees) if what == ASSIGNEES else [what]
         self._page(incident, whom, kind=kind)
         row.has_reached = row.has_reached or bool(whom)
         self._go_on(incident, row, kind=kind, is_in_vain=not whom)
