@@ -19,7 +19,7 @@ from app.utils.service_locator import Services
 from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
-from tests.support.world import Outbox
+from tests.support.world import Outbox, add_admins
 
 
 @pytest.fixture
@@ -117,6 +117,7 @@ def test_a_long_read_of_the_policies_delays_no_due_step(
     own_database: Database, services: Services, outbox: Outbox
 ) -> None:
     jobs = inline_jobs(services, replace(services.delivery, database=own_database))
+    add_admins(own_database)
     with own_database.transaction() as session:
         policy_service.create(session, PolicyCreate(name="due", steps=steps(0)), services.paging)
         open_one(session)
