@@ -26,7 +26,7 @@ UNSET: dict[str, Any] = {
     "disabled_reason": None,
     "warnings": [],
 }
-FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address", "status_updates", *UNSET}
+FIELDS = {"id", "user_id", "user_name", "channel", "enabled", "is_enabled", "address", "status_updates", *UNSET}
 CHANNELS = ["email", "sms", "push", "webhook", "slack", "teams"]
 Preference = dict[str, Any]
 
@@ -45,7 +45,8 @@ def put(client: TestClient, by: Person, channel: str, change: Preference, *, who
 
 def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: Person) -> None:
     answer = user.on(client).send(f"GET {PREFERENCES}/me")
-    expected = {**UNSET, "id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
+    own_row = {"id": None, "user_id": user.id, "user_name": "user", "address": None}
+    expected = {**UNSET, **own_row, "enabled": True, "is_enabled": True}
     own = {"email"}  # the account's own address needs no proof
     told = {"email", "webhook", "slack", "teams"}  # by default: what rings a phone is for pages
     assert answer.json() == [
