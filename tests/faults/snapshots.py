@@ -10,8 +10,7 @@ Snapshot = dict[tuple[Any, ...], Any]
 
 SECONDS = "CAST(round(extract(epoch FROM {} - now())) AS int)"
 INCIDENTS = text(f"""
-    SELECT id, status, cycle, severity, service, alert_count, {SECONDS.format("snoozed_until")} AS snoozed_until,
-        is_unmatched, unmatched_due_at IS NOT NULL AS is_unmatched_due
+    SELECT id, status, cycle, severity, service, alert_count, {SECONDS.format("snoozed_until")} AS snoozed_until
     FROM incidents WHERE id = ANY(:ids)
 """)
 ESCALATIONS = text(f"""
@@ -28,16 +27,7 @@ PAGES = text("""
 def of_model(model: Model) -> Snapshot:
     found: Snapshot = {}
     for i, one in enumerate(model.incidents):
-        found["incident", i] = (
-            one.status,
-            one.cycle,
-            one.severity,
-            one.service,
-            one.alert_count,
-            one.snoozed_until,
-            one.is_unmatched,
-            one.is_unmatched_due,
-        )
+        found["incident", i] = (one.status, one.cycle, one.severity, one.service, one.alert_count, one.snoozed_until)
         for p, row in one.escalations.items():
             place = (row.step, row.repeats_left) if row.state == RUNNING else None
             found["escalation", i, p] = (row.state, row.cycle, row.loop, place, row.due)

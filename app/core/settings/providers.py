@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from app.core.phone import known_region
 from app.core.settings.section import Port, Section
 
 
@@ -19,7 +18,6 @@ class ProviderSettings(Section):
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     smtp_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
 
-    phone_default_region: Annotated[str, AfterValidator(known_region)] | None = None
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_phone_number: str | None = None

@@ -6,7 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from app.core.channel import spoken
 from app.core.vocabulary import TimelineEventType
 
 Entry = dict[str, Any]  # the attributes of a TimelineEvent
@@ -15,10 +14,10 @@ Entry = dict[str, Any]  # the attributes of a TimelineEvent
 class Fate(StrEnum):
     """What became of a page, as a timeline says it."""
 
-    SENT = "Paged {who} by {channel}"
-    NOT_SENT = "Could not page {who} by {channel}"
-    DELIVERED = "The page to {who} by {channel} was delivered"
-    NOT_DELIVERED = "The page to {who} by {channel} was not delivered"
+    SENT = "was sent to"
+    NOT_SENT = "could not be sent to"
+    DELIVERED = "was delivered to"
+    NOT_DELIVERED = "could not be delivered to"
 
 
 EVENTS = {
@@ -35,7 +34,7 @@ class TimelinePage:
 
     id: int
     incident_id: int
-    who: str
+    recipient: str
     channel: str
 
 
@@ -48,7 +47,7 @@ def entries(
         {
             "incident_id": page.incident_id,
             "event_type": EVENTS[fate],
-            "description": f"{fate.format(who=page.who, channel=spoken(page.channel))}{ending}.",
+            "description": f"A page {fate} {page.recipient} by {page.channel}{ending}.",
             "metadata_": {"notification_id": page.id, "error": error},
             "created_at": at,
         }

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.callbacks import TwilioReport, TwilioSignature
-from app.api.deps import CurrentUser, PaginatedDep, PagingDep, SessionDep
+from app.api.deps import CurrentUser, PaginatedDep, SessionDep
 from app.api.errors import problems
-from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
@@ -52,7 +51,7 @@ def list_notifications(
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
     deliveries = delivery_record_service.deliveries(session, wanted, paginated.part, user=user)
     paginated.link_next(deliveries)
-    return deliveries
+    return [NotificationRead.model_validate(delivery) for delivery in deliveries]
 
 
 @router.post(
@@ -62,7 +61,6 @@ def list_notifications(
     responses=problems(400, 403, 404),
     openapi_extra=TWILIO_BODY,
 )
-@any_query
-def receive_twilio_report(report: TwilioReport, paging: PagingDep, session: SessionDep) -> None:
+def receive_twilio_report(report: TwilioReport, session: SessionDep) -> None:
     """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
-    callback_service.take(session, report, paging)
+    callback_service.take(session, report)

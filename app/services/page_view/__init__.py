@@ -1,1 +1,0 @@
-"""What the page behind a link shows of an incident. Only reads."""
