@@ -5,7 +5,8 @@ COPY requirements.txt .
 RUN python -m venv /opt/venv && /opt/venv/bin/pip install --requirement requirements.txt
 
 FROM python:3.13-slim-trixie
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000 DATA_DIR=/data
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ENVIRONMENT=production \
+    HOST=0.0.0.0 PORT=8000 DATA_DIR=/data
 RUN useradd --system --uid 10001 --home-dir /service --shell /usr/sbin/nologin service \
     && install --directory --owner service --mode 700 /data
 WORKDIR /service

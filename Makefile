@@ -14,6 +14,7 @@ help: ## Say what there is
 
 .PHONY: run
 run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database unless DATABASE_URL is set
+	@echo "Starting the service. The first start also makes the database, which takes some seconds."
 	@exec $(BIN)/python -m app serve
 
 .PHONY: test
@@ -69,12 +70,15 @@ clean: ## Remove the virtual environment; the data under var/ stays
 	rm -rf $(VENV)
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@echo "Installing the service's requirements into $(VENV). This takes a minute or two, once."
+	@$(BIN)/python -m pip install --requirement requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
+	@echo "Installing the requirements for development into $(VENV). This takes some minutes, once."
+	@$(BIN)/python -m pip install --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $(VENV)/run $@

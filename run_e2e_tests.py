@@ -2,6 +2,7 @@
 
     python run_e2e_tests.py --base-url http://127.0.0.1:8000
 
+PORT and ELASTIC_WEBHOOK_TOKEN come from the environment or, as for the service, from the .env file beside this script.
 Without --admin-email it makes an administrator of its own with `python -m app create-admin`, which must find the
 service's own environment. It may run any number of times against one server: every name is new, and in the end the
 incidents it opened are resolved, its policies and users deleted. Its incidents are of severity low and of services
@@ -15,7 +16,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from dotenv import dotenv_values
 
 from e2e import alerts, authentication, escalation, health, incidents, notifications, seeing, templates, users
 from e2e.api import Api
@@ -183,17 +185,25 @@ def write(path: Path, results: list[Result], **about: Any) -> None:
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
+def settings(environ: Mapping[str, str], dotenv: Path) -> dict[str, str]:
+    """The settings that the service has: what the environment leaves out or empty comes from its .env file."""
+    kept = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    return {**kept, **{name: value for name, value in environ.items() if value}}
+
+
 def _options() -> argparse.Namespace:
+    found = settings(os.environ, ROOT / ".env")
+    url = f"http://127.0.0.1:{found.get('PORT', '8000')}"
     parser = argparse.ArgumentParser(description="Check a running service end to end, over real HTTP.")
-    parser.add_argument("--base-url", default="http://127.0.0.1:8000", metavar="URL", help="default: %(default)s")
+    parser.add_argument("--base-url", default=url, metavar="URL", help="default: %(default)s")
     parser.add_argument("--verbose", action="store_true", help="show what passed, too")
     parser.add_argument("--admin-email", metavar="EMAIL", help="an administrator, for a service that runs elsewhere")
     parser.add_argument("--admin-password", metavar="PASSWORD")
     parser.add_argument(
         "--webhook-token",
         metavar="TOKEN",
-        default=os.environ.get("ELASTIC_WEBHOOK_TOKEN", ""),
-        help="the webhook's secret, default: ELASTIC_WEBHOOK_TOKEN",
+        default=found.get("ELASTIC_WEBHOOK_TOKEN", ""),
+        help="the webhook's secret, default: ELASTIC_WEBHOOK_TOKEN of the environment or .env",
     )
     parser.add_argument("--results", type=Path, default=Path("e2e_results.json"), metavar="FILE")
     options = parser.parse_args()

@@ -2,12 +2,15 @@
 
 import logging
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from alembic import context
 from app.core.config import get_settings
+from app.core.errors import ConfigurationError
 from app.core.logging import configure_logging
 from app.db.base import Base
+from app.db.migrations import explained
 from app.utils.service_locator import database_of
 
 # Any number of processes may start at once; one migrates, the others wait and find it done.
@@ -35,7 +38,11 @@ def run_online() -> None:
     configure_logging(settings)
     logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # an operator wants to see what runs
     with database_of(settings) as database, database.connection() as connection:
-        run(connection)
+        try:
+            with explained(connection):
+                run(connection)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error  # alembic prints this without a traceback
 
 
 def run_offline() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.errors import ConfigurationError, DomainError
 from app.core.logging import configure_logging
@@ -19,9 +20,11 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    from app.server.protocol import process_limits
     from app.utils.service_locator import database_of, require_a_channel
     from app.utils.startup import prepare
 
+    descriptors.raise_limit()
     require_a_channel(settings)
     # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -34,6 +37,9 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             "app.main:app",
             host=settings.host,
             port=settings.port,
+            http="app.server.protocol:BoundedHttp",
+            ws="none",
+            backlog=process_limits().backlog,
             workers=settings.web_concurrency,
             log_config=None,
             access_log=False,
@@ -48,12 +54,13 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
     from app.utils.service_locator import build_services, database_of, require_a_channel
-    from app.utils.startup import prepare, warn
+    from app.utils.startup import prepare_schema, warn
     from app.worker import work_until_told
 
+    descriptors.raise_limit()
     require_a_channel(settings)
     with database_of(settings) as database:
-        prepare(settings, database)
+        prepare_schema(settings, database)
         warn(settings)
         asyncio.run(work_until_told(build_services(settings, database)))
     return 0
@@ -70,11 +77,11 @@ def migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Make an administrator, or promote a user to one."""
+    """Make an administrator, or promote an account to one. Its password is new and its sessions end."""
     from app.core.security import Passwords
     from app.db import migrations
     from app.schemas.types import Email, Password
-    from app.utils.service_locator import database_of
+    from app.utils.service_locator import database_of, name_of_database
     from app.utils.startup import make_admin, show_once
 
     email = TypeAdapter(Email).validate_python(arguments.email)
@@ -84,16 +91,20 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
         if settings.migrate_on_start:
             migrations.upgrade(database)
         with database.transaction() as session:
-            user, made_up = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
-    print(f"{user.email} is an administrator.", file=sys.stderr)
-    if made_up is not None:
-        show_once(user.email, made_up)
+            made = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
+    print(f"Database: {name_of_database(settings)}", file=sys.stderr)
+    if made.is_promoted:
+        print(f"The account {made.user.email} existed already (user {made.user.id}) and was promoted.", file=sys.stderr)
+        print("Its password is new, and its sessions have ended.", file=sys.stderr)
+    print(f"{made.user.email} is an administrator.", file=sys.stderr)
+    if made.made_up_password is not None:
+        show_once(made.user.email, made.made_up_password)
     return 0
 
 
 def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     """Make a key for Web Push and print the setting."""
-    from app.integrations.channels.push.web import new_private_key
+    from app.integrations.channels.push.vapid import new_private_key
 
     print(f"WEB_PUSH_PRIVATE_KEY={new_private_key()}")
     return 0

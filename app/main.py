@@ -3,21 +3,21 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import anyio.to_thread
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api import docs, error_handlers, openapi, route_table
+from app.api import capacity, docs, error_handlers, openapi, route_table
 from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
 from app.api.v1 import api
 from app.api.v1.endpoints import health
-from app.api.web import page_link
+from app.api.web import page_link, password_reset
+from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
 from app.core.source import SOURCES, SourceType
@@ -28,7 +28,8 @@ from app.worker import working
 
 log = structlog.get_logger()
 
-MAX_BODY_BYTES = 1024 * 1024
+MIB = 1024 * 1024
+MAX_BODY_BYTES = MIB
 EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
 
 
@@ -52,6 +53,7 @@ def create_app(
     app.include_router(api.router_of(sources), prefix="/v1")
     app.include_router(health.router)
     app.include_router(page_link.router)
+    app.include_router(password_reset.router)
     docs.install(app)
     error_handlers.install(app)
     route_table.install(app)
@@ -64,7 +66,7 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(TrailingSlash)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, total_bytes=settings.request_memory_mib * MIB)
     if settings.backend_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -89,10 +91,11 @@ def _operation_id(route: APIRoute) -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     # No more threads than connections: a request in a thread never waits for one.
-    anyio.to_thread.current_default_thread_limiter().total_tokens = settings.database_pool_size
+    capacity.set_up(settings.database_pool_size)
     if app.state.services is not None:
         yield
         return
+    descriptors.raise_limit()
     require_a_channel(settings)
     with database_of(settings) as database:
         prepare(settings, database)

@@ -53,13 +53,28 @@ def unknown_fields(world: World) -> None:
     same(metadata.get("runbook"), {"page": 7}, "the unknown field in metadata")
 
 
-@check(GROUP, "a body that is not JSON or not an object is refused")
+@check(GROUP, "a body that is not JSON or not an object opens an incident that shows it")
 def unreadable(world: World) -> None:
     headers = world.webhook_headers()
     as_json = {**headers, "Content-Type": "application/json"}
     request = "POST /v1/alerts/elastic"
-    world.nobody.refused(request, status=400, code="malformed_body", data="{", headers=as_json)
-    world.nobody.refused(request, ["alert"], status=422, code="invalid_input", headers=headers)
+    first = world.nobody.call(request, wants=201, data='{"value": ,}', headers=as_json)
+    again = world.nobody.call(request, ["alert"], wants=201, headers=headers)
+    same(again["incident_id"], first["incident_id"], "the incident of unreadable alerts")
+    incident = world.user.call(f"GET /v1/incidents/{first['incident_id']}")
+    has(incident, title="Unreadable alert from elastic", status="open")
+    world.user.call(f"POST /v1/incidents/{first['incident_id']}/resolve")
+
+
+@check(GROUP, "one alert id of two rules is two incidents")
+def two_rules(world: World) -> None:
+    alert = {"alert_id": "query matched", "severity": "low"}
+    rules = [world.new_name(), world.new_name()]
+    opened = [world.alert({**alert, "rule_name": rule})["incident_id"] for rule in rules]
+    same(len(set(opened)), 2, "the number of incidents")
+    recovered = world.alert({**alert, "rule_name": rules[1], "actionGroup": "recovered", "status": "回復済み"})
+    has(recovered, status="incident_resolved", incident_id=opened[1])
+    has(world.user.call(f"GET /v1/incidents/{opened[0]}"), status="open")
 
 
 @check(GROUP, "the webhook asks for its secret where one is set")

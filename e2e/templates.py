@@ -7,7 +7,8 @@ from e2e.world import BEYOND_32_BITS, World, check
 GROUP = "Notification templates"
 ALL = "/v1/notification-templates"
 MINE = f"{ALL}/teams/test"  # the message that is missed least while this run words it
-EVENTS = {"page", "bundle", "password_reset", "verification", "test", "notice"}
+ABOUT_INCIDENTS = {"page", "bundle", "acknowledged", "resolved", "status_updates"}
+EVENTS = ABOUT_INCIDENTS | {"password_reset", "verification", "test", "notice"}
 
 
 @check(GROUP, "an administrator reads the wording of every message")

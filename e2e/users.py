@@ -2,7 +2,7 @@
 
 from e2e.api import Json
 from e2e.expectations import has, holds, lacks, same
-from e2e.world import BEYOND_32_BITS, PASSWORD, World, check
+from e2e.world import BEYOND_32_BITS, PASSWORD, RUN, World, check
 
 GROUP = "User management"
 NEW_PASSWORD = f"{PASSWORD}-2"
@@ -32,6 +32,26 @@ def list_users(world: World) -> None:
     holds({world.admin.id, world.user.id, world.outsider.id} <= set(ids), "everybody is in the list")
     same(len(ids), len(set(ids)), "how often anybody is listed")
     world.admin.refused("GET /v1/users?limit=501", status=422, code="validation_error", pointer="limit")
+
+
+@check(GROUP, "responders find each other by name, and read no address")
+def directory(world: World) -> None:
+    name = f"Hedy {RUN}"
+    world.user.call("PUT /v1/users/me", {"full_name": name})
+    [found] = world.outsider.call(f"GET /v1/users/directory?q={RUN}")
+    same(found, {"id": world.user.id, "name": name}, "the one who is found")
+
+
+@check(GROUP, "an address is proved by its code only")
+def address(world: World) -> None:
+    user = world.new_user()
+    if user.call("GET /v1/users/me")["is_address_proved"]:  # an administrator made the account
+        user.refused("POST /v1/users/me/email/verify", status=409)
+        user.refused("POST /v1/users/me/email/confirm", {"code": "000000"}, status=409)
+    else:
+        user.call("POST /v1/users/me/email/verify")
+        user.refused("POST /v1/users/me/email/confirm", {"code": "no code"}, status=422)
+        has(user.call("GET /v1/users/me"), is_address_proved=False)
 
 
 @check(GROUP, "an administrator makes an account that can log in")
@@ -70,7 +90,7 @@ def delete(world: World) -> None:
 @check(GROUP, "a new password ends the tokens at once, and so does a deactivation, which also shuts out")
 def ended_tokens(world: World) -> None:
     user = world.new_user()
-    account = user.call("PUT /v1/users/me", {"password": NEW_PASSWORD})
+    account = user.call("PUT /v1/users/me", {"password": NEW_PASSWORD, "current_password": PASSWORD})
     user.refused("GET /v1/users/me", **REVOKED)
     again = world.logged_in(account, NEW_PASSWORD)
     has(world.admin.call(f"PUT /v1/users/{user.id}", {"is_active": False}), is_active=False)
@@ -83,7 +103,7 @@ def ended_tokens(world: World) -> None:
 def duplicate(world: World) -> None:
     body = world.new_account(email=world.user.email)
     world.admin.refused("POST /v1/users", body, status=409, code="email_taken")
-    change = {"email": world.user.email}
+    change = {"email": world.user.email, "current_password": PASSWORD}
     world.outsider.refused("PUT /v1/users/me", change, status=409, code="email_taken")
 
 

@@ -21,7 +21,7 @@ from app.db import migrations
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect, driver_url
 from app.main import create_app
-from app.schemas.user import Signup
+from app.schemas.user import UserCreate
 from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.worker import Jobs
@@ -202,12 +202,12 @@ def log_in(services: Services) -> Callable[..., Person]:
 
 @pytest.fixture
 def sign_up(services: Services, log_in: Callable[..., Person]) -> Callable[..., Person]:
-    """Makes an ordinary user and logs it in."""
+    """Makes an ordinary user, whose address is proved, and logs it in."""
 
     def run(email: str = "", **fields: Any) -> Person:
-        new = Signup(email=email or f"user-{uuid4().hex[:8]}@example.com", password=PASSWORD, **fields)
+        new = UserCreate(email=email or f"user-{uuid4().hex[:8]}@example.com", password=PASSWORD, **fields)
         with services.database.transaction() as session:
-            user_service.sign_up(session, new, services.auth.passwords, is_open=True)
+            user_service.create(session, new, services.auth.passwords)
         return log_in(new.email)
 
     return run

@@ -4,19 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Request, Response, Security
-from fastapi.security import OAuth2PasswordBearer
+from fastapi import Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from app.api.transaction import Deferred
-from app.core.errors import InvalidInput, NotAuthenticated, PermissionDenied
-from app.core.security import MAX_ID, Claims
+from app.api.permission import ADMINS, EVERYBODY, RESPONDERS
+from app.core.errors import InvalidInput
+from app.core.security import MAX_ID
 from app.crud.pagination import Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
 from app.schemas.health import WorkerHealth
-from app.services.accounts import auth_service
 from app.services.accounts.auth_service import Auth
 from app.services.ports import Paging
 from app.utils.service_locator import Services
@@ -24,13 +22,6 @@ from app.utils.service_locator import Services
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 MAX_SKIP = 10_000
 SKIP = "How many to leave out. Large offsets are refused: follow the Link header instead"
-
-# No refreshUrl: that would promise the OAuth2 form, and refreshing takes JSON.
-bearer = OAuth2PasswordBearer(
-    tokenUrl="/v1/auth/login/access-token",
-    description="The access token that logging in answers with. Log in with an e-mail address and a password.",
-    auto_error=False,
-)
 
 
 # Each dependency takes what it needs from the request itself: chains of them cost more than a query does.
@@ -83,45 +74,12 @@ AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
 WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
-BearerToken = Annotated[str | None, Security(bearer)]
 
-
-async def get_current_user(request: Request, token: BearerToken) -> Deferred:
-    """The active user of the token. Raises NotAuthenticated."""
-    return _deferred(request, partial(_authenticate, _claims(request, token)))
-
-
-async def get_admin(request: Request, token: BearerToken) -> Deferred:
-    """The active user of the token, who must be an administrator. Raises NotAuthenticated, PermissionDenied."""
-    return _deferred(request, partial(_authenticate_admin, _claims(request, token)))
-
-
-def _claims(request: Request, token: str | None) -> Claims:
-    if not token:
-        raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
-    return _services(request).auth.tokens.read(token)
-
-
-def _deferred(request: Request, resolve: Any) -> Deferred:
-    deferred = Deferred(resolve)
-    request.state.deferred = [deferred]
-    return deferred
-
-
-def _authenticate(claims: Claims, session: Session) -> User:
-    return auth_service.authenticate(session, claims)
-
-
-def _authenticate_admin(claims: Claims, session: Session) -> User:
-    user = auth_service.authenticate(session, claims)
-    if not user.is_superuser:
-        raise PermissionDenied("Only administrators may do this.")
-    return user
-
-
-# To FastAPI these are Deferred; the route resolves them, so that handlers get the user.
-CurrentUser = Annotated[User, Depends(get_current_user)]
-AdminUser = Annotated[User, Depends(get_admin)]
+# Closed to viewers, as every new route is.
+CurrentUser = Annotated[User, Depends(RESPONDERS)]
+AdminUser = Annotated[User, Depends(ADMINS)]
+# Viewers too: for reading incidents, and for one's own profile.
+AnyUser = Annotated[User, Depends(EVERYBODY)]
 
 
 class Paginated:

@@ -35,7 +35,7 @@ SWAGGER_SCRIPT = """window.ui = SwaggerUIBundle({
   url: "/v1/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  persistAuthorization: false,
+  persistAuthorization: true,
   tryItOutEnabled: true,
   validatorUrl: null,  // no badge from another host
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],

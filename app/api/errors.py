@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.LinkExpired: 410,
+    errors.AlertTooLarge: 413,
     errors.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,

@@ -20,11 +20,13 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
 from app.api.gather import LOCKED, Gatherer, Outcome, Threads
-from app.core.errors import DomainError, NotAuthenticated
+from app.api.permission import RESPONDERS, Permission, permission_of
+from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
 from app.db.session import Database
 from app.models import User
 from app.services.accounts import auth_service
+from app.services.contacts.name_service import put_names
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -73,6 +75,7 @@ class Gathering:
     model: type[BaseModel]
     status: int
     is_reading: bool
+    permission: Permission = RESPONDERS
     _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
 
     async def answer(self, request: Request) -> Response | None:
@@ -94,16 +97,31 @@ class Gathering:
     def _run(self, session: Session, items: Sequence[tuple[Claims, Any]], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""
         users = auth_service.authenticate_all(session, {claims for claims, _ in items})
-        asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if claims in users}
-        outcomes = dict(zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True))
-        refused = NotAuthenticated("The access token has been revoked.")
-        return [self._rendered(outcomes.get(i, refused)) for i in range(len(items))]
+        outcomes: dict[int, Outcome] = {i: self._refusal(users.get(claims)) for i, (claims, _) in enumerate(items)}
+        asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if outcomes[i] is None}
+        outcomes |= zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True)
+        answers = [self._answer_of(outcomes[i]) for i in range(len(items))]
+        put_names(session, [answer for answer in answers if isinstance(answer, BaseModel)])
+        return [self._rendered(answer) for answer in answers]
 
-    def _rendered(self, outcome: Outcome) -> Outcome:
-        """An answer as it leaves."""
+    def _refusal(self, user: User | None) -> DomainError | None:
+        """Why this user may not ask at all."""
+        if user is None:
+            return NotAuthenticated("The access token has been revoked.")
+        try:
+            self.permission.check(user)
+        except PermissionDenied as refusal:
+            return refusal
+        return None
+
+    def _answer_of(self, outcome: Outcome) -> Outcome:
         if outcome is LOCKED or isinstance(outcome, DomainError):
             return outcome
-        return self.model.__pydantic_serializer__.to_json(self.model.model_validate(outcome))
+        return self.model.model_validate(outcome)
+
+    def _rendered(self, answer: Outcome) -> Outcome:
+        """An answer as it leaves."""
+        return self.model.__pydantic_serializer__.to_json(answer) if isinstance(answer, BaseModel) else answer
 
 
 def gathering_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> Gathering | None:
@@ -112,7 +130,7 @@ def gathering_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel]
     if marked is None:
         return None
     many, reads, is_reading = marked
-    return Gathering(name, many, reads, model, status, is_reading)
+    return Gathering(name, many, reads, model, status, is_reading, permission_of(endpoint) or RESPONDERS)
 
 
 async def nothing(request: Request) -> None:

@@ -8,6 +8,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 
 from app.api.errors import problems
+from app.api.query_parameters import API
 from app.api.webhooks import SCHEMES
 from app.schemas.base import Problem
 
@@ -20,8 +21,9 @@ DESCRIPTION = """Decides who is paged when production breaks, makes sure that th
 
 Log in at `/v1/auth/login/access-token` (or with the **Authorize** button) and send the access token as
 `Authorization: Bearer <token>`. Errors are RFC 9457 problems. Lists are arrays; a `Link: <…>; rel="next"` header leads
-to the next page. Times are RFC 3339 in UTC. An unknown field is refused. A field that only the server sets is
-ignored, so that an answer can be edited and sent back. Every path also answers with a trailing slash.
+to the next page. Times are RFC 3339 in UTC. Unknown fields and unknown query parameters are refused. A field that only
+the server sets is ignored, so that an answer can be edited and sent back. Every path also answers with a trailing
+slash.
 """
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
@@ -45,7 +47,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 _summarize(operation)
                 _add_headers(operation)
-                _add_general_problems(operation, uses_database=path != "/")
+                _add_general_problems(operation, is_api=path.startswith(API), uses_database=path != "/")
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -77,7 +79,7 @@ def _add_headers(operation: dict[str, Any]) -> None:
         answer["headers"] = {name: {**header, "schema": {"type": "string"}} for name, header in said.items()}
 
 
-def _add_general_problems(operation: dict[str, Any], *, uses_database: bool) -> None:
+def _add_general_problems(operation: dict[str, Any], *, is_api: bool, uses_database: bool) -> None:
     """The errors that follow from an operation's inputs. Routes name the others."""
     parameters = operation.get("parameters", [])
     has_body = "requestBody" in operation
@@ -86,7 +88,7 @@ def _add_general_problems(operation: dict[str, Any], *, uses_database: bool) -> 
         409: any(parameter["name"] == "Idempotency-Key" for parameter in parameters),
         413: has_body,
         415: has_body,
-        422: has_body or any(parameter["in"] in ("query", "header") for parameter in parameters),
+        422: is_api or has_body or any(parameter["in"] in ("query", "header") for parameter in parameters),
         503: uses_database,
     }
     responses = operation["responses"]

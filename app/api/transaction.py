@@ -7,6 +7,7 @@ need the database are split: their first half looks at the request and runs on t
 
 import inspect
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any
@@ -16,51 +17,57 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
+from app.api import capacity
+from app.api.errors import problems
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
+from app.api.permission import Deferred, permission_of
+from app.api.query_parameters import declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
+from app.services.contacts.name_service import put_names
 from app.services.operations.idempotency_service import Request as RepeatableRequest
 
 Endpoint = Callable[..., Any]
 
 REPEATABLE = "repeatable_request"
+# What is wrong with a request's query. It is raised where the handler would run: authorization comes first.
+QUERY_REFUSAL: ContextVar[RequestValidationError | None] = ContextVar("query_refusal", default=None)
 
 DEADLOCK = "40P01"
 MAX_DEADLOCKS = 5
-
-
-class Deferred:
-    """A dependency's second half: `resolve(session)` gives the value that the handler gets."""
-
-    def __init__(self, resolve: Callable[[Session], Any]) -> None:
-        self.resolve = resolve
 
 
 class TransactionalRoute(APIRoute):
     """Runs the handler in one thread and one transaction; see the module's docstring."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        permission = permission_of(endpoint)
+        if permission is not None and not permission.is_for_everybody:
+            options["responses"] = {**problems(403), **(options.get("responses") or {})}
         super().__init__(path, _in_one_transaction(endpoint, options.get("status_code") or 200), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         accepted = accepted_media_types(self)
         short = gathering_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
+        declared = None if takes_any_query(self.endpoint) else declared_by(self.dependant)
 
         async def checked(request: Request) -> Response:
             strict = StrictlyParsed(request.scope, request.receive)
             if short is not None and (answer := await short.answer(strict)) is not None:
                 return answer
             await require_media_type(strict, accepted)
+            refused = QUERY_REFUSAL.set(None if declared is None else refusal_of(strict, declared))
             try:
                 return await handle(strict)
             except RequestValidationError:
                 await _authorize_first(strict)
                 raise
+            finally:
+                QUERY_REFUSAL.reset(refused)
 
         return checked
 
@@ -69,7 +76,7 @@ async def _authorize_first(request: Request) -> None:
     """Check the user before reporting invalid input: a forbidden request gets 401 or 403, not 422."""
     deferred: list[Deferred] = getattr(request.state, "deferred", [])
     if deferred:
-        await run_in_threadpool(_resolve_all, request, deferred)
+        await capacity.run(_resolve_all, request, deferred)
 
 
 def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
@@ -96,8 +103,10 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
 
     @wraps(endpoint)
     async def call(**arguments: Any) -> Any:
+        if (refusal := QUERY_REFUSAL.get()) is not None:
+            raise refusal
         repeatable = arguments.pop(REPEATABLE, None)
-        return await run_in_threadpool(_run, Call(endpoint, arguments, status, repeatable))
+        return await capacity.run_endpoint(endpoint, _run, Call(endpoint, arguments, status, repeatable))
 
     parameters = list(signature.parameters.values())
     if is_idempotent(endpoint):
@@ -136,8 +145,15 @@ def _resolved(value: Any, session: Session) -> Any:
     return value.resolve(session) if isinstance(value, Deferred) else value
 
 
+def _named_answer(session: Session, handler: Callable[[], Any]) -> Any:
+    """The handler's answer, with people's names beside their ids."""
+    given = handler()
+    put_names(session, [given])
+    return given
+
+
 def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
-    answer = partial(call.handler, **arguments)
+    answer = partial(_named_answer, session, partial(call.handler, **arguments))
     if call.repeatable is None:
         return answer()
     return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)

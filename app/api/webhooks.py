@@ -1,16 +1,24 @@
-"""What webhooks have in common: a shared secret, and a body that is read as leniently as it can be."""
+"""What webhooks have in common: a shared secret, and a body that is read only after it."""
 
 import base64
-import json
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBearer
 
-from app.api.deps import ServicesDep
+from app.api.deps import RateLimitDep, ServicesDep
+from app.api.webhook_tokens import KnownTokens
 from app.core.config import Settings
-from app.core.errors import InvalidInput, MalformedBody, NotAuthenticated, UnsupportedMediaType
+from app.core.errors import NotAuthenticated
 from app.core.security import same_secret
+from app.services.incidents.alert_intake_service import PostedAlert
+from app.utils.service_locator import Services
+
+log = structlog.get_logger()
+
+MIB = 1024 * 1024
+START_BYTES = 64 * 1024
 
 # For OpenAPI: any one of the three. They are read below, so that a wrong one is told in problem form.
 SECURITY: list[dict[str, list[str]]] = [{"WebhookBearer": []}, {"WebhookBasic": []}, {"WebhookToken": []}]
@@ -25,17 +33,36 @@ def token_of(source: str) -> Any:
     """The dependency that lets in only those who know this source's secret."""
 
     async def require_token(
+        request: Request,
         services: ServicesDep,
+        hit: RateLimitDep,
         authorization: Annotated[str, Header(include_in_schema=False)] = "",
         x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> None:
         token = services.sources[source].token
         if token is None:
             _require_development(services.settings)
-        elif not any(same_secret(given, token.get_secret_value()) for given in _given(authorization, x_webhook_token)):
-            raise NotAuthenticated("The webhook's token is missing or wrong.")
+            return
+        offered, expected = _given(authorization, x_webhook_token), token.get_secret_value()
+        known = _known_tokens(request, services, source)
+        if any(same_secret(given, expected) for given in offered):
+            await known.keep_working(services, expected)
+            return
+        await known.tell_refused(services, offered)
+        hit("webhook_token")  # a right one is never counted: both may come through one proxy
+        log.warning("webhook_token_refused", source=source)
+        raise NotAuthenticated("The webhook's token is missing or wrong.")
 
     return Depends(require_token)
+
+
+def _known_tokens(request: Request, services: Services, source: str) -> KnownTokens:
+    """What this process knows of a source's tokens."""
+    state = request.app.state
+    if getattr(state, "known_tokens_of", None) is not services:
+        state.known_tokens_of, state.known_tokens = services, {}
+    known: dict[str, KnownTokens] = state.known_tokens
+    return known.setdefault(source, KnownTokens(source))
 
 
 def _require_development(settings: Settings) -> None:
@@ -61,21 +88,18 @@ def _basic_password(value: str) -> str:
         return ""
 
 
-async def get_alert(request: Request) -> dict[str, Any]:
-    """The body as an object. Raises MalformedBody, UnsupportedMediaType, InvalidInput.
-
-    A sender that calls JSON something else is heard all the same: an alert may be lost for good.
-    """
-    try:
-        body = json.loads((await request.body()).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if not media_type.endswith("json"):
-            raise UnsupportedMediaType("Send application/json.") from error
-        raise MalformedBody("The body is not JSON.") from error
-    if not isinstance(body, dict):
-        raise InvalidInput("The body must be a JSON object.", pointer="")
-    return body
+async def get_alert(request: Request, services: ServicesDep) -> PostedAlert:
+    """The body, up to the limit of `WEBHOOK_MAX_BODY_MIB`. Of one that says it is larger, only the start is read."""
+    limit = services.settings.webhook_max_body_mib * MIB
+    told = request.headers.get("content-length", "")
+    is_too_large = told.isdecimal() and int(told) > limit
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        is_too_large = is_too_large or len(content) > limit
+        if is_too_large and len(content) >= START_BYTES:
+            break
+    return PostedAlert(bytes(content), limit if is_too_large else None)
 
 
-Alert = Annotated[dict[str, Any], Depends(get_alert)]
+Alert = Annotated[PostedAlert, Depends(get_alert)]

@@ -1,5 +1,6 @@
 """What a channel is: how a message is handed to it, what comes back, and which channels there are."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
@@ -11,6 +12,12 @@ from app.core.vocabulary import AttemptOutcome, NotificationKind
 
 EMAIL = "email"  # the channel of what goes to an account and not to a preference
 WEBHOOK = "webhook"  # the channel of what a policy's step calls
+SPOKEN = {"email": "e-mail", "sms": "SMS", "slack": "Slack", "teams": "Teams", "webhook": "webhook", "push": "push"}
+
+
+def spoken(channel: str) -> str:
+    """What sentences call a channel."""
+    return SPOKEN.get(channel, channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,18 @@ class Outcome:
     answer: str | None = None
 
 
+ANSWERED = "The server answered"
+_WITH_ITS_BODY = re.compile(rf"({ANSWERED} \d+): .*", re.DOTALL)
+
+
+def without_answer(error: str | None) -> str | None:
+    """What everybody may read of an error. What a server answered is for administrators.
+
+    Whoever names the URL would read what only we can reach.
+    """
+    return _WITH_ITS_BODY.sub(r"\1.", error) if error is not None else None
+
+
 class Channel(Protocol):
     """A channel that is set up here. `send` runs in a thread, has a timeout of its own and does not raise."""
 
@@ -97,6 +116,14 @@ class ChannelType(Protocol):
     @property
     def needs_provider(self) -> bool:
         """False if it needs no provider because users supply the URL. Such a channel wakes nobody by itself."""
+        ...
+
+    @property
+    def has_status_updates(self) -> bool:
+        """True if people whom it paged also hear by it who took the incident and that it is over, unless they say no.
+
+        False of what rings a phone.
+        """
         ...
 
     @property

@@ -97,6 +97,10 @@ class InvalidResetToken(DomainError):
     code = "invalid_reset_token"
 
 
+class UnknownLink(NotFound):
+    """The link leads nowhere. The message says what to do, because a person reads it on a page."""
+
+
 class LinkExpired(DomainError):
     """The link in a page has expired."""
 
@@ -107,6 +111,13 @@ class MalformedBody(DomainError):
     """The body is not JSON."""
 
     code = "malformed_body"
+
+
+class AlertTooLarge(DomainError):
+    """The body of an alert is over the limit. Its incident is kept."""
+
+    code = "body_too_large"
+    is_remembered = True
 
 
 class UnsupportedMediaType(DomainError):
@@ -143,6 +154,18 @@ class InvalidInput(DomainError):
     def __init__(self, message: str, *, pointer: str) -> None:
         super().__init__(message)
         self.pointer = pointer
+
+
+class TooManyAlerts(InvalidInput):
+    """One body holds more alerts than are applied together. Its incident is kept."""
+
+    is_remembered = True
+
+
+class WrongPassword(InvalidInput):
+    """The current password is not the one that was given."""
+
+    code = "wrong_password"
 
 
 class WrongCode(InvalidInput):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PlainSerializer, TypeAdapter, ValidationError
 
-from app.core.vocabulary import MessageKind, NotificationKind
+from app.core.vocabulary import MessageKind, NotificationKind, UpdateEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,41 @@ class NoticeFacts:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class StatusUpdateFacts:
+    """How an incident that paged the reader goes on. `said` is the sentence that says it.
+
+    It is true in this cycle of the incident only.
+    """
+
+    update: UpdateEvent
+    incident: IncidentFacts
+    cycle: int
+    said: str
+    url: str
+    link: str | None = None
+
+    @property
+    def event(self) -> MessageKind:
+        return MessageKind(self.update)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdatesFacts:
+    """Several status updates in one message."""
+
+    event: ClassVar[MessageKind] = MessageKind.STATUS_UPDATES
+
+    updates: Annotated[tuple[StatusUpdateFacts, ...], Field(min_length=1)]
+
+    @property
+    def count(self) -> int:
+        return len(self.updates)
+
+
+UpdateFacts = StatusUpdateFacts | StatusUpdatesFacts
 OwnFacts = PasswordResetFacts | VerificationFacts | ChannelTestFacts | NoticeFacts  # about a person's own account
-Facts = PageFacts | BundleFacts | OwnFacts
+Facts = PageFacts | BundleFacts | OwnFacts | UpdateFacts
 
 _PAGE: TypeAdapter[Facts] = TypeAdapter(PageFacts)
 _SHAPES: Mapping[NotificationKind, TypeAdapter[Facts]] = {
@@ -104,14 +137,20 @@ _SHAPES: Mapping[NotificationKind, TypeAdapter[Facts]] = {
     NotificationKind.PASSWORD_RESET: TypeAdapter(PasswordResetFacts),
     NotificationKind.VERIFICATION: TypeAdapter(VerificationFacts),
     NotificationKind.TEST: TypeAdapter(ChannelTestFacts),
-    NotificationKind.NOTICE: TypeAdapter(NoticeFacts),
+    NotificationKind.NOTICE: TypeAdapter(StatusUpdateFacts | StatusUpdatesFacts | NoticeFacts),
 }
 
 
 def stored(facts: Facts) -> dict[str, Any]:
     """The facts as the outbox keeps them. Workers of another version read the same shape."""
-    kept: dict[str, Any] = _SHAPES[NotificationKind(facts.event)].dump_python(facts, mode="json")
-    return {"count": facts.count, **kept} if isinstance(facts, BundleFacts) else kept
+    kept: dict[str, Any] = _SHAPES[kind_of(facts)].dump_python(facts, mode="json")
+    return {"count": facts.count, **kept} if isinstance(facts, BundleFacts | StatusUpdatesFacts) else kept
+
+
+def kind_of(facts: Facts) -> NotificationKind:
+    """The kind of message that says these facts: a status update is a notice, which workers of every version send."""
+    is_update = isinstance(facts, StatusUpdateFacts | StatusUpdatesFacts)
+    return NotificationKind.NOTICE if is_update else NotificationKind(facts.event)
 
 
 def read(kind: NotificationKind, kept: Mapping[str, Any]) -> Facts | None:

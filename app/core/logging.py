@@ -20,6 +20,9 @@ QUIET_LOGGERS = (
     "mail.log",
 )
 
+# They write URLs, and the path of a URL of Slack, Teams or ntfy is a secret; urllib3 does so up to WARNING.
+HTTP_LOGGERS = ("urllib3", "requests", "httpx", "httpx2", "httpcore", "httpcore2", "hpack", "twilio")
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -65,6 +68,8 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": settings.log_level},
         "loggers": {
             **{name: {"level": "WARNING"} for name in QUIET_LOGGERS},
+            **{name: {"level": "ERROR"} for name in HTTP_LOGGERS},
+            "apprise": {"level": "CRITICAL"},  # what it says of a failure names the address
             # Skipping a tick while the last one is still running is normal.
             "apscheduler.scheduler": {"level": "ERROR"},
             # Uvicorn's access log would repeat every request, without its id.

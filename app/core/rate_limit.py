@@ -15,6 +15,7 @@ PER_ACCOUNT = {
     "password_recovery": RateLimitItemPerHour(5),
     "address_verification": RateLimitItemPerMinute(5),
     "address_confirmation": RateLimitItemPerMinute(20),
+    "password_check": RateLimitItemPerMinute(10),
     "test_message": RateLimitItemPerMinute(3),
 }
 PER_SENDER = {
@@ -22,8 +23,10 @@ PER_SENDER = {
     "password_recovery": RateLimitItemPerHour(30),
     "password_reset": RateLimitItemPerMinute(20),
     "signup": RateLimitItemPerHour(60),
+    "webhook_token": RateLimitItemPerMinute(60),  # wrong ones only
     "address_verification": RateLimitItemPerMinute(60),
     "address_confirmation": RateLimitItemPerMinute(120),
+    "password_check": RateLimitItemPerMinute(60),
     "test_message": RateLimitItemPerMinute(60),
 }
 

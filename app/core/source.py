@@ -1,7 +1,7 @@
 """What a source of alerts is: how a monitoring system's body becomes signals, and which sources there are."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -11,6 +11,18 @@ from app.core.config import Settings
 from app.core.registry import Registry
 
 Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FormerKey:
+    """The key under which an earlier version opened the incident of an alert, if that was another one.
+
+    That key did not tell all alerts apart: `is_of(metadata)` says whether an incident with this metadata stands for
+    this alert.
+    """
+
+    key: str
+    is_of: Callable[[Body], bool] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,8 @@ class AlertSignal:
     severity: str | None  # None: the caller's default applies
     service: str
     metadata: dict[str, Any]
+    former_key: FormerKey | None = None
+    unreadable_because: str | None = None  # set for what stands for an alert that could not be read
 
 
 class SourceSettings(BaseSettings):

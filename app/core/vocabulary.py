@@ -8,6 +8,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class UserRole(StrEnum):
+    """What a user may do, beside an administrator's rights."""
+
+    RESPONDER = "responder"
+    VIEWER = "viewer"  # reads incidents, and changes their own profile only
+
+
 class Severity(StrEnum):
     """Most urgent first."""
 
@@ -20,6 +27,14 @@ class Severity(StrEnum):
         """True if this one is more urgent than the other."""
         order = list(Severity)
         return order.index(self) < order.index(other)
+
+
+class UnmatchedIncidents(StrEnum):
+    """What happens with an incident that no policy matches, beside its record."""
+
+    PAGE_ADMINS_FOR_ALERTS = "page_admins_for_alerts"  # if an alert opened it: nobody knows of it yet
+    PAGE_ADMINS = "page_admins"
+    RECORD_ONLY = "record_only"
 
 
 class IncidentStatus(StrEnum):
@@ -109,7 +124,7 @@ class NotificationKind(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
     VERIFICATION = "verification"  # the code that proves an address
     TEST = "test"
-    NOTICE = "notice"  # about a person's own settings
+    NOTICE = "notice"  # only informs: about a person's own settings, or how an incident that paged them goes on
     WEBHOOK_ACTION = "webhook_action"  # an action of a policy's step
 
     @property
@@ -132,6 +147,16 @@ class MessageKind(StrEnum):
     VERIFICATION = "verification"
     TEST = "test"
     NOTICE = "notice"
+    ACKNOWLEDGED = "acknowledged"  # somebody took an incident that paged the reader
+    RESOLVED = "resolved"
+    STATUS_UPDATES = "status_updates"  # several of the two
+
+
+class UpdateEvent(StrEnum):
+    """What people who were paged for an incident hear afterwards."""
+
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
 
 
 class TimelineEventType(StrEnum):
@@ -162,6 +187,8 @@ class TimelineEventType(StrEnum):
     CYCLE_LIMIT_REACHED = "cycle_limit_reached"
     ESCALATION_HEALED = "escalation_healed"
     NOBODY_REACHABLE = "nobody_reachable"
+    NO_POLICY_MATCHED = "no_policy_matched"
+    ENDED_WITHOUT_PAGE = "ended_without_page"  # a policy acknowledged or resolved it, and no page had been accepted
 
 
 class AlertStatus(StrEnum):

@@ -12,10 +12,19 @@ from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
 from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
+from app.crud.crud_status_update import crud_status_update
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_timeline import crud_timeline
-from app.crud.crud_user import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
+from app.crud.crud_unmatched import crud_unmatched
+from app.crud.crud_user import (
+    crud_auth_session,
+    crud_password_recovery,
+    crud_password_reset_token,
+    crud_refresh_token,
+    crud_user,
+)
+from app.crud.crud_webhook_token import crud_webhook_token
 
 __all__ = [
     "crud_assignment",
@@ -30,14 +39,18 @@ __all__ = [
     "crud_lease",
     "crud_notification",
     "crud_outbox",
+    "crud_password_recovery",
     "crud_password_reset_token",
     "crud_policy",
     "crud_policy_version",
     "crud_preference",
     "crud_refresh_token",
+    "crud_status_update",
     "crud_template",
     "crud_throttle",
     "crud_timeline",
+    "crud_unmatched",
     "crud_user",
     "crud_verification",
+    "crud_webhook_token",
 ]

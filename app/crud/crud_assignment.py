@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.crud.base import CRUDBase
-from app.models import IncidentAssignment
+from app.models import IncidentAssignment, Notification, TimelineEvent
+
+PAGES = [kind for kind in NotificationKind if kind.is_page]
 
 
 class CRUDAssignment(CRUDBase[IncidentAssignment]):
@@ -20,6 +23,21 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
                 IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
             )
         )
+
+    def is_involved(self, session: Session, incident_id: int, user_id: int) -> bool:
+        """True if the user is assigned to the incident, was paged for it, or acknowledged it at some time."""
+        assigned = select(IncidentAssignment.id).where(
+            IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
+        )
+        paged = select(Notification.id).where(
+            Notification.incident_id == incident_id, Notification.user_id == user_id, Notification.kind.in_(PAGES)
+        )
+        acknowledged = select(TimelineEvent.id).where(
+            TimelineEvent.incident_id == incident_id,
+            TimelineEvent.user_id == user_id,
+            TimelineEvent.event_type == TimelineEventType.ACKNOWLEDGED,
+        )
+        return bool(session.scalar(select(assigned.exists() | paged.exists() | acknowledged.exists())))
 
     def incidents_with_any(self, session: Session, incident_ids: Sequence[int]) -> set[int]:
         """Those of the incidents that somebody is assigned to."""

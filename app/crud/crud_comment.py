@@ -15,5 +15,12 @@ class CRUDComment(CRUDBase[IncidentComment]):
         query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
         return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
 
+    def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[IncidentComment]:
+        return session.scalars(select(IncidentComment).where(IncidentComment.id.in_(ids))).all()
+
+    def newest(self, session: Session, incident_id: int) -> IncidentComment | None:
+        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
+        return session.scalars(query.order_by(IncidentComment.id.desc()).limit(1)).one_or_none()
+
 
 crud_comment = CRUDComment(IncidentComment)

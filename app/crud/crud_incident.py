@@ -33,6 +33,7 @@ class IncidentFilter:
     created_by: Sequence[int] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    is_unmatched: bool | None = None
     words: Sequence[str] = field(default=())
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -49,6 +50,8 @@ class IncidentFilter:
             wanted.append(Incident.created_at >= self.created_after)
         if self.created_before is not None:
             wanted.append(Incident.created_at < self.created_before)
+        if self.is_unmatched is not None:
+            wanted.append(Incident.is_unmatched.expression if self.is_unmatched else ~Incident.is_unmatched)
         return wanted + [_mentions(word) for word in self.words]
 
 
@@ -130,6 +133,11 @@ class CRUDIncident(CRUDBase[Incident]):
             .execution_options(populate_existing=True)
         )
         return {incident.id: incident for incident in locked}
+
+    def by_ids(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Incidents alone, by their ids."""
+        found = session.scalars(select(Incident).where(Incident.id.in_(ids)))
+        return {incident.id: incident for incident in found}
 
     def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
         query = _with_escalations(select(Incident).where(*wanted.conditions()))

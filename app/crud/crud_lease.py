@@ -32,6 +32,7 @@ class DeliverySnapshot:
     status: IncidentStatus | None
     cycle: int | None
     is_recipient_active: bool | None
+    is_exempt: bool
 
 
 class CRUDLease(CRUDBase[Notification]):
@@ -46,6 +47,7 @@ class CRUDLease(CRUDBase[Notification]):
                 Incident.status,
                 Incident.cycle,
                 User.is_active & User.deleted_at.is_(None),
+                Notification.is_exempt,
             )
             .select_from(Notification)
             .outerjoin(Incident, Incident.id == Notification.incident_id)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -35,8 +35,14 @@ class CRUDPreference(CRUDBase[NotificationPreference]):
         query = off.order_by(table.channel).with_for_update()
         return session.scalars(query, execution_options={"populate_existing": True}).all()
 
+    def delete_all_of(self, session: Session, user_id: int) -> None:
+        session.execute(delete(NotificationPreference).where(NotificationPreference.user_id == user_id))
+
 
 class CRUDVerification(CRUDBase[AddressVerification]):
+    def delete_all_of(self, session: Session, user_id: int) -> None:
+        session.execute(delete(AddressVerification).where(AddressVerification.user_id == user_id))
+
     def put(self, session: Session, user_id: int, channel: str, *, at: datetime) -> AddressVerification:
         """The row of a user's channel, made if there is none, with nothing sent yet, locked."""
         new = {"user_id": user_id, "channel": channel, "created_at": at, "expires_at": at, "sent": 0}

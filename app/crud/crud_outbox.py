@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.core.vocabulary import DeliveryStatus
+from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
@@ -120,6 +120,24 @@ class CRUDOutbox(CRUDBase[Notification]):
         for message in messages:
             for name, value in values.items():
                 set_committed_value(message, name, value)
+
+    def end_chain(self, session: Session, incident_id: int, *, user_id: int) -> None:
+        """Let no page of an incident to a person go on any more, not even one that somebody asked for by hand.
+
+        An ordinary page is void as soon as its incident is acknowledged, so these become ordinary ones.
+        """
+        mine = (Notification.incident_id == incident_id) & (Notification.user_id == user_id)
+        goes_on = Notification.fallback_at.is_not(None) | (Notification.ended_at.is_(None))
+        made_by_hand = Notification.is_exempt & (Notification.kind == NotificationKind.MANUAL_PAGE)
+        ended = update(Notification).where(mine, made_by_hand, goes_on).values(is_exempt=False)
+        session.execute(ended, execution_options={"synchronize_session": False})
+
+    def count_notices(self, session: Session, channel: str, *, limit: int) -> int:
+        """How many notices are on their way by a channel, at most `limit`."""
+        is_under_way = WAITING | (Notification.status == DeliveryStatus.SENDING)
+        mine = (Notification.channel == channel) & (Notification.kind == NotificationKind.NOTICE)
+        some = select(Notification.id).where(is_under_way, mine).limit(limit).subquery()
+        return session.scalar(select(func.count()).select_from(some)) or 0
 
     def lock_by_key(self, session: Session, key: UUID) -> Notification | None:
         """The message of an idempotency key, locked."""

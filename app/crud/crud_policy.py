@@ -57,6 +57,11 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         query = select(EscalationPolicy).where(KEPT)
         return session.scalars(part.of(query, EscalationPolicy.id, newest_first=False)).all()
 
+    def all_after(self, session: Session, after: int | None) -> Sequence[EscalationPolicy]:
+        """Every policy that follows an id, oldest first."""
+        query = select(EscalationPolicy).where(KEPT, EscalationPolicy.id > (after or 0))
+        return session.scalars(query.order_by(EscalationPolicy.id)).all()
+
     def active(self, session: Session) -> Sequence[ActivePolicy]:
         """The current version of every active policy. Every opening asks this, so it loads no objects."""
         query = (

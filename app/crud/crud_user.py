@@ -1,20 +1,23 @@
 """Users, their sessions and their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy import String, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session, contains_eager
 
 from app.crud.base import CRUDBase, affected
 from app.crud.pagination import Slice
-from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.crud.wakeup import wake
+from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
+from app.models.user import display_name
 
 PRESENT = User.deleted_at.is_(None)
 FIRST_ADMIN_LOCK = 0x1A5ADA
 ACTIVE = User.is_active & PRESENT
+LOCAL_PART = func.split_part(User.email, "@", 1, type_=String())
 
 
 class CRUDUser(CRUDBase[User]):
@@ -32,11 +35,17 @@ class CRUDUser(CRUDBase[User]):
         """Case does not count, by the database's rules: Python's differ for some letters (Σ, İ)."""
         return session.scalar(select(User).where(func.lower(User.email) == func.lower(email), PRESENT))
 
-    def deleted_by_email(self, session: Session, email: str) -> User | None:
-        """Who had this address when their account was deleted; of several, the last. Case does not count."""
+    def owner_of(self, session: Session, email: str) -> User | None:
+        """The account that has proved this address. Case does not count."""
+        return session.scalar(
+            select(User).where(func.lower(User.email) == func.lower(email), PRESENT, User.is_address_proved)
+        )
+
+    def former_owner_of(self, session: Session, email: str) -> User | None:
+        """The deleted account that had proved this address; of several, the last. Case does not count."""
         return session.scalar(
             select(User)
-            .where(func.lower(User.email) == func.lower(email), ~PRESENT)
+            .where(func.lower(User.email) == func.lower(email), ~PRESENT, User.is_address_proved)
             .order_by(User.deleted_at.desc(), User.id.desc())
             .limit(1)
         )
@@ -75,8 +84,11 @@ class CRUDUser(CRUDBase[User]):
         )
         return {row[0]: row[1] for row in session.execute(query)}
 
-    def slice(self, session: Session, part: Slice) -> Sequence[User]:
-        return session.scalars(part.of(select(User).where(PRESENT), User.id, newest_first=False)).all()
+    def slice(self, session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Sequence[User]:
+        query = select(User).where(PRESENT)
+        if is_address_proved is not None:
+            query = query.where(User.is_address_proved.is_(is_address_proved))
+        return session.scalars(part.of(query, User.id, newest_first=False)).all()
 
     def present(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()
@@ -87,6 +99,18 @@ class CRUDUser(CRUDBase[User]):
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         """Whoever they are by now: also those who left, for the record."""
         return session.scalars(select(User).where(User.id.in_(ids)).order_by(User.id)).all()
+
+    def names(self, session: Session, ids: Collection[int]) -> dict[int, str]:
+        """The display name of each of these users, also of those who left."""
+        query = select(User.id, User.full_name, User.email).where(User.id.in_(ids))
+        return {row.id: display_name(row.full_name, row.email) for row in session.execute(query)}
+
+    def search(self, session: Session, words: Sequence[str], part: Slice) -> Sequence[User]:
+        """The active users whose name or address has all of these words."""
+        found = [
+            or_(User.full_name.icontains(w, autoescape=True), LOCAL_PART.icontains(w, autoescape=True)) for w in words
+        ]
+        return session.scalars(part.of(select(User).where(ACTIVE, *found), User.id, newest_first=False)).all()
 
     def all_active(self, session: Session) -> Sequence[User]:
         return session.scalars(select(User).where(ACTIVE).order_by(User.id)).all()
@@ -142,7 +166,25 @@ class CRUDRefreshToken(CRUDBase[RefreshToken]):
         )
 
 
+class CRUDPasswordRecovery(CRUDBase[PasswordRecovery]):
+    def add(self, session: Session, obj: PasswordRecovery) -> PasswordRecovery:
+        """Insert a request, and wake the workers when the transaction is committed."""
+        wake(session, "plan")
+        return super().add(session, obj)
+
+    def take(self, session: Session, *, limit: int) -> Sequence[PasswordRecovery]:
+        """The oldest requests that no other worker has taken. They end with this transaction."""
+        rows = session.scalars(
+            select(PasswordRecovery).order_by(PasswordRecovery.id).limit(limit).with_for_update(skip_locked=True)
+        ).all()
+        session.execute(delete(PasswordRecovery).where(PasswordRecovery.id.in_([row.id for row in rows])))
+        return rows
+
+
 class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
+    def by_hash(self, session: Session, token_hash: str) -> PasswordResetToken | None:
+        return session.scalar(select(PasswordResetToken).where(PasswordResetToken.token_hash == token_hash))
+
     def get_for_update(self, session: Session, token_hash: str) -> PasswordResetToken | None:
         return session.scalar(
             select(PasswordResetToken).where(PasswordResetToken.token_hash == token_hash).with_for_update()
@@ -163,4 +205,5 @@ class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
 crud_user = CRUDUser(User)
 crud_auth_session = CRUDAuthSession(AuthSession)
 crud_refresh_token = CRUDRefreshToken(RefreshToken)
+crud_password_recovery = CRUDPasswordRecovery(PasswordRecovery)
 crud_password_reset_token = CRUDPasswordResetToken(PasswordResetToken)

@@ -156,6 +156,11 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
     return Database(engine, revive)
 
 
+def shown_url(url: str) -> str:
+    """A database's URL for people: without its password, and without parameters, which may have one too."""
+    return make_url(url).set(password=None, query={}).render_as_string()
+
+
 def driver_url(url: str) -> str:
     """The URL with psycopg2 named: a bare `postgresql://` means psycopg 3 since SQLAlchemy 2.1."""
     parsed = make_url(url.replace("postgres://", "postgresql://", 1))

@@ -1,18 +1,17 @@
 """Which addresses of the network a URL that somebody gave may lead to: not this machine, nor what is beside it."""
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from queue import Empty, Queue
 from threading import Thread
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address
-NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")  # RFC 8215
+from app.integrations.special_addresses import ipv4_within, is_metadata, is_public
+
 MAX_URL = 2048
 
-Address = IPv4Address | IPv6Address
 Resolved = list[tuple[int, str]] | OSError
 
 
@@ -48,7 +47,8 @@ def is_this_machine(url: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return _is_localhost(host)
-    return address.is_loopback or address.is_unspecified
+    within = ipv4_within(address)
+    return any(of is not None and (of.is_loopback or of.is_unspecified) for of in (address, within))
 
 
 def require_public_literal(parts: Url) -> None:
@@ -68,24 +68,10 @@ def _is_localhost(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
-def is_public(address: Address) -> bool:
-    """False for loopback, private, link-local, shared (RFC 6598), multicast, reserved: also as they hide in IPv6."""
-    hidden = _hidden(address)
-    if hidden is not None:
-        return is_public(hidden)
-    if isinstance(address, IPv6Address) and (address in NAT64_LOCAL or address.is_site_local):
-        return False
-    is_special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
-    return address.is_global and not is_special
-
-
-def _hidden(address: Address) -> IPv4Address | None:
-    """The IPv4 address that packets to an IPv6 address end at."""
-    if isinstance(address, IPv4Address):
-        return None
-    if address in NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
+def may_be_called(address: str, *, allows_private: bool) -> bool:
+    """True of an address, as a resolver gives it, that something may be sent to."""
+    target = ip_address(address.partition("%")[0])
+    return not is_metadata(target) and (allows_private or is_public(target))
 
 
 def resolve(host: str, port: int, *, seconds: float) -> list[str]:

@@ -1,27 +1,31 @@
 """The one way out over HTTP for channels: a POST and its outcome, within a deadline, to no forbidden place."""
 
 import json as json_format
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util import Url, make_headers
 
-from app.core.channel import Outcome
+from app.core.channel import ANSWERED, Outcome
 from app.core.clock import utcnow
 from app.core.vocabulary import AttemptOutcome
-from app.integrations.addresses import is_public, parsed, resolve
+from app.integrations.addresses import may_be_called, parsed, resolve
 from app.integrations.connections import Watch, pools
+
+log = structlog.get_logger()
 
 TEMPORARY = {408, 425, 429}  # RFC 9110, RFC 8470, RFC 6585: the same again may work later
 SERVER_ERROR = 500
+FORM_REFUSED = {400, 413, 422}
 MAX_RETRY_AFTER = 24 * 3600.0
 MAX_ANSWER_BYTES = 8192
 MAX_ERROR = 1000
@@ -45,6 +49,9 @@ class Limits:
     id_header: str | None = None
     id_field: str | None = None
     answer_characters: int = 0
+
+
+Attempt = Callable[[Limits], Outcome]
 
 
 def post(
@@ -73,6 +80,27 @@ def post(
         return Outcome(AttemptOutcome.DEAD, error=str(error)[:MAX_ERROR])
     with Watch(limits.timeout_seconds) as watch:
         return _exchange(target, body, sent, limits, watch)
+
+
+def post_or_plainer(
+    limits: Limits, first: Attempt, plainer: Attempt, *, is_refused: Callable[[Outcome], bool]
+) -> Outcome:
+    """Post a message; if its extras are why it was refused, at once again without them, in the time that is left.
+
+    A button or a delivery report is nice to have; that somebody is woken is not.
+    """
+    began = time.monotonic()
+    outcome = first(limits)
+    left = limits.timeout_seconds - (time.monotonic() - began)
+    if not is_refused(outcome) or left <= 0:
+        return outcome
+    log.warning("extras_refused", status_code=outcome.status_code)
+    return plainer(replace(limits, timeout_seconds=left))
+
+
+def is_form_refused(outcome: Outcome) -> bool:
+    """True if a server says that it does not like what was posted, not to whom or by whom."""
+    return outcome.status_code in FORM_REFUSED
 
 
 def _content(json: Any, data: bytes | str | Mapping[str, str] | None) -> tuple[bytes, dict[str, str]]:
@@ -104,8 +132,7 @@ def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits,
 
 def _allowed(target: Url, limits: Limits, watch: Watch) -> list[str]:
     found = resolve((target.host or "").strip("[]"), _port(target), seconds=watch.remaining())
-    public = [a for a in found if limits.allows_private or is_public(ip_address(a.partition("%")[0]))]
-    return public[:MAX_ADDRESSES]
+    return [a for a in found if may_be_called(a, allows_private=limits.allows_private)][:MAX_ADDRESSES]
 
 
 def _port(target: Url) -> int:
@@ -163,7 +190,7 @@ def _outcome(response: BaseHTTPResponse, content: bytes, target: Url, limits: Li
     status, text = response.status, content.decode("utf-8", "replace").replace("\x00", "")
     result = classified(status)
     is_accepted = result is AttemptOutcome.ACCEPTED
-    said = f"The server answered {status}: {' '.join(text.split())[:ERROR_EXCERPT]}".rstrip(": ")
+    said = f"{ANSWERED} {status}: {' '.join(text.split())[:ERROR_EXCERPT]}".rstrip(": ")
     return Outcome(
         result,
         status_code=status,

@@ -5,7 +5,9 @@ from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
 from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
 from app.models.notification_preference import AddressVerification, NotificationPreference
-from app.models.user import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models.status_update import StatusUpdate
+from app.models.user import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
+from app.models.webhook import WebhookToken
 from app.models.worker import WorkerHeartbeat
 
 __all__ = [
@@ -24,9 +26,12 @@ __all__ = [
     "NotificationPreference",
     "NotificationTemplate",
     "NotificationThrottle",
+    "PasswordRecovery",
     "PasswordResetToken",
     "RefreshToken",
+    "StatusUpdate",
     "TimelineEvent",
     "User",
+    "WebhookToken",
     "WorkerHeartbeat",
 ]

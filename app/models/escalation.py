@@ -1,6 +1,6 @@
 """Escalation policies, their immutable versions, and the escalations that follow them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
@@ -28,6 +28,7 @@ class EscalationPolicy(Timestamps, Base):
     steps: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
     repeat: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    runbook_url: Mapped[str | None] = mapped_column(String(2048))
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     # A change has reached the open incidents up to this id, but for those that were locked; None: all of them.
     rollout_after: Mapped[int | None] = mapped_column("spread_after")
@@ -54,7 +55,10 @@ class EscalationPolicyVersion(Created, Base):
 
 
 class Escalation(Timestamps, Base):
-    """How far one policy has come on one incident. `step` is the one that fires next; `loop` only rises."""
+    """How far one policy has come on one incident. `step` is the one that fires next; `loop` only rises.
+
+    `brought_forward` and `other_step` are for a loop in which a step was brought forward: see `escalation.Position`.
+    """
 
     __tablename__ = "escalations"
     __table_args__ = (
@@ -81,6 +85,8 @@ class Escalation(Timestamps, Base):
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     quarantined_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)
+    brought_forward: Mapped[timedelta] = mapped_column(default=timedelta(), server_default=text("'0'"))
+    other_step: Mapped[int | None]
 
     version: Mapped[EscalationPolicyVersion] = relationship(lazy="raise")
 

@@ -20,6 +20,8 @@ class Incident(Timestamps, Base):
     """Something that is wrong. `cycle` only rises; pages of an older cycle are void.
 
     `policy_cycles` counts the cycles that policies began since a person or an alert last did something.
+    `is_unmatched`: no policy matches in this cycle; `unmatched_due_at` is when the worker looks whether the
+    administrators are to be paged for that.
     """
 
     __tablename__ = "incidents"
@@ -32,6 +34,8 @@ class Incident(Timestamps, Base):
         Index(None, "created_by", "id"),
         Index(None, "assigned_to", "id"),
         Index(None, "created_at"),
+        Index("ix_incidents_unmatched", "id", postgresql_where=text("is_unmatched")),
+        Index("ix_incidents_unmatched_due", "unmatched_due_at", postgresql_where=text("unmatched_due_at IS NOT NULL")),
         Index("ix_incidents_snooze_end", "snoozed_until", postgresql_where=text("status = 'snoozed'")),
         Index(
             "ix_incidents_search",
@@ -54,6 +58,7 @@ class Incident(Timestamps, Base):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     source: Mapped[str] = mapped_column(String(50), default="api", server_default="api")
+    is_description_edited: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     alert_id: Mapped[str | None] = mapped_column(String(255))
     alert_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     alert_severity: Mapped[str | None] = mapped_column(String(20))
@@ -65,6 +70,8 @@ class Incident(Timestamps, Base):
     resolved_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]
     escalated_at: Mapped[datetime | None]
+    is_unmatched: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    unmatched_due_at: Mapped[datetime | None]
 
     escalations: Mapped[list[Escalation]] = relationship(lazy="raise", passive_deletes=True)
     assignments: Mapped[list["IncidentAssignment"]] = relationship(

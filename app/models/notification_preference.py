@@ -14,6 +14,7 @@ class NotificationPreference(Timestamps, Base):
 
     `position` orders a person's channels; those without one come last. Pages of a severity in `quiet_severities` do
     not come by this channel; with quiet hours, only not within them. An address is verified if it is the verified one.
+    Without a choice of `status_updates` the channel's default holds.
     """
 
     __tablename__ = "notification_preferences"
@@ -29,6 +30,7 @@ class NotificationPreference(Timestamps, Base):
     quiet_from: Mapped[time | None]
     quiet_until: Mapped[time | None]
     time_zone: Mapped[str | None] = mapped_column(String(64))
+    status_updates: Mapped[bool | None]
     verified_address: Mapped[str | None] = mapped_column(String(2048))
     disabled_reason: Mapped[str | None] = mapped_column(Text)
 

@@ -6,11 +6,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.db.base_class import Base, Created, Timestamps
+from app.core.vocabulary import UserRole
+from app.db.base_class import Base, Created, Timestamps, words
 
 
 class User(Timestamps, Base):
-    """A person. Deletion is soft: the row stays for authorship, the address becomes free."""
+    """A person. Deletion is soft: the row stays for authorship, the address becomes free.
+
+    Until its address is proved, an account only claims it: a policy that names the address does not mean the account.
+    `pending_email` is the address that replaces `email` once it is proved.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -29,7 +34,27 @@ class User(Timestamps, Base):
     phone_number: Mapped[str | None] = mapped_column(String(32))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    role: Mapped[UserRole] = mapped_column(
+        words(UserRole, length=20), default=UserRole.RESPONDER, server_default=UserRole.RESPONDER.value
+    )
+    is_address_proved: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    pending_email: Mapped[str | None] = mapped_column(String(255))
     deleted_at: Mapped[datetime | None]
+
+    @property
+    def display_name(self) -> str:
+        """What others see: the full name, else the part of the address before the @."""
+        return display_name(self.full_name, self.email)
+
+    @property
+    def may_respond(self) -> bool:
+        """True of responders, and of administrators whatever their role."""
+        return self.is_superuser or self.role is not UserRole.VIEWER
+
+
+def display_name(full_name: str | None, email: str) -> str:
+    """A person's full name, else the part of the address before the @."""
+    return (full_name or "").strip() or email.rpartition("@")[0] or email
 
 
 class AuthSession(Created, Base):
@@ -62,6 +87,16 @@ class RefreshToken(Created, Base):
     used_at: Mapped[datetime | None]
 
     session: Mapped[AuthSession] = relationship(lazy="raise")
+
+
+class PasswordRecovery(Created, Base):
+    """A request for a new password, which waits for the worker. Nobody has looked yet whether the address is known."""
+
+    __tablename__ = "password_recoveries"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(255))
+    token_minutes: Mapped[int]
 
 
 class PasswordResetToken(Created, Base):

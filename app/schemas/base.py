@@ -58,6 +58,13 @@ class Read(BaseModel):
 
 
 @dataclass(frozen=True)
+class NameOf:
+    """Marks the field that has the display name of the user whose id is in another field."""
+
+    field: str
+
+
+@dataclass(frozen=True)
 class DocumentedAsList:
     """Names the model of the items of what was validated by it when it came in, and is answered as it is stored."""
 

@@ -26,7 +26,7 @@ from app.core.vocabulary import EventStatus
 from app.schemas.action import Actions
 from app.schemas.base import DocumentedAsList, Input, Read, Update, refused
 from app.schemas.condition import Conditions
-from app.schemas.types import EXAMPLE_TIME, Flag, Storable, Text, Time
+from app.schemas.types import EXAMPLE_TIME, Flag, Storable, Text, Time, WebAddress
 
 MAX_STEPS = 50
 MAX_DELAY_MINUTES = 60 * 24 * 30
@@ -65,6 +65,9 @@ Steps = Annotated[
     AfterValidator(_never_decreasing),
 ]
 PolicyName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
+RunbookUrl = Annotated[
+    WebAddress, Field(description="Where it is written down what to do. Shown with the incidents that it matches.")
+]
 Repeat = Annotated[int, Field(ge=0, le=9, strict=True, description="How many times all steps are done again")]
 
 EXAMPLE: dict[str, Any] = {
@@ -131,6 +134,7 @@ class PolicyCreate(_ActionsShorthand):
     steps: Steps
     is_active: Flag = True
     repeat: Repeat = 0
+    runbook_url: RunbookUrl | None = None
 
 
 class PolicyUpdate(_ActionsShorthand, Update):
@@ -144,10 +148,11 @@ class PolicyUpdate(_ActionsShorthand, Update):
     steps: Steps = Field(default_factory=list)
     is_active: Flag = True
     repeat: Repeat = 0
+    runbook_url: RunbookUrl | None = None
 
 
 class PolicyRead(Read):
-    """A policy. `warnings` name what will not work as written, such as a channel that is not set up."""
+    """A policy. `warnings` say what does not work as written: a channel that is not set up, somebody who has left."""
 
     id: int
     name: str = Field(examples=[EXAMPLE["name"]])
@@ -156,10 +161,16 @@ class PolicyRead(Read):
     steps: Annotated[Any, DocumentedAsList(Step)]
     is_active: bool
     repeat: int
+    runbook_url: str | None = Field(default=None, examples=["https://wiki.example.com/runbooks/database"])
     version: int
     created_at: Time = Field(examples=[EXAMPLE_TIME])
     updated_at: Time = Field(examples=[EXAMPLE_TIME])
     warnings: list[str] = []
+
+    @classmethod
+    def of(cls, policy: object, warnings: list[str]) -> Self:
+        """A policy with its warnings."""
+        return cls.model_validate(policy).model_copy(update={"warnings": warnings})
 
 
 class EscalationEventRead(Read):

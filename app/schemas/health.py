@@ -19,6 +19,7 @@ class Health(BaseModel):
 
     status: Literal["ok"]
     version: str
+    tzdata: str = Field(description="The release of the time zones that count here", examples=["2026f"])
     database: Literal["ok"]
     worker: WorkerHealth
 

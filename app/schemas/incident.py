@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import ConfigDict, Field, StrictFloat, model_validator
 
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
-from app.schemas.base import Input, Read, Update
+from app.schemas.base import Input, NameOf, Read, Update
 from app.schemas.types import (
     EXAMPLE_TIME,
     GivenTime,
@@ -26,7 +26,7 @@ SERVER_OWNED = frozenset(
     {
         "id", "created_by", "alert_id", "source", "created_at", "updated_at", "acknowledged_at", "resolved_at",
         "snoozed_until", "next_escalation_at", "alert_count", "last_alert_at", "cycle", "assignments", "comments",
-        "timeline_events",
+        "timeline_events", "created_by_name", "assigned_to_name",
     }
 )  # fmt: skip
 
@@ -81,7 +81,9 @@ class IncidentRead(Read):
     severity: Severity
     service: str = Field(examples=["database"])
     created_by: int | None
+    created_by_name: Annotated[str | None, NameOf("created_by")] = None
     assigned_to: int | None
+    assigned_to_name: Annotated[str | None, NameOf("assigned_to")] = None
     alert_id: str | None
     source: str = Field(examples=["api"])
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
@@ -101,6 +103,7 @@ class AssignmentRead(Read):
     id: int
     incident_id: int
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     role: str = Field(examples=["responder"])
     assigned_at: Time
 
@@ -111,6 +114,7 @@ class CommentRead(Read):
     id: int
     incident_id: int
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     content: str
     created_at: Time
 
@@ -123,6 +127,7 @@ class TimelineEventRead(Read):
     event_type: TimelineEventType
     description: str
     user_id: int | None
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
     created_at: Time
 
@@ -160,15 +165,27 @@ class AssignmentCreate(Input):
 
 
 class CommentCreate(Input):
-    """A comment."""
+    """A comment. `incident_id`, if given, must be the one in the path."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "Failover is running."}]})
 
     content: RequiredText
+    incident_id: Id | None = None
 
 
-class Snooze(Input):
-    """For how long to be quiet: exactly one of the three, over 0 and up to 30 days."""
+class ActionNote(Input):
+    """What somebody writes while they act on an incident. The comment and the action are one transaction."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"comment": "Failover is running."}]})
+
+    comment: RequiredText | None = None
+
+
+class Snooze(ActionNote):
+    """How long to be quiet: exactly one of minutes, hours and until; over 0 and up to 30 days.
+
+    With `?hours=` the body may have a comment only.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})
 
@@ -177,10 +194,18 @@ class Snooze(Input):
     until: GivenTime | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(value is not None for value in (self.minutes, self.hours, self.until)) != 1:
+    def _one_time(self) -> Self:
+        times = self._times()
+        if times > 1 or (times == 0 and self.comment is None):
             raise ValueError("Give exactly one of minutes, hours and until.")
         return self
+
+    @property
+    def has_time(self) -> bool:
+        return self._times() == 1
+
+    def _times(self) -> int:
+        return sum(value is not None for value in (self.minutes, self.hours, self.until))
 
     def end(self, at: datetime) -> datetime:
         """When the snooze ends, if it starts now."""

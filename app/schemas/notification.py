@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind, Severity
-from app.schemas.base import Input, Read, Update
+from app.schemas.base import Input, NameOf, Read, Update
 from app.schemas.types import ChannelName, Flag, Storable, Time
 
 MAX_POSITION = 100
@@ -78,7 +78,9 @@ class PreferenceUpdate(Update):
             ]
         }
     )
-    read_only: ClassVar[frozenset[str]] = frozenset({"id", "user_id", "channel", "is_verified", "disabled_reason"})
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {"id", "user_id", "user_name", "channel", "is_verified", "disabled_reason", "warnings"}
+    )
 
     enabled: Flag = True
     is_enabled: Flag = True
@@ -91,15 +93,21 @@ class PreferenceUpdate(Update):
     ) = Field(default=None, description="Pages of these severities do not come by this channel within the quiet hours")
     quiet_hours: QuietHours | None = Field(default=None, description="null: the severities are always quiet")
 
+    status_updates: Flag | None = Field(
+        default=None,
+        description="Whether whom this channel has paged also hears by it that somebody took the incident and that it "
+        "is resolved; null: on for mail, Slack, Teams and webhooks, off for the others",
+    )
+
     def switched(self, current: bool) -> bool:
         """On or off after this. Of two answers that differ, the one that was edited counts."""
         given = {getattr(self, name) for name in ("enabled", "is_enabled") if name in self.model_fields_set}
         return given.pop() if len(given) == 1 else current if not given else not current
 
     def columns(self) -> dict[str, object]:
-        """The order and the quiet times that the client named, as they are stored."""
+        """The order, the status updates and the quiet times that the client named, as they are stored."""
         named = self.changes()
-        columns = {name: value for name, value in named.items() if name == "position"}
+        columns = {name: value for name, value in named.items() if name in ("position", "status_updates")}
         if "quiet_severities" in named:
             columns["quiet_severities"] = [str(severity) for severity in self.quiet_severities or ()]
         if "quiet_hours" in named:
@@ -131,6 +139,7 @@ class PreferenceRead(Read):
 
     id: int | None
     user_id: int
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     channel: str = Field(examples=["email"])
     enabled: bool
     is_enabled: bool
@@ -138,8 +147,14 @@ class PreferenceRead(Read):
     position: int | None = Field(description="Which channel comes first; those without a position come last")
     quiet_severities: list[Severity]
     quiet_hours: QuietHours | None
+    status_updates: bool = Field(
+        description="Whether whom it has paged hears that somebody took the incident and that it is resolved"
+    )
     is_verified: bool = Field(description="Whether the address in force is proved to be the user's")
     disabled_reason: str | None = Field(description="Why the service has switched the channel off by itself")
+    warnings: list[str] = Field(
+        default=[], description="Which pages no channel brings to the person, said of each channel that is set up here"
+    )
 
 
 class AttemptRead(Read):
@@ -159,6 +174,7 @@ class NotificationRead(Read):
     incident_id: int | None
     event_id: int | None
     user_id: int | None
+    user_name: Annotated[str | None, NameOf("user_id")] = None
     channel: str = Field(examples=["email"])
     recipient: str = Field(validation_alias="address", examples=["user@example.com"])
     kind: NotificationKind

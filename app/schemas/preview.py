@@ -73,7 +73,7 @@ class ActionPreview(Read):
 
 
 class StepPreview(Read):
-    """One step. `due_at` is null if a step before it ends the escalation."""
+    """One step. `due_at` is null if another step ends the escalation before."""
 
     step: int = Field(description="From 0")
     delay_minutes: float
@@ -82,7 +82,11 @@ class StepPreview(Read):
 
 
 class PolicyPreview(Read):
-    """One policy. Its steps are listed if it matches; `then_paged` are the admins, if they reach nobody."""
+    """One policy. Its steps are listed if it matches.
+
+    `then_paged` are the admins, paged at `then_paged_at`: if no step reaches anybody, or a step acknowledges or
+    resolves the incident before anybody was paged.
+    """
 
     policy_id: int | None = Field(description="null: the one in the request")
     name: str
@@ -91,11 +95,18 @@ class PolicyPreview(Read):
     steps: list[StepPreview]
     reaches_nobody: bool
     then_paged: list[PersonPreview]
+    then_paged_at: Time | None = Field(default=None, examples=[EXAMPLE_TIME])
+    warnings: list[str] = Field(default=[], description="What does not work as written")
 
 
 class EscalationPreview(Read):
-    """What would happen if nobody acknowledged. The steps are listed once, also of a policy that repeats them."""
+    """What would happen if nobody acknowledged. The steps are listed once, also of a policy that repeats them.
+
+    If no policy matches, `then_paged` are the admins, as UNMATCHED_INCIDENTS wants it. Each policy is tried by itself.
+    """
 
     at: Time = Field(examples=[EXAMPLE_TIME])
     is_anybody_paged: bool
+    no_policy_matches: bool = False
+    then_paged: list[PersonPreview] = []
     policies: list[PolicyPreview]

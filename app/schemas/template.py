@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.vocabulary import MessageKind
-from app.schemas.base import Read, Update
+from app.schemas.base import NameOf, Read, Update
 from app.schemas.types import MAX_TEXT, ChannelName, Id, RequiredText, Storable, Time
 
 SUBJECT = "[{{ incident.severity | upper }}] {{ incident.title }}"
@@ -23,7 +23,9 @@ class TemplateUpdate(Update):
     """The wording of one kind of message on one channel."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-    read_only: ClassVar[frozenset[str]] = frozenset({"channel", "event", "is_default", "updated_at", "updated_by"})
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {"channel", "event", "is_default", "updated_at", "updated_by", "updated_by_name"}
+    )
 
     subject: RequiredText = ""
     body: Source = ""
@@ -54,6 +56,7 @@ class TemplateRead(Read):
     is_default: bool = Field(description="This is the wording that the service comes with")
     updated_at: Time | None = Field(description="When an administrator wrote it")
     updated_by: int | None = Field(description="The administrator who wrote it")
+    updated_by_name: Annotated[str | None, NameOf("updated_by")] = None
 
 
 class TemplatePreviewRead(Read):

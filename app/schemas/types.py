@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
@@ -11,9 +12,13 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from app.core.channel import CHANNELS
+from app.core.common_passwords import is_common
+from app.core.config import get_settings
+from app.core.phone import e164
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
+MAX_METADATA_BYTES = 65_536  # of an incident's metadata as compact UTF-8 JSON; what an alert says beyond it is cut
 # No less than an alert's metadata may have, which a person must be able to send back. PostgreSQL writes 1e300 out.
 MAX_JSON_DEPTH = 70
 MAX_JSON_INTEGER = 2**14_000
@@ -45,6 +50,11 @@ def _as_stored(address: str) -> str:
         return _deliverable_in_form(address)
     except ValueError:
         return address
+
+
+def _dialable(number: str) -> str:
+    """A telephone number as E.164; without a country it is of `PHONE_DEFAULT_REGION`."""
+    return e164(number, get_settings().phone_default_region)
 
 
 def storable_json(value: Any, depth: int = 0) -> Any:
@@ -94,11 +104,31 @@ def _known_channel(name: str) -> str:
     return name
 
 
+def web_address(url: str) -> str:
+    """An http or https URL without credentials. Where it leads is looked up when it is called."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError as error:
+        raise ValueError("must be an http or https URL") from error
+    if not is_good or any(character <= " " or character == "\x7f" for character in url):
+        raise ValueError("must be an http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not have a user's name or a password in it")
+    return url
+
+
 class _OneOfTheChannels:
     """Lists the registered channels in the schema, whenever that is made."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {**handler(core_schema), "enum": CHANNELS.names()}
+
+
+def _not_common(password: str) -> str:
+    if is_common(password):
+        raise ValueError("is one of the passwords that everybody guesses: use another one, such as a few random words")
+    return password
 
 
 Storable = AfterValidator(storable)
@@ -112,9 +142,13 @@ Email = Annotated[
     Field(json_schema_extra={"format": "email"}),
 ]
 Username = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_as_stored)]
-Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable]
+CurrentPassword = Annotated[str, StringConstraints(max_length=1024), Storable]  # may have been set under other rules
+Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable, AfterValidator(_not_common)]
+WebAddress = Annotated[str, StringConstraints(max_length=2048), Storable, AfterValidator(web_address)]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]
-PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32)]
+PhoneNumber = Annotated[
+    str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$", max_length=32), AfterValidator(_dialable)
+]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Storable]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), Storable]

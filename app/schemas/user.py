@@ -1,14 +1,27 @@
 """Users, and logging in."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from app.core.vocabulary import UserRole
 from app.schemas.base import MAX_FIELDS, Input, Read, Update
-from app.schemas.types import EXAMPLE_TIME, Email, Flag, FullName, Password, PhoneNumber, Time, Token, Username
+from app.schemas.types import (
+    EXAMPLE_TIME,
+    CurrentPassword,
+    Email,
+    Flag,
+    FullName,
+    Password,
+    PhoneNumber,
+    Time,
+    Token,
+    Username,
+)
 
-READ_ONLY = frozenset({"id", "created_at", "updated_at"})
+READ_ONLY = frozenset({"id", "pending_email", "warnings", "created_at", "updated_at"})
+NOT_ONES_OWN = frozenset({"is_superuser", "is_active", "role", "is_address_proved"})
 MAX_FORM_BYTES = 32 * 1024  # to read a form takes a hundred times as long as to send it
 EXAMPLE_EMAIL = "user@example.com"
 EXAMPLE_TOKEN = "dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"  # noqa: S105 - "this is not a real token" in base64
@@ -22,7 +35,7 @@ class Signup(Input):
             "examples": [{"email": EXAMPLE_EMAIL, "password": "securepassword", "full_name": "Ada Lovelace"}]
         }
     )
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | NOT_ONES_OWN
 
     email: Email
     password: Password
@@ -31,12 +44,12 @@ class Signup(Input):
 
 
 class UserCreate(Input):
-    """A new account, made by an administrator."""
+    """A new account, made by an administrator, who vouches for its address."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"email": "new@example.com", "password": "securepassword"}]}
     )
-    read_only: ClassVar[frozenset[str]] = READ_ONLY
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_address_proved"}
 
     email: Email
     password: Password
@@ -44,22 +57,30 @@ class UserCreate(Input):
     phone_number: PhoneNumber | None = None
     is_active: Flag = True
     is_superuser: Flag = False
+    role: UserRole = UserRole.RESPONDER
 
 
 class UserUpdateMe(Update):
-    """What users may change about themselves. Rights are ignored."""
+    """What users may change about themselves. Rights are ignored.
+
+    A new `email` or `password` needs the `current_password`. A new `email` only counts once its code is confirmed.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
-    read_only: ClassVar[frozenset[str]] = READ_ONLY | {"is_superuser", "is_active"}
+    read_only: ClassVar[frozenset[str]] = READ_ONLY | NOT_ONES_OWN
 
     email: Email = Field(default="")
     password: Password = Field(default="")
+    current_password: CurrentPassword | None = None
     full_name: FullName | None = None
     phone_number: PhoneNumber | None = None
 
+    def changes(self) -> dict[str, Any]:
+        return {name: value for name, value in super().changes().items() if name != "current_password"}
+
 
 class UserUpdate(Update):
-    """What an administrator may change about a user."""
+    """What an administrator may change about a user. An address that is set here counts as proved."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
     read_only: ClassVar[frozenset[str]] = READ_ONLY
@@ -70,10 +91,12 @@ class UserUpdate(Update):
     phone_number: PhoneNumber | None = None
     is_active: Flag = True
     is_superuser: Flag = False
+    role: UserRole = UserRole.RESPONDER
+    is_address_proved: Flag = True
 
 
 class UserRead(Read):
-    """A user, never with a hash."""
+    """A user, never with a hash. `warnings` say what a change left that will not work as it looks."""
 
     id: int = Field(examples=[1])
     email: str = Field(examples=[EXAMPLE_EMAIL])
@@ -81,8 +104,26 @@ class UserRead(Read):
     phone_number: str | None = Field(examples=["+15550100"])
     is_active: bool
     is_superuser: bool
+    role: UserRole
+    is_address_proved: bool = Field(
+        description="False: only claimed, by signing up. Policies that name the address do not mean this account"
+    )
+    pending_email: str | None = Field(description="The address that replaces `email` once its code is confirmed")
+    warnings: list[str] = []
     created_at: Time = Field(examples=[EXAMPLE_TIME])
     updated_at: Time = Field(examples=[EXAMPLE_TIME])
+
+    @classmethod
+    def with_warnings(cls, user: object, warnings: list[str]) -> Self:
+        """A user, with what to look after now."""
+        return cls.model_validate(user).model_copy(update={"warnings": warnings})
+
+
+class DirectoryEntry(Read):
+    """A colleague, as everybody who responds may find them."""
+
+    id: int = Field(examples=[1])
+    name: str = Field(validation_alias="display_name", examples=["Ada Lovelace"])
 
 
 def _form_or_json(value: Any) -> Any:

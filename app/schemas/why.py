@@ -14,7 +14,8 @@ class ReasonRead(Read):
     code: str = Field(
         examples=["accepted"],
         description="delivered, accepted, sending, retrying, waiting, held, failed, cancelled, bundled, fell_back, "
-        "nobody_else, skipped, not_due, would_skip, quarantined, stopped, policy_mismatch, last_resort or not_named",
+        "nobody_else, no_policy_matched, no_account, "
+        "skipped, not_due, would_skip, quarantined, stopped, policy_mismatch, last_resort or not_named",
     )
     sentence: str = Field(examples=["Paged by email: accepted at 2026-01-20 10:30:00 UTC."])
     at: Time | None = Field(examples=[EXAMPLE_TIME])
@@ -52,4 +53,5 @@ class IncidentWhy(Read):
     incident_id: int
     cycle: int
     people: list[PersonWhy]
+    no_policy_matched: bool = Field(default=False, description="No policy matches: see UNMATCHED_INCIDENTS")
     policies: list[PolicyWhy]

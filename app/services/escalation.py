@@ -1,7 +1,7 @@
 """Decides which policies match an incident, and when their steps are due."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,20 +35,31 @@ class ConditionResult:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Which step fires next, in which loop, and how many loops are left after this one."""
+    """Which step fires next, in which loop, and how many loops are left after this one.
+
+    Once a step was brought forward in a loop, the steps that page run ahead of those that only change something:
+    `brought_forward` is how much earlier than written they are due, and `other_step` is the next step of the other
+    kind (the number of steps if none is left). It is None while the steps fire in the order in which they stand.
+    """
 
     loop: int
     step: int
     repeats_left: int
+    brought_forward: timedelta = timedelta()
+    other_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where an escalation stands after a step fired. `due_at` is None when it is finished."""
+    """Where an escalation stands after a step fired. `due_at` is None when it is finished.
+
+    `pages_again` is True if a later step of the same loop pages.
+    """
 
     position: Position
     due_at: datetime | None
     ends_loop: bool
+    pages_again: bool = False
 
 
 def matches(conditions: Mapping[str, Any], facts: Facts) -> bool:
@@ -138,20 +149,86 @@ def first_due(delays: Sequence[timedelta], base: datetime) -> datetime:
 
 
 def evaluate(
-    delays: Sequence[timedelta], position: Position, fired_at: datetime, *, has_reached: bool = True
+    delays: Sequence[timedelta],
+    position: Position,
+    fired_at: datetime,
+    *,
+    changing: Collection[int] = (),
+    has_reached: bool = True,
 ) -> Decision:
-    """What follows the step that fired just now.
+    """What follows the step that fired just now. `changing` are the steps that page nobody and only change something.
 
     The next step is due at fired_at + (its delay - the fired step's delay): lateness shifts what follows, so that an
-    outage never ends in a burst. A step that was to page and reached nobody is followed by the next at once. A new
-    loop starts one last-delay (at least a minute) after the last step.
+    outage never ends in a burst. A step that was to page and reached nobody brings forward the next step that pages,
+    and with it the later ones that page; steps that only change something keep their time. A new loop starts one
+    last-delay (at least a minute) after the last step.
     """
-    following = position.step + 1
-    if following < len(delays):
-        gap = delays[following] - delays[position.step] if has_reached else timedelta()
-        return Decision(Position(position.loop, following, position.repeats_left), fired_at + gap, ends_loop=False)
+    paging, change = _next_of_each_kind(len(delays), position, changing)
+    if paging is None and change is None:
+        return _end_loop(delays, position, fired_at)
+    clock = _Clock(delays, changing, position.brought_forward)
+    is_bringing = not has_reached and paging is not None
+    ahead = clock.ahead_by(position.step, paging) if is_bringing and paging is not None else clock
+    is_ahead = is_bringing or position.other_step is not None
+    left = [step for step in (paging, change) if step is not None]
+    following = min(left, key=lambda step: (ahead.time_of(step), is_ahead and step in changing, step))
+    other = next((step for step in left if step != following), len(delays)) if is_ahead else None
+    gap = ahead.time_of(following) - clock.time_of(position.step)
+    to = Position(position.loop, following, position.repeats_left, ahead.brought_forward, other)
+    return Decision(to, fired_at + max(gap, timedelta()), ends_loop=False, pages_again=paging is not None)
+
+
+def is_in_vain(decision: Decision, *, has_reached: bool | None) -> bool:
+    """True if nobody was reached in this loop and nobody will be: its last step fired, or its last one that pages.
+
+    `has_reached` is of the step that fired, None if it was not to page anybody. Earlier ones have reached nobody.
+    """
+    return not has_reached and (decision.ends_loop or (has_reached is False and not decision.pages_again))
+
+
+def to_come(
+    delays: Sequence[timedelta], position: Position, due_at: datetime, *, changing: Collection[int] = ()
+) -> list[tuple[int, datetime]]:
+    """The steps that are left in this loop, in their order, and when each is due if every page reaches somebody."""
+    found = [(position.step, due_at)]
+    while not (decision := evaluate(delays, position, due_at, changing=changing)).ends_loop and decision.due_at:
+        position, due_at = decision.position, decision.due_at
+        found.append((position.step, due_at))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When each step of a loop is due, counted from the loop's start."""
+
+    delays: Sequence[timedelta]
+    changing: Collection[int]
+    brought_forward: timedelta
+
+    def time_of(self, step: int) -> timedelta:
+        return self.delays[step] - (timedelta() if step in self.changing else self.brought_forward)
+
+    def ahead_by(self, fired: int, following: int) -> "_Clock":
+        """The clock by which a step that pages follows the fired one at once."""
+        return replace(self, brought_forward=self.delays[following] - self.time_of(fired))
+
+
+def _next_of_each_kind(count: int, position: Position, changing: Collection[int]) -> tuple[int | None, int | None]:
+    """The next step that pages and the next that only changes something, after the one that fires now."""
+    is_change = position.step in changing
+    after = range(position.step + 1, count)
+    own = next((step for step in after if (step in changing) == is_change), None)
+    if position.other_step is None:
+        other = next((step for step in after if (step in changing) != is_change), None)
+    else:
+        other = position.other_step if position.other_step < count else None
+    return (other, own) if is_change else (own, other)
+
+
+def _end_loop(delays: Sequence[timedelta], position: Position, fired_at: datetime) -> Decision:
+    """The last step of a loop fired: the next loop follows, or the end."""
     if position.repeats_left == 0:
-        return Decision(position, None, ends_loop=True)
+        return Decision(Position(position.loop, position.step, 0), None, ends_loop=True)
     base = fired_at + max(delays[-1], MIN_LOOP_GAP)
     again = Position(position.loop + 1, 0, position.repeats_left - 1)
     return Decision(again, first_due(delays, base), ends_loop=True)

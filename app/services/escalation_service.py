@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
-from app.crud import crud_assignment, crud_policy
+from app.crud import crud_assignment, crud_policy, crud_unmatched
 from app.crud.crud_policy import ActivePolicy
 from app.crud.wakeup import wake
 from app.models import Escalation, Incident
@@ -20,14 +20,46 @@ log = structlog.get_logger()
 
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle."""
+    """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle.
+
+    What no policy matches is marked and recorded: the worker pages the administrators about it.
+    """
     policies = _policies(session)
-    if not policies:
-        return
-    assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
+    ids = [incident.id for incident in incidents]
+    assigned = crud_assignment.incidents_with_any(session, ids) if policies else set()
+    unmatched = []
     for incident in incidents:
-        for policy in _those_that_match(policies, facts_of(incident, assigned)):
+        matching = _those_that_match(policies, facts_of(incident, assigned))
+        for policy in matching:
             begin(session, incident, policy, at=at)
+        if not matching:
+            unmatched.append(incident)
+    _mark_unmatched(session, unmatched, at=at)
+
+
+def mark_abandoned(session: Session, incidents: Iterable[Incident], *, at: datetime) -> None:
+    """Mark the open incidents whose last escalation has just ended: no policy matches them any more."""
+    abandoned = [incident for incident in incidents if _is_abandoned(incident)]
+    _mark_unmatched(session, abandoned, at=at)
+
+
+def _is_abandoned(incident: Incident) -> bool:
+    is_followed = any(
+        row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in incident.escalations
+    )
+    return incident.status is IncidentStatus.OPEN and not incident.is_unmatched and not is_followed
+
+
+def _mark_unmatched(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
+    """With one statement for the mark, however many there are."""
+    if not incidents:
+        return
+    crud_unmatched.mark(session, incidents, at=at)
+    wake(session, "plan")
+    for incident in incidents:
+        description = "No escalation policy matches this incident."
+        record(session, incident.id, TimelineEventType.NO_POLICY_MATCHED, description, at=at)
+        log.warning("no_policy_matched", incident_id=incident.id, severity=incident.severity, source=incident.source)
 
 
 def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
@@ -43,10 +75,11 @@ def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
     on = {policy.policy_id for policy in active}
     for row in incident.escalations:
         if row.policy_id not in kept:
-            reason = "it matches no longer." if row.policy_id in on else "the policy is off."
+            reason = "it no longer matches." if row.policy_id in on else "the policy is off."
             end(session, incident, row, at=at, reason=reason)
     if incident.status is IncidentStatus.OPEN:
         _begin_new(session, incident, _those_that_match(active, facts), at=at)
+        mark_abandoned(session, [incident], at=at)
 
 
 def _regardless_of_assignees(policy: ActivePolicy) -> ActivePolicy:
@@ -118,6 +151,7 @@ def _policies(session: Session) -> Sequence[ActivePolicy]:
 
 def stop(incident: Incident) -> None:
     """Nothing more is due: somebody acknowledged, snoozed or resolved."""
+    incident.unmatched_due_at = None
     for row in incident.escalations:
         move(row, Stopped())
 
@@ -152,6 +186,7 @@ def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: da
 
 def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: datetime) -> None:
     """Begin a policy's escalation of an incident; a new loop if it has begun before."""
+    incident.is_unmatched, incident.unmatched_due_at = False, None
     due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
     row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
     before = progress_of(row) if row else None

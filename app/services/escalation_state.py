@@ -1,6 +1,6 @@
 """Decides how the escalation of an incident moves from one state to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from app.services.escalation import (
     Decision,
     Position,
     evaluate,
+    is_in_vain,
     quarantine_until,
     retry_unreachable,
 )
@@ -35,10 +36,12 @@ class Progress:
     attempts: int
     quarantined_at: datetime | None
     last_error: str | None
+    brought_forward: timedelta = timedelta()
+    other_step: int | None = None
 
     @property
     def position(self) -> Position:
-        return Position(self.loop, self.step, self.repeats_left)
+        return Position(self.loop, self.step, self.repeats_left, self.brought_forward, self.other_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,20 @@ class Recovered:
 class StepFired:
     """A step was performed. `has_reached` is None if it was not to page anybody.
 
-    `are_admins_paged` is set only if `needs_last_resort` asks for it: False if no administrator could be reached.
+    `changing` are the steps that only change something. `are_admins_paged` is set only if `needs_last_resort` asks for
+    it: False if no administrator could be reached.
     """
 
     delays: Sequence[timedelta]
     at: datetime
     has_reached: bool | None
     are_admins_paged: bool | None = None
+    changing: Collection[int] = ()
 
     def decision(self, position: Position) -> Decision:
         """What follows by the policy alone."""
-        return evaluate(self.delays, position, self.at, has_reached=self.has_reached is not False)
+        has_reached = self.has_reached is not False
+        return evaluate(self.delays, position, self.at, changing=self.changing, has_reached=has_reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +151,14 @@ def _after_word(now: Progress, event: Stopped | Ended | Resumed) -> Progress:
 
 
 def needs_last_resort(now: Progress, event: StepFired) -> bool:
-    """True if a loop ends that has reached nobody: the administrators are to be paged.
+    """True if a loop has reached nobody and no later step of it pages: the administrators are to be paged now.
 
-    Not if the step itself acknowledged or resolved the incident: nobody is missed then.
+    A loop without a step that pages is over only with its last step. An escalation that its own step has stopped needs
+    nothing: see `step_service` for an incident that ends without a page.
     """
-    has_reached = now.has_reached or bool(event.has_reached)
-    return event.decision(now.position).ends_loop and not has_reached and now.state is RUNNING
+    if now.has_reached or now.state is not RUNNING:
+        return False
+    return is_in_vain(event.decision(now.position), has_reached=event.has_reached)
 
 
 def _after_step(now: Progress, event: StepFired) -> Progress:
@@ -158,9 +166,12 @@ def _after_step(now: Progress, event: StepFired) -> Progress:
     if event.are_admins_paged is False:
         missed = replace(now, unreachable_since=now.unreachable_since or event.at)
         return _follow(missed, retry_unreachable(now.position, event.at))
+    decision = event.decision(now.position)
     has_reached = now.has_reached or bool(event.has_reached)
     since = None if has_reached or event.are_admins_paged else now.unreachable_since
-    return _follow(replace(now, has_reached=has_reached, unreachable_since=since), event.decision(now.position))
+    # The administrators are paged once in a loop, which may go on with steps that only change something.
+    has_paged = has_reached or (bool(event.are_admins_paged) and not decision.ends_loop)
+    return _follow(replace(now, has_reached=has_paged, unreachable_since=since), decision)
 
 
 def _after_alarm(now: Progress, event: Unreachable) -> Progress:
@@ -199,6 +210,8 @@ def _follow(now: Progress, decision: Decision) -> Progress:
         loop=to.loop,
         step=to.step,
         repeats_left=to.repeats_left,
+        brought_forward=to.brought_forward,
+        other_step=to.other_step,
         has_reached=now.has_reached and not decision.ends_loop,
         next_run_at=decision.due_at if now.state is RUNNING else None,
     )

@@ -1,7 +1,7 @@
 """Decides by which channel a person is paged, and what follows an attempt to send a message."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.core.channel import Outcome
@@ -19,6 +19,7 @@ class ChannelChoice:
     """A person's setting for one channel. Without an address the channel leads nowhere.
 
     `is_verified`: the address is proved to be the person's, or need not be. `is_quiet`: not for such a page, not now.
+    `has_status_updates`: whom it paged also hears by it how the incident goes on.
     """
 
     channel: str
@@ -26,6 +27,7 @@ class ChannelChoice:
     address: str | None
     is_verified: bool = True
     is_quiet: bool = False
+    has_status_updates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,18 @@ class Person:
     user_id: int | None
     choices: tuple[ChannelChoice, ...]
     is_active: bool = True
+    name: str | None = field(default=None, compare=False)
+
+    @property
+    def shown(self) -> str:
+        """What sentences call the person: the name, else the address or the id."""
+        return self.name or named_by(self.key)
+
+
+def named_by(key: str) -> str:
+    """What sentences call a recipient whose name is not known: the address, or `user 7`."""
+    kind, _, rest = key.partition(":")
+    return rest if kind == "email" else f"{kind} {rest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,14 @@ def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str])
     for choice in person.choices:
         if choice.channel not in tried and _obstacle(choice, set_up) is None:
             return Page(person, choice.channel, choice.address or "")
+    return None
+
+
+def update_address(person: Person, channel: str, set_up: frozenset[str]) -> str | None:
+    """Where a status update goes that follows a page by a channel; None if the person does not want it there now."""
+    for choice in person.choices:
+        if choice.channel == channel and choice.has_status_updates and _obstacle(choice, set_up) is None:
+            return choice.address
     return None
 
 

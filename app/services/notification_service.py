@@ -138,8 +138,12 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
-    """True unless its incident, as it stands now, is no more open in the cycle in which the message was written."""
-    if message.is_exempt or message.incident_id is None:
+    """False of a page whose incident is no longer open in the cycle in which it was written.
+
+    A page that somebody asked for by hand is exempt, until its reader acknowledges.
+    """
+    is_exempt = standing.is_exempt if isinstance(standing, DeliverySnapshot) else message.is_exempt
+    if is_exempt or message.incident_id is None:
         return True
     return standing.status is IncidentStatus.OPEN and standing.cycle == message.cycle
 
@@ -213,8 +217,17 @@ def enqueue_own(
 def summary(planned: Plan) -> dict[str, Any]:
     """Who is paged by which channel and who is not, as an event's metadata says it."""
     return {
-        "notified": [{"recipient": p.page.person.key, "channel": p.page.channel} for p in planned.pages],
+        "notified": [
+            {"recipient": p.page.person.key, "recipient_name": p.page.person.name, "channel": p.page.channel}
+            for p in planned.pages
+        ],
         "skipped": [
-            {"recipient": skip.person.key, "channel": skip.channel, "reason": skip.reason} for skip in planned.skips
+            {
+                "recipient": skip.person.key,
+                "recipient_name": skip.person.name,
+                "channel": skip.channel,
+                "reason": skip.reason,
+            }
+            for skip in planned.skips
         ],
     }

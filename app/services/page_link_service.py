@@ -1,144 +1,114 @@
-"""What somebody can do with the link of a page: see one incident, and act on it as the person who was paged."""
+"""What somebody can do with the link in a page: see one incident, and act on it as the person who was paged."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import InvalidInput, InvalidTransition, PermissionDenied
+from app.core.errors import InvalidInput, InvalidTransition, NotFound, PermissionDenied, UnknownLink
 from app.core.security import PageLink
-from app.core.vocabulary import IncidentStatus, TimelineEventType
-from app.crud import crud_timeline, crud_user
+from app.core.vocabulary import IncidentStatus
+from app.crud import crud_comment, crud_user
 from app.crud.clock import now
-from app.crud.pagination import Slice
-from app.models import Incident, TimelineEvent, User
-from app.services.incidents import incident_service, lifecycle_service
+from app.models import Incident, User
+from app.services.incidents import collaboration_service, incident_service, lifecycle_service
 from app.services.incidents.incident import Move, MoveRequest
+from app.services.page_view import page_view_service
+from app.services.page_view.page_view import PageView
 from app.services.policies import manual_escalation_service
 from app.services.ports import Paging
 
 SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes
-LATEST = Slice(limit=10)
 BY_LINK = " by the link of a page"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened."""
-
-    at: datetime
-    description: str
-    by: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PageView:
-    """An incident as the page behind a link shows it, and what it offers. `person` is whose link it is.
-
-    `is_escalated`: what somebody escalated by hand goes on; nobody has acknowledged or ended it since.
-    """
-
-    id: int
-    title: str
-    severity: str
-    service: str
-    status: str
-    description: str | None
-    created_at: datetime
-    snoozed_until: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    timeline: tuple[Entry, ...]
-    person: str | None
-    can_acknowledge: bool
-    can_snooze: bool
-    can_escalate: bool
-    is_escalated: bool
+NOBODYS = (
+    "This page was sent to an address without an account, so a comment would have no author. Nothing was changed. "
+    "Press the button again without a comment."
+)
 
 
 def view(session: Session, token: str, paging: Paging) -> PageView:
-    """The incident of a link. Raises NotFound, LinkExpired, PermissionDenied."""
+    """The incident of a link. Raises UnknownLink, LinkExpired, PermissionDenied."""
     link, person = _read(session, token, paging)
-    incident = incident_service.get(session, link.incident_id)
-    entries = crud_timeline.slice(session, incident.id, LATEST)
-    acknowledgement = _acknowledgement(session, incident)
-    names = _names(session, [*entries, *([acknowledgement] if acknowledgement else [])])
-    return PageView(
-        id=incident.id,
-        title=incident.title,
-        severity=incident.severity,
-        service=incident.service,
-        status=incident.status,
-        description=incident.description,
-        created_at=incident.created_at,
-        snoozed_until=incident.snoozed_until,
-        acknowledged_at=incident.acknowledged_at,
-        acknowledged_by=names.get(acknowledgement.user_id or 0) if acknowledgement else None,
-        timeline=tuple(Entry(e.created_at, e.description, names.get(e.user_id or 0)) for e in entries),
-        person=_name(person) if person else None,
-        can_acknowledge=incident.status in (IncidentStatus.OPEN, IncidentStatus.SNOOZED),
-        can_snooze=incident.status is not IncidentStatus.RESOLVED,
-        can_escalate=incident.status is not IncidentStatus.RESOLVED,
-        is_escalated=_is_escalated(incident),
-    )
+    try:
+        return page_view_service.view(session, link.incident_id, person)
+    except NotFound as error:
+        raise _deleted(link) from error
 
 
-def acknowledge(session: Session, token: str, paging: Paging) -> None:
-    """Somebody is on it. Raises InvalidTransition, and what `view` raises."""
-    link, person = _read(session, token, paging)
-    incident = incident_service.locked(session, link.incident_id)
-    wanted = MoveRequest(Move.ACKNOWLEDGE, now(session))
-    lifecycle_service.move(session, incident, wanted, by=person, because=BY_LINK)
+def acknowledge(session: Session, token: str, paging: Paging, *, comment: str | None = None) -> None:
+    """Stop paging: somebody is on it. Raises InvalidTransition, and what `view` raises."""
+    incident, person = _locked(session, token, paging, comment=comment)
+    lifecycle_service.move(session, incident, MoveRequest(Move.ACKNOWLEDGE, now(session)), by=person, because=BY_LINK)
+    _comment(session, incident, comment, by=person)
 
 
-def snooze(session: Session, token: str, paging: Paging, *, minutes: int) -> None:
+def resolve(session: Session, token: str, paging: Paging, *, comment: str | None = None) -> None:
+    """End the incident. Raises what `view` raises."""
+    incident, person = _locked(session, token, paging, comment=comment)
+    lifecycle_service.move(session, incident, MoveRequest(Move.RESOLVE, now(session)), by=person, because=BY_LINK)
+    _comment(session, incident, comment, by=person)
+
+
+def snooze(session: Session, token: str, paging: Paging, *, minutes: int, comment: str | None = None) -> None:
     """Be quiet for one of `SNOOZES`. Raises InvalidInput, InvalidTransition, and what `view` raises."""
-    link, person = _read(session, token, paging)
+    incident, person = _locked(session, token, paging, comment=comment)
     if minutes not in SNOOZES:
         raise InvalidInput(f"Snooze for one of {', '.join(SNOOZES.values())}.", pointer="minutes")
-    incident = incident_service.locked(session, link.incident_id)
     at = now(session)
     wanted = MoveRequest(Move.SNOOZE, at, snoozed_until=at + timedelta(minutes=minutes))
     lifecycle_service.move(session, incident, wanted, by=person, because=BY_LINK)
+    _comment(session, incident, comment, by=person)
 
 
-def escalate(session: Session, token: str, paging: Paging) -> None:
+def escalate(session: Session, token: str, paging: Paging, *, comment: str | None = None) -> None:
     """Page the next step now: whoever was paged may pass it on. Raises InvalidTransition, and what `view` raises."""
-    link, person = _read(session, token, paging)
-    incident = incident_service.locked(session, link.incident_id)
+    incident, person = _locked(session, token, paging, comment=comment)
     if incident.status is IncidentStatus.RESOLVED:
         raise InvalidTransition("The incident is resolved: nobody is paged.")
     manual_escalation_service.escalate_locked(session, incident, paging, by=person, because=BY_LINK)
+    _comment(session, incident, comment, by=person)
+
+
+def comment(session: Session, token: str, paging: Paging, *, comment: str | None) -> None:
+    """Write about the incident. Raises InvalidInput for an empty comment, and what `view` raises."""
+    incident, person = _locked(session, token, paging, comment=comment)
+    if comment is None:
+        raise InvalidInput("Write something first: the comment is empty.", pointer="comment")
+    _comment(session, incident, comment, by=person)
+
+
+def _comment(session: Session, incident: Incident, comment: str | None, *, by: User | None) -> None:
+    """Add the comment. The one that was written last is not repeated: a button was pressed twice."""
+    if comment is None or by is None:
+        return
+    last = crud_comment.newest(session, incident.id)
+    if last is None or (last.user_id, last.content) != (by.id, comment):
+        collaboration_service.comment(session, incident.id, comment, by=by)
+
+
+def _locked(session: Session, token: str, paging: Paging, *, comment: str | None) -> tuple[Incident, User | None]:
+    """The incident of a link, locked, and who acts on it. Refuses a comment that nobody would be the author of."""
+    link, person = _read(session, token, paging)
+    if person is None and comment is not None:
+        raise PermissionDenied(NOBODYS)
+    try:
+        return incident_service.locked(session, link.incident_id), person
+    except NotFound as error:
+        raise _deleted(link) from error
 
 
 def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User | None]:
-    """What a link allows and to whom: the author of what is done with it. None: it is nobody's own."""
+    """What a link allows, and who acts with it. None: it was sent to an address without an account."""
     link = paging.links.read(token, at=now(session))
     if link.user_id is None:
         return link, None
     people = crud_user.active(session, [link.user_id])
     if not people:
-        raise PermissionDenied("The person whom this link was sent to is no longer active.")
+        raise PermissionDenied(
+            "The person whom this link was sent to no longer has an active account. "
+            "If that is you, ask an administrator to activate your account again."
+        )
     return link, people[0]
 
 
-def _is_escalated(incident: Incident) -> bool:
-    if incident.escalated_at is None or incident.status not in (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED):
-        return False
-    return incident.acknowledged_at is None or incident.acknowledged_at < incident.escalated_at
-
-
-def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | None:
-    if incident.acknowledged_at is None:
-        return None
-    return crud_timeline.latest(session, incident.id, {TimelineEventType.ACKNOWLEDGED})
-
-
-def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, str]:
-    ids = {entry.user_id for entry in entries if entry.user_id is not None}
-    return {user.id: _name(user) for user in crud_user.present(session, sorted(ids))}
-
-
-def _name(user: User) -> str:
-    return user.full_name or user.email
+def _deleted(link: PageLink) -> UnknownLink:
+    return UnknownLink(f"An administrator has deleted incident #{link.incident_id}. There is nothing left to do here.")

@@ -6,16 +6,21 @@ from dataclasses import dataclass, field
 from app.core.channel import CHANNELS, ChannelType
 from app.core.config import ChannelSettings
 from app.core.security import PageLinks
+from app.core.vocabulary import UnmatchedIncidents
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What planning a page needs to know: which channels are set up, and where links lead."""
+    """What planning a page needs to know: which channels are set up, and where links lead.
+
+    `unmatched` says whether the administrators are paged about an incident that no policy matches.
+    """
 
     channels: frozenset[str]
     public_url: str
     links: PageLinks
     must_be_verified: bool = False
+    unmatched: UnmatchedIncidents = UnmatchedIncidents.PAGE_ADMINS_FOR_ALERTS
     channel_settings: Mapping[str, ChannelSettings] = field(default_factory=dict)
 
     def listed(self) -> list[ChannelType]:

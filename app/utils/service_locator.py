@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from app.core.channel import CHANNELS, Channel
+from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.rate_limit import RateLimits
-from app.core.security import PageLinks, Passwords, Tokens
+from app.core.security import HASHING_REQUESTS, PageLinks, Passwords, Tokens
 from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
-from app.db.session import Database, connect
+from app.db.session import Database, connect, shown_url
 from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
 from app.services.delivery.ports import Delivery
@@ -22,7 +23,7 @@ from app.services.ports import Paging
 for kind in ("channels", "sources"):  # each registers itself
     import_all(f"app.integrations.{kind}")
 
-CONNECTIONS_BESIDE_THREADS = 4  # the worker's jobs, the health check, and one to spare
+CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Services:
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
     """Build the parts. Tests override single ones: `build_services(settings, database, channels=...)`."""
+    use_own_zone_data()
     channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
     paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
     parts: dict[str, Any] = {
@@ -65,6 +67,7 @@ def build_paging(settings: Settings, channels: Mapping[str, Channel]) -> Paging:
         public_url=settings.public_url,
         links=PageLinks(settings),
         must_be_verified=bool(settings.require_verified_addresses),
+        unmatched=settings.unmatched_incidents,
         channel_settings=channel_settings(),
     )
 
@@ -115,6 +118,13 @@ def database_of(settings: Settings) -> Iterator[Database]:
     embedded = EmbeddedPostgres(settings.data_dir)
     with embedded as url:
         yield from _connected(settings, url, revive=embedded.start)
+
+
+def name_of_database(settings: Settings) -> str:
+    """Which database the settings mean, for an operator: without its password."""
+    if settings.database_url is None:
+        return f"the embedded one under {settings.data_dir.resolve()}"
+    return shown_url(settings.database_url.get_secret_value())
 
 
 def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:

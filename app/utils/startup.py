@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from app.db import migrations
 from app.db.session import Database
 from app.integrations.addresses import is_this_machine
 from app.models import User
-from app.schemas.user import UserCreate, UserUpdate
+from app.schemas.user import UserCreate
 from app.services.accounts import user_service
 from app.services.delivery.readiness_service import WHOLE_ENOUGH
 from app.utils.service_locator import longest_timeout
@@ -22,27 +23,43 @@ log = structlog.get_logger()
 
 DEFAULT_ADMIN = "admin@example.com"
 GENERATED_PASSWORD_BYTES = 12
+HOW_TO_MAKE_AN_ADMIN = (
+    "run `python -m app create-admin EMAIL`, or set FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD and start again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAdmin:
+    """An administrator, the password if one was made up, and whether the account was there before."""
+
+    user: User
+    made_up_password: str | None
+    is_promoted: bool
 
 
 def prepare(settings: Settings, database: Database) -> None:
     """Migrate or check the schema, and make the first administrator. Raises ConfigurationError."""
+    prepare_schema(settings, database)
+    _make_first_admin(settings, database)
+
+
+def prepare_schema(settings: Settings, database: Database) -> None:
+    """Migrate or check the schema: all that a worker alone needs. Raises ConfigurationError."""
     if settings.migrate_on_start:
         migrations.upgrade(database)
     else:
         migrations.require_current(database)
-    _make_first_admin(settings, database)
 
 
-def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> tuple[User, str | None]:
-    """Promote the user, or make one. Returns the user, and the password if one was made up for a new account."""
-    user = crud_user.by_email(session, email)
-    if user is not None:
-        changes = {"is_superuser": True, "is_active": True, **({"password": password} if password else {})}
-        update = UserUpdate.model_validate(changes)
-        return user_service.update(session, user.id, update, passwords), None
+def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> NewAdmin:
+    """Make an administrator, or promote the account with this address, with the given password or a made-up one."""
     made_up = None if password else secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
-    new = UserCreate(email=email, password=password or made_up or "", is_superuser=True)
-    return user_service.create(session, new, passwords), made_up
+    chosen = password or made_up or ""
+    existing = crud_user.by_email(session, email)
+    if existing is not None:
+        return NewAdmin(user_service.promote(session, existing.id, chosen, passwords), made_up, is_promoted=True)
+    new = UserCreate(email=email, password=chosen, is_superuser=True)
+    return NewAdmin(user_service.create(session, new, passwords), made_up, is_promoted=False)
 
 
 def _make_first_admin(settings: Settings, database: Database) -> None:
@@ -53,11 +70,14 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
         crud_user.lock_first_admin(session)
         if settings.first_superuser is None and crud_user.active_admins(session):
             return
+        if settings.first_superuser is None and settings.is_production:
+            log.error("no_administrator", cure=HOW_TO_MAKE_AN_ADMIN)  # a password that is made up would be logged
+            return
         if crud_user.by_email(session, email) is not None and settings.first_superuser is not None:
             return
-        _, made_up = make_admin(session, email, password.get_secret_value() if password else None, passwords)
-    if made_up is not None:
-        show_once(email, made_up)
+        made = make_admin(session, email, password.get_secret_value() if password else None, passwords)
+    if made.made_up_password is not None:
+        show_once(email, made.made_up_password)
 
 
 def show_once(email: str, password: str) -> None:

@@ -15,7 +15,7 @@ from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
 from app.services.operations import healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
-from app.services.policies import rollout_service, step_service
+from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
 from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane, Threads
 from app.worker.threads import DaemonThreads
@@ -51,18 +51,22 @@ class Jobs:
         }
 
     def plan(self) -> None:
-        """End snoozes, roll out policy changes, fire due steps, and handle pages that were not accepted.
+        """End snoozes, roll policies out, page about unmatched incidents, fire steps, handle pages not accepted.
 
         One part that fails does not stop the others. Raises the first error at the end.
         """
         parts: dict[str, Callable[[], int]] = {
             "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=BATCH), BATCH),
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
+            "unmatched_taken": lambda: self._batches(
+                lambda s: unmatched_service.page_due(s, self._paging, limit=BATCH), BATCH
+            ),
             # A step that reaches nobody makes the next one due at once: repeat until nothing is due.
             "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
             "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
             "healed": lambda: self._unless_locked("healed", self._heal),
+            "recoveries_answered": lambda: self._batches(self._answer_recoveries, BATCH),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -141,6 +145,9 @@ class Jobs:
         if contended:
             raise StillLocked(f"policies {sorted(contended)} wait for incidents that others have locked")
         return done
+
+    def _answer_recoveries(self, session: Session) -> int:
+        return auth_service.answer_password_recoveries(session, url=self._paging.public_url, limit=BATCH)
 
     def _heal(self) -> int:
         done = self._once(lambda session: healing_service.heal(session, self._pulse))

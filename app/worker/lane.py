@@ -10,7 +10,13 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.session import is_contended
 from app.models import Notification
-from app.services.delivery import delivery_service, lease_service, recording_service, throttle_service
+from app.services.delivery import (
+    delivery_service,
+    lease_service,
+    recording_service,
+    status_update_service,
+    throttle_service,
+)
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
 from app.worker.threads import DaemonThreads
@@ -107,6 +113,8 @@ class Lane:
         if recipients:
             with database.transaction() as session:
                 throttle_service.release(session, self._channel, recipients)
+        with database.transaction() as session:  # half of the threads are for pages alone
+            status_update_service.release(session, self._channel, self._delivery.paging, limit=max(self._width // 2, 1))
 
     def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
         attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]

@@ -27,12 +27,20 @@ class LiveServer:
 
 
 @pytest.fixture
-def live_server(request: pytest.FixtureRequest, own_url: str, tmp_path: Path, free_port: int) -> Iterator[LiveServer]:
+def server_settings() -> dict[str, str]:
+    """More settings for the `live_server` of a file's tests."""
+    return {}
+
+
+@pytest.fixture
+def live_server(
+    request: pytest.FixtureRequest, server_settings: dict[str, str], own_url: str, tmp_path: Path, free_port: int
+) -> Iterator[LiveServer]:
     """`python -m app serve` on a database of its own. An indirect parameter gives it more settings.
 
     In the end it must stop by itself, with success, when it is told to.
     """
-    settings: dict[str, str] = getattr(request, "param", {})
+    settings: dict[str, str] = server_settings | getattr(request, "param", {})
     env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
         "DATABASE_URL": own_url,
         "PORT": str(free_port),

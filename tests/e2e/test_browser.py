@@ -1,15 +1,19 @@
-"""The documentation in a real browser, under the policy that the pages are served with."""
+"""The documentation and the pages for people in a real browser, under the policies that they are served with."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
+from app.core.config import Settings
+from app.core.security import PageLink, PageLinks
 from tests.e2e.conftest import LiveServer
 
 pytestmark = pytest.mark.browser
@@ -36,6 +40,14 @@ REPORT_VIOLATIONS = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) =>
         window.violations.push(`${event.violatedDirective} forbids ${event.blockedURI}`));
+"""
+WRAPPED = """
+    [...document.querySelectorAll("button, label, .label, time, summary, h2")].filter((element) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        const boxes = [...range.getClientRects()];
+        return boxes.some((box) => box.top >= boxes[0].bottom - 1);
+    }).map((element) => element.textContent)
 """
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 
@@ -94,11 +106,43 @@ def browser_path() -> str:
 
 
 @pytest.fixture
-def visit(browser_path: str, live_server: LiveServer) -> Iterator[Visit]:
+def browser(browser_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS, timeout=DEADLINE_MS)
-        yield Visit(browser.new_page(), live_server.url)
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, live_server: LiveServer) -> Visit:
+    return Visit(browser.new_page(), live_server.url)
+
+
+@pytest.fixture
+def phone(browser: Browser, live_server: LiveServer) -> Callable[..., Visit]:
+    """A small phone in Kathmandu, with JavaScript or without."""
+
+    def run(*, has_script: bool = True) -> Visit:
+        context = browser.new_context(
+            viewport={"width": 320, "height": 640}, timezone_id="Asia/Kathmandu", java_script_enabled=has_script
+        )
+        return Visit(context.new_page(), live_server.url)
+
+    return run
+
+
+@pytest.fixture
+def link(live_server: LiveServer) -> str:
+    """The path of the page about an incident of a service with a long name."""
+    assert requests.post(f"{live_server.url}/v1/auth/signup", json=ACCOUNT, timeout=60).status_code == 201
+    login = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
+    token = requests.post(f"{live_server.url}/v1/auth/login/access-token", json=login, timeout=60).json()
+    body = {"title": "Disk full", "severity": "critical", "service": "payments-gateway-" * 5, "description": "97 %"}
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    incident = requests.post(f"{live_server.url}/v1/incidents", json=body, headers=headers, timeout=60).json()
+    links = PageLinks(Settings(_env_file=None, data_dir=Path(live_server.env["DATA_DIR"])))
+    url = links.url(PageLink(incident["id"], incident["created_by"]), at=datetime.now(UTC))
+    return f"/p/{url.rpartition('/')[2]}"
 
 
 def test_swagger_ui_logs_in_and_opens_an_incident_under_a_strict_policy(visit: Visit) -> None:
@@ -121,6 +165,24 @@ def test_swagger_ui_logs_in_and_opens_an_incident_under_a_strict_policy(visit: V
     expect(answer.locator(".response-col_status")).to_have_text("201", timeout=DEADLINE_MS)
     expect(answer).to_contain_text('"status": "open"', timeout=DEADLINE_MS)
     assert visit.complaints() == []
+
+
+def test_swagger_ui_keeps_its_login_over_a_reload(visit: Visit) -> None:
+    assert requests.post(f"{visit.url}/v1/auth/signup", json=ACCOUNT, timeout=60).status_code == 201
+    page = visit.page
+    visit.open("/docs")
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    form = page.locator(".auth-container").filter(has_text="OAuth2PasswordBearer")
+    form.get_by_label("username:").fill(ACCOUNT["email"])
+    form.get_by_label("password:", exact=True).fill(ACCOUNT["password"])
+    form.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(form.get_by_role("heading", name="Authorized")).to_be_visible(timeout=DEADLINE_MS)
+    page.reload()
+    operation = page.locator("#operations-users-read_me")
+    operation.locator(".opblock-summary").click()
+    operation.get_by_role("button", name="Execute").click()
+    status = operation.locator(".live-responses-table tbody .response-col_status")
+    expect(status).to_have_text("200", timeout=DEADLINE_MS)
 
 
 def test_redoc_shows_the_reference_and_searches_it(visit: Visit) -> None:
@@ -146,3 +208,33 @@ def test_the_watch_itself_sees_what_the_policy_forbids(visit: Visit) -> None:
     assert any("script-src" in complaint for complaint in complaints)
     assert any("connect-src" in complaint for complaint in complaints)
     assert any("/nothing-here" in complaint for complaint in complaints)
+
+
+def test_a_page_shows_times_in_the_zone_of_the_phone(phone: Callable[..., Visit], link: str) -> None:
+    visit = phone()
+    visit.open(link)
+    opened = visit.page.locator(".facts time")
+    expect(opened).to_contain_text("GMT+5:45", timeout=20_000)  # before the script looks at the clock again
+    expect(opened).to_contain_text("just now")
+    assert visit.policy["script-src"] == "'self'"
+    assert "unsafe" not in str(visit.policy)
+    assert visit.complaints() == []
+
+
+def test_a_page_shows_utc_and_works_without_javascript(phone: Callable[..., Visit], link: str) -> None:
+    page = phone(has_script=False).page
+    page.goto(f"{phone().url}{link}")
+    expect(page.locator(".facts time")).to_contain_text("UTC")
+    page.get_by_label("Comment").fill("On my way.")
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.get_by_role("status")).to_have_text("Acknowledged. Nobody is paged any further.")
+    expect(page.locator("li").first).to_contain_text("On my way.")
+    page.get_by_role("button", name="Resolve").click()
+    expect(page.get_by_role("status")).to_have_text("Resolved. Nobody is paged any further.")
+
+
+def test_no_label_of_a_page_wraps_on_a_small_phone(phone: Callable[..., Visit], link: str) -> None:
+    visit = phone()
+    visit.open(link)
+    assert visit.page.evaluate(WRAPPED) == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320  # nothing is wider than the screen

@@ -1,6 +1,7 @@
 """The operator's end-to-end checks, run as an operator would."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db.session import connect
+from run_e2e_tests import settings
 from tests.e2e.conftest import ROOT, LiveServer
 
 ADMIN, PASSWORD = "chief@example.com", "correct horse battery"
@@ -106,3 +108,26 @@ def test_one_groups_failures_stop_no_other_group(live_server: LiveServer, tmp_pa
     assert {check["group"] for check in ended.failed} == {"Webhook"}
     assert ended.results["totals"]["passed"] >= DESIGNED_CHECKS
     assert ended.output.splitlines()[-1].endswith(f"passed, {len(ended.failed)} failed")
+
+
+@pytest.mark.parametrize("live_server", [WITH_ADMIN], indirect=True)
+def test_the_port_and_the_webhooks_secret_come_from_the_env_file(live_server: LiveServer, tmp_path: Path) -> None:
+    installation = tmp_path / "installation"
+    shutil.copytree(ROOT / "e2e", installation / "e2e")
+    shutil.copy(ROOT / "run_e2e_tests.py", installation)
+    port = live_server.url.rpartition(":")[2]
+    (installation / ".env").write_text(f'PORT={port}\nELASTIC_WEBHOOK_TOKEN="secret"\n# the rest has defaults\n')
+    command = [sys.executable, str(installation / "run_e2e_tests.py"), *AS_ADMIN]
+    env = {"PATH": live_server.env["PATH"], "PORT": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("PORT=1\nELASTIC_WEBHOOK_TOKEN=file\nEMPTY=\n")
+    assert settings({"PORT": "2", "ELASTIC_WEBHOOK_TOKEN": ""}, dotenv) == {
+        "PORT": "2",
+        "ELASTIC_WEBHOOK_TOKEN": "file",
+    }
+    assert settings({"PORT": "2"}, tmp_path / "none") == {"PORT": "2"}

@@ -17,10 +17,27 @@ from app.db.session import Database
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
 from app.services.incidents import alert_service, incident_service, lifecycle_service
-from app.services.policies import manual_escalation_service, policy_service, rollout_service, step_service
+from app.services.policies import (
+    manual_escalation_service,
+    policy_service,
+    rollout_service,
+    step_service,
+    unmatched_service,
+)
 from app.services.ports import Paging
 from app.utils.service_locator import build_services
-from tests.faults.model import ACKNOWLEDGED, ADMINS, ASSIGNEES, OPEN, RESOLVED, SNOOZED, Incident, Model, Version
+from tests.faults.model import (
+    ACKNOWLEDGED,
+    ADMINS,
+    ASSIGNEES,
+    CHANGES,
+    OPEN,
+    RESOLVED,
+    SNOOZED,
+    Incident,
+    Model,
+    Version,
+)
 from tests.faults.snapshots import Snapshot, of_model, of_service
 
 SERVICES = ["api", "web"]
@@ -104,6 +121,7 @@ class Pair:
         self._do(lambda session: lifecycle_service.end_snoozes(session, limit=BATCH))
         while self._do(lambda session: rollout_service.advance(session, set())):
             pass
+        self._do(lambda session: unmatched_service.page_due(session, self._paging, limit=BATCH))
         while self._do(lambda session: step_service.run_due(session, self._paging, limit=BATCH)):
             pass
 
@@ -113,7 +131,7 @@ class Pair:
         service, severity = self._pick(SERVICES), self._pick(SEVERITIES)
         assignee = self._pick([None, "one"])
         self._say(f"open {service} {severity} for {assignee}")
-        self.model.open(Incident(service, severity, assignee))
+        self.model.open(Incident(service, severity, {assignee} if assignee else set()))
         new = IncidentCreate(
             title="t", severity=Severity(severity), service=service, assigned_to=self._people.get(assignee or "")
         )
@@ -212,17 +230,21 @@ class Pair:
 
     def _version(self) -> Version:
         delays = sorted(self._chance.choices(DELAYS, k=self._chance.randint(1, 3)))
-        stages = tuple((delay, self._pick([ADMINS, ASSIGNEES, "two"])) for delay in delays)
+        stages = tuple((delay, self._pick([ADMINS, ASSIGNEES, ASSIGNEES, "two", *CHANGES])) for delay in delays)
         return Version(self._pick([None, *SERVICES]), self._pick([None, None, *SEVERITIES]), stages, self._pick([0, 1]))
 
     def _wire(self, version: Version) -> dict[str, Any]:
         wanted = {"service": version.service, "severity": version.severity}
-        stages = [
-            {"delay_minutes": delay / 60, "actions": [{"type": "notify", "target": self._people.get(target, target)}]}
-            for delay, target in version.stages
-        ]
+        stages = [{"delay_minutes": delay / 60, "actions": [self._action(what)]} for delay, what in version.stages]
         conditions = {name: value for name, value in wanted.items() if value is not None}
         return {"conditions": conditions, "steps": stages, "repeat": version.repeat}
+
+    def _action(self, what: str) -> dict[str, Any]:
+        if what == "comment":
+            return {"type": "comment", "content": "Look at the dashboard."}
+        if what in CHANGES:
+            return {"type": "change_status", "status": what}
+        return {"type": "notify", "target": self._people.get(what, what)}
 
     def _admin(self, session: Session) -> Any:
         return crud_user.get(session, self._people[ADMINS])

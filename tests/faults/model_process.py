@@ -26,7 +26,7 @@ def main(url: str, part: str, sequences: int, moves: int) -> None:
         settings = Settings(_env_file=None, data_dir=Path(directory), bcrypt_rounds=4)
         passwords = build_services(settings, database).auth.passwords
         with database.transaction() as session:
-            admin, _ = make_admin(session, "admin@example.com", PASSWORD, passwords)
+            admin = make_admin(session, "admin@example.com", PASSWORD, passwords).user
             people = {ADMINS: admin.id}
             for name in ("one", "two"):
                 new = UserCreate(email=f"{name}@example.com", password=PASSWORD)

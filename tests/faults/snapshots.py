@@ -10,7 +10,8 @@ Snapshot = dict[tuple[Any, ...], Any]
 
 SECONDS = "CAST(round(extract(epoch FROM {} - now())) AS int)"
 INCIDENTS = text(f"""
-    SELECT id, status, cycle, severity, service, alert_count, {SECONDS.format("snoozed_until")} AS snoozed_until
+    SELECT id, status, cycle, severity, service, alert_count, {SECONDS.format("snoozed_until")} AS snoozed_until,
+        is_unmatched, unmatched_due_at IS NOT NULL AS is_unmatched_due
     FROM incidents WHERE id = ANY(:ids)
 """)
 ESCALATIONS = text(f"""
@@ -27,7 +28,16 @@ PAGES = text("""
 def of_model(model: Model) -> Snapshot:
     found: Snapshot = {}
     for i, one in enumerate(model.incidents):
-        found["incident", i] = (one.status, one.cycle, one.severity, one.service, one.alert_count, one.snoozed_until)
+        found["incident", i] = (
+            one.status,
+            one.cycle,
+            one.severity,
+            one.service,
+            one.alert_count,
+            one.snoozed_until,
+            one.is_unmatched,
+            one.is_unmatched_due,
+        )
         for p, row in one.escalations.items():
             place = (row.step, row.repeats_left) if row.state == RUNNING else None
             found["escalation", i, p] = (row.state, row.cycle, row.loop, place, row.due)

@@ -12,8 +12,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 
+from app.core.config import Settings
 from app.services.delivery import callback_service
 from app.services.delivery.callback_service import DeliveryReport
+from app.utils.service_locator import build_services
 from tests.faults import oracle
 from tests.faults.figures import Figures, quantile
 from tests.faults.provider import Answer, Script
@@ -142,10 +144,11 @@ def test_row_18_reports_out_of_order_and_repeated_lead_to_one_final_state(
     keys = [row.idempotency_key for row in rig.store.rows(OUTBOX)]
     every = [(key, report) for key in keys for report in reports for _ in range(3)]
     random.Random(18).shuffle(every)
+    paging = build_services(Settings(_env_file=None), rig.store.database).paging
 
     def tell(report: tuple[UUID, bool | None]) -> None:
         with rig.store.database.transaction() as session:
-            callback_service.take(session, DeliveryReport(report[0], has_arrived=report[1]))
+            callback_service.take(session, DeliveryReport(report[0], has_arrived=report[1]), paging)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(tell, every))

@@ -9,9 +9,10 @@ from httpx2 import Response
 Linker = Callable[..., str]
 Reader = Callable[[dict[str, Any]], dict[str, Any]]
 
-ACTIONS = ("acknowledge", "snooze", "escalate")
+ACTIONS = ("acknowledge", "snooze", "escalate", "resolve", "comment")
 XSS = '<script>alert("x")</script>'
 MINUTES = {"minutes": "30"}
+COMMENT = {"comment": "Looking into it."}
 
 
 def page(answer: Response, status: int = 200) -> str:
@@ -27,7 +28,7 @@ def page(answer: Response, status: int = 200) -> str:
 
 
 def press(client: TestClient, link: str, action: str, **options: Any) -> Response:
-    data = MINUTES if action == "snooze" else None
+    data = {"snooze": MINUTES, "comment": COMMENT}.get(action)
     return client.post(f"{link}/{action}", follow_redirects=False, **{"data": data, **options})
 
 

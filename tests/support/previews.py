@@ -38,13 +38,16 @@ def severity(to: str) -> dict[str, Any]:
 def announced(found: dict[str, Any]) -> set[Page]:
     """Every page that a preview speaks of: who, by which channel, in how many minutes."""
     began_at, pages = datetime.fromisoformat(found["at"]), set()
+    pages |= {(p["recipient"], p["channel"], 0.0) for p in found["then_paged"] if p["skipped"] is None}
     for policy in found["policies"]:
         fired = [one for one in policy["steps"] if one["due_at"] is not None]
         for one in fired:
             after = (datetime.fromisoformat(one["due_at"]) - began_at) / timedelta(minutes=1)
             people = [person for action in one["actions"] for person in action["people"]]
-            last = policy["then_paged"] if one is fired[-1] else []
-            pages |= {(p["recipient"], p["channel"], after) for p in people + last if p["skipped"] is None}
+            pages |= {(p["recipient"], p["channel"], after) for p in people if p["skipped"] is None}
+        if policy["then_paged_at"] is not None:
+            after = (datetime.fromisoformat(policy["then_paged_at"]) - began_at) / timedelta(minutes=1)
+            pages |= {(p["recipient"], p["channel"], after) for p in policy["then_paged"] if p["skipped"] is None}
     return pages
 
 

@@ -9,12 +9,13 @@ import pytest
 from app.integrations.addresses import (
     MAX_URL,
     host_of,
-    is_public,
     is_this_machine,
+    may_be_called,
     parsed,
     require_public_literal,
     resolve,
 )
+from app.integrations.special_addresses import is_public
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,10 @@ from app.integrations.addresses import (
         *("100.64.0.1", "100.127.255.255", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "192.0.2.1"),
         *("198.18.0.1", "203.0.113.1", "::1", "::", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "fec0::1"),
         *("::ffff:10.0.0.1", "::ffff:127.0.0.1", "2002:7f00:1::", "2002:a00:1::", "64:ff9b::7f00:1"),
+        *("192.0.0.9", "192.0.0.192", "192.88.99.1", "192.31.196.1", "192.52.193.1", "192.175.48.1", "168.63.129.16"),
+        *("::ffff:168.63.129.16", "64:ff9b::a83f:8110", "2002:a83f:8110::", "100.100.100.200", "fd00:ec2::254"),
+        *("2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:1::1", "2001:4:112::1", "2001:20::1", "2001:30::1"),
+        *("2620:4f:8000::1", "3fff::1", "5f00::1", "4000::1", "::ffff:0:808:808", "::8.8.8.8", "100:0:0:1::1"),
         *("64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2001:db8::1", "2001::1", "::7f00:1", "100::1"),
     ],
 )
@@ -176,3 +181,25 @@ def test_a_lookup_ends_when_the_time_does(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(TimeoutError, match=r"^The name was not resolved within 0.05 s\.$"):
             resolve("hooks.example", 80, seconds=0.05)
         answered.set()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
+        *("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::a9fe:a9fe%eth0"),
+    ],
+)
+def test_where_a_cloud_tells_its_secrets_is_never_called(address: str) -> None:
+    """Not even where private addresses are allowed, or by the operator's own gateway. Decided only: nothing is sent."""
+    assert not may_be_called(address, allows_private=True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "fd00::1", "8.8.8.8"])
+def test_where_private_addresses_are_allowed_the_others_are_called(address: str) -> None:
+    assert may_be_called(address, allows_private=True)
+
+
+@pytest.mark.parametrize("url", ["http://[::ffff:127.0.0.1]/", "http://[::ffff:0.0.0.0]:80/", "http://127.8.8.8/"])
+def test_this_machine_is_known_also_as_it_hides_in_ipv6(url: str) -> None:
+    assert is_this_machine(url)

@@ -99,7 +99,9 @@ def test_the_delays_of_steps_are_minutes_and_may_be_broken() -> None:
 
 def test_a_decision_says_where_the_escalation_stands_and_whether_a_loop_ended() -> None:
     delays = [timedelta(), 5 * MINUTE]
-    assert evaluate(delays, Position(2, 0, 1), NOW) == Decision(Position(2, 1, 1), NOW + 5 * MINUTE, ends_loop=False)
+    assert evaluate(delays, Position(2, 0, 1), NOW) == Decision(
+        Position(2, 1, 1), NOW + 5 * MINUTE, ends_loop=False, pages_again=True
+    )
     assert evaluate(delays, Position(2, 1, 1), NOW) == Decision(Position(3, 0, 0), NOW + 5 * MINUTE, ends_loop=True)
     assert evaluate(delays, Position(3, 1, 0), NOW) == Decision(Position(3, 1, 0), None, ends_loop=True)
     again = Decision(Position(4, 0, 7), NOW + UNREACHABLE_RETRY, ends_loop=True)

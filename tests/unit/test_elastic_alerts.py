@@ -29,7 +29,7 @@ def test_a_list_of_alerts_is_one_signal_for_each_in_order() -> None:
         ("r:a", True, "Rule"),
         ("r:b", False, "Own"),
         ("q:c", True, "Rule"),
-        (None, True, "Rule"),
+        ("r", True, "Rule"),
     ]
     assert (signals[0].severity, signals[0].service) == ("low", "s")
     assert signals[3].description == "disk full"
@@ -109,10 +109,16 @@ def test_the_state_around_the_alerts_is_theirs_if_they_have_none() -> None:
     assert [signal.is_firing for signal in parse(body)] == [False, True]
 
 
+def test_the_rules_name_around_the_alerts_is_part_of_their_keys() -> None:
+    bodies = [{"rule_name": name, "alerts": [{"id": "query matched"}, "disk full"]} for name in ("A", "B")]
+    keys = [[signal.dedup_key for signal in parse(body)] for body in bodies]
+    assert keys == [["A:query matched", None], ["B:query matched", None]]
+
+
 def test_a_large_context_is_kept_once() -> None:
-    signals = parse({"text": "x" * 100_000, "alerts": [{"id": n} for n in range(200)]})
-    assert [len(s.metadata.get("text", "")) for s in signals] == [100_000] + [0] * 199
-    assert signals[199].metadata == {"alerts": [{"id": 199}]}
+    signals = parse({"text": "x" * 60_000, "alerts": [{"id": n} for n in range(300)]})
+    assert [len(s.metadata.get("text", "")) for s in signals] == [60_000] + [0] * 299
+    assert signals[299].metadata == {"alerts": [{"id": 299}]}
 
 
 def test_a_small_context_is_kept_by_every_alert_of_many() -> None:

@@ -169,6 +169,23 @@ def test_every_sample_is_in_a_table() -> None:
         ({"id": None, "alert_id": {}, "dedup_key": []}, None),
         ({"id": float("nan")}, None),
         ({"dedup_key": " : "}, None),
+        ({"rule_id": "r"}, "r"),
+        ({"rule": {"id": "r"}, "message": "m"}, "r"),
+        ({"rule_name": "n", "alert_id": "a", "id": "i"}, "n:a"),
+        ({"rule": {"name": "n"}, "alert": {"id": "a"}}, "n:a"),
+        ({"kibana.alert.rule.name": "n", "kibana.alert.instance.id": "a"}, "n:a"),
+        ({"alertName": "n", "alertInstanceId": "a"}, "n:a"),
+        ({"watch_id": "w", "rule_name": "n", "alert_id": "a"}, "w"),
+        ({"rule_id": "r", "rule_name": "n", "alert_id": "a"}, "r:a"),
+        ({"alert_name": "n", "alert_id": "a"}, "a"),
+        ({"rule_name": "n", "id": "i"}, "i"),
+        ({"rule_name": "n"}, None),
+        ({"rule_name": "n", "alert_text": "t"}, "n"),
+        ({"rule_name": "n", "alert_text": "t", "id": "i"}, "i"),
+        ({"rule_name": "n", "alert_text": "t", "rule_id": "r"}, "r"),
+        ({"rule_id": "{{rule.id}}", "alert_id": "{{alert.id}}", "id": "i"}, "i"),
+        ({"dedup_key": "{{rule.id}}:{{alert.id}}"}, None),
+        ({"dedup_key": "prod-{{alert.id}}", "id": "i"}, "i"),
         ({"alert": {"uuid": "u"}, "alert_uuid": "u", "kibana.alert.uuid": "u", "_id": "u"}, None),
     ],
 )
@@ -202,6 +219,12 @@ def test_long_keys_stay_apart_and_fit() -> None:
         ({"alertActionGroup": "recovered"}, False),
         ({"status": "recovered", "alert": {"status": "active"}}, False),
         ({"alert": {"actionGroup": "recovered"}, "context": {"status": "down"}}, False),
+        ({"status": "回復済み", "actionGroup": "recovered"}, False),
+        ({"status": "Recovered", "actionGroup": "threshold_met"}, True),
+        ({"state": "Rétabli", "action_group_id": "recovered"}, False),
+        ({"actionGroup": "", "status": "recovered"}, False),
+        ({"actionGroup": "{{alert.actionGroup}}", "status": "recovered"}, False),
+        ({"kibana.alert.status": "recovered", "kibana.alert.action_group": "threshold_met"}, False),
         ({"alert": {"kibana.alert.status": "recovered"}}, False),
     ],
 )
@@ -224,6 +247,22 @@ def test_only_a_recovered_alert_does_not_fire(body: dict[str, Any], is_firing: b
         ({"tags": '["critical","payments"]'}, "critical"),
         ({"tags": "env:critical"}, None),
         ({"kibana.alert.rule.tags": ["critical"]}, "critical"),
+        ({"severity": "critical (P1)"}, "critical"),
+        ({"severity": "Critical - page"}, "critical"),
+        ({"severity": "P2: page the team"}, "high"),
+        ({"priority": "Sev 3"}, "medium"),
+        ({"severity": "non-critical"}, None),
+        ({"tags": "severity:high (P2)"}, "high"),
+        ({"tags": "low traffic,high"}, "high"),
+        ({"tags": "error-budget"}, None),
+        ({"actionGroupName": "Critical"}, "critical"),
+        ({"alert": {"actionGroup": "slo.burnRate.low", "actionGroupName": "低"}}, "low"),
+        ({"actionGroupName": "High", "severity": "low"}, "low"),
+        ({"actionGroupName": "High", "tags": "low"}, "low"),
+        ({"actionGroupName": "Threshold met"}, None),
+        ({"log": {"level": "error"}}, "high"),
+        ({"log.level": "warn", "severity": "critical"}, "critical"),
+        ({"severity": "{{context.severity}}", "tags": "low"}, "low"),
         ({"rule_type": "apm.anomaly", "threshold": "minor", "value": "critical"}, None),
     ],
 )
@@ -267,6 +306,13 @@ def test_the_service_is_wherever_the_sender_names_it(body: dict[str, Any], servi
         ({"rule": "CPU", "message": "m"}, "CPU", "m"),
         ({"name": "\0"}, "\ufffd", None),
         ({"name": True, "message": 5}, "5", "5"),
+        ({"rule_name": "n", "alert_text": "t", "message": "the log line"}, "n", "t"),
+        ({"alert_subject": "s", "alert_text": "t"}, "s", "t"),
+        ({"rule_name": "{{rule.name}}", "message": "{{context.reason}}"}, "Alert from Elastic", None),
+        ({"name": "{{rule.name}}: {{alert.id}}", "title": "d"}, "d", None),
+        ({"message": "{{#context}}{{context.reason}}{{/context}}", "reason": "r"}, "r", "r"),
+        ({"message": "{{#toJson}}context{{/toJson}}", "reason": "r"}, "r", "r"),
+        ({"name": "Rule {{rule.name}} fired"}, "Rule {{rule.name}} fired", None),
         ({"message": '{"code": 5}', "name": "n"}, "n", '{"code": 5}'),
         ({"name": "n" * 300, "reason": "r" * 10_001}, "n" * 254 + "…", "r" * 9_999 + "…"),
     ],
@@ -275,6 +321,31 @@ def test_title_and_description(body: dict[str, Any], title: str, description: st
     signal = only(body)
     assert (signal.title, signal.description) == (title, description)
     assert signal.metadata == body or "\0" in str(body["name"])
+
+
+def test_the_former_key_left_out_the_rules_name() -> None:
+    firing = only({"rule_name": "Disk full", "alert_id": "query matched"})
+    assert firing.former_key is not None
+    assert firing.former_key.key == "query matched"
+    assert firing.former_key.is_of({"rule_name": "Disk full", "alert_id": "query matched", "message": "m"})
+    assert firing.former_key.is_of({})
+    assert not firing.former_key.is_of({"rule_name": "Payments 5xx", "alert_id": "query matched"})
+    assert not firing.former_key.is_of({"alert_id": "query matched"})
+
+
+def test_a_recovery_also_ends_what_a_body_without_the_rules_name_opened() -> None:
+    former = only({"rule_name": "Disk full", "alert_id": "a", "status": "recovered"}).former_key
+    assert former is not None
+    assert former.is_of({"alert_id": "a"})
+    assert not former.is_of({"rule_name": "Payments 5xx", "alert_id": "a"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"alert_id": "a"}, {"rule_id": "r", "rule_name": "n", "alert_id": "a"}, {"dedup_key": "k", "alert_id": "a"}],
+)
+def test_an_alert_whose_key_has_not_changed_has_no_former_one(body: dict[str, Any]) -> None:
+    assert only(body).former_key is None
 
 
 @pytest.mark.parametrize("key", ["", "alert", "alerts", "tags", "kibana"])

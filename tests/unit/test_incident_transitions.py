@@ -71,8 +71,8 @@ CHANGES: dict[tuple[IncidentStatus, Move], dict[str, object] | str] = {
     (ACKNOWLEDGED, Move.RAISE_SEVERITY): {**AGAIN, **WORSE},
     (ACKNOWLEDGED, Move.CHANGE_SEVERITY): WORSE,
     (SNOOZED, Move.ACKNOWLEDGE): {
-        "status": ACKNOWLEDGED, "acknowledged_at": AT, "snoozed_until": None, "policy_cycles": 0
-    },
+        "status": ACKNOWLEDGED, "snoozed_until": None, "policy_cycles": 0
+    },  # acknowledged_at stays: it is the first acknowledgement of the cycle
     (SNOOZED, Move.RESOLVE): {"status": RESOLVED, "resolved_at": AT, "snoozed_until": None, "policy_cycles": 0},
     (SNOOZED, Move.SNOOZE): {"snoozed_until": UNTIL, "policy_cycles": 0},
     (SNOOZED, Move.REOPEN): {**AGAIN, "snoozed_until": None},

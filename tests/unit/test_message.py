@@ -40,10 +40,9 @@ def test_a_subject_is_one_short_line_whatever_the_title_is() -> None:
     assert len(subject) == MAX_SUBJECT
 
 
-def test_a_reset_mail_holds_the_token_and_how_to_use_it() -> None:
+def test_a_reset_mail_links_to_the_page_that_sets_the_password() -> None:
     body = plain(PasswordResetFacts("abc", "https://pager.example.com", 30)).body
-    assert "\nabc\n" in body
-    assert "https://pager.example.com/v1/auth/reset-password" in body
+    assert "\nhttps://pager.example.com/reset-password/abc\n" in body
     assert "30 minutes" in body
 
 

@@ -56,7 +56,7 @@ def test_an_update_changes_what_was_named_and_null_is_not_absent(body: dict[str,
 
 
 def test_signing_up_takes_rights_and_ignores_them() -> None:
-    account = {"email": "user@example.com", "password": "12345678"}
+    account = {"email": "user@example.com", "password": "securepassword"}
     assert Signup.model_validate({**account, **RIGHTS}) == Signup.model_validate(account)
     assert UserCreate.model_validate({**account, **RIGHTS}).is_superuser
 

@@ -163,5 +163,5 @@ def test_a_page_that_its_step_did_not_plan_is_a_last_resort(
     page = Notification(
         id=1, event_id=event_id, recipient=recipient, channel="email", kind=NotificationKind.PAGE, attempt=0
     )
-    [(told_to, sent)] = why_pages.sent([page], [event])
+    [(told_to, sent)] = why_pages.sent([page], [event], {})
     assert (told_to, sent.is_last_resort) == (recipient, is_last_resort)

@@ -16,7 +16,8 @@ log = structlog.get_logger()
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
-PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate)?$", re.DOTALL)
+PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
+RESET_LINK = "/reset-password/"
 QUIET_PATHS = {"/health"}
 
 
@@ -79,7 +80,9 @@ def _request_id(scope: Scope) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path in a log: without the address that password recovery has in it, and the token of a page's link."""
+    """A path for the log: without tokens of links, and without the address in the path of password recovery."""
     if path.startswith("/p/"):
         return PAGE_LINK.sub(r"/p/-\1", path)
+    if path.startswith(RESET_LINK):
+        return f"{RESET_LINK}-"
     return RECOVERY.sub(r"\1-", path) if "/password-recovery/" in path else path

@@ -1,15 +1,16 @@
-"""The page behind the link of a page: made for a phone, without JavaScript. GET shows, only POST acts."""
+"""The page behind the link in a page: made for a phone, and whole without JavaScript. GET shows, only POST acts."""
 
-from http import HTTPStatus
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Response
 
 from app.api.deps import PagingDep, SessionDep
 from app.api.web.confirmation import confirmation
-from app.api.web.form import Minutes, require_same_origin
+from app.api.web.form import MAX_COMMENT, Form, require_same_origin
 from app.api.web.page_route import PageRoute
-from app.api.web.rendering import page, redirect
+from app.api.web.rendering import page, redirect, script
+from app.core.security import LINK_TOKEN, without_punctuation
 from app.services import page_link_service
 from app.services.page_link_service import SNOOZES
 
@@ -17,37 +18,66 @@ router = APIRouter(prefix="/p", route_class=PageRoute, include_in_schema=False)
 acting = APIRouter(route_class=PageRoute, dependencies=[Depends(require_same_origin)])
 
 
+async def get_token(token: str) -> str:
+    """The token of the link, without the punctuation that was copied along with it."""
+    return without_punctuation(token, LINK_TOKEN)
+
+
+Token = Annotated[str, Depends(get_token)]
+
+
+@router.get("/times.js")
+async def times_script() -> Response:
+    """The page's script: a file of its own, because the policy allows no inline script."""
+    return script()
+
+
 @router.api_route("/{token}", methods=["GET", "HEAD"])
-def show_page(token: str, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
+def show_page(token: Token, paging: PagingDep, session: SessionDep, done: str = "") -> Response:
     """Show the incident of a link. It changes nothing: mail scanners open every link."""
     view = page_link_service.view(session, token, paging)
-    return page(HTTPStatus.OK, view=view, token=token, done=confirmation(done, view), snoozes=SNOOZES)
+    values: dict[str, Any] = {"view": view, "token": token, "snoozes": SNOOZES, "max_comment": MAX_COMMENT}
+    return page("incident.html", done=confirmation(done, view), **values)
 
 
 @acting.post("/{token}/acknowledge")
-def acknowledge_by_link(token: str, paging: PagingDep, session: SessionDep) -> Response:
+def acknowledge_by_link(token: Token, paging: PagingDep, session: SessionDep, form: Form) -> Response:
     """Acknowledge the incident of a link."""
-    page_link_service.acknowledge(session, token, paging)
+    page_link_service.acknowledge(session, token, paging, comment=form.comment)
     return _back(token, "acknowledged")
 
 
 @acting.post("/{token}/snooze")
-def snooze_by_link(token: str, paging: PagingDep, session: SessionDep, minutes: Minutes) -> Response:
+def snooze_by_link(token: Token, paging: PagingDep, session: SessionDep, form: Form) -> Response:
     """Snooze the incident of a link."""
-    page_link_service.snooze(session, token, paging, minutes=minutes)
+    page_link_service.snooze(session, token, paging, minutes=form.minutes, comment=form.comment)
     return _back(token, "snoozed")
 
 
 @acting.post("/{token}/escalate")
-def escalate_by_link(token: str, paging: PagingDep, session: SessionDep) -> Response:
+def escalate_by_link(token: Token, paging: PagingDep, session: SessionDep, form: Form) -> Response:
     """Escalate the incident of a link now."""
-    page_link_service.escalate(session, token, paging)
+    page_link_service.escalate(session, token, paging, comment=form.comment)
     return _back(token, "escalated")
+
+
+@acting.post("/{token}/resolve")
+def resolve_by_link(token: Token, paging: PagingDep, session: SessionDep, form: Form) -> Response:
+    """Resolve the incident of a link."""
+    page_link_service.resolve(session, token, paging, comment=form.comment)
+    return _back(token, "resolved")
+
+
+@acting.post("/{token}/comment")
+def comment_by_link(token: Token, paging: PagingDep, session: SessionDep, form: Form) -> Response:
+    """Comment on the incident of a link."""
+    page_link_service.comment(session, token, paging, comment=form.comment)
+    return _back(token, "commented")
 
 
 @router.api_route("/{token}/", methods=["GET", "HEAD"])
 @router.api_route("/{token}/{action}", methods=["GET", "HEAD"])
-def return_to_page(token: str) -> Response:
+def return_to_page(token: Token) -> Response:
     """Show the page to whoever opens or reloads the address of an action, or adds a slash: only POST acts."""
     return redirect(f"../{quote(token)}")
 
@@ -56,5 +86,5 @@ router.include_router(acting)
 
 
 def _back(token: str, done: str) -> Response:
-    """To the page, so that reloading it repeats nothing."""
+    """Redirect to the page, so that reloading it repeats nothing."""
     return redirect(f"../{token}?done={done}")

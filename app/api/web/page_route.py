@@ -11,20 +11,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.api.errors import RETRY_AFTER_SECONDS, status_of
 from app.api.transaction import TransactionalRoute
 from app.api.web.rendering import page
-from app.core.errors import DomainError
+from app.core.errors import DomainError, TooManyRequests
 from app.db.session import is_unavailable
 
 log = structlog.get_logger()
 
 HEADINGS = {
+    400: "This link no longer works",
     403: "Not allowed",
-    404: "No such link",
+    404: "This link does not work",
     409: "That is not possible",
     410: "This link has expired",
     422: "That is not possible",
+    429: "Wait a little",
     503: "Try again",
 }
-UNAVAILABLE = "The database is not available at the moment: nothing was done. Try again in a few seconds."
+UNAVAILABLE = "The database is not available right now, so nothing was changed. Try again in a few seconds."
 
 
 class PageRoute(TransactionalRoute):
@@ -37,7 +39,7 @@ class PageRoute(TransactionalRoute):
             try:
                 return await handle(request)
             except DomainError as error:
-                return _refusal(request, status_of(error), str(error))
+                return self.refusal(request, error)
             except SQLAlchemyError as error:
                 if not is_unavailable(error):
                     raise
@@ -45,15 +47,28 @@ class PageRoute(TransactionalRoute):
 
         return answer
 
+    def refusal(self, request: Request, error: DomainError) -> Response:
+        """The page that says why not."""
+        return refused(request, status_of(error), str(error), _retry_after(error))
 
-def _refusal(request: Request, status: int, said: str) -> Response:
-    """A page that says why not. After an action there is a way back to the incident."""
+
+def refused(request: Request, status: int, said: str, headers: dict[str, str] | None = None) -> Response:
+    """A page that says why not, and what to do. After an action there is a way back to the page that had the button."""
     path = request.url.path.rstrip("/").split("/")
-    back = f"../{path[-2]}" if request.method == "POST" and status not in (404, 410) else None
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return page(status, headers, heading=HEADINGS.get(status, HTTPStatus(status).phrase), said=said, back=back)
+    back = f"../{path[-2]}" if request.method == "POST" and path[1] == "p" and status not in (404, 410) else None
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": RETRY_AFTER_SECONDS}
+    return page("refusal.html", status, headers, heading=_heading(status), said=said, back=back)
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
     log.error("database_unavailable", error=str(error.__cause__ or error))
-    return _refusal(request, HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE)
+    return refused(request, HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE)
+
+
+def _heading(status: int) -> str:
+    return HEADINGS.get(status, HTTPStatus(status).phrase)
+
+
+def _retry_after(error: DomainError) -> dict[str, str]:
+    return {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyRequests) else {}

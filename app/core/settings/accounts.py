@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from app.core.common_passwords import is_common
 from app.core.settings.section import Section
 
 MIN_PASSWORD_LENGTH = 8  # NIST SP 800-63B, section 5.1.1.1
@@ -26,4 +27,6 @@ class AccountSettings(Section):
         password = self.first_superuser_password
         if password is not None and len(password.get_secret_value()) < MIN_PASSWORD_LENGTH:
             found.append(f"FIRST_SUPERUSER_PASSWORD is shorter than {MIN_PASSWORD_LENGTH} characters")
+        elif password is not None and is_common(password.get_secret_value()):
+            found.append("FIRST_SUPERUSER_PASSWORD is one of the passwords that everybody guesses: choose another one")
         return found

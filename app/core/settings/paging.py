@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.core.settings.section import Section, WebUrl
+from app.core.vocabulary import UnmatchedIncidents
 
 
 class PagingSettings(Section):
@@ -17,3 +18,4 @@ class PagingSettings(Section):
     dead_man_interval_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     page_link_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
     require_verified_addresses: bool | None = None
+    unmatched_incidents: UnmatchedIncidents = UnmatchedIncidents.PAGE_ADMINS_FOR_ALERTS

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from app.core.phone import known_region
 from app.core.settings.section import Port, Section
 
 
@@ -18,6 +19,7 @@ class ProviderSettings(Section):
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     smtp_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
 
+    phone_default_region: Annotated[str, AfterValidator(known_region)] | None = None
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_phone_number: str | None = None

@@ -22,6 +22,8 @@ class ServerSettings(Section):
     public_url: WebUrl = ""
     backend_cors_origins: Annotated[list[str], NoDecode] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
+    request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64
     shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
 
     @field_validator("backend_cors_origins", mode="before")

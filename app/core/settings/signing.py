@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,9 @@ class SigningSettings(Section):
     def production_problems(self) -> list[str]:
         if self.secret_key is None:
             return ["SECRET_KEY is missing: make one with `openssl rand -hex 32`"]
+        key = self.secret_key.get_secret_value()
+        if _weakness(key) is None and _has_little_variety(key):
+            return ["SECRET_KEY repeats itself or counts: make one with `openssl rand -hex 32`"]
         return []
 
 
@@ -40,6 +44,13 @@ def _weakness(key: str) -> str | None:
     if len(set(key)) < MIN_SECRET_CHARACTERS:
         return "is too simple: make one with `openssl rand -hex 32`"
     return None
+
+
+def _has_little_variety(key: str) -> bool:
+    """True if over half of the key repeats what stands before in it, or counts up or down."""
+    triples = [key[i : i + 3] for i in range(len(key) - 2)]
+    steps = [abs(ord(after) - ord(before)) for before, after in pairwise(key)]
+    return len(set(triples)) * 2 < len(triples) or sum(step <= 1 for step in steps) * 2 > len(steps)
 
 
 def shared_secret(path: Path) -> str:

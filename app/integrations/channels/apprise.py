@@ -106,6 +106,7 @@ class AppriseType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = True
     needs_provider = True
+    has_status_updates = False
     shows_html = False
     max_body: int | None = None
 

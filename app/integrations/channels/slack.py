@@ -11,6 +11,7 @@ from app.core.facts import BundleFacts, PageFacts
 from app.integrations import http
 from app.integrations.addresses import host_of
 from app.integrations.channels.hook import HookSettings, clean_url, cut, line_of, rest_of, settings_of, shortened
+from app.integrations.channels.push.text import link_of
 
 # https://docs.slack.dev/reference/block-kit/blocks, and .../messaging/sending-messages-using-incoming-webhooks
 MAX_HEADER = 150
@@ -33,7 +34,12 @@ class SlackChannel:
     name: str = "slack"
 
     def send(self, envelope: Envelope) -> Outcome:
-        return http.post(envelope.address, json=layout(envelope), limits=self.own.limits(gone=GONE))
+        return http.post_or_plainer(
+            self.own.limits(gone=GONE),
+            lambda limits: http.post(envelope.address, json=layout(envelope), limits=limits),
+            lambda limits: http.post(envelope.address, json=plain(envelope), limits=limits),
+            is_refused=http.is_form_refused,
+        )
 
     def provider(self, address: str) -> str:
         return host_of(address)
@@ -55,6 +61,14 @@ def _content(envelope: Envelope) -> list[Block]:
         case PageFacts() as page:
             return [*_body(envelope.body), *_page(page)]
     return _body(envelope.body)
+
+
+def plain(envelope: Envelope) -> dict[str, Any]:
+    """The message without blocks, for when Slack refuses those."""
+    link = link_of(envelope)
+    ending = f"\n{link}" if link and link not in envelope.body else ""
+    said = escaped(f"{envelope.subject}\n{envelope.body}", MAX_FALLBACK - len(ending))
+    return {"text": said + ending}
 
 
 def _body(body: str) -> list[Block]:
@@ -137,6 +151,7 @@ class SlackType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = False
+    has_status_updates = True
     shows_html = False
     max_body: int | None = None
 

@@ -13,6 +13,7 @@ from app.core.vocabulary import Severity
 from app.integrations import http
 from app.integrations.addresses import host_of
 from app.integrations.channels.hook import HookSettings, clean_url, line_of, rest_of, settings_of, shortened
+from app.integrations.channels.push.text import link_of
 from app.integrations.channels.urgency import severity_of
 
 # A card has up to 28 KB: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
@@ -39,7 +40,12 @@ class TeamsChannel:
     name: str = "teams"
 
     def send(self, envelope: Envelope) -> Outcome:
-        return http.post(envelope.address, json=layout(envelope), limits=self.own.limits(gone=GONE))
+        return http.post_or_plainer(
+            self.own.limits(gone=GONE),
+            lambda limits: http.post(envelope.address, json=layout(envelope), limits=limits),
+            lambda limits: http.post(envelope.address, json=plain(envelope), limits=limits),
+            is_refused=http.is_form_refused,
+        )
 
     def provider(self, address: str) -> str:
         return host_of(address)
@@ -54,14 +60,17 @@ def layout(envelope: Envelope) -> dict[str, Any]:
     color = COLORS.get(urgency, "default") if urgency else "default"
     title = _text(envelope.subject, MAX_TITLE, size="large", weight="bolder", color=color)
     elements, actions = _content(envelope)
-    card = {
-        "$schema": SCHEMA,
-        "type": "AdaptiveCard",
-        "version": "1.4",
-        "msteams": {"width": "Full"},
-        "body": [title, *elements],
-        "actions": actions,
-    }
+    return _message([title, *elements], msteams={"width": "Full"}, actions=actions)
+
+
+def plain(envelope: Envelope) -> dict[str, Any]:
+    """The message as nothing but texts, for when a workflow refuses the rest."""
+    texts = [envelope.subject, envelope.body, link_of(envelope)]
+    return _message([_text(text, MAX_TEXT) for text in texts if text])
+
+
+def _message(body: list[Element], **more: Any) -> dict[str, Any]:
+    card = {"$schema": SCHEMA, "type": "AdaptiveCard", "version": "1.4", "body": body, **more}
     return {"type": "message", "attachments": [{"contentType": CARD, "contentUrl": None, "content": card}]}
 
 
@@ -132,6 +141,7 @@ class TeamsType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = False
+    has_status_updates = True
     shows_html = False
     max_body: int | None = None
 

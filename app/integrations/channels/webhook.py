@@ -15,7 +15,7 @@ from app.core.channel import WEBHOOK, Channel, Envelope, Outcome, register
 from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
-from app.core.facts import BundleFacts, PageFacts, stored
+from app.core.facts import BundleFacts, PageFacts, StatusUpdateFacts, StatusUpdatesFacts, stored
 from app.core.vocabulary import NotificationKind
 from app.integrations import http
 from app.integrations.addresses import host_of
@@ -71,11 +71,14 @@ class WebhookChannel:
 
 def payload(envelope: Envelope) -> dict[str, Any]:
     """What is posted: the kind of message, the time of this attempt, and what the message says."""
-    facts = stored(envelope.facts) if isinstance(envelope.facts, PageFacts | BundleFacts) else {}
+    facts = envelope.facts
+    is_update = isinstance(facts, StatusUpdateFacts | StatusUpdatesFacts)
+    is_about_incidents = isinstance(facts, PageFacts | BundleFacts) or is_update
+    said = stored(facts) if facts is not None and is_about_incidents else {}
     return {
-        "type": envelope.kind,
+        "type": facts.event if facts is not None and is_update else envelope.kind,
         "timestamp": utcnow().isoformat(),
-        "data": {"subject": envelope.subject, "text": envelope.body, **facts},
+        "data": {"subject": envelope.subject, "text": envelope.body, **said},
     }
 
 
@@ -101,6 +104,7 @@ class WebhookType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = False
+    has_status_updates = True
     shows_html = False
     max_body: int | None = None
 

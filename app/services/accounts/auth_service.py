@@ -14,12 +14,19 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
 from app.core.security import Claims, Passwords, Tokens, fingerprint, new_opaque_token
-from app.crud import crud_auth_session, crud_password_reset_token, crud_refresh_token, crud_user
+from app.crud import (
+    crud_auth_session,
+    crud_password_recovery,
+    crud_password_reset_token,
+    crud_refresh_token,
+    crud_user,
+)
 from app.crud.clock import now
 from app.db.session import Database
-from app.models import AuthSession, PasswordResetToken, RefreshToken, User
+from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair
 from app.services import notification_service
+from app.services.accounts import user_service
 
 log = structlog.get_logger()
 
@@ -90,33 +97,55 @@ def log_out(session: Session, refresh_token: str) -> None:
 
 
 def request_password_reset(session: Session, auth: Auth, email: str) -> None:
-    """Mail a reset token if the address is known, and say nothing if it is not."""
-    user = crud_user.by_email(session, email)
+    """Ask the worker to mail a reset token.
+
+    Whether the address is known, the worker finds out: the request does the same for every address, so that how long
+    it takes tells nothing.
+    """
+    minutes = auth.reset_lifetime // timedelta(minutes=1)
+    row = PasswordRecovery(email=email, token_minutes=minutes, created_at=now(session))
+    crud_password_recovery.add(session, row)
+
+
+def answer_password_recoveries(session: Session, *, url: str, limit: int) -> int:
+    """Mail a reset token to each known address that asked for one. Returns how many had asked."""
+    asked = crud_password_recovery.take(session, limit=limit)
+    for row in asked:
+        _mail_reset_token(session, row, url=url)
+    return len(asked)
+
+
+def _mail_reset_token(session: Session, asked: PasswordRecovery, *, url: str) -> None:
+    user = crud_user.by_email(session, asked.email)
     if user is None or not user.is_active:
         log.info("password_reset_for_unknown_address")
         return
-    at = now(session)
+    at, minutes = now(session), asked.token_minutes
     token = new_opaque_token()
-    row = PasswordResetToken(
-        user_id=user.id, token_hash=fingerprint(token), created_at=at, expires_at=at + auth.reset_lifetime
-    )
+    expires_at = at + timedelta(minutes=minutes)
+    row = PasswordResetToken(user_id=user.id, token_hash=fingerprint(token), created_at=at, expires_at=expires_at)
     crud_password_reset_token.add(session, row)
-    minutes = auth.reset_lifetime // timedelta(minutes=1)
-    notification_service.enqueue_password_reset(session, user, token, at=at, url=auth.public_url, minutes=minutes)
+    notification_service.enqueue_password_reset(session, user, token, at=at, url=url, minutes=minutes)
     log.info("password_reset_requested", user_id=user.id)
 
 
+def owner_of_reset_token(session: Session, token: str) -> User:
+    """Whose password a token sets, without spending it. Raises InvalidResetToken."""
+    row = crud_password_reset_token.by_hash(session, fingerprint(token))
+    return _owner(row, crud_user.get(session, row.user_id) if row else None, at=now(session))
+
+
 def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
-    """Set a new password and end every session of the user. Raises InvalidResetToken."""
+    """Set a new password and end every session of the user. Raises InvalidResetToken.
+
+    The token came to the account's address, so it proves it.
+    """
     hashed = auth.passwords.hash(new_password)
     at = now(session)
     row = crud_password_reset_token.get_for_update(session, fingerprint(token))
-    user = crud_user.get_for_update(session, row.user_id) if row else None
-    if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
-        raise InvalidResetToken("The token is invalid, spent or expired.")
-    crud_user.apply(session, user, {"hashed_password": hashed}, at=at)
-    crud_password_reset_token.spend_all_of(session, user.id, at=at)
-    crud_auth_session.revoke_all_of(session, user.id, at=at)
+    user = _owner(row, crud_user.get_for_update(session, row.user_id) if row else None, at=at)
+    user_service.take_over(session, user, at=at)
+    user_service.change(session, user, {"hashed_password": hashed}, at=at)
     log.info("password_reset", user_id=user.id)
 
 
@@ -125,6 +154,13 @@ def forget_old(session: Session) -> tuple[int, int]:
     before = now(session) - timedelta(days=1)
     sessions = crud_auth_session.delete_dead(session, before=before)
     return sessions, crud_password_reset_token.delete_expired(session, before=before)
+
+
+def _owner(row: PasswordResetToken | None, user: User | None, *, at: datetime) -> User:
+    """The token's user, if it still counts. Raises InvalidResetToken."""
+    if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
+        raise InvalidResetToken("The token is invalid, spent or expired.")
+    return user
 
 
 def _spend(session: Session, auth: Auth, refresh_token: str) -> TokenPair | None:

@@ -1,44 +1,52 @@
 """Keeps user accounts and their rights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import DuplicateEmail, LastAdmin, NotFound, SignupClosed
+from app.core.channel import EMAIL
+from app.core.errors import DuplicateEmail, InvalidInput, LastAdmin, NotFound
+from app.core.facts import NoticeFacts
 from app.core.security import Passwords
-from app.crud import crud_auth_session, crud_password_reset_token, crud_user
+from app.crud import crud_auth_session, crud_password_reset_token, crud_preference, crud_user, crud_verification
 from app.crud.clock import now
 from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import User
-from app.schemas.base import Update
-from app.schemas.user import Signup, UserCreate
+from app.schemas.user import UserCreate, UserUpdate
+from app.services import notification_service
 from app.services.contacts import preference_service
+from app.services.contacts.address import masked
 
 log = structlog.get_logger()
 
+MAX_WORDS = 6
 EMAIL_IS_UNIQUE = "uq_users_email"
-
-
-def sign_up(session: Session, new: Signup, passwords: Passwords, *, is_open: bool) -> User:
-    """Make an ordinary account for oneself. Raises SignupClosed, DuplicateEmail."""
-    if not is_open:
-        raise SignupClosed("Signing up is closed: ask an administrator for an account.")
-    return create(session, UserCreate(**new.model_dump()), passwords)
+IF_NOT_YOU = "If you did not ask for this, tell an administrator at once."
 
 
 def create(session: Session, new: UserCreate, passwords: Passwords) -> User:
-    """Make an account. Raises DuplicateEmail."""
-    fields = new.model_dump(exclude={"password"})
+    """Make an account. Whoever makes it for somebody else vouches for its address. Raises DuplicateEmail."""
     hashed = passwords.hash(new.password)  # before the first statement: no connection waits for it
+    return add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=True)
+
+
+def add(session: Session, fields: Mapping[str, Any], hashed_password: str, *, is_address_proved: bool) -> User:
+    """Add an account. Raises DuplicateEmail."""
     at = now(session)
-    user = User(**fields, hashed_password=hashed, created_at=at, updated_at=at)
-    with violations({EMAIL_IS_UNIQUE: _taken()}):
+    user = User(
+        **fields,
+        hashed_password=hashed_password,
+        is_address_proved=is_address_proved,
+        created_at=at,
+        updated_at=at,
+    )
+    with violations({EMAIL_IS_UNIQUE: taken()}):
         crud_user.add(session, user)
-    log.info("user_created", user_id=user.id, is_superuser=user.is_superuser)
+    log.info("user_created", user_id=user.id, is_superuser=user.is_superuser, is_address_proved=user.is_address_proved)
     return user
 
 
@@ -52,13 +60,21 @@ def get(session: Session, user_id: int) -> User:
     return _found(crud_user.get(session, user_id), user_id)
 
 
-def list_users(session: Session, part: Slice) -> Sequence[User]:
-    """Users, oldest first."""
-    return crud_user.slice(session, part)
+def list_users(session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Sequence[User]:
+    """Users, oldest first: all, or those whose address is proved or is not."""
+    return crud_user.slice(session, part, is_address_proved=is_address_proved)
 
 
-def update(session: Session, user_id: int, update: Update, passwords: Passwords) -> User:
-    """Change an account. A new password or a deactivation ends its tokens at once; a new address revives its channel.
+def search_directory(session: Session, q: str, part: Slice) -> Sequence[User]:
+    """The active users whose names have all words of `q`, oldest first. Raises InvalidInput."""
+    words = q.split()
+    if len(words) > MAX_WORDS:
+        raise InvalidInput(f"q has {len(words)} words. Use at most {MAX_WORDS}.", pointer="q")
+    return crud_user.search(session, words, part)
+
+
+def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwords) -> User:
+    """Change somebody's account, as an administrator, who vouches for an address that they set.
 
     Raises NotFound, DuplicateEmail, LastAdmin.
     """
@@ -68,16 +84,76 @@ def update(session: Session, user_id: int, update: Update, passwords: Passwords)
     if changes.get("is_active") is False or changes.get("is_superuser") is False:
         _require_another_admin(session, user_id)
     user = _found(crud_user.get_for_update(session, user_id), user_id)
+    if changes.get("email", user.email) != user.email:
+        changes |= {"is_address_proved": True, "pending_email": None}
+    change(session, user, changes, at=now(session))
+    return user
+
+
+def promote(session: Session, user_id: int, password: str, passwords: Passwords) -> User:
+    """Make an active administrator of an account, for the owner of its address.
+
+    Whoever had the account until now may be somebody else: the password is new, the sessions end, and what an account
+    with an unproved address had set up is removed. Raises NotFound.
+    """
+    hashed = passwords.hash(password)
+    user = _found(crud_user.get_for_update(session, user_id), user_id)
     at = now(session)
-    with violations({EMAIL_IS_UNIQUE: _taken()}):
-        old = crud_user.apply(session, user, changes, at=at)
+    take_over(session, user, at=at)
+    rights = {"is_superuser": True, "is_active": True}
+    change(session, user, {**rights, "is_address_proved": True, "hashed_password": hashed}, at=at)
+    return user
+
+
+def take_over(session: Session, user: User, *, at: datetime) -> None:
+    """Hand an account to the owner of its address.
+
+    Whoever signed up with an address without proving it may have set where its owner's pages go: that is removed.
+    """
+    if user.is_address_proved:
+        return
+    crud_preference.delete_all_of(session, user.id)
+    crud_verification.delete_all_of(session, user.id)
+    crud_user.apply(session, user, {"is_address_proved": True, "phone_number": None}, at=at)
+    log.warning("unproved_account_taken_over", user_id=user.id)
+
+
+def change(session: Session, user: User, changes: Mapping[str, Any], *, at: datetime) -> Mapping[str, Any]:
+    """Change a locked account. Returns what really changed, as attribute -> old value. Raises DuplicateEmail.
+
+    A new password or a deactivation ends its tokens at once. The owner is told of a new password or address, the latter
+    where they were reached before. A new address or number revives its channel.
+    """
+    resets = {"pending_email": None} if "hashed_password" in changes else {}
+    with violations({EMAIL_IS_UNIQUE: taken()}):
+        old = crud_user.apply(session, user, {**resets, **changes}, at=at)
     if "hashed_password" in old or not user.is_active:
         crud_auth_session.revoke_all_of(session, user.id, at=at)
     if old.keys() & {"hashed_password", "email", "is_active"}:
-        crud_password_reset_token.spend_all_of(session, user.id, at=at)  # whom they were sent to may be another now
+        crud_password_reset_token.spend_all_of(session, user.id, at=at)  # they may have been sent to somebody else
     preference_service.revive(session, user, old.keys(), at=at)
+    _tell_owner(session, user, old, at=at)
     log.info("user_updated", user_id=user.id, fields=sorted(old.keys() - {"hashed_password"}))
-    return user
+    return old
+
+
+def _tell_owner(session: Session, user: User, old: Mapping[str, Any], *, at: datetime) -> None:
+    former = old.get("email", user.email)
+    if former.lower() != user.email.lower():
+        tell(
+            session,
+            user,
+            f"The e-mail address of your account is {masked(user.email)} now. {IF_NOT_YOU}",
+            former,
+            at=at,
+        )
+    if "hashed_password" in old:
+        tell(session, user, f"The password of your account was changed. {IF_NOT_YOU}", former, at=at)
+
+
+def tell(session: Session, user: User, sentence: str, address: str, *, at: datetime) -> None:
+    """Mail the owner of an account something about it."""
+    notification_service.enqueue_own(session, user, NoticeFacts(sentence), channel=EMAIL, address=address, at=at)
 
 
 def delete(session: Session, user_id: int) -> User:
@@ -97,7 +173,7 @@ def _require_another_admin(session: Session, user_id: int) -> None:
         raise LastAdmin("The last active administrator can be neither deleted, deactivated nor demoted.")
 
 
-def _taken() -> DuplicateEmail:
+def taken() -> DuplicateEmail:
     return DuplicateEmail("There is an account with this e-mail address already.")
 
 

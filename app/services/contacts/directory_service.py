@@ -54,19 +54,31 @@ class Directory:
         if user is None:
             return recipient_service.gone(user_id)
         chosen = self.preferences.get(user_id, {})
-        return Person(f"user:{user_id}", user_id, recipient_service.choices_of(user, chosen, self.paging, occasion))
+        choices = recipient_service.choices_of(user, chosen, self.paging, occasion)
+        return Person(f"user:{user_id}", user_id, choices, name=user.display_name)
 
 
 def load(session: Session, incident: Incident, targets: Collection[Target], paging: Paging) -> Directory:
     """Everybody whom the targets mean, the administrators, and who works on the incident."""
+    assigned = {assignment.user_id for assignment in crud_assignment.of_incident(session, incident.id)}
+    assigned |= {incident.assigned_to} if incident.assigned_to else set()
+    creator = {incident.created_by} if incident.created_by else set()
+    return _load(session, targets, paging, assigned=assigned, creator=creator)
+
+
+def load_named(session: Session, targets: Collection[Target], paging: Paging) -> Directory:
+    """Everybody whom the targets mean without an incident, so that nobody works on it, and the administrators."""
+    return _load(session, targets, paging, assigned=set(), creator=set())
+
+
+def _load(
+    session: Session, targets: Collection[Target], paging: Paging, *, assigned: set[int], creator: set[int]
+) -> Directory:
     ids = {target.id for target in targets if isinstance(target, UserId)}
     emails = sorted({target.address for target in targets if isinstance(target, MailAddress)})
     by_email = crud_user.by_emails(session, emails)
     admins = crud_user.active_admins(session)
     everybody = crud_user.all_active(session) if ALL in targets else []
-    assigned = {assignment.user_id for assignment in crud_assignment.of_incident(session, incident.id)}
-    assigned |= {incident.assigned_to} if incident.assigned_to else set()
-    creator = {incident.created_by} if incident.created_by else set()
     named = ids | {user.id for user in by_email.values()}
     active = crud_user.active(session, sorted(named | assigned | creator))
     users = {user.id: user for user in (*active, *admins, *everybody)}

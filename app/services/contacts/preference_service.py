@@ -13,7 +13,8 @@ from app.crud import crud_preference, crud_user
 from app.crud.clock import now
 from app.models import NotificationPreference, User
 from app.schemas.notification import PreferenceRead, PreferenceUpdate, QuietHours
-from app.services.contacts.recipient_service import is_verified
+from app.services.contacts import reach_service
+from app.services.contacts.recipient_service import has_status_updates, is_verified
 from app.services.ports import Paging
 
 log = structlog.get_logger()
@@ -23,13 +24,19 @@ def effective(session: Session, user_id: int, paging: Paging) -> list[Preference
     """What holds for every channel, also for those never set. Raises NotFound."""
     user = require_user(session, user_id)
     chosen = {preference.channel: preference for preference in crud_preference.of_users(session, [user_id])}
-    return [read(user, channel.name, chosen.get(channel.name)) for channel in paging.listed()]
+    warnings = reach_service.warnings_of(user, chosen, paging)
+    return [
+        read(user, channel.name, chosen.get(channel.name), warnings if channel.name in paging.channels else ())
+        for channel in paging.listed()
+    ]
 
 
 def put(
     session: Session, user_id: int, channel: str, update: PreferenceUpdate, paging: Paging, *, by: User
 ) -> PreferenceRead:
-    """Change what was named; null clears it. An administrator vouches for an address that it sets.
+    """Change what was named; null clears it. An administrator vouches for an address that they set.
+
+    The answer warns if no channel that works is left.
 
     Raises NotFound, InvalidInput, and PermissionDenied for a channel that only administrators may set.
     """
@@ -48,7 +55,8 @@ def put(
         changes["verified_address"] = changes["address"]
     crud_preference.apply(session, preference, changes, at=at)
     log.info("preference_set", user_id=user_id, channel=channel, is_enabled=preference.is_enabled)
-    return read(user, channel, preference)
+    warnings = reach_service.warnings(session, user, paging) if channel in paging.channels else ()
+    return read(user, channel, preference, warnings)
 
 
 def order(session: Session, user: User, channels: Sequence[str] | None, paging: Paging) -> list[PreferenceRead]:
@@ -85,7 +93,9 @@ def require_user(session: Session, user_id: int) -> User:
     return user
 
 
-def read(user: User, channel: str, preference: NotificationPreference | None) -> PreferenceRead:
+def read(
+    user: User, channel: str, preference: NotificationPreference | None, warnings: Sequence[str]
+) -> PreferenceRead:
     """What holds for a channel: on, at the user's own address, never quiet, until the user says otherwise."""
     is_enabled = preference.is_enabled if preference else True
     return PreferenceRead(
@@ -98,8 +108,10 @@ def read(user: User, channel: str, preference: NotificationPreference | None) ->
         position=preference.position if preference else None,
         quiet_severities=preference.quiet_severities if preference else [],
         quiet_hours=_hours(preference) if preference else None,
+        status_updates=has_status_updates(CHANNELS[channel], preference),
         is_verified=is_verified(user, CHANNELS[channel], preference),
         disabled_reason=preference.disabled_reason if preference else None,
+        warnings=list(warnings),
     )
 
 

@@ -1,7 +1,7 @@
 """Finds out whom a target means, and how each of them wants to be reached."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -25,13 +25,14 @@ def resolve(
 ) -> list[Person]:
     """The people that a target means at this moment.
 
-    Somebody who is named, by id or address, and not active any more is among them, to be left out by name: also a
-    deleted account by the address it had, unless another account has that now.
+    An address means the account that has proved it, else nobody but the address itself. Somebody who is named, by id or
+    address, and no longer active is among them, to be left out by name: also a deleted account by the address it had
+    proved, unless another account has proved it since.
     """
     match target:
         case UserId(id_):
             users = crud_user.active(session, [id_])
-            return people(session, users, paging, occasion) if users else [gone(id_)]
+            return people(session, users, paging, occasion) if users else [_gone(session, id_)]
         case MailAddress(address):
             return _at_address(session, address, paging, occasion)
         case Group(name):
@@ -41,10 +42,10 @@ def resolve(
 
 
 def _at_address(session: Session, address: str, paging: Paging, occasion: Occasion | None) -> list[Person]:
-    user = crud_user.by_email(session, address) or crud_user.deleted_by_email(session, address)
+    user = crud_user.owner_of(session, address) or crud_user.former_owner_of(session, address)
     if user is None:
         return [stranger(address)]
-    return people(session, [user], paging, occasion) if user.is_active else [gone(user.id)]
+    return people(session, [user], paging, occasion) if user.is_active else [gone(user.id, user.display_name)]
 
 
 def admins(session: Session, paging: Paging) -> list[Person]:
@@ -57,11 +58,19 @@ def people(session: Session, users: Sequence[User], paging: Paging, occasion: Oc
     chosen: dict[int, dict[str, NotificationPreference]] = defaultdict(dict)
     for preference in crud_preference.of_users(session, [user.id for user in users]):
         chosen[preference.user_id][preference.channel] = preference
-    return [Person(f"user:{user.id}", user.id, choices_of(user, chosen[user.id], paging, occasion)) for user in users]
+    return [
+        Person(
+            f"user:{user.id}",
+            user.id,
+            choices_of(user, chosen[user.id], paging, occasion),
+            name=user.display_name,
+        )
+        for user in users
+    ]
 
 
 def choices_of(
-    user: User, preferences: dict[str, NotificationPreference], paging: Paging, occasion: Occasion | None
+    user: User, preferences: Mapping[str, NotificationPreference], paging: Paging, occasion: Occasion | None
 ) -> tuple[ChannelChoice, ...]:
     """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
     choices = [_choice(user, channel, preferences.get(channel.name), paging, occasion) for channel in CHANNELS]
@@ -76,12 +85,23 @@ def address_of(user: User, channel: ChannelType, preference: NotificationPrefere
 
 
 def is_verified(user: User, channel: ChannelType, preference: NotificationPreference | None) -> bool:
-    """True if the address in force is the one that was proved, or the account's own mail address."""
+    """True if the address in force is proved: by a code sent by this channel, or as the account's own address.
+
+    The account's own may be spelled in another case, not more: `ß` and `ss` are two mailboxes.
+    """
     address = address_of(user, channel, preference)
     if address is None:
         return False
-    is_account = channel.own_address == "email" and address.casefold() == user.email.casefold()
-    return is_account or (preference is not None and preference.verified_address == address)
+    is_account = channel.own_address == "email" and address.lower() == user.email.lower()
+    return (is_account and user.is_address_proved) or (
+        preference is not None and preference.verified_address == address
+    )
+
+
+def has_status_updates(channel: ChannelType, preference: NotificationPreference | None) -> bool:
+    """The person's choice, else the channel's default."""
+    chosen = preference.status_updates if preference else None
+    return channel.has_status_updates if chosen is None else chosen
 
 
 def _choice(
@@ -96,6 +116,7 @@ def _choice(
         is_enabled=preference is None or preference.is_enabled,
         address=address_of(user, channel, preference),
         is_verified=not paging.must_be_verified or is_verified(user, channel, preference),
+        has_status_updates=has_status_updates(channel, preference),
         is_quiet=preference is not None
         and bool(preference.quiet_severities)
         and is_quiet(occasion, preference.quiet_severities, _hours(preference)),
@@ -117,9 +138,13 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def gone(user_id: int) -> Person:
+def gone(user_id: int, name: str | None = None) -> Person:
     """Somebody who is named and is not active any more."""
-    return Person(f"user:{user_id}", user_id, (), is_active=False)
+    return Person(f"user:{user_id}", user_id, (), is_active=False, name=name)
+
+
+def _gone(session: Session, user_id: int) -> Person:
+    return gone(user_id, crud_user.names(session, [user_id]).get(user_id))
 
 
 def stranger(address: str) -> Person:

@@ -1,33 +1,26 @@
 """Proves that an address is its user's, tries a channel out, and gives up an address that is gone."""
 
-import secrets
 from datetime import datetime, timedelta
-from math import ceil
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.core.channel import CHANNELS
-from app.core.errors import ChannelUnusable, TooManyRequests, WrongCode
-from app.core.facts import ChannelTestFacts, NoticeFacts, VerificationFacts
-from app.core.security import Tokens, same_secret
-from app.crud import crud_notification, crud_preference, crud_user, crud_verification
+from app.core.errors import ChannelUnusable
+from app.core.facts import ChannelTestFacts, NoticeFacts
+from app.core.security import Tokens
+from app.crud import crud_notification, crud_preference, crud_user
 from app.crud.clock import now
-from app.models import AddressVerification, Notification, User
+from app.models import Notification, User
 from app.schemas.notification import PreferenceRead
 from app.services import notification_service
-from app.services.contacts import preference_service, recipient_service
+from app.services.contacts import code_service, preference_service, reach_service, recipient_service
+from app.services.contacts.code_service import Claim
 from app.services.notification import next_channel
 from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-# Of a million codes 15 may be tried in a quarter of an hour (NIST SP 800-63B, section 5.2.2, allows 100 in all).
-CODE_DIGITS = 6
-GOOD_FOR = timedelta(minutes=15)
-MAX_SENT = 3
-MAX_ATTEMPTS = 5
-SPENT = ""
 IS_GONE = "The provider says that this address does not exist any more. Set another one."
 
 
@@ -37,37 +30,22 @@ def send_code(session: Session, user: User, channel: str, paging: Paging, tokens
     Raises ChannelUnusable, and TooManyRequests after three codes within a quarter of an hour.
     """
     address = _usable_address(session, user, channel, paging)
-    at = now(session)
-    row = crud_verification.put(session, user.id, channel, at=at)
-    _count(row, at=at)
-    code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
-    row.address, row.attempts, row.expires_at = address, 0, at + GOOD_FOR
-    row.code_hash = _seal(tokens, user, channel, address, code)
-    facts = VerificationFacts(code, GOOD_FOR // timedelta(minutes=1), channel)
-    notification_service.enqueue_own(session, user, facts, channel=channel, address=address, at=at)
-    log.info("address_verification_sent", user_id=user.id, channel=channel)
-    return GOOD_FOR
+    return code_service.send(session, Claim(user, channel, channel, address), tokens, at=now(session))
 
 
-def confirm(session: Session, user: User, channel: str, code: str, tokens: Tokens) -> PreferenceRead:
-    """Take the code back: from now on the address is verified. Raises WrongCode, which is remembered."""
-    row = crud_verification.get_for_update(session, user.id, channel)
-    address = _address_in_force(session, user, channel)
+def confirm(session: Session, user: User, channel: str, code: str, paging: Paging, tokens: Tokens) -> PreferenceRead:
+    """Take the code back: from now on the address is verified. Raises WrongCode, which is remembered.
+
+    It also proves the account's own address, if that is where the code went.
+    """
     at = now(session)
-    if row is None or row.code_hash == SPENT or row.address != address or row.expires_at <= at:
-        raise WrongCode("There is no code that counts for this address now: ask for one.", pointer="/code")
-    if row.attempts >= MAX_ATTEMPTS:
-        raise WrongCode("This code was tried too often: ask for another one.", pointer="/code")
-    row.attempts += 1
-    session.flush()
-    if not same_secret(_seal(tokens, user, channel, row.address, code), row.code_hash):
-        log.warning("address_verification_failed", user_id=user.id, channel=channel)
-        raise WrongCode("This is not the code that was sent last.", pointer="/code")
-    row.code_hash = SPENT
+    address = _address_in_force(session, user, channel) or ""
+    code_service.take(session, Claim(user, channel, channel, address), code, tokens, at=at)
     preference = crud_preference.put(session, user.id, channel, at=at)
-    crud_preference.apply(session, preference, {"verified_address": row.address}, at=at)
-    log.info("address_verified", user_id=user.id, channel=channel)
-    return preference_service.read(user, channel, preference)
+    crud_preference.apply(session, preference, {"verified_address": address}, at=at)
+    if CHANNELS[channel].own_address == "email" and address == user.email:
+        crud_user.apply(session, user, {"is_address_proved": True}, at=at)
+    return preference_service.read(user, channel, preference, reach_service.warnings(session, user, paging))
 
 
 def send_test(session: Session, user: User, channel: str, paging: Paging) -> Notification:
@@ -83,9 +61,9 @@ def send_test(session: Session, user: User, channel: str, paging: Paging) -> Not
 
 
 def disable_gone(session: Session, notification: Notification, paging: Paging, *, at: datetime) -> None:
-    """Switch off the channel whose address is gone, and tell its owner by another one, if there is one that works.
+    """Switch off the channel whose address is gone, and tell its owner by another channel that works, if there is one.
 
-    Nothing happens if the channel leads elsewhere or is off by now.
+    Does nothing if the channel leads elsewhere by now, or is off.
     """
     user = crud_user.get(session, notification.user_id) if notification.user_id is not None else None
     if user is None:
@@ -116,19 +94,3 @@ def _usable_address(session: Session, user: User, channel: str, paging: Paging) 
 def _address_in_force(session: Session, user: User, channel: str) -> str | None:
     preference = crud_preference.of_channel(session, user.id, channel)
     return recipient_service.address_of(user, CHANNELS[channel], preference)
-
-
-def _count(row: AddressVerification, *, at: datetime) -> None:
-    """Count the codes of a quarter of an hour, which begins with the first of them."""
-    ends_at = row.created_at + GOOD_FOR
-    if at >= ends_at:
-        row.created_at, row.sent = at, 0
-    elif row.sent >= MAX_SENT:
-        seconds = max(1, ceil((ends_at - at).total_seconds()))
-        raise TooManyRequests("Several codes were sent: wait until another one is.", retry_after_seconds=seconds)
-    row.sent += 1
-
-
-def _seal(tokens: Tokens, user: User, channel: str, address: str, code: str) -> str:
-    """Bound to whom it was sent, by which channel and where: it proves nothing else."""
-    return tokens.seal("\n".join((str(user.id), channel, address, code)).encode())

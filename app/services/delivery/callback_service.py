@@ -10,25 +10,31 @@ from app.core.errors import NotFound
 from app.crud import crud_outbox, crud_timeline
 from app.crud.clock import now
 from app.crud.wakeup import wake
+from app.services.contacts import verification_service
 from app.services.delivery import outcome_service
 from app.services.delivery.record_of_pages import Fate, entries
 from app.services.delivery.transition import Event, EventType
 from app.services.delivery.transition_service import apply_all
+from app.services.ports import Paging
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way."""
+    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way.
+
+    `is_address_gone` is its word that no message to this address will ever arrive.
+    """
 
     key: UUID
     has_arrived: bool | None
     provider_id: str | None = None
     error: str | None = None
+    is_address_gone: bool = False
 
 
-def take(session: Session, report: DeliveryReport) -> None:
+def take(session: Session, report: DeliveryReport, paging: Paging) -> None:
     """Record the first final word on a message; all others change nothing. Raises NotFound.
 
     What never arrived is dead, so that the person's next channel is tried at once. The pages that it named end with it.
@@ -45,8 +51,10 @@ def take(session: Session, report: DeliveryReport) -> None:
         return
     named = apply_all(session, crud_outbox.named_in(session, message.id), replace(event, provider_id=None), at=at)
     fate = Fate.DELIVERED if report.has_arrived else Fate.NOT_DELIVERED
-    pages = outcome_service.on_timelines([message, *named])
+    pages = outcome_service.on_timelines([message, *named], outcome_service.recipients(session, [message, *named]))
     crud_timeline.insert_all(session, entries(pages, fate, at=at, error=report.error))
+    if report.is_address_gone:
+        verification_service.disable_gone(session, message, paging, at=at)
     if not report.has_arrived:
         wake(session, "plan")
     log.info("delivery_reported", notification_id=message.id, channel=message.channel, arrived=report.has_arrived)

@@ -1,21 +1,21 @@
 """Shows what was sent, to whom, and every attempt."""
 
-from collections.abc import Sequence
-
 from sqlalchemy.orm import Session
 
+from app.core.channel import without_answer
 from app.crud import crud_notification
 from app.crud.crud_notification import NotificationFilter
 from app.crud.pagination import Slice
-from app.models import Notification, User
+from app.models import User
 from app.schemas.notification import NotificationRead
 from app.services.contacts.address import masked
 from app.services.incidents import collaboration_service, incident_service
 
 
-def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> Sequence[Notification]:
+def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> list[NotificationRead]:
     """Deliveries, newest first: one's own, or everybody's for an administrator."""
-    return crud_notification.slice(session, wanted, part, visible_to=None if user.is_superuser else user.id)
+    rows = crud_notification.slice(session, wanted, part, visible_to=None if user.is_superuser else user.id)
+    return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
 
 
 def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User) -> list[NotificationRead]:
@@ -23,11 +23,16 @@ def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User
 
     Raises NotFound, PermissionDenied.
     """
-    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     rows = crud_notification.slice(session, NotificationFilter(incident_id=[incident_id]), part, visible_to=None)
     return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
 
 
 def _seen_by(user: User, read: NotificationRead) -> NotificationRead:
-    is_ones_own = user.is_superuser or read.user_id == user.id
-    return read if is_ones_own else read.model_copy(update={"recipient": masked(read.recipient)})
+    """What servers answered is for administrators, and so are others' addresses."""
+    if user.is_superuser:
+        return read
+    recipient = read.recipient if read.user_id == user.id else masked(read.recipient)
+    attempts = [tried.model_copy(update={"error": without_answer(tried.error)}) for tried in read.attempts]
+    last_error = without_answer(read.last_error)
+    return read.model_copy(update={"recipient": recipient, "attempts": attempts, "last_error": last_error})

@@ -1,12 +1,13 @@
 """Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
 
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.channel import spoken, without_answer
 from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.crud import crud_event, crud_notification, crud_outbox, crud_user
 from app.crud.clock import now
@@ -68,7 +69,8 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
         context = PageContext(incident, paging, at)
         planned = notification_service.written(session, context, [following], note=None)
         _enqueue(session, page, context, planned)
-        description = f"{page.recipient} was not reached by {page.channel}: {following.channel} is tried as well."
+        before, instead = spoken(page.channel), spoken(following.channel)
+        description = f"The page to {following.person.shown} by {before} was not accepted: trying {instead} as well."
         _tell(session, page, incident, description, at=at)
     elif page.status.is_lost and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
         _page_admins(session, page, incident, tried, paging, at=at)
@@ -127,9 +129,13 @@ def _page_admins(
         context = PageContext(incident, paging, at)
         planned = notification_service.written(session, context, pages, note=NOTE)
         _enqueue(session, page, context, planned)
-        _tell(session, page, incident, "Nobody was reached: the administrators are paged.", at=at)
+        _tell(session, page, incident, f"Nobody was reached: paging the administrators {_listed(pages)}.", at=at)
     else:
         last_resort_service.alarm_unreachable(session, incident, at=at)
+
+
+def _listed(pages: Sequence[Page]) -> str:
+    return ", ".join(f"{page.person.shown} by {spoken(page.channel)}" for page in pages)
 
 
 def _enqueue(session: Session, page: Notification, context: PageContext, planned: Plan) -> None:
@@ -145,6 +151,6 @@ def _tell(session: Session, page: Notification, incident: Incident, description:
         description,
         at=at,
         notification_id=page.id,
-        error=page.last_error,
+        error=without_answer(page.last_error),
     )
     log.warning("delivery_fell_back", notification_id=page.id, incident_id=incident.id, channel=page.channel)

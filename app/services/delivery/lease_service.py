@@ -84,7 +84,8 @@ def _is_given_up(session: Session, message: Notification, *, at: datetime) -> bo
     try:
         with session.begin_nested():
             event = Event(EventType.CUT_OFF, error=CUT_OFF)
-            entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
+            names = outcome_service.recipients(session, [message])
+            entries = outcome_service.end_attempt(session, message, event, outcome, at=at, names=names)
             crud_timeline.insert_all(session, entries or ())
     except OperationalError as error:
         if not is_contended(error):

@@ -1,23 +1,26 @@
 """Records what came of an attempt: its message's end, the pages that it named, and what timelines say of that."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
+from app.core.channel import Outcome, without_answer
 from app.core.vocabulary import DeliveryStatus, NotificationKind
-from app.crud import crud_outbox
+from app.crud import crud_outbox, crud_user
 from app.models import Notification
 from app.services.delivery.record_of_pages import Entry, Fate, TimelinePage, entries
 from app.services.delivery.transition import Event, EventType
 from app.services.delivery.transition_service import apply_all, apply_leased
+from app.services.notification import named_by
 from app.services.policies.actions.webhook import tell_webhook_answer
+
+Names = Mapping[int, str]  # of users, by id
 
 
 def end_attempt(
-    session: Session, message: Notification, event: Event, outcome: Outcome, *, at: datetime
+    session: Session, message: Notification, event: Event, outcome: Outcome, *, at: datetime, names: Names
 ) -> Sequence[Entry] | None:
     """Write what came of an attempt. Returns what to add to timelines, which the caller does for several at once.
 
@@ -38,13 +41,25 @@ def end_attempt(
         apply_all(session, pages, replace(event, provider_id=None, first_attempt_at=None), at=at)
         together = len(pages)
     fate = Fate.SENT if event.type is EventType.ACCEPTED else Fate.NOT_SENT
-    return entries(on_timelines(pages), fate, at=at, error=outcome.error, together=together)
+    said = without_answer(outcome.error)
+    return entries(on_timelines(pages, names), fate, at=at, error=said, together=together)
 
 
-def on_timelines(messages: Iterable[Notification]) -> list[TimelinePage]:
+def recipients(session: Session, messages: Iterable[Notification]) -> Names:
+    """The names of the messages' recipients, in one statement."""
+    ids = {message.user_id for message in messages if message.user_id is not None}
+    return crud_user.names(session, ids) if ids else {}
+
+
+def on_timelines(messages: Iterable[Notification], names: Names) -> list[TimelinePage]:
     """Those of the messages that are pages of an incident: what becomes of them is on its record."""
     return [
-        TimelinePage(message.id, message.incident_id, message.recipient, message.channel)
+        TimelinePage(
+            message.id,
+            message.incident_id,
+            names.get(message.user_id or 0) or named_by(message.recipient),
+            message.channel,
+        )
         for message in messages
         if message.incident_id is not None and message.kind.is_page
     ]

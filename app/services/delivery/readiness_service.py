@@ -9,7 +9,7 @@ from app.crud import crud_lease, crud_outbox
 from app.crud.crud_lease import DeliverySnapshot
 from app.crud.locks import wait_briefly
 from app.models import Notification
-from app.services.delivery import bundle_service
+from app.services.delivery import bundle_service, status_update_service
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import PATIENCE_SECONDS
 from app.services.delivery.transition import Event, EventType
@@ -31,7 +31,7 @@ def moment_to_send(delivery: Delivery, message: Notification) -> datetime | None
     with delivery.database.reading() as session:
         snapshot = crud_lease.snapshots(session, [message])[message.id]
     is_leased = _is_mine(message, snapshot) and not _is_short(delivery, snapshot)
-    if is_leased and message.kind is not NotificationKind.BUNDLE and _is_to_be_sent(message, snapshot):
+    if is_leased and not _may_be_rewritten(message) and _is_to_be_sent(message, snapshot):
         return snapshot.at
     with delivery.database.transaction() as session:
         wait_briefly(session, PATIENCE_SECONDS)
@@ -46,6 +46,8 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
     still_wanted = is_wanted(message, snapshot)
     if message.kind is NotificationKind.BUNDLE:
         still_wanted = _rewrite_bundle(session, message, at=at)
+    elif status_update_service.carries_updates(message):
+        still_wanted = status_update_service.rewrite(session, message)
     if still_wanted and snapshot.is_recipient_active is not False:
         return at
     if still_wanted:
@@ -55,6 +57,10 @@ def _make_ready(delivery: Delivery, session: Session, message: Notification) -> 
     else:
         apply_leased(session, message, Event(EventType.NOT_NEEDED), at=at)
     return None
+
+
+def _may_be_rewritten(message: Notification) -> bool:
+    return message.kind is NotificationKind.BUNDLE or status_update_service.carries_updates(message)
 
 
 def _is_mine(message: Notification, snapshot: DeliverySnapshot) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.core.channel import spoken
 from app.core.vocabulary import TimelineEventType
 
 Entry = dict[str, Any]  # the attributes of a TimelineEvent
@@ -14,10 +15,10 @@ Entry = dict[str, Any]  # the attributes of a TimelineEvent
 class Fate(StrEnum):
     """What became of a page, as a timeline says it."""
 
-    SENT = "was sent to"
-    NOT_SENT = "could not be sent to"
-    DELIVERED = "was delivered to"
-    NOT_DELIVERED = "could not be delivered to"
+    SENT = "Paged {who} by {channel}"
+    NOT_SENT = "Could not page {who} by {channel}"
+    DELIVERED = "The page to {who} by {channel} was delivered"
+    NOT_DELIVERED = "The page to {who} by {channel} was not delivered"
 
 
 EVENTS = {
@@ -34,7 +35,7 @@ class TimelinePage:
 
     id: int
     incident_id: int
-    recipient: str
+    who: str
     channel: str
 
 
@@ -47,7 +48,7 @@ def entries(
         {
             "incident_id": page.incident_id,
             "event_type": EVENTS[fate],
-            "description": f"A page {fate} {page.recipient} by {page.channel}{ending}.",
+            "description": f"{fate.format(who=page.who, channel=spoken(page.channel))}{ending}.",
             "metadata_": {"notification_id": page.id, "error": error},
             "created_at": at,
         }

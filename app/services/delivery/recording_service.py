@@ -19,6 +19,7 @@ from app.db.session import is_lock_timeout, is_unavailable
 from app.models import Notification
 from app.services.contacts import verification_service
 from app.services.delivery import outcome_service
+from app.services.delivery.outcome_service import Names
 from app.services.delivery.ports import Delivery
 from app.services.delivery.record_of_pages import Entry
 from app.services.delivery.transition import Event, EventType
@@ -113,15 +114,19 @@ def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bo
         wait_briefly(session, PATIENCE_SECONDS if len(attempts) == 1 else TOGETHER_SECONDS)
         at = now(session)
         crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
-        entries = [_record(delivery, session, attempt, at=at) for attempt in attempts]
+        names = outcome_service.recipients(session, [attempt.message for attempt in attempts])
+        entries = [_record(delivery, session, attempt, at=at, names=names) for attempt in attempts]
         crud_timeline.insert_all(session, [entry for found in entries for entry in found or ()])
         return [found is not None for found in entries]
 
 
-def _record(delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime) -> Sequence[Entry] | None:
+def _record(
+    delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime, names: Names
+) -> Sequence[Entry] | None:
     """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
     message = attempt.message
-    entries = outcome_service.end_attempt(session, message, _event(attempt, at=at), attempt.outcome, at=at)
+    event = _event(attempt, at=at)
+    entries = outcome_service.end_attempt(session, message, event, attempt.outcome, at=at, names=names)
     if entries is not None and attempt.outcome.is_address_gone:
         verification_service.disable_gone(session, message, delivery.paging, at=at)
     return entries

@@ -1,35 +1,21 @@
 """Tries policies on an incident: whom they would page, when and by which channel. Nothing is written or sent."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput
-from app.crud import crud_assignment, crud_policy, crud_user
+from app.crud import crud_assignment, crud_policy
 from app.crud.clock import now
 from app.crud.crud_policy import ActivePolicy
 from app.models import Incident, User
 from app.schemas.escalation import PolicyCreate, are_conditions, are_steps, dump_steps
-from app.schemas.preview import (
-    ActionPreview,
-    ConditionRead,
-    EscalationPreview,
-    PersonPreview,
-    PolicyPreview,
-    PreviewIncident,
-    PreviewRequest,
-    StepPreview,
-)
+from app.schemas.preview import ConditionRead, EscalationPreview, PolicyPreview, PreviewIncident, PreviewRequest
 from app.services import escalation, escalation_service
-from app.services.contacts import recipient_service
-from app.services.contacts.address import masked
-from app.services.escalation import Position
+from app.services.explain import rehearsal_service
+from app.services.explain.rehearsal_service import Rehearsal, pages
 from app.services.incidents import incident_service
-from app.services.notification import Person, route
-from app.services.policies import policy_check_service
-from app.services.policies.actions.registry import ACTIONS, Addressee
+from app.services.policies import policy_check_service, policy_warning_service, unmatched_service
 from app.services.policies.situation import Trial
 from app.services.ports import Paging
 
@@ -40,7 +26,8 @@ MAX_DISTANCE = timedelta(days=3650)
 def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: User) -> EscalationPreview:
     """What each active policy, and the one in the request, would do. Raises InvalidInput.
 
-    Without those that are malformed, which do nothing.
+    Without those that are malformed, which do nothing. If none matches, the administrators are paged as the setting
+    wants it.
     """
     at = wanted.at or now(session)
     if abs(at - now(session)) > MAX_DISTANCE:
@@ -49,78 +36,37 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
     policies = [*active, *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
-    found = [_try(Trial(session, paging, _copy(incident), policy.conditions, facts, at), policy) for policy in policies]
-    is_anybody_paged = any(p.matches and (not p.reaches_nobody or _pages(p.then_paged)) for p in found)
-    return EscalationPreview(at=at, is_anybody_paged=is_anybody_paged, policies=found)
+    trials = [Trial(session, paging, _copy(incident), policy.conditions, facts, at) for policy in policies]
+    warnings = policy_warning_service.warnings(session, policies, paging)
+    found = [_try(*each) for each in zip(trials, policies, warnings, strict=True)]
+    is_unmatched = not any(policy.matches for policy in found)
+    is_wanted = is_unmatched and unmatched_service.is_paged(paging.unmatched, incident.source)
+    instead = rehearsal_service.admins(Trial(session, paging, incident, {}, facts, at)) if is_wanted else []
+    is_anybody_paged = any(p.matches and (not p.reaches_nobody or pages(p.then_paged)) for p in found)
+    return EscalationPreview(
+        at=at,
+        is_anybody_paged=is_anybody_paged or pages(instead),
+        no_policy_matches=is_unmatched,
+        then_paged=instead,
+        policies=found,
+    )
 
 
-def _try(trial: Trial, policy: ActivePolicy) -> PolicyPreview:
+def _try(trial: Trial, policy: ActivePolicy, warnings: list[str]) -> PolicyPreview:
     conditions = escalation.explain(trial.conditions, trial.facts)
     matches = all(condition.holds for condition in conditions)
-    steps = list(_steps(trial, policy)) if matches else []
-    reaches_nobody = matches and not any(_pages(a.people) for step in steps for a in step.actions)
-    instead = recipient_service.admins(trial.session, trial.paging) if reaches_nobody and not trial.is_over else []
+    done = rehearsal_service.rehearse(trial, policy) if matches else Rehearsal()
     return PolicyPreview(
         policy_id=policy.policy_id or None,
         name=policy.name,
         matches=matches,
         conditions=[ConditionRead.model_validate(condition) for condition in conditions],
-        steps=steps,
-        reaches_nobody=reaches_nobody,
-        then_paged=_people(trial, [Addressee(person, None) for person in instead]),
+        steps=rehearsal_service.steps(policy, done) if matches else [],
+        reaches_nobody=matches and not done.has_reached,
+        then_paged=done.then_paged,
+        then_paged_at=done.then_paged_at,
+        warnings=warnings,
     )
-
-
-def _steps(trial: Trial, policy: ActivePolicy) -> Iterator[StepPreview]:
-    """The steps one after the other, as they follow from each other: one that reaches nobody calls the next."""
-    delays = escalation.delays_of(policy.steps)
-    due_at: datetime | None = escalation.first_due(delays, trial.at)
-    for index, step in enumerate(policy.steps):
-        if due_at is None or trial.is_over:
-            yield StepPreview(step=index, delay_minutes=step["delay_minutes"], due_at=None, actions=[])
-            continue
-        trial.at = due_at
-        would_page = [_simulate(trial, action) for action in step.get("actions", ())]
-        actions = [
-            ActionPreview(type=action["type"], people=people or [])
-            for action, people in zip(step.get("actions", ()), would_page, strict=True)
-        ]
-        yield StepPreview(step=index, delay_minutes=step["delay_minutes"], due_at=due_at, actions=actions)
-        paging = [_pages(people) for people in would_page if people is not None]
-        due_at = escalation.evaluate(
-            delays, Position(0, index, 0), due_at, has_reached=any(paging) or not paging
-        ).due_at
-
-
-def _simulate(trial: Trial, action: Mapping[str, Any]) -> list[PersonPreview] | None:
-    """Whom the action would page; None if it is not to page anybody."""
-    addressees = ACTIONS.of(action).simulate(trial, action)
-    return None if addressees is None else _people(trial, addressees)
-
-
-def _people(trial: Trial, addressees: Sequence[Addressee]) -> list[PersonPreview]:
-    users = crud_user.by_ids(trial.session, [person.user_id for person, _ in addressees if person.user_id is not None])
-    names = {user.id: user.full_name or user.email for user in users}
-    found: dict[tuple[str, str | None], PersonPreview] = {}
-    for person, named in addressees:
-        for one in _routed(person, named, trial.paging, names.get(person.user_id or 0)):
-            found.setdefault((one.recipient, one.channel), one)
-    return list(found.values())
-
-
-def _routed(person: Person, named: Sequence[str] | None, paging: Paging, name: str | None) -> Iterator[PersonPreview]:
-    routed = route(person, named, paging.channels)
-    who: dict[str, Any] = {"recipient": person.key, "user_id": person.user_id, "name": name}
-    for page in routed.pages:
-        yield PersonPreview(**who, channel=page.channel, address=masked(page.address), skipped=None)
-    for skip in routed.skips:
-        yield PersonPreview(**who, channel=skip.channel, address=None, skipped=skip.reason)
-    if not routed.pages and not routed.skips:
-        yield PersonPreview(**who, channel=None, address=None, skipped="no_channel")
-
-
-def _pages(people: Sequence[PersonPreview]) -> bool:
-    return any(person.skipped is None for person in people)
 
 
 def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:

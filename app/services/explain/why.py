@@ -11,6 +11,7 @@ from app.services.explain.why_reasons import Place, Reason, Sent, Stop
 from app.services.notification import Person, route
 
 Told = Iterator[tuple[str, Reason]]
+STRANGER = "email:"  # how the key of an address without an account begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Skipped:
     channel: str | None
     why: str
     at: datetime
+    who: str = "this person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def explain(facts: Facts) -> dict[str, list[Reason]]:
     for decide in DECIDERS:
         for recipient, reason in decide(facts):
             found.setdefault(recipient, []).append(reason)
+    for recipient in (key for key in found if key.startswith(STRANGER)):
+        found[recipient].append(why_reasons.of_stranger())
     for recipient, reason in _otherwise(facts):
         found.setdefault(recipient, [reason])
     return found
@@ -107,7 +111,7 @@ def _pages(facts: Facts) -> Told:
 
 def _skips(facts: Facts) -> Told:
     for skip in facts.skipped:
-        yield skip.recipient, why_reasons.of_skip(skip.place, skip.channel, skip.why, skip.at)
+        yield skip.recipient, why_reasons.of_skip(skip.place, skip.channel, skip.why, skip.at, skip.who)
 
 
 def _unreachable(facts: Facts) -> Told:

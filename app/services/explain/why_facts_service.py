@@ -21,20 +21,23 @@ from app.crud import (
     crud_user,
 )
 from app.crud.crud_policy import ActivePolicy
-from app.models import Escalation, EscalationEvent, Incident, User
+from app.models import Escalation, EscalationEvent, Incident, Notification, User
 from app.schemas.escalation import are_conditions, are_steps
 from app.services import escalation, escalation_service
 from app.services.contacts import directory_service
 from app.services.contacts.address import masked
 from app.services.contacts.directory_service import Directory
+from app.services.contacts.name_service import names_of
 from app.services.contacts.quiet import Occasion
 from app.services.escalation import ConditionResult
 from app.services.explain import why_pages
 from app.services.explain.why import Addressee, Facts, Idle, Progress, Skipped, Step
 from app.services.explain.why_reasons import Place, Stop
+from app.services.notification import named_by
 from app.services.policies import action_service
 from app.services.ports import Paging
 
+USER, ADDRESS = "user:", "email:"  # how the recipients of messages begin
 MAX_APART = 50  # policies whose people are looked up though they have not begun
 BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
 ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
@@ -84,13 +87,14 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
     idle = [(matched, _steps_of(matched.policy)) for matched in _apart(policies, rows)]
     targets = {target for _, drafts in (*to_come, *idle) for draft in drafts for target in draft.targets()}
     directory = directory_service.load(session, incident, targets, paging)
+    names = _names(session, pages, events)
     steps = partial(_steps, directory, incident.severity)
     active = {matched.policy.policy_id for matched in policies}
     facts = Facts(
         channels=paging.channels,
         stop=_stop(session, incident),
-        pages=why_pages.sent(pages, events),
-        skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}),
+        pages=why_pages.sent(pages, events, names, is_unmatched=incident.is_unmatched),
+        skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}, names),
         nobody_since=min((row.unreachable_since for row in rows if row.unreachable_since), default=None),
         escalations=[Progress(row.state, row.policy_id in active, steps(drafts)) for row, drafts in to_come],
         idle=[Idle(m.policy.policy_id, m.policy.name, m.conditions, steps(drafts)) for m, drafts in idle],
@@ -102,7 +106,7 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
 
 def name_of(user: User) -> str:
     """What others call a user: never the whole address."""
-    return user.full_name or masked(user.email)
+    return user.display_name
 
 
 def _matched(session: Session, incident: Incident) -> list[Matched]:
@@ -131,14 +135,25 @@ def _stop(session: Session, incident: Incident) -> Stop | None:
     return Stop(entry.event_type, entry.created_at, name_of(who[0]) if who else None)
 
 
-def _skipped(events: Sequence[EscalationEvent], names: Mapping[int, str]) -> list[Skipped]:
+def _names(session: Session, pages: Sequence[Notification], events: Sequence[EscalationEvent]) -> dict[str, str]:
+    """What to call the recipients of this cycle's pages, and those whom its steps left out."""
+    skipped = [skip["recipient"] for event in events for skip in event.metadata_.get("skipped", ())]
+    keys = {page.recipient for page in pages} | set(skipped)
+    ids = {int(key.removeprefix(USER)) for key in keys if key.startswith(USER)}
+    named = names_of(session, ids)
+    masks = {key: masked(key.removeprefix(ADDRESS)) for key in keys if key.startswith(ADDRESS)}
+    return {f"{USER}{id_}": name for id_, name in named.items()} | masks
+
+
+def _skipped(events: Sequence[EscalationEvent], policies: Mapping[int, str], names: Mapping[str, str]) -> list[Skipped]:
     return [
         Skipped(
             skip["recipient"],
-            Place(event.policy_id, names.get(event.policy_id, str(event.policy_id)), event.step),
+            Place(event.policy_id, policies.get(event.policy_id, str(event.policy_id)), event.step),
             skip["channel"],
             skip["reason"],
             event.triggered_at,
+            names.get(skip["recipient"]) or named_by(skip["recipient"]),
         )
         for event in events
         for skip in event.metadata_.get("skipped", ())
@@ -149,16 +164,18 @@ def _steps_to_come(row: Escalation, fired: Set[tuple[int, int, int]]) -> list[Dr
     """The steps of an escalation's current loop that have not fired, each with when it would."""
     if not are_steps(row.version.steps):
         return []
-    delays, due_at = escalation.delays_of(row.version.steps), row.next_run_at
-    to_come = [index for index in range(row.step, len(delays)) if (row.policy_id, row.loop, index) not in fired]
+    steps, due_at = row.version.steps, row.next_run_at
+    position, changing = escalation_service.progress_of(row).position, action_service.changing_steps(steps)
+    to_come = escalation.to_come(escalation.delays_of(steps), position, due_at or row.updated_at, changing=changing)
     return [
         Draft(
             Place(row.policy_id, row.version.policy.name, index),
-            row.version.steps[index].get("actions", ()),
-            due_at=None if due_at is None else due_at + delays[index] - delays[row.step],
+            steps[index].get("actions", ()),
+            due_at=None if due_at is None else step_due_at,
             tried_again_at=due_at if row.quarantined_at is not None and index == row.step else None,
         )
-        for index in to_come
+        for index, step_due_at in to_come
+        if (row.policy_id, row.loop, index) not in fired
     ]
 
 

@@ -1,22 +1,38 @@
 """Reads what became of the pages of a cycle from the outbox's rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from app.core.vocabulary import DeliveryStatus, EndReason
+from app.core.channel import without_answer
+from app.core.vocabulary import DeliveryStatus, EndReason, NotificationKind
 from app.models import EscalationEvent, Notification
 from app.services.explain.why_reasons import Sent
+from app.services.notification import named_by
 
 Planned = Mapping[int, set[tuple[str, str]]]  # what each event planned: recipient and channel
 
 
-def sent(rows: Sequence[Notification], events: Sequence[EscalationEvent]) -> list[tuple[str, Sent]]:
-    """Each page with its recipient, oldest first."""
+def sent(
+    rows: Sequence[Notification],
+    events: Sequence[EscalationEvent],
+    names: Mapping[str, str],
+    *,
+    is_unmatched: bool = False,
+) -> list[tuple[str, Sent]]:
+    """Each page with its recipient, oldest first. `names` are the recipients' names.
+
+    `is_unmatched`: no policy matches the incident.
+    """
     planned = {e.id: {(n["recipient"], n["channel"]) for n in e.metadata_.get("notified", ())} for e in events}
     pages = {row.id: row for row in sorted(rows, key=lambda row: row.id) if row.kind.is_page}
-    return [(row.recipient, _sent(row, pages.get(row.fallback_of or 0), planned)) for row in pages.values()]
+    found = [
+        (row.recipient, _sent(row, pages.get(row.fallback_of or 0), planned, is_unmatched=is_unmatched))
+        for row in pages.values()
+    ]
+    return [(key, replace(page, who=names.get(key) or named_by(key))) for key, page in found]
 
 
-def _sent(row: Notification, before: Notification | None, planned: Planned) -> Sent:
+def _sent(row: Notification, before: Notification | None, planned: Planned, *, is_unmatched: bool) -> Sent:
     """While a page waits in a bundle, it fares as the bundle does. `before` is the page that this one stands in for."""
     is_own = before is not None and before.recipient == row.recipient
     bundle = row.bundle if row.bundle_id else None
@@ -29,13 +45,14 @@ def _sent(row: Notification, before: Notification | None, planned: Planned) -> S
         is_bundled=row.bundle_id is not None,
         is_deferred=carrier.attempt == 0 and carrier.first_attempt_at is not None,
         attempts=carrier.attempt,
-        error=None if _is_void(row) else carrier.last_error,
+        error=None if _is_void(row) else without_answer(carrier.last_error),
         created_at=row.created_at,
         accepted_at=row.accepted_at,
         delivered_at=row.delivered_at,
         ended_at=row.ended_at,
         next_attempt_at=carrier.next_attempt_at,
         tried_before=before.channel if before is not None and is_own else None,
+        is_unmatched=is_unmatched and row.event_id is None and row.kind is NotificationKind.PAGE,
         is_last_resort=not is_own and (before is not None or not _is_named(row, planned)),
     )
 

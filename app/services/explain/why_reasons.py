@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.core.channel import spoken
 from app.core.vocabulary import DeliveryStatus
 from app.services.escalation import ConditionResult
 
@@ -36,7 +37,8 @@ class Reason:
 class Sent:
     """What is known of one page. `tried_before` is the channel that it stands in for.
 
-    `is_last_resort`: nobody had named the person, an administrator. `is_deferred`: its provider is left alone for now.
+    `is_last_resort`: nobody had named the person, an administrator; `is_unmatched`: because no policy matches.
+    `is_deferred`: its provider is left alone for now.
     """
 
     notification_id: int
@@ -54,6 +56,8 @@ class Sent:
     next_attempt_at: datetime | None
     tried_before: str | None = None
     is_last_resort: bool = False
+    who: str = "this person"
+    is_unmatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +91,35 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
     id_ = sent.notification_id
     found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
     if sent.tried_before:
-        fell_back = f"{sent.channel} was used because {sent.tried_before} was not accepted."
+        before = spoken(sent.tried_before)
+        fell_back = f"Tried {spoken(sent.channel)} because {before} was not accepted."
         found.append(
             Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
         )
-    if sent.is_last_resort:
-        instead = "Paged as an administrator: nobody else was reached."
+    if sent.is_last_resort and sent.is_unmatched:
+        instead = f"Paged {sent.who} as an administrator: no policy matched this incident."
+        found.append(Reason("no_policy_matched", instead, sent.created_at, sent.channel, notification_id=id_))
+    elif sent.is_last_resort:
+        instead = f"Paged {sent.who} as an administrator: nobody else was reached."
         found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
     if sent.is_bundled:
-        together = f"Several pages came at once: one message by {sent.channel} names this incident with others."
+        together = f"Several pages came at once: one message by {spoken(sent.channel)} names this incident with others."
         found.append(Reason("bundled", together, sent.created_at, sent.channel, notification_id=id_))
     return found
 
 
-def of_skip(place: Place, channel: str | None, why: str, at: datetime) -> Reason:
+def of_skip(place: Place, channel: str | None, why: str, at: datetime, who: str = "this person") -> Reason:
     """A step fired and left out a channel, or the person."""
-    without = f"but not by {channel}" if channel else "but not for this person"
-    sentence = f"{place} fired at {clock(at)}, {without}: {_because(why)}."
+    by = f" by {spoken(channel)}" if channel else ""
+    sentence = f"{place} fired at {clock(at)} and did not page {who}{by}: {_because(why)}."
     return Reason("skipped", sentence, at, channel, why, place.policy_id, place.step)
 
 
 def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: str | None) -> Reason:
     """A step that has not fired yet, and how it would reach the person."""
-    code, would = "not_due", f"then it pages by {channel}"
+    code, would = "not_due", f"then it pages by {spoken(channel or '')}"
     if skipped is not None:
-        code, would = "would_skip", f"and would not page by {channel}: {_because(skipped)}"
+        code, would = "would_skip", f"and would not page by {spoken(channel or '')}: {_because(skipped)}"
     if channel is None:
         would = f"and would not page: {_because(skipped or 'no_channel')}"
     sentence = f"{place} is not due until {clock(due_at)}; {would}."
@@ -126,7 +134,7 @@ def of_quarantined(place: Place, again_at: datetime) -> Reason:
 
 def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
     """An administrator who was to be paged because nobody else was reached, and was not reached either."""
-    by = f"not by {channel}" if channel else "there is no channel"
+    by = f"not by {spoken(channel)}" if channel else "there is no channel"
     sentence = f"Nobody was reached, so the administrators were to be paged at {clock(at)}; {by}: {_because(skipped)}."
     return Reason("skipped", sentence, at, channel, skipped)
 
@@ -169,6 +177,11 @@ def of_admin() -> Reason:
     return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
 
 
+def of_stranger() -> Reason:
+    """An address that a policy names and that belongs to no account."""
+    return Reason("no_account", "No account has this address: pages go to it by e-mail only.")
+
+
 def of_unnamed() -> Reason:
     """Somebody who works on the incident, or asks, and whom no policy names."""
     return Reason("not_named", "No active policy pages this person about this incident.")
@@ -179,7 +192,8 @@ def clock(at: datetime) -> str:
 
 
 def _outcome(sent: Sent, stop: Stop | None) -> tuple[str, str, datetime | None]:
-    by = f"Paged by {sent.channel}"
+    by = f"Paged {sent.who} by {spoken(sent.channel)}"
+    page = f"The page to {sent.who} by {spoken(sent.channel)}"
     match sent.status:
         case DeliveryStatus.DELIVERED:
             at = sent.delivered_at or sent.accepted_at or sent.created_at
@@ -190,17 +204,17 @@ def _outcome(sent: Sent, stop: Stop | None) -> tuple[str, str, datetime | None]:
         case DeliveryStatus.DEAD:
             return (
                 "failed",
-                f"The page by {sent.channel} failed: {(sent.error or 'no reason given').rstrip('.')}.",
+                f"{page} failed: {(sent.error or 'no reason given').rstrip('.')}.",
                 sent.ended_at,
             )
         case DeliveryStatus.CANCELLED:
-            return "cancelled", f"The page by {sent.channel} was cancelled: {_end(sent, stop)}.", sent.ended_at
+            return "cancelled", f"{page} was cancelled: {_end(sent, stop)}.", sent.ended_at
         case _:
             return _under_way(sent)
 
 
 def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
-    page, again = f"The page by {sent.channel}", sent.next_attempt_at
+    page, again = f"The page to {sent.who} by {spoken(sent.channel)}", sent.next_attempt_at
     if sent.status is DeliveryStatus.SENDING:
         return "sending", f"{page} is being sent.", None
     if sent.status is DeliveryStatus.RETRY and sent.attempts:
@@ -211,7 +225,7 @@ def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
     if sent.is_deferred:
         return "waiting", f"{page} waits: its provider fails at the moment.", again
     if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
-        return "held", f"{page} waits: this person was sent several just now.", again
+        return "held", f"{page} waits: {sent.who} was sent several just now.", again
     return "waiting", f"{page} is about to be sent.", again
 
 

@@ -20,12 +20,13 @@ from app.services.ports import Paging
 def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -> IncidentWhy:
     """Why people were paged in the incident's current cycle, or not. Raises NotFound, PermissionDenied."""
     incident = incident_service.get(session, incident_id)
-    collaboration_service.require_responder(session, incident, user)
+    collaboration_service.require_involved(session, incident, user)
     known = why_facts_service.gather(session, incident, paging, user=user)
     rows = {row.policy_id: row for row in known.escalations}
     return IncidentWhy(
         incident_id=incident_id,
         cycle=incident.cycle,
+        no_policy_matched=incident.is_unmatched,
         people=_people(session, why.explain(known.facts)),
         policies=[_policy(matched, rows.get(matched.policy.policy_id)) for matched in known.policies],
     )

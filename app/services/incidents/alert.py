@@ -21,16 +21,20 @@ WORD_LIMIT = 64
 MAX_INTEGER_BITS = 14_000
 
 UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
+WORDS = re.compile(r"[^\W_]+")
 REPLACEMENT = "\ufffd"
 
 RECOVERED = frozenset({"recovered", "resolved", "ok"})
 SEVERITY_WORDS = {
-    "critical": "critical crit fatal emergency emerg disaster blocker urgent p0 p1 sev0 sev1 severity1",
-    "high": "high major severe error err p2 sev2 severity2",
-    "medium": "medium med moderate minor warning warn p3 sev3 severity3",
-    "low": "low info information informational notice debug trivial p4 p5 sev4 sev5 severity4 severity5",
+    "critical": "critical crit fatal emergency emerg disaster blocker urgent p0 p1 sev0 sev1 severity1 "
+    "priority0 priority1",
+    "high": "high major severe error err p2 sev2 severity2 priority2",
+    "medium": "medium med moderate minor warning warn p3 sev3 severity3 priority3",
+    "low": "low info information informational notice debug trivial p4 p5 sev4 sev5 severity4 severity5 "
+    "priority4 priority5",
 }
 SEVERITIES = {word: severity for severity, words in SEVERITY_WORDS.items() for word in words.split()}
+NEGATIONS = frozenset({"not", "non", "no", "never"})
 
 
 def is_recovered(text: str) -> bool:
@@ -47,8 +51,27 @@ def severity_from(text: str) -> str | None:
     return SEVERITIES.get(_squashed(text))
 
 
+def severity_within(text: str) -> str | None:
+    """Our severity for a text that has a vendor's word among others: `critical (P1)`, `Critical - page`, `Sev 2`.
+
+    The first word counts, except one that is denied, as in `non-critical`. For places where a severity belongs: in
+    running text these words mean other things.
+    """
+    whole = severity_from(text)
+    if whole is not None or len(text) > WORD_LIMIT:
+        return whole
+    before = ""
+    words = WORDS.findall(text.casefold())
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        found = SEVERITIES.get(word) or SEVERITIES.get(word + following)
+        if found is not None and before not in NEGATIONS:
+            return found
+        before = word
+    return None
+
+
 def dedup_key_from(text: str) -> str:
-    """The key as it is or, too long or unstorable, a stable stand-in that keeps different keys apart."""
+    """The key as it is. One that is too long or cannot be stored ends in a hash, so that different keys stay apart."""
     readable = scrub(text)
     if readable == text and len(text) <= DEDUP_KEY_LIMIT:
         return text

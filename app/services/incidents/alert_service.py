@@ -4,31 +4,36 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import Conflict, InvalidInput
+from app.core.errors import Conflict
 from app.core.source import AlertSignal
-from app.core.vocabulary import AlertStatus, Severity, TimelineEventType
+from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_incident
 from app.crud.clock import now
 from app.crud.crud_incident import NewIncident
+from app.crud.crud_status_update import StatusChange
 from app.models import Incident
 from app.schemas.alert import AlertAnswer, AlertResult
 from app.services import escalation_service
-from app.services.incidents import incident_service, lifecycle_service
+from app.services.incidents import incident_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
 from app.services.timeline_service import record
 
+log = structlog.get_logger()
+
 # An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
 MAX_ROUNDS = 10
-MAX_ALERTS = 2_000  # some seconds, in which other batches wait; 1 MiB may hold a quarter of a million bare ones
+MAX_ALERTS = 2_000  # some seconds, in which other batches wait
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Alerts of one source that are applied together, and what is known of their incidents meanwhile.
 
-    `unresolved` has the incident of each key that has one, locked; `changed` those whose metadata became another.
+    `unresolved` has the incident of each key that had one, locked; `changed` has those whose metadata changed;
+    `to_tell` has what those who were paged will hear.
     """
 
     session: Session
@@ -37,9 +42,11 @@ class Batch:
     default_severity: Severity
     unresolved: dict[str, Incident]
     changed: dict[int, Incident] = field(default_factory=dict)
+    to_tell: list[StatusChange] = field(default_factory=list)
 
     def incident_of(self, signal: AlertSignal) -> Incident | None:
-        return self.unresolved.get(signal.dedup_key) if signal.dedup_key else None
+        incident = self.unresolved.get(signal.dedup_key) if signal.dedup_key else None
+        return None if incident is None or incident.status is IncidentStatus.RESOLVED else incident
 
     def new_incident(self, signal: AlertSignal) -> NewIncident:
         severity = Severity(signal.severity or self.default_severity)
@@ -59,19 +66,19 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     """Apply alerts in their order; the result has one entry for each.
 
     The database decides who opens the incident of a key (a partial unique index), so that concurrent posts of one
-    alert open one. All signals of a batch have one source. Raises InvalidInput for more than any sender means.
+    alert open one. All signals of a batch have one source.
     """
     if not signals:
         return []
-    if len(signals) > MAX_ALERTS:
-        raise InvalidInput(f"There are over {MAX_ALERTS} alerts in one body: send fewer at a time.", pointer="/alerts")
     batch = _locked_batch(session, signals, default_severity)
     opened = _open_new(batch, signals)
-    results = [
-        _result(AlertStatus.INCIDENT_CREATED, opened[position]) if position in opened else _apply(batch, signal)
-        for position, signal in enumerate(signals)
-    ]
+    results = []
+    for position, signal in enumerate(signals):
+        new = opened.get(position)
+        result = _apply(batch, signal) if new is None else _result(AlertStatus.INCIDENT_CREATED, new)
+        results.append(_told_of_unreadable(result, signal))
     session.flush()
+    status_update_service.add(session, batch.to_tell, at=batch.at)
     escalation_service.begin_on_open(session, list(batch.changed.values()), at=batch.at)
     return results
 
@@ -79,11 +86,24 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
 def _locked_batch(session: Session, signals: Sequence[AlertSignal], default_severity: Severity) -> Batch:
     """The batch, with the unresolved incidents of its keys locked."""
     source = signals[0].source
-    keys = sorted({signal.dedup_key for signal in signals if signal.dedup_key})
+    keys = {signal.dedup_key for signal in signals if signal.dedup_key}
+    keys |= {signal.former_key.key for signal in signals if signal.former_key}
     at = now(session)
     if len(keys) > 1:
         crud_incident.one_batch_at_a_time(session)
-    return Batch(session, source, at, default_severity, crud_incident.lock_unresolved(session, source, keys))
+    unresolved = crud_incident.lock_unresolved(session, source, sorted(keys))
+    return Batch(session, source, at, default_severity, unresolved | _under_former_keys(signals, unresolved))
+
+
+def _under_former_keys(signals: Sequence[AlertSignal], unresolved: dict[str, Incident]) -> dict[str, Incident]:
+    """The incidents that an earlier version opened under another key, by the key of today."""
+    found = {}
+    for signal in signals:
+        former = signal.former_key
+        incident = unresolved.get(former.key) if former else None
+        if former and incident and signal.dedup_key not in unresolved and former.is_of(incident.metadata_):
+            found[signal.dedup_key or ""] = incident
+    return found
 
 
 def _open_new(batch: Batch, signals: Sequence[AlertSignal]) -> dict[int, Incident]:
@@ -127,8 +147,9 @@ def _recover(batch: Batch, signal: AlertSignal) -> AlertResult:
     if incident is None:
         return _result(AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None)
     wanted = MoveRequest(Move.RESOLVE, batch.at)
-    lifecycle_service.move(batch.session, incident, wanted, because=" by its alert's recovery")
-    batch.unresolved.pop(signal.dedup_key or "")
+    change = lifecycle_service.move_untold(batch.session, incident, wanted, because=" because its alert recovered")
+    if change is not None:
+        batch.to_tell.append(change)
     return _result(AlertStatus.INCIDENT_RESOLVED, incident)
 
 
@@ -146,10 +167,12 @@ def _fire(batch: Batch, signal: AlertSignal) -> AlertResult:
 
 
 def _repeat(batch: Batch, incident: Incident, signal: AlertSignal) -> None:
-    """Count it and keep what it says now."""
+    """Count it and keep what it says now. A description that a person wrote stays."""
     if incident.metadata_ != signal.metadata:
         batch.changed[incident.id] = incident
     incident.metadata_ = signal.metadata
+    if signal.description is not None and not incident.is_description_edited:
+        incident.description = signal.description
     incident.alert_count += 1
     incident.last_alert_at = incident.updated_at = batch.at
     count = incident.alert_count
@@ -180,9 +203,22 @@ def _result(status: AlertStatus, incident: Incident | None) -> AlertResult:
     return AlertResult(status=status, incident_id=incident_id, message=MESSAGES[status].format(id=incident_id))
 
 
-def answer(results: list[AlertResult]) -> AlertAnswer:
-    """What the sender is told: the first result, and all of them."""
+def _told_of_unreadable(result: AlertResult, signal: AlertSignal) -> AlertResult:
+    """The result, with a message and a log entry that say why an alert could not be read."""
+    reason = signal.unreadable_because
+    if reason is None:
+        return result
+    log.warning("alert_unreadable", source=signal.source, reason=reason, incident_id=result.incident_id)
+    message = f"The alert could not be read: {reason}. {result.message} Its description has the text that was sent."
+    return result.model_copy(update={"message": message})
+
+
+def answer(results: list[AlertResult], *, has_unreadable: bool = False) -> AlertAnswer:
+    """The answer to the sender: the first result, and all of them. The last one may be of what could not be read."""
     if not results:
-        nothing = AlertResult(status=AlertStatus.NO_CHANGES, incident_id=None, message="There was no alert in it.")
+        nothing = AlertResult(status=AlertStatus.NO_CHANGES, incident_id=None, message="The body holds no alert.")
         return AlertAnswer(**nothing.model_dump(), results=[])
-    return AlertAnswer(**results[0].model_dump(), results=results)
+    first = results[0]
+    if has_unreadable and len(results) > 1:
+        first = first.model_copy(update={"message": f"{first.message} {results[-1].message}"})
+    return AlertAnswer(**first.model_dump(), results=results)

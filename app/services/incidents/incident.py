@@ -140,10 +140,17 @@ def _after(state: State, wanted: MoveRequest, to: IncidentStatus) -> State:
         severity=wanted.severity or state.severity,
         cycle=state.cycle + begins_cycle,
         policy_cycles=_policy_cycles(state, wanted, begins_cycle=begins_cycle),
-        acknowledged_at={ACKNOWLEDGED: wanted.at, OPEN: None}.get(to, state.acknowledged_at),
+        acknowledged_at=_acknowledged_at(state, wanted, to),
         resolved_at=wanted.at if to is RESOLVED else None,
         snoozed_until=wanted.snoozed_until if to is SNOOZED else None,
     )
+
+
+def _acknowledged_at(state: State, wanted: MoveRequest, to: IncidentStatus) -> datetime | None:
+    """When somebody first acknowledged the incident in its cycle; a later acknowledgement does not change it."""
+    if to is OPEN:
+        return None
+    return state.acknowledged_at or (wanted.at if to is ACKNOWLEDGED else None)
 
 
 def _policy_cycles(state: State, wanted: MoveRequest, *, begins_cycle: bool) -> int:

@@ -16,6 +16,7 @@ from app.crud.pagination import Slice
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
 from app.services import escalation_service
+from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
 from app.services.incidents.incident import MOVES_TO, Move, MoveRequest
 from app.services.timeline_service import record
@@ -67,11 +68,18 @@ def open_many(
     opened = [incident for incident in incidents if incident is not None]
     for incident in opened:
         description = f"Incident opened with severity {incident.severity}."
-        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, source=incident.source)
+        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, **_opening(incident))
         log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
     if opened:
         escalation_service.start_matching(session, opened, at=at)
     return incidents
+
+
+def _opening(incident: Incident) -> dict[str, Any]:
+    """What the timeline keeps of an opening. A repeated alert replaces the description, so its first one is kept."""
+    if incident.alert_severity is None or incident.description is None:
+        return {"source": incident.source}
+    return {"source": incident.source, "first_description": incident.description}
 
 
 def acknowledge(session: Session, incident_id: int, *, by: User | None) -> Incident:
@@ -91,9 +99,9 @@ def reopen(session: Session, incident_id: int, *, by: User | None) -> Incident:
 
 def snooze_of(hours: float | None, body: Snooze | None) -> Snooze:
     """The one of the two that was given. Raises InvalidInput for none or both."""
-    if (hours is None) == (body is None):
+    if (hours is None) == (body is None or not body.has_time):
         raise InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
-    return body or Snooze(hours=hours)
+    return Snooze(hours=hours) if body is None or hours is not None else body
 
 
 def snooze(session: Session, incident_id: int, wanted: Snooze, *, by: User) -> Incident:
@@ -131,7 +139,8 @@ def change_fields(
     if not old:
         return
     said = {name.rstrip("_"): {"from": old[name], "to": changes[name]} for name in changes if name in old}
-    description = f"Changed {', '.join(said)}."
+    owner = _name_owners(session, said["assigned_to"]) if "assigned_to" in said else ""
+    description = f"Changed {', '.join(said)}.{owner}"
     record(session, incident.id, TimelineEventType.UPDATED, description, at=at, by=by, changes=said)
     log.info("incident_updated", incident_id=incident.id, fields=sorted(said))
     if old.keys() & {"severity", "service"}:
@@ -141,10 +150,19 @@ def change_fields(
     session.flush()
 
 
+def _name_owners(session: Session, change: dict[str, Any]) -> str:
+    """Put the names of the owners before and after beside their ids. Returns the sentence on that."""
+    names = names_of(session, {change["from"], change["to"]} - {None})
+    change |= {"from_name": names.get(change["from"]), "to_name": names.get(change["to"])}
+    return f" The owner is now {change['to_name']}." if change["to"] is not None else " Nobody owns it now."
+
+
 def _apply(session: Session, incident: Incident, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
     """What really changed, as attribute -> old value."""
     others = {name: value for name, value in changes.items() if name != "severity"}
     old, severity_was = crud_incident.apply(session, incident, others, at=at), incident.severity
+    if "description" in old:  # from now on repeated alerts leave it alone
+        incident.is_description_edited = True
     lifecycle_service.change_severity(incident, changes.get("severity", severity_was), at=at)
     return old | ({"severity": severity_was} if incident.severity != severity_was else {})
 

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidTransition
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
-from app.crud import crud_incident
+from app.crud import crud_incident, crud_outbox
 from app.crud.clock import now
+from app.crud.crud_status_update import StatusChange
 from app.crud.violations import violations
 from app.models import Incident, User
 from app.services import escalation_service
+from app.services.incidents import assignment_service, status_update_service
 from app.services.incidents.incident import (
     MAX_POLICY_CYCLES,
     Move,
@@ -43,20 +45,35 @@ def move(
 ) -> Incident:
     """Make a move that people are offered, of a locked incident; a repeated one changes nothing.
 
-    Raises InvalidTransition, CycleLimitReached, AlertOpenElsewhere.
+    Whoever acknowledges becomes an assignee, the owner if there is none, and gets no more pages for it. Those who were
+    paged will hear that somebody took it, or that it is resolved. Raises InvalidTransition, CycleLimitReached,
+    AlertOpenElsewhere.
     """
+    change = move_untold(session, incident, wanted, by=by, because=because)
+    status_update_service.add(session, [change] if change else [], at=wanted.at)
+    if wanted.move is Move.ACKNOWLEDGE and by is not None:
+        crud_outbox.end_chain(session, incident.id, user_id=by.id)
+    return incident
+
+
+def move_untold(
+    session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
+) -> StatusChange | None:
+    """As `move`, but returns what those who were paged are to hear: the caller adds it for a batch of incidents."""
     step = _transition(incident, wanted)
     _require_allowed(session, incident, step, wanted)
     if step.is_no_op:
-        return incident
+        return None
     _apply(session, incident, step, at=wanted.at)
+    if wanted.move is Move.ACKNOWLEDGE and by is not None:
+        assignment_service.take_over(session, incident, at=wanted.at, by=by)
     _record_move(session, incident, step, wanted, by=by, because=because)
     if step.begins_cycle:
         _start_cycle(session, [incident], at=wanted.at)
     else:
         escalation_service.stop(incident)
     log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
-    return incident
+    return status_update_service.change_of(incident, by=by, because=because)
 
 
 def change_severity(incident: Incident, severity: Severity, *, at: datetime) -> None:

@@ -10,8 +10,12 @@ from app.core.facts import (
     Facts,
     IncidentFacts,
     NoticeFacts,
+    OwnFacts,
     PageFacts,
     PasswordResetFacts,
+    StatusUpdateFacts,
+    StatusUpdatesFacts,
+    UpdateFacts,
     VerificationFacts,
     stored,
 )
@@ -33,12 +37,17 @@ class Message:
 
 def page_facts(incident: IncidentFacts, *, note: str | None, url: str, link: str | None) -> PageFacts:
     """The facts of a page. `url` is the public one of the service, `link` the signed page for this person."""
-    return PageFacts(
-        incident=replace(incident, description=(incident.description or "")[:MAX_FACT] or None),
-        url=f"{url.rstrip('/')}/v1/incidents/{incident.id}",
-        note=note,
-        link=link,
-    )
+    return PageFacts(incident=shortened(incident), url=api_url(incident, url), note=note, link=link)
+
+
+def shortened(incident: IncidentFacts) -> IncidentFacts:
+    """The facts with as much of the description as a message needs."""
+    return replace(incident, description=(incident.description or "")[:MAX_FACT] or None)
+
+
+def api_url(incident: IncidentFacts, url: str) -> str:
+    """Where the API has the incident. `url` is the public one of the service."""
+    return f"{url.rstrip('/')}/v1/incidents/{incident.id}"
 
 
 def context(facts: Facts) -> dict[str, Any]:
@@ -48,7 +57,7 @@ def context(facts: Facts) -> dict[str, Any]:
     """
     seen = stored(facts)
     match facts:
-        case PageFacts():
+        case PageFacts() | StatusUpdateFacts():
             seen["incident"]["metadata"] = dict(facts.incident.metadata)
         case BundleFacts():
             seen["named"] = named([page.incident for page in facts.incidents])
@@ -103,6 +112,13 @@ def _said(facts: Facts) -> tuple[str, str]:
             return _page(facts)
         case BundleFacts():
             return _bundle(facts)
+        case StatusUpdateFacts() | StatusUpdatesFacts():
+            return _status_update(facts)
+    return _said_of_account(facts)
+
+
+def _said_of_account(facts: OwnFacts) -> tuple[str, str]:
+    match facts:
         case PasswordResetFacts():
             return _password_reset(facts)
         case VerificationFacts():
@@ -111,14 +127,26 @@ def _said(facts: Facts) -> tuple[str, str]:
             sentence = f"This is what you asked for: a test of your {facts.channel} channel. Nothing is wrong."
             return "A test page", f"{sentence}\n"
         case NoticeFacts():
-            return "About your notifications", f"{facts.text}\n"
+            return "About your account", f"{facts.text}\n"
 
 
 def _page(facts: PageFacts) -> tuple[str, str]:
     incident = facts.incident
-    said = f"Severity: {incident.severity}\nService:  {incident.service}\nIncident: #{incident.id}"
-    paragraphs = [facts.note, incident.title, said, incident.description, _how(facts)]
+    paragraphs = [facts.note, incident.title, _incident(incident), incident.description, _how(facts)]
     return headline(incident), "\n\n".join(p for p in paragraphs if p) + "\n"
+
+
+def _status_update(facts: UpdateFacts) -> tuple[str, str]:
+    if isinstance(facts, StatusUpdatesFacts):
+        lines = [f"{headline(update.incident)}: {update.said}" for update in facts.updates]
+        return f"{facts.count} status updates", "\n".join(lines) + "\n"
+    paragraphs = [facts.said, facts.incident.title, _incident(facts.incident), facts.link]
+    # Mail programs show what answers a subject in one thread with it.
+    return f"Re: {headline(facts.incident)}", "\n\n".join(p for p in paragraphs if p) + "\n"
+
+
+def _incident(incident: IncidentFacts) -> str:
+    return f"Severity: {incident.severity}\nService:  {incident.service}\nIncident: #{incident.id}"
 
 
 def _how(facts: PageFacts) -> str:
@@ -135,14 +163,13 @@ def _bundle(facts: BundleFacts) -> tuple[str, str]:
 def _password_reset(facts: PasswordResetFacts) -> tuple[str, str]:
     return "Set a new password", (
         "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
-        f"The token below works once, within {facts.minutes} minutes:\n\n{facts.token}\n\n"
-        f"POST {facts.url}/v1/auth/reset-password\n"
-        '{"token": "<the token>", "new_password": "<the new password>"}\n'
+        f"Choose it here. The link works once, within {facts.minutes} minutes:\n\n"
+        f"{facts.url}/reset-password/{facts.token}\n"
     )
 
 
 def _verification(facts: VerificationFacts) -> tuple[str, str]:
     return f"Your code: {facts.code}", (
-        f"{facts.code} is the code that proves that incidents may page you here. It is good for "
+        f"{facts.code} is the code that proves that this address is yours. It is good for "
         f"{facts.minutes} minutes. If you did not ask for it, do nothing.\n"
     )

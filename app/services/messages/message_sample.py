@@ -9,9 +9,11 @@ from app.core.facts import (
     IncidentFacts,
     NoticeFacts,
     PasswordResetFacts,
+    StatusUpdateFacts,
+    StatusUpdatesFacts,
     VerificationFacts,
 )
-from app.core.vocabulary import MessageKind
+from app.core.vocabulary import MessageKind, UpdateEvent
 from app.services.messages.message import page_facts
 
 INCIDENT = IncidentFacts(
@@ -33,12 +35,19 @@ def sample(event: MessageKind, channel: str, *, url: str, incident: IncidentFact
     """What a message of this kind could say. `url` is the public one."""
     base = url.rstrip("/")
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
+    taken, over = (
+        StatusUpdateFacts(update, page.incident, 1, f"Ada Lovelace {update} it.", page.url, page.link)
+        for update in UpdateEvent
+    )
     samples: dict[MessageKind, Facts] = {
         MessageKind.PAGE: page,
         MessageKind.BUNDLE: BundleFacts((page,)),
         MessageKind.PASSWORD_RESET: PasswordResetFacts("a-token-of-43-characters", base, MINUTES),
         MessageKind.VERIFICATION: VerificationFacts("123456", MINUTES, channel),
         MessageKind.TEST: ChannelTestFacts(channel),
+        MessageKind.ACKNOWLEDGED: taken,
+        MessageKind.RESOLVED: over,
+        MessageKind.STATUS_UPDATES: StatusUpdatesFacts((taken, over)),
         MessageKind.NOTICE: NoticeFacts("Your slack channel was switched off: its address is gone."),
     }
     return samples[event]

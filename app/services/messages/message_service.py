@@ -87,8 +87,8 @@ def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -
 
 
 def limit(channel: str, event: MessageKind) -> int:
-    """How long a body by an administrator's template may be. A bundle must name every incident, at any length."""
-    if event is MessageKind.BUNDLE:
+    """How long a body by an administrator's template may be. What is about several incidents must name each of them."""
+    if event in (MessageKind.BUNDLE, MessageKind.STATUS_UPDATES):
         return template.MAX_OUTPUT
     known = CHANNELS.get(channel)
     return MAX_BODY if known is None or known.max_body is None else known.max_body

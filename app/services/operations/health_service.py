@@ -12,8 +12,9 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app import __version__
+from app.core.clock import zone_data_version
 from app.core.errors import WorkerStalled
-from app.crud import crud_escalation, crud_heartbeat, crud_notification
+from app.crud import crud_escalation, crud_heartbeat, crud_notification, crud_unaccepted, crud_unmatched
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.schemas.health import Health, WorkerHealth
@@ -100,16 +101,21 @@ def require_work(session: Session, worker: WorkerHealth) -> Health:
         raise WorkerStalled(
             "The worker has completed no tick for a minute: pages are late.", database="ok", worker=state
         )
-    return Health(status="ok", version=__version__, database="ok", worker=worker)
+    return Health(status="ok", version=__version__, tzdata=zone_data_version(), database="ok", worker=worker)
 
 
 def is_well(session: Session) -> bool:
-    """True if no step is late by over two ticks or failing, no message is stuck, and no fallback failed."""
+    """True if no step is late or failing, no message is stuck, no fallback failed, and every page was accepted.
+
+    A page counts as accepted once a channel took it, for its person or, in its place, for an administrator.
+    """
     at = now(session)
     return not (
         crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
         or crud_escalation.has_quarantined(session, due_before=at + QUARANTINE_LONGEST)
         or crud_escalation.has_unreachable(session)
+        or crud_unmatched.has_missed(session, before=at - OVERDUE_AFTER, at=at)
         or crud_notification.has_postponed_fallback(session, at=at)
         or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
+        or crud_unaccepted.exist(session, before=at - STUCK_AFTER)
     )

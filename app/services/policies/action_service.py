@@ -21,6 +21,24 @@ def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResul
     return result
 
 
+def changing_steps(steps: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """The steps that page nobody: each of their actions only changes or tells something."""
+    return frozenset(number for number, step in enumerate(steps) if not any(map(_is_to_page, _actions(step))))
+
+
+def _actions(step: Any) -> Sequence[Any]:
+    """The actions of a step, which may be malformed: it fails when it fires, not earlier."""
+    actions = step.get("actions") if isinstance(step, Mapping) else None
+    return actions if isinstance(actions, list) else []
+
+
+def _is_to_page(action: Any) -> bool:
+    try:
+        return bool(pages_of(action))
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, its own step says so
+        return False
+
+
 def pages_of(action: Mapping[str, Any]) -> tuple[Paged, ...]:
     """Whom an action would page, and by which channels."""
     return ACTIONS.of(action).pages(action)

@@ -29,7 +29,7 @@ def escalate_now(session: Session, incident_id: int, paging: Paging, *, by: User
     changes nothing. Raises NotFound, PermissionDenied.
     """
     incident = incident_service.locked(session, incident_id)
-    collaboration_service.require_responder(session, incident, by)
+    collaboration_service.require_involved(session, incident, by)
     return escalate_locked(session, incident, paging, by=by)
 
 

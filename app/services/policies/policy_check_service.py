@@ -8,8 +8,6 @@ from sqlalchemy.orm import Session
 from app.core.channel import CHANNELS, WEBHOOK
 from app.core.errors import InvalidInput
 from app.crud import crud_user
-from app.models import EscalationPolicy
-from app.schemas.escalation import are_conditions, are_steps
 from app.services.messages import template
 from app.services.messages.template import TemplateError
 from app.services.policies.actions.registry import ACTIONS, Mentions
@@ -24,16 +22,6 @@ def require_workable(session: Session, steps: list[dict[str, Any]], paging: Pagi
     _require_good_templates(mentioned)
     _require_allowed_urls(mentioned, paging)
     _require_known_users(session, mentioned)
-
-
-def warnings(policy: EscalationPolicy, set_up: frozenset[str]) -> list[str]:
-    """What will not work as written on this installation."""
-    if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
-        return ["This policy is malformed, so that its steps may fail: write its conditions and steps anew."]
-    named = {channel for _, mentions in _mentioned(policy.steps) for channel in mentions.channels}
-    only = "An action that names only such channels pages by the one that each person puts first."
-    missing = sorted(named - set_up)
-    return [f"The channel {channel} is not set up here: nobody is paged by it. {only}" for channel in missing]
 
 
 def _require_good_templates(mentioned: Mentioned) -> None:

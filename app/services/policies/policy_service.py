@@ -1,6 +1,5 @@
 """Keeps escalation policies."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ from sqlalchemy.orm import Session
 from app.core.errors import DuplicatePolicyName, NotFound
 from app.crud import crud_policy, crud_policy_version
 from app.crud.clock import now
-from app.crud.pagination import Slice
 from app.crud.violations import violations
 from app.models import EscalationPolicy, EscalationPolicyVersion
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
@@ -26,11 +24,6 @@ NAME_IS_UNIQUE = "uq_escalation_policies_name"
 def get(session: Session, policy_id: int) -> EscalationPolicy:
     """Raises NotFound."""
     return _found(crud_policy.get(session, policy_id), policy_id)
-
-
-def list_policies(session: Session, part: Slice) -> Sequence[EscalationPolicy]:
-    """Policies, oldest first."""
-    return crud_policy.slice(session, part)
 
 
 def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPolicy:
@@ -49,6 +42,7 @@ def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPol
         steps=steps,
         is_active=new.is_active,
         repeat=new.repeat,
+        runbook_url=new.runbook_url,
         version=1,
         created_at=at,
         updated_at=at,

@@ -1,6 +1,6 @@
 """Rolls a policy that is new, switched on, switched off or deleted out to the open incidents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import structlog
@@ -88,9 +88,10 @@ def _start_on(session: Session, policy: EscalationPolicy, incidents: Iterable[In
     escalation_service.start_policy(session, still_open, crud_policy.current(session, policy.id), at=at)
 
 
-def _end_on(session: Session, policy: EscalationPolicy, incidents: Iterable[Incident], *, at: datetime) -> None:
+def _end_on(session: Session, policy: EscalationPolicy, incidents: Collection[Incident], *, at: datetime) -> None:
     reason = "the policy was deleted." if policy.deleted_at else "the policy was switched off."
     for incident in incidents:
         for row in incident.escalations:
             if row.policy_id == policy.id and incident.status is not IncidentStatus.RESOLVED:
                 escalation_service.end(session, incident, row, at=at, reason=reason)
+    escalation_service.mark_abandoned(session, incidents, at=at)

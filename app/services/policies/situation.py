@@ -69,7 +69,7 @@ class Trial:
     """One policy at work on an incident of its own, which is in no session. `facts` are those as it goes on.
 
     `at` is when its step is due. `assigned` are the users whom its actions would have assigned; when it `is_over`, no
-    further step fires.
+    further step fires; it `has_ended` if a step acknowledged or resolved the incident.
     """
 
     session: Session
@@ -80,3 +80,4 @@ class Trial:
     at: datetime
     assigned: list[int] = field(default_factory=list)
     is_over: bool = False
+    has_ended: bool = False

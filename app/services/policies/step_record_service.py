@@ -6,16 +6,20 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.channel import spoken
 from app.core.vocabulary import EventStatus, TimelineEventType
 from app.crud import crud_event
 from app.crud.pagination import Slice
 from app.models import Escalation, EscalationEvent, User
 from app.services.incidents import collaboration_service, incident_service
+from app.services.notification_service import Plan
 from app.services.policies.actions.registry import StepResult
 from app.services.policies.situation import Situation
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
+
+MAX_NAMED = 5  # people in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Fired:
 
 def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Sequence[EscalationEvent]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
-    collaboration_service.require_responder(session, incident_service.get(session, incident_id), user)
+    collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     return crud_event.slice(session, incident_id, part)
 
 
@@ -49,9 +53,17 @@ def add_event(situation: Situation, row: Escalation, fired: Fired, result: StepR
     return crud_event.add(situation.session, event)
 
 
+def _paging(planned: Plan) -> str:
+    """Whom a step pages, for its sentence: the first few by name."""
+    pages = [planned_page.page for planned_page in planned.pages]
+    named = [f"{page.person.shown} by {spoken(page.channel)}" for page in pages[:MAX_NAMED]]
+    others = [f"{len(pages) - MAX_NAMED} more"] if len(pages) > MAX_NAMED else []
+    return f": paging {', '.join(named + others)}" if pages else ""
+
+
 def tell(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> None:
     """Put into the timeline that a step fired."""
-    description = f"Step {fired.step + 1} of policy “{row.version.policy.name}” fired."
+    description = f"Step {fired.step + 1} of policy “{row.version.policy.name}” fired{_paging(result.planned)}."
     data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
     kind = TimelineEventType.ESCALATION_STEP
     record(situation.session, row.incident_id, kind, description, at=situation.at, **data)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus
-from app.crud import crud_escalation
+from app.crud import crud_escalation, crud_notification
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import Escalation, EscalationEvent
@@ -22,6 +22,7 @@ from app.services.ports import Paging
 
 LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
 LONGEST_WAIT_SECONDS = 1.0  # for a lock: then the step is quarantined, and the others fire
+ENDED = (IncidentStatus.ACKNOWLEDGED, IncidentStatus.RESOLVED)
 LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident is locked
 
 
@@ -60,6 +61,7 @@ def _run(situation: Situation, row: Escalation) -> None:
         return  # an earlier step in this batch has ended or restarted it
     if not policy.is_active or policy.deleted_at is not None:
         escalation_service.end(session, incident, row, at=at, reason="the policy is off.")
+        escalation_service.mark_abandoned(session, [incident], at=at)
     elif incident.status is not IncidentStatus.OPEN or incident.cycle != row.cycle:
         escalation_service.move(row, Stopped())
     elif row.quarantined_at is None or not escalation_service.begin_newer(session, incident, row, at=at):
@@ -80,10 +82,25 @@ def fire(situation: Situation, row: Escalation) -> None:
     is_exempt = situation.is_manual or situation.incident.status is not status_before
     _enqueue(situation, result, event, is_exempt=is_exempt)
     step_record_service.tell(situation, row, fired, result)
+    if _has_ended_without_page(situation, status_before, result):
+        name = row.version.policy.name
+        last_resort_service.tell_ended_without_page(situation, name, event_id=event.id)
     escalation_service.move(row, Recovered())
     if (row.cycle, row.loop) == (fired.cycle, fired.loop) and row.state is not EscalationState.ENDED:
         _reschedule(situation, row, result, event)
         situation.session.flush()
+
+
+def _has_ended_without_page(situation: Situation, status_before: IncidentStatus, result: StepResult) -> bool:
+    """True if the step ended an open incident, pages nobody itself, and no page of this cycle was accepted.
+
+    What the step itself pages is sent whatever the status, and falls back to the administrators.
+    """
+    incident = situation.incident
+    has_ended = status_before is IncidentStatus.OPEN and incident.status in ENDED
+    if not has_ended or result.planned.pages:
+        return False
+    return not crud_notification.has_accepted_page(situation.session, incident.id, incident.cycle)
 
 
 def _enqueue(situation: Situation, result: StepResult, event: EscalationEvent, *, is_exempt: bool) -> None:
@@ -97,8 +114,10 @@ def _enqueue(situation: Situation, result: StepResult, event: EscalationEvent, *
 
 
 def _reschedule(situation: Situation, row: Escalation, result: StepResult, event: EscalationEvent) -> None:
-    """Set what follows. If a loop ends that has reached nobody, page the administrators."""
-    fired = StepFired(escalation.delays_of(row.version.steps), situation.at, result.has_reached)
+    """Set what follows. If nobody was reached and no later step pages anybody, page the administrators."""
+    steps = row.version.steps
+    changing = action_service.changing_steps(steps)
+    fired = StepFired(escalation.delays_of(steps), situation.at, result.has_reached, changing=changing)
     if needs_last_resort(escalation_service.progress_of(row), fired):
         are_paged = last_resort_service.page_admins(situation, event_id=event.id)
         if not are_paged:

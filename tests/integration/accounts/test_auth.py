@@ -21,7 +21,8 @@ from tests.support.world import PASSWORD, Person
 LOGIN = "/v1/auth/login/access-token"
 REFUSED = "The e-mail address or the password is wrong."
 USER_FIELDS = {
-    "id", "email", "full_name", "phone_number", "is_active", "is_superuser", "created_at", "updated_at",
+    "id", "email", "full_name", "phone_number", "is_active", "is_superuser", "role", "is_address_proved",
+    "pending_email", "warnings", "created_at", "updated_at",
 }  # fmt: skip
 SignUp = Callable[..., Person]
 

@@ -16,6 +16,7 @@ from tests.support.scenario import race
 from tests.support.world import PASSWORD, Outbox, add_admins
 
 USERS = "/v1/users"
+CURRENT = {"current_password": PASSWORD}
 ALL_ACCOUNTS = "SELECT FROM users FOR UPDATE"
 Headers = dict[str, str]
 
@@ -93,8 +94,8 @@ def test_changes_of_different_fields_at_once_are_all_there(
     client: TestClient, own_database: Database, admins: dict[int, Headers]
 ) -> None:
     a, b = admins
-    changes = [{"full_name": "Ada"}, {"phone_number": "+15550100"}, {"email": "moved@example.com"}]
+    changes = [{"full_name": "Ada"}, {"phone_number": "+15550100"}, {"email": "moved@example.com", **CURRENT}]
     jobs = [partial(client.put, f"{USERS}/me", json=change, headers=admins[a]) for change in changes]
     assert [answer.status_code for answer in meeting_at(own_database, ALL_ACCOUNTS, jobs)] == [200] * 3
     stored = client.get(f"{USERS}/{a}", headers=admins[b]).json()
-    assert stored == {**stored, "full_name": "Ada", "phone_number": "+15550100", "email": "moved@example.com"}
+    assert stored == {**stored, "full_name": "Ada", "phone_number": "+15550100", "pending_email": "moved@example.com"}

@@ -24,6 +24,7 @@ class Pigeon:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional: bool = False
     needs_provider: bool = True
+    has_status_updates = False
     shows_html: bool = False
     max_body: int | None = None
 

@@ -15,7 +15,7 @@ from app.core.errors import ConfigurationError
 from app.core.facts import BundleFacts, Facts, PageFacts
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
-from app.integrations.channels.push.web import new_private_key
+from app.integrations.channels.push.vapid import new_private_key
 from tests.support.bundled import accounted, body_of, facts_of, numbers
 from tests.support.envelopes import KEY, LINK, page_facts
 from tests.support.http_server import Answer, HttpServer, http_server
@@ -144,7 +144,7 @@ def test_a_topic_does_not_lead_into_the_private_network(settings: Settings, ntfy
 def test_the_status_decides_whether_it_is_tried_again(
     settings: Settings, ntfy: HttpServer, answer: Answer, result: AttemptOutcome
 ) -> None:
-    ntfy.script(answer)
+    ntfy.script(answer, answer)
     outcome = channel(settings, ntfy).send(ENVELOPE)
     assert outcome.result is result
     assert outcome.retry_after_seconds == (11 if answer.status == 429 else None)

@@ -139,7 +139,7 @@ def test_an_answer_of_slack_means(
     slack: Channel, server: HttpServer, answer: Answer, result: AttemptOutcome, is_gone: bool
 ) -> None:
     server.answers.clear()
-    server.script(answer)
+    server.script(answer, answer)
     outcome = slack.send(page(server.url))
     assert (outcome.result, outcome.is_address_gone) == (result, is_gone)
     assert str(answer.body) in str(outcome.error)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.channel import CHANNELS, Channel, Envelope
-from app.core.config import Settings
+from app.core.config import Settings, get_settings
 from app.core.errors import ConfigurationError
 from app.core.facts import PageFacts
 from app.core.vocabulary import AttemptOutcome
@@ -91,7 +91,10 @@ def test_twilio_is_asked_to_report_only_where_it_can(
     ("answer", "result", "is_gone", "said"),
     [
         (refused(400, 21211, "Invalid 'To'"), AttemptOutcome.DEAD, True, "Twilio error 21211: Invalid 'To'"),
+        (refused(400, 21214), AttemptOutcome.DEAD, True, "Twilio error 21214"),
+        (refused(400, 21217), AttemptOutcome.DEAD, True, "Twilio error 21217"),
         (refused(400, 21614), AttemptOutcome.DEAD, True, "Twilio error 21614"),
+        (refused(400, 21635), AttemptOutcome.DEAD, True, "Twilio error 21635"),
         (refused(400, 21610), AttemptOutcome.DEAD, True, "Twilio error 21610"),
         (refused(400, 21606), AttemptOutcome.DEAD, False, "Twilio error 21606"),
         (refused(401, 20003), AttemptOutcome.DEAD, False, "Twilio error 20003"),
@@ -211,9 +214,55 @@ def test_what_is_slow_together_is_the_provider(settings: Settings, twilio: HttpS
     assert channel(settings, twilio).provider("+15550100") == "127.0.0.1"
 
 
-@pytest.mark.parametrize("address", ["+15550100", "+1 (555) 010-0199", "0151/12345678", "+49.151.12345678"])
-def test_a_telephone_number_is_kept_as_it_was_given(address: str) -> None:
-    assert CHANNELS["sms"].clean_address(address, SmsSettings(_env_file=None)) == address
+def test_a_report_that_twilio_cannot_make_keeps_no_message_from_being_sent(
+    settings: Settings, twilio: HttpServer
+) -> None:
+    twilio.script(refused(400, 21609, "The 'StatusCallback' URL is not a valid URL"))
+    sender = channel(settings, twilio, public_url="https://pager.example.com")
+    assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    first, second = (asked.form() for asked in twilio.requests)
+    assert first.pop("StatusCallback")
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("+15550100", "+15550100"),
+        ("+1 (555) 010-0199", "+15550100199"),
+        ("+49 (0)151 12345678", "+4915112345678"),
+        ("+49.151.12345678", "+4915112345678"),
+    ],
+)
+def test_a_telephone_number_is_kept_as_it_can_be_dialled(written: str, stored: str) -> None:
+    assert CHANNELS["sms"].clean_address(written, SmsSettings(_env_file=None)) == stored
+
+
+def test_a_number_that_was_stored_as_it_was_written_is_dialled_rightly(settings: Settings, twilio: HttpServer) -> None:
+    channel(settings, twilio).send(replace(ENVELOPE, address="+49 (0)151 12345678"))
+    assert twilio.requests[0].form()["To"] == "+4915112345678"
+
+
+@pytest.mark.parametrize(("region", "stored"), [("DE", "+4915112345678"), ("at", "+4315112345678")])
+def test_a_number_without_a_country_is_of_the_operators_region(
+    monkeypatch: pytest.MonkeyPatch, region: str, stored: str
+) -> None:
+    monkeypatch.setenv("PHONE_DEFAULT_REGION", region)
+    get_settings.cache_clear()
+    try:
+        assert CHANNELS["sms"].clean_address("0151/12345678", SmsSettings(_env_file=None)) == stored
+    finally:
+        get_settings.cache_clear()
+
+
+def test_a_number_without_a_country_says_what_is_missing() -> None:
+    with pytest.raises(ValueError, match=r"^This has no country: write it with a plus and the country's code"):
+        CHANNELS["sms"].clean_address("0151/12345678", SmsSettings(_env_file=None))
+
+
+def test_a_region_that_is_none_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="must be the two letters of a country"):
+        Settings(_env_file=None, phone_default_region="Germany")
 
 
 @pytest.mark.parametrize("address", ["", "call me", "1" * 33, "+", "+15550100\n", "\uff11\uff12\uff13", "+1555;ext=1"])

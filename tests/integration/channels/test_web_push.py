@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import example
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 from jose import jwt
 from py_vapid import Vapid02
 from pydantic import SecretStr
@@ -24,7 +27,8 @@ from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.push.channel import PushSettings, PushType
-from app.integrations.channels.push.web import new_private_key
+from app.integrations.channels.push.vapid import new_private_key
+from app.integrations.channels.push.web import topic_of
 from app.utils.service_locator import Services
 from tests.support.answers import problem
 from tests.support.bundled import accounted, body_of, facts_of, numbers
@@ -111,8 +115,18 @@ def test_the_push_service_is_told_how_urgent_it_is_and_what_it_replaces(
     channel.send(replace(page, incident_id=None))
     first, second = (asked.headers for asked in service.requests)
     assert first["content-encoding"] == "aes128gcm"
-    assert (first["ttl"], first["urgency"], first["topic"]) == ("14400", "high", "incident-7")
+    assert (first["ttl"], first["urgency"], first["topic"]) == ("14400", "high", f"inc-{7:020d}")
     assert "topic" not in second
+
+
+@given_any(st.integers(1, 2**63 - 1))
+@example(1000)
+def test_the_topic_of_any_incident_decodes(incident_id: int) -> None:
+    topic = topic_of(incident_id)
+    assert len(topic) <= 32
+    assert len(topic) % 4 != 1
+    assert len(base64.b64decode(topic + "=" * (-len(topic) % 4), altchars=b"-_", validate=True)) > 0
+    assert topic.endswith(str(incident_id))
 
 
 def test_the_push_service_learns_who_sends_this(
@@ -262,7 +276,15 @@ def test_what_is_no_json_is_refused(text: str, private_key: str) -> None:
     ("key", "contact", "told"),
     [
         ("good", None, "WEB_PUSH_CONTACT is missing"),
-        ("good", "operator@example.com", "WEB_PUSH_CONTACT must be like"),
+        ("good", "operator@example.com", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "mailto:operator@localhost", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "mailto:operator", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "mailto:", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "mailto: operator@example.com", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "mailto:Operator <operator@example.com>", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "http://pager.example.com", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "https://localhost", "WEB_PUSH_CONTACT must be an address"),
+        ("good", "https://127.0.0.1:8000", "WEB_PUSH_CONTACT must be an address"),
         ("short", CONTACT, "WEB_PUSH_PRIVATE_KEY is not a key"),
         ("ü" * 43, CONTACT, "WEB_PUSH_PRIVATE_KEY is not a key"),
         (encoded(bytes(32)), CONTACT, "WEB_PUSH_PRIVATE_KEY is not a key"),

@@ -66,7 +66,8 @@ class TestWhereAddressesMustBeVerified:
         sms: Outbox,
     ) -> None:
         put(client, on_call, position=1)
-        skip = {"recipient": f"user:{on_call.id}", "channel": "sms", "reason": "not_verified"}
+        who = {"recipient": f"user:{on_call.id}", "recipient_name": "On Call"}
+        skip = {**who, "channel": "sms", "reason": "not_verified"}
         assert page() == [skip]
         assert ([mail.address for mail in outbox.sent], sms.sent) == ([on_call.email], [])
 

@@ -24,8 +24,9 @@ UNSET: dict[str, Any] = {
     "quiet_hours": None,
     "is_verified": False,
     "disabled_reason": None,
+    "warnings": [],
 }
-FIELDS = {"id", "user_id", "channel", "enabled", "is_enabled", "address", *UNSET}
+FIELDS = {"id", "user_id", "user_name", "channel", "enabled", "is_enabled", "address", "status_updates", *UNSET}
 CHANNELS = ["email", "sms", "push", "webhook", "slack", "teams"]
 Preference = dict[str, Any]
 
@@ -44,9 +45,13 @@ def put(client: TestClient, by: Person, channel: str, change: Preference, *, who
 
 def test_every_channel_is_listed_though_none_was_set(client: TestClient, user: Person) -> None:
     answer = user.on(client).send(f"GET {PREFERENCES}/me")
-    expected = {**UNSET, "id": None, "user_id": user.id, "enabled": True, "is_enabled": True, "address": None}
+    own_row = {"id": None, "user_id": user.id, "user_name": "user", "address": None}
+    expected = {**UNSET, **own_row, "enabled": True, "is_enabled": True}
     own = {"email"}  # the account's own address needs no proof
-    assert answer.json() == [{**expected, "channel": name, "is_verified": name in own} for name in CHANNELS]
+    told = {"email", "webhook", "slack", "teams"}  # by default: what rings a phone is for pages
+    assert answer.json() == [
+        {**expected, "channel": name, "is_verified": name in own, "status_updates": name in told} for name in CHANNELS
+    ]
     assert registry.CHANNELS.names() == [*CHANNELS, "apprise"]  # an extra, which is not set up here
 
 
@@ -68,7 +73,7 @@ def test_a_channel_is_switched_by_either_name_and_answered_by_both(
     ("channel", "address"),
     [
         ("email", "oncall@example.com"),
-        ("sms", "+1 (555) 010-0199"),
+        ("sms", "+15550100199"),
         ("push", "on-call_7"),
         ("webhook", "https://hooks.example/1"),
         ("slack", "https://hooks.slack.example/services/T0/B0/x"),
@@ -146,7 +151,8 @@ def test_what_was_read_can_be_edited_and_sent_back(
     is_on = False not in edited.values()
     address = edited.get("address")
     expected = {"enabled": is_on, "is_enabled": is_on, "address": address, "is_verified": address is None}
-    assert answered == {**read, "id": answered["id"], **expected}
+    assert answered == {**read, "id": answered["id"], **expected, "warnings": answered["warnings"]}
+    assert bool(answered["warnings"]) is not is_on  # mail is the one channel here
 
 
 def test_what_the_server_sets_is_ignored(client: TestClient, user: Person, admin: Person) -> None:

@@ -133,7 +133,7 @@ def test_a_quiet_channel_is_passed_over(
     tick()
     assert ["email"] * len(outbox.sent) + ["sms"] * len(sms.sent) == [channel]
     [event] = events(client, incident, admin)
-    expected = [{"recipient": f"user:{on_call.id}", "channel": "sms", "reason": "quiet"}]
+    expected = [{"recipient": f"user:{on_call.id}", "recipient_name": "On Call", "channel": "sms", "reason": "quiet"}]
     assert event["metadata"]["skipped"] == (expected if channel == "email" else [])
 
 

@@ -21,7 +21,7 @@ from app.models import Notification
 from app.services.delivery import callback_service, lease_service, outcome_service
 from app.services.delivery.callback_service import DeliveryReport
 from app.services.delivery.transition import Event, EventType
-from app.utils.service_locator import Services
+from app.utils.service_locator import Services, build_services
 from tests.support.scenario import Tick, race, timeline
 from tests.support.twilio import PUBLIC_URL, SID, TOKEN, only, report
 from tests.support.world import Clock, Outbox, Person
@@ -90,6 +90,7 @@ def test_in_every_order_the_first_final_word_stands_and_is_told_once(
 
 
 def test_of_reports_that_come_at_once_one_final_word_stands(own_database: Database) -> None:
+    paging = build_services(Settings(_env_file=None), own_database).paging
     with own_database.transaction() as session:
         fields = {"recipient": "user:1", "channel": "sms", "address": "+15550100", "kind": "manual_page"}
         message = Notification(subject="s", body="b", **fields)
@@ -102,7 +103,8 @@ def test_of_reports_that_come_at_once_one_final_word_stands(own_database: Databa
     def take() -> int:
         arrived = words.pop()
         with own_database.transaction() as session:
-            callback_service.take(session, DeliveryReport(key, arrived, error=None if arrived else "unreachable"))
+            report = DeliveryReport(key, arrived, error=None if arrived else "unreachable")
+            callback_service.take(session, report, paging)
         return 1
 
     assert sum(race(take, times=8)) == 8
@@ -139,7 +141,7 @@ def accept(services: Services, message: Notification, status: DeliveryStatus = D
     with services.database.transaction() as session:
         at = now(session)
         event = Event(MEANS[status], until=at, provider_id=SID, first_attempt_at=at)
-        entries = outcome_service.end_attempt(session, message, event, outcome, at=at)
+        entries = outcome_service.end_attempt(session, message, event, outcome, at=at, names={})
         crud_timeline.insert_all(session, entries or ())
         return entries is not None
 

@@ -1,6 +1,7 @@
 """Who sees which deliveries, and how to find one."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.world import ADMIN, Clock, Outbox, Person
 LATER = Outcome(AttemptOutcome.RETRY, status_code=451, error="busy")
 DEAD = Outcome(AttemptOutcome.DEAD, status_code=550, error="no such user")
 Delivery = dict[str, Any]
+SignUp = Callable[..., Person]
 
 
 @pytest.fixture
@@ -77,10 +79,11 @@ def test_responders_see_of_others_only_what_tells_them_apart(
 
 
 def test_the_deliveries_of_an_incident_are_for_who_may_see_them(
-    client: TestClient, on_call: Person, admin: Person, incident: dict[str, Any]
+    client: TestClient, on_call: Person, admin: Person, sign_up: SignUp, incident: dict[str, Any]
 ) -> None:
     path = f"/v1/incidents/{incident['id']}/notifications"
-    problem(client.get(path, headers=on_call.headers), 403)  # who was paged sees that at /v1/notifications
+    assert client.get(path, headers=on_call.headers).status_code == 200  # who was paged
+    problem(client.get(path, headers=sign_up().headers), 403)
     assert client.get(path).status_code == 401
     for unknown in ("2000000000", "0", "x"):
         problem(admin.on(client).send(f"GET /incidents/{unknown}/notifications"), 404)

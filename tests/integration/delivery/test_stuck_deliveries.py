@@ -1,6 +1,7 @@
 """What would keep a message from ever coming to its end, and a row that somebody holds from holding up the rest."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -200,3 +201,64 @@ class TestWhatSomebodyHolds:
         jobs.send()
         assert len(outbox.sent) == 2
         jobs.close()
+
+
+LATER = Outcome(AttemptOutcome.RETRY, status_code=503, error="later")
+
+
+@pytest.fixture
+def retried(
+    add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, on_call: Person, clock: Clock
+) -> dict[str, Any]:
+    """An incident whose page to the person on call is retried by mail for over two minutes."""
+    outbox.answers = [LATER] * 100
+    add_policy(steps=[{"delay_minutes": 0, "actions": [notify(target=on_call.id, channels=["email"])]}])
+    incident: dict[str, Any] = open_incident()
+    tick()
+    return incident
+
+
+def _go_on(clock: Clock, tick: Tick) -> None:
+    for _ in range(5):
+        clock.advance(seconds=30)
+        tick()
+
+
+def test_all_is_not_well_while_a_page_is_retried_without_being_accepted(
+    retried: dict[str, Any], sms: Outbox, outbox: Outbox, tick: Tick, clock: Clock, session: Session
+) -> None:
+    sms.answers = [LATER] * 100
+    assert health_service.is_well(session)
+    _go_on(clock, tick)
+    assert not health_service.is_well(session)
+    outbox.answers.clear()
+    clock.advance(minutes=1)
+    tick()
+    assert health_service.is_well(session)
+
+
+def test_all_is_well_when_another_channel_took_the_page(
+    retried: dict[str, Any], sms: Outbox, tick: Tick, clock: Clock, session: Session
+) -> None:
+    _go_on(clock, tick)
+    assert len(sms.sent) == 1
+    assert health_service.is_well(session)
+
+
+def test_all_is_well_when_the_incident_of_a_retried_page_is_over(
+    retried: dict[str, Any], sms: Outbox, tick: Tick, clock: Clock, session: Session, client: TestClient, user: Person
+) -> None:
+    sms.answers = [LATER] * 100
+    _go_on(clock, tick)
+    client.post(f"/v1/incidents/{retried['id']}/acknowledge", headers=user.headers)
+    assert health_service.is_well(session)
+
+
+def test_all_is_well_when_the_administrators_were_reached_instead(
+    retried: dict[str, Any], sms: Outbox, outbox: Outbox, tick: Tick, clock: Clock, session: Session
+) -> None:
+    sms.answers = [Outcome(AttemptOutcome.DEAD, error="gone")]
+    outbox.answers[:] = [LATER, LATER, LATER, Outcome(AttemptOutcome.DEAD, error="gone")]
+    _go_on(clock, tick)
+    assert outbox.sent[-1].address == ADMIN
+    assert health_service.is_well(session)

@@ -26,7 +26,7 @@ def test_a_page_that_was_accepted(story: Story) -> None:
     [reason] = story.reasons()
     assert (reason["code"], reason["channel"]) == ("accepted", "email")
     assert reason["at"] is not None
-    assert reason["sentence"].startswith("Paged by email: accepted at 20")
+    assert reason["sentence"].startswith("Paged On Call by e-mail: accepted at 20")
     [sent] = story.client.get("/v1/notifications", headers=story.on_call.headers).json()
     assert reason["notification_id"] == sent["id"]
 
@@ -42,7 +42,7 @@ def test_a_page_that_is_about_to_be_sent(story: Story, jobs: Jobs) -> None:
     story.tick = jobs.plan
     story.begin(0)
     [reason] = story.reasons()
-    assert (reason["code"], reason["sentence"]) == ("waiting", "The page by email is about to be sent.")
+    assert (reason["code"], reason["sentence"]) == ("waiting", "The page to On Call by e-mail is about to be sent.")
 
 
 def test_a_page_that_is_tried_again_says_when_and_what_was_wrong(story: Story, outbox: Outbox, clock: Clock) -> None:
@@ -63,7 +63,7 @@ def test_a_page_that_failed_and_fell_back(story: Story, outbox: Outbox) -> None:
     story.tick()
     failed, paged, fell_back = story.reasons()
     assert (failed["code"], failed["channel"], failed["detail"]) == ("failed", "email", "no such number")
-    assert failed["sentence"] == "The page by email failed: no such number."
+    assert failed["sentence"] == "The page to On Call by e-mail failed: no such number."
     assert (paged["code"], paged["channel"]) == ("accepted", "sms")
     assert (fell_back["code"], fell_back["channel"], fell_back["detail"]) == ("fell_back", "sms", "email")
     assert fell_back["notification_id"] == paged["notification_id"]
@@ -78,8 +78,8 @@ def test_a_page_that_an_acknowledgement_cancelled_says_by_whom(story: Story, out
     story.tick()
     [reason] = story.reasons()
     assert (reason["code"], reason["detail"]) == ("cancelled", None)
-    assert reason["sentence"].startswith("The page by email was cancelled: acknowledged at 20")
-    assert reason["sentence"].endswith(" by a***@example.com.")
+    assert reason["sentence"].startswith("The page to On Call by e-mail was cancelled: acknowledged at 20")
+    assert reason["sentence"].endswith(" by admin.")
 
 
 def test_a_page_to_somebody_who_has_left_meanwhile(story: Story, outbox: Outbox, clock: Clock) -> None:
@@ -118,7 +118,7 @@ def test_an_address_that_there_is_not(story: Story, user: Person) -> None:
     story.begin(0, target=user.id, channels=["sms"])
     [reason] = story.reasons(user)
     assert (reason["code"], reason["detail"]) == ("skipped", "no_address")
-    assert reason["sentence"].endswith(", but not by sms: the channel leads nowhere for this person.")
+    assert reason["sentence"].endswith(" and did not page user by SMS: the channel leads nowhere for this person.")
 
 
 def test_somebody_who_is_named_and_has_left(story: Story, clock: Clock) -> None:
@@ -128,7 +128,7 @@ def test_somebody_who_is_named_and_has_left(story: Story, clock: Clock) -> None:
     story.tick()
     [reason] = story.reasons()
     assert (reason["code"], reason["detail"], reason["channel"]) == ("skipped", "not_active", None)
-    assert reason["sentence"].endswith(", but not for this person: the account is deactivated or deleted.")
+    assert reason["sentence"].endswith(" and did not page On Call: the account is deactivated or deleted.")
 
 
 class TestWhereAddressesMustBeVerified:
@@ -159,7 +159,7 @@ def test_pages_that_came_in_one_message(story: Story, open_incident: Opener, out
     story.tick()
     told = why(story.client, others[-1], story.admin)[f"user:{story.on_call.id}"]
     assert codes(told)[:2] == ["accepted", "bundled"]
-    assert "one message by email names this incident with others" in told[1]["sentence"]
+    assert "one message by e-mail names this incident with others" in told[1]["sentence"]
 
 
 def test_a_page_by_hand_is_explained_like_any_other(story: Story) -> None:
@@ -176,23 +176,24 @@ def test_people_are_named_and_addresses_without_an_account_are_hidden(story: Sto
     assert named == {
         f"user:{story.on_call.id}": (story.on_call.id, "On Call"),
         "email:s***@example.com": (None, None),
-        f"user:{story.admin.id}": (story.admin.id, "a***@example.com"),
-        f"user:{user.id}": (user.id, "u***@example.com"),
+        f"user:{story.admin.id}": (story.admin.id, "admin"),
+        f"user:{user.id}": (user.id, "user"),
     }
     assert "stranger@" not in str(found)
 
 
-def test_it_is_for_administrators_the_creator_and_assignees(
+def test_it_is_for_administrators_the_creator_assignees_and_whoever_was_paged(
     story: Story, user: Person, sign_up: Callable[..., Person]
 ) -> None:
     story.begin(0)
     path = f"/v1/incidents/{story.incident['id']}/why"
-    for person in (story.admin, user):  # who has opened it
+    for person in (story.admin, user, story.on_call):  # who opened it, and who was paged
         assert story.client.get(path, headers=person.headers).status_code == 200
-    problem(story.client.get(path, headers=story.on_call.headers), 403)
-    assign = {"user_id": story.on_call.id}
+    stranger = sign_up()
+    problem(story.client.get(path, headers=stranger.headers), 403)
+    assign = {"user_id": stranger.id}
     story.client.post(f"/v1/incidents/{story.incident['id']}/assign", json=assign, headers=story.admin.headers)
-    assert story.client.get(path, headers=story.on_call.headers).status_code == 200
+    assert story.client.get(path, headers=stranger.headers).status_code == 200
     problem(story.client.get(path, headers=sign_up().headers), 403)
     problem(story.client.get("/v1/incidents/2000000000/why", headers=story.admin.headers), 404)
     assert story.client.get(path).status_code == 401

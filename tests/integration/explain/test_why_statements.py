@@ -66,7 +66,7 @@ def test_an_address_means_its_account_whatever_its_case(
     found = why(client, open_incident(), admin)
     assert codes(found[f"user:{person.id}"]) == ["not_due"]
     assert [(r["code"], r["detail"]) for r in found[f"user:{left.id}"]] == [("would_skip", "not_active")]
-    assert codes(found["email:s***@example.com"]) == ["not_due"]
+    assert codes(found["email:s***@example.com"]) == ["not_due", "no_account"]
 
 
 def test_an_address_that_was_given_to_a_new_account_means_that(

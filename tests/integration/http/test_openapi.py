@@ -17,60 +17,63 @@ POST /v1/auth/signup sign_up 201 403 409 413 415 422 429 503
 POST /v1/auth/login/access-token log_in 200 401 413 415 422 429 503
 POST /v1/auth/login/refresh-token refresh_tokens 200 401 413 415 422 503
 POST /v1/auth/logout log_out 200 401 413 415 422 503
-POST /v1/auth/login/test-token check_token 200 401 503
-POST /v1/auth/password-recovery/{email} recover_password 200 404 429 503
+POST /v1/auth/login/test-token check_token 200 401 422 503
+POST /v1/auth/password-recovery/{email} recover_password 200 404 422 429 503
 POST /v1/auth/reset-password reset_password 200 400 413 415 422 429 503
-GET /v1/users/me read_me 200 401 503
-PUT /v1/users/me update_me 200 401 409 413 415 422 503
+GET /v1/users/me read_me 200 401 422 503
+PUT /v1/users/me update_me 200 401 409 413 415 422 429 503
+POST /v1/users/me/email/verify verify_my_email 200 401 409 422 429 503
+POST /v1/users/me/email/confirm confirm_my_email 200 401 409 413 415 422 429 503
+GET /v1/users/directory search_directory 200 401 403 422 503
 GET /v1/users list_users 200 401 403 422 503
 POST /v1/users create_user 201 401 403 409 413 415 422 503
-GET /v1/users/{user_id} read_user 200 401 403 404 503
+GET /v1/users/{user_id} read_user 200 401 403 404 422 503
 PUT /v1/users/{user_id} update_user 200 401 403 404 409 413 415 422 503
-DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 503
+DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 422 503
 GET /v1/incidents list_incidents 200 401 422 503
-POST /v1/incidents create_incident 201 401 409 413 415 422 503
-GET /v1/incidents/{incident_id} read_incident 200 401 404 503
-PUT /v1/incidents/{incident_id} update_incident 200 401 404 409 413 415 422 503
-PATCH /v1/incidents/{incident_id} patch_incident 200 401 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 404 409 503
-POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 404 409 503
-POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 404 409 503
-POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/assign assign_incident 200 401 404 413 415 422 503
-DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 404 503
+POST /v1/incidents create_incident 201 401 403 409 413 415 422 503
+GET /v1/incidents/{incident_id} read_incident 200 401 404 422 503
+PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 409 413 415 422 503
+PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 403 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/assign assign_incident 200 401 403 404 413 415 422 503
+DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 403 404 422 503
 GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 503
-POST /v1/incidents/{incident_id}/comments add_comment 200 401 404 409 413 415 422 503
+POST /v1/incidents/{incident_id}/comments add_comment 200 401 403 404 409 413 415 422 503
 GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 503
 GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 503
-GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 503
+GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 422 503
 GET /v1/incidents/{incident_id}/escalation-events list_incident_escalation_events 200 401 403 404 422 503
-POST /v1/incidents/{incident_id}/escalate escalate_incident_now 200 401 403 404 503
+POST /v1/incidents/{incident_id}/escalate escalate_incident_now 200 401 403 404 413 415 422 503
 GET /v1/escalation/policies list_policies 200 401 403 422 503
 POST /v1/escalation/policies create_policy 201 401 403 409 413 415 422 503
-GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 503
+GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 422 503
 PUT /v1/escalation/policies/{policy_id} update_policy 200 401 403 404 409 413 415 422 503
-DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 503
+DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 422 503
 POST /v1/escalation/preview preview_escalation 200 401 403 413 415 422 503
 GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 503
-POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 503
-GET /v1/notification-preferences/me list_my_preferences 200 401 503
+POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 413 415 422 503
+GET /v1/notification-preferences/me list_my_preferences 200 401 422 503
 PUT /v1/notification-preferences/me order_my_channels 200 401 413 415 422 503
 PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 403 404 413 415 422 503
-POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 429 503
+POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 422 429 503
 POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 404 413 415 422 429 503
-POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 429 503
-GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 503
-GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 503
+POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 422 429 503
+GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 422 503
+GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 422 503
 PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 413 415 422 503
-GET /v1/notification-templates list_templates 200 401 403 503
-GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 503
+GET /v1/notification-templates list_templates 200 401 403 422 503
+GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 422 503
 PUT /v1/notification-templates/{channel}/{event} set_template 200 401 403 404 413 415 422 503
-DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 503
+DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 422 503
 POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 413 415 422 503
-GET /v1/notifications list_notifications 200 401 422 503
+GET /v1/notifications list_notifications 200 401 403 422 503
 POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 413 415 422 503
-POST /v1/alerts/elastic receive_elastic_alert 201 400 401 409 413 415 422 503
-GET /v1/workers list_workers 200 401 403 503
+POST /v1/alerts/elastic receive_elastic_alert 201 401 409 413 415 422 429 503
+GET /v1/workers list_workers 200 401 403 422 503
 GET / read_root 200
 GET /health read_health 200 503
 """
@@ -80,6 +83,7 @@ PUBLIC = {
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {
+    "search_directory",
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
     *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
 }
@@ -260,6 +264,7 @@ def test_an_address_tells_the_methods_that_are_documented(client: TestClient) ->
         assert answer.status_code == 405
         told[path] = set(answer.headers["Allow"].split(", "))
         documented[path] = {method.upper() for method in operations}
-    # "me" in place of an id also leads to what takes an id.
-    assert told.pop("/v1/users/me") == documented.pop("/v1/users/me") | documented["/v1/users/{user_id}"]
+    # A word in place of an id also leads to what takes an id.
+    for path in ("/v1/users/me", "/v1/users/directory"):
+        assert told.pop(path) == documented.pop(path) | documented["/v1/users/{user_id}"]
     assert told == documented

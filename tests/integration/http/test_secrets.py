@@ -21,7 +21,7 @@ from tests.support.operations import WITH_STRICT_BODY, Operation, sample
 from tests.support.world import Person
 
 MARK = "xq7-confided"
-CONFIDED = {"password", "new_password", "token", "refresh_token", "client_secret"}
+CONFIDED = {"current_password", "password", "new_password", "token", "refresh_token", "client_secret"}
 WITH_SECRETS = [o for o in WITH_STRICT_BODY if CONFIDED & {leaf.pointer[1:] for leaf in o.leaves("string")}]
 FORM = "application/x-www-form-urlencoded"
 

@@ -178,7 +178,7 @@ def test_the_detail_shows_the_incident_as_lists_do_and_its_record(api: Api, path
     detail = api.call(f"GET {path}")
     record = {name: detail.pop(name) for name in ("assignments", "comments", "timeline_events")}
     assert detail == listed
-    assert [len(part) for part in record.values()] == [1, 1, 3]
+    assert [len(part) for part in record.values()] == [1, 1, 4]
     assert record["timeline_events"] == api.call(f"GET {path}/timeline")
 
 
@@ -197,4 +197,7 @@ def test_who_assigns_the_same_people_at_once_makes_one_assignment_each(
         assert sorted(a["user_id"] for a in detail["assignments"]) == people
         assert {answer["id"] for answer in answers} == {a["id"] for a in detail["assignments"]}
         assert detail["assigned_to"] == detail["assignments"][0]["user_id"]
-        assert [e["event_type"] for e in detail["timeline_events"]] == ["assigned"] * 3 + ["created"]
+        assert [e["event_type"] for e in detail["timeline_events"]] == ["assigned"] * 3 + [
+            "no_policy_matched",
+            "created",
+        ]

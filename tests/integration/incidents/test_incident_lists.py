@@ -94,8 +94,8 @@ def ids(items: list[dict[str, Any]]) -> list[int]:
         ("status=resolved&severity=critical", ""),
         ("status=open&status=acknowledged&severity=high&severity=critical&service=db", "ba"),
         ("assigned_to=ADMIN", "f"),
-        ("assigned_to=USER", ""),
-        ("assigned_to=USER&assigned_to=ADMIN", "f"),
+        ("assigned_to=USER", "b"),  # who acknowledged it
+        ("assigned_to=USER&assigned_to=ADMIN", "fb"),
         ("created_by=USER", "edcba"),
         ("created_by=ADMIN", ""),
         ("created_by=USER&status=open&q=e", "e"),

@@ -48,9 +48,9 @@ def test_an_alert_that_says_nothing_worse_changes_only_what_belongs_to_it(api: A
     body = {"id": "a", "name": "Fuller", "message": "98 %", "service": "other", "severity": "low", "n": 2}
     assert api.alert(**body)["status"] == "incident_updated"
     after = api.incident(incident_id)
-    changed = ("metadata", "alert_count", "last_alert_at", "updated_at")
+    changed = ("metadata", "description", "alert_count", "last_alert_at", "updated_at")
     assert but(after, *changed) == but(before, *changed)
-    assert (after["metadata"], after["alert_count"]) == (body, 2)
+    assert (after["metadata"], after["description"], after["alert_count"]) == (body, "98 %", 2)
     assert after["last_alert_at"] == after["updated_at"] > before["updated_at"]
 
 
@@ -94,6 +94,33 @@ def test_a_field_that_a_person_edited_stays_as_it_is(api: Api, opened: Opened, f
     for _ in range(2):
         api.alert(id="a", **body)
     assert api.incident(incident_id)[field] == EDITS[field]
+
+
+def test_the_first_description_stays_on_the_timeline(api: Api, opened: Opened) -> None:
+    incident_id = opened(message="97 %")
+    for message in ("98 %", "", "99 %"):
+        api.alert(id="a", message=message)
+    assert api.incident(incident_id)["description"] == "99 %"
+    assert api.timeline(incident_id)[-1]["metadata"] == {"source": "elastic", "first_description": "97 %"}
+
+
+def test_a_repeated_alert_without_a_text_keeps_the_description(api: Api, opened: Opened) -> None:
+    incident_id = opened(message="97 %")
+    api.alert(id="a")
+    assert api.incident(incident_id)["description"] == "97 %"
+
+
+def test_a_recovery_keeps_the_description_of_what_was_wrong(api: Api, opened: Opened) -> None:
+    incident_id = opened(message="97 %")
+    api.alert(id="a", status="ok", message="All is well")
+    assert api.incident(incident_id)["description"] == "97 %"
+
+
+def test_a_description_that_a_person_removed_stays_removed(api: Api, opened: Opened) -> None:
+    incident_id = opened(message="97 %")
+    api.call(f"PUT /incidents/{incident_id}", {"description": None})
+    api.alert(id="a", message="98 %")
+    assert api.incident(incident_id)["description"] is None
 
 
 def test_a_severity_that_a_person_lowered_rises_only_with_an_alert_worse_than_any_before(
@@ -207,13 +234,15 @@ def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_noth
 
 
 def test_a_policy_that_an_alert_comes_to_match_when_it_is_repeated_pages(
-    api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, outbox: Outbox
+    api: Api, admin: Person, add_policy: Callable[..., Any], tick: Tick, clock: Clock, outbox: Outbox
 ) -> None:
-    add_policy(conditions={"metadata.environment": "prod"})
+    add_policy(conditions={"metadata.environment": "prod"}, steps=steps(0, message="prod"))
     api.alert(id="a", environment="test")
     tick()
-    assert outbox.sent == []
+    assert ["no escalation policy matches" in envelope.body for envelope in outbox.sent] == [True]
     api.alert(id="a", environment="prod")
     api.alert(id="a", environment="test")
+    clock.advance(minutes=1)
     tick()
-    assert [envelope.address for envelope in outbox.sent] == [admin.email]
+    assert [envelope.address for envelope in outbox.sent] == [admin.email] * 2
+    assert outbox.sent[1].body.startswith("prod")

@@ -74,6 +74,16 @@ def test_every_foreign_key_is_indexed(empty: Database) -> None:
                 assert key["constrained_columns"][0] in indexed, (table, key["name"])
 
 
+def test_accounts_that_exist_at_the_upgrade_count_as_proved(empty: Database) -> None:
+    """Else the policies that name them would lose their other channels and their quiet hours."""
+    run(empty, command.upgrade, "20261123")
+    with empty.transaction() as session:
+        session.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
+    run(empty, command.upgrade, "head")
+    with empty.transaction() as session:
+        assert session.scalar(text("SELECT is_address_proved FROM users")) is True
+
+
 def test_processes_that_start_at_once_migrate_once(new_database: Callable[..., str]) -> None:
     url = new_database()
     environment = os.environ | {"DATABASE_URL": url}

@@ -1,6 +1,7 @@
 """What an operator sets, where it is read from, and what the service refuses to start with."""
 
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,31 @@ def test_a_key_of_32_bytes_of_some_variety_is_taken(monkeypatch: pytest.MonkeyPa
     assert settings.signing_key() == key
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["0123456789" * 4, "a1b2c3d4e5f6" * 4, "abcdefghijklmnopqrstuvwxyz0123456789", "zyxwvutsrqponmlkjihgfedcba987654"],
+)
+def test_production_refuses_a_key_that_repeats_itself_or_counts(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    told = refusal(monkeypatch, {**PRODUCTION, "SECRET_KEY": key})
+    assert "SECRET_KEY repeats itself or counts" in told
+    assert key not in told
+
+
+def test_production_takes_every_key_that_is_made_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    for length in range(16, 64):
+        for make in (secrets.token_hex, secrets.token_urlsafe):
+            key = make(max(length, 32))
+            with_environment(monkeypatch, {**PRODUCTION, "SECRET_KEY": key}).check()
+
+
+def test_production_refuses_a_webhook_token_under_16_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, {**PRODUCTION, "ELASTIC_WEBHOOK_TOKEN": "fifteen-letters"})
+    assert "ELASTIC_WEBHOOK_TOKEN is shorter than 16 characters" in told
+    assert "fifteen-letters" not in told
+    with_environment(monkeypatch, {**PRODUCTION, "ELASTIC_WEBHOOK_TOKEN": "sixteen--letters"}).check()
+    with_environment(monkeypatch, {"ENVIRONMENT": "development", "ELASTIC_WEBHOOK_TOKEN": "short"}).check()
+
+
 @pytest.mark.parametrize("name", ["FIRST_SUPERUSER", "FIRST_SUPERUSER_PASSWORD"])
 def test_half_an_administrator_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     told = refusal(monkeypatch, {name: "admin@example.com"})
@@ -133,6 +159,12 @@ def test_an_administrator_with_a_short_password_is_refused(monkeypatch: pytest.M
     told = refusal(monkeypatch, {"FIRST_SUPERUSER": "admin@example.com", "FIRST_SUPERUSER_PASSWORD": "hunter2"})
     assert "FIRST_SUPERUSER_PASSWORD is shorter than 8 characters" in told
     assert "hunter2" not in told
+
+
+def test_an_administrator_with_a_common_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, {"FIRST_SUPERUSER": "admin@example.com", "FIRST_SUPERUSER_PASSWORD": "P@ssw0rd"})
+    assert "FIRST_SUPERUSER_PASSWORD is one of the passwords that everybody guesses" in told
+    assert "P@ssw0rd" not in told
 
 
 @pytest.mark.parametrize(

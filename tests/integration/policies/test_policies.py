@@ -156,7 +156,7 @@ def test_what_is_named_changes_and_the_rest_stays(api: Api, clock: Clock, field:
     clock.advance(minutes=1)
     after = api.call(f"PUT {POLICIES}/{before['id']}", {field: value})
     assert repr(after[field]) == repr(value)
-    rest = before.keys() - {field, "version", "updated_at"}
+    rest = before.keys() - {field, "version", "updated_at", *(["warnings"] if field == "steps" else [])}
     assert {name: after[name] for name in rest} == {name: before[name] for name in rest}
     assert after["version"] - before["version"] == (field in {"conditions", "steps", "repeat"})
     assert after["updated_at"] > before["updated_at"]

@@ -162,7 +162,7 @@ def test_a_deleted_person_is_left_out_by_address_and_the_admins_are_paged(
     incident = open_incident()
     tick()
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
-    skip = {"recipient": f"user:{on_call.id}", "channel": None, "reason": "not_active"}
+    skip = {"recipient": f"user:{on_call.id}", "recipient_name": "On Call", "channel": None, "reason": "not_active"}
     assert events(client, incident, admin)[0]["metadata"]["skipped"] == [skip]
 
 
@@ -177,7 +177,10 @@ def test_an_address_of_somebody_who_was_deleted_means_whoever_has_it_now(
     tick()
     assert [envelope.address for envelope in outbox.sent] == [on_call.email]
     found = events(client, incident, admin)[0]["metadata"]
-    assert (found["notified"], found["skipped"]) == ([{"recipient": f"user:{successor.id}", "channel": "email"}], [])
+    assert (found["notified"], found["skipped"]) == (
+        [{"recipient": f"user:{successor.id}", "recipient_name": "oncall", "channel": "email"}],
+        [],
+    )
 
 
 def test_of_several_deleted_accounts_with_an_address_the_last_is_left_out(
@@ -204,5 +207,5 @@ def test_a_deactivated_person_is_left_out_by_name_and_the_admins_are_paged(
     incident = open_incident()
     tick()
     assert [envelope.address for envelope in outbox.sent] == [ADMIN]
-    skip = {"recipient": f"user:{on_call.id}", "channel": None, "reason": "not_active"}
+    skip = {"recipient": f"user:{on_call.id}", "recipient_name": "On Call", "channel": None, "reason": "not_active"}
     assert events(client, incident, admin)[0]["metadata"]["skipped"] == [skip]

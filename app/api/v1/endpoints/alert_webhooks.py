@@ -7,11 +7,12 @@ from fastapi import APIRouter
 
 from app.api.deps import ServicesDep, SessionDep
 from app.api.errors import problems
+from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.api.webhooks import SECURITY, Alert, token_of
 from app.core.source import SourceType
 from app.schemas.alert import AlertAnswer
-from app.services.incidents import alert_service
+from app.services.incidents import alert_intake_service
 
 ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
@@ -19,7 +20,7 @@ ANY_OBJECT = {"type": "object", "additionalProperties": True}
 def router_of(sources: Iterable[SourceType]) -> APIRouter:
     """`POST /alerts/{name}` for each of the sources."""
     router = APIRouter(
-        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(400, 409)
+        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(409, 413, 429)
     )
     for source in sources:
         _add_route(router, source)
@@ -27,10 +28,11 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
 
 
 def _add_route(router: APIRouter, source: SourceType) -> None:
-    def receive(body: Alert, services: ServicesDep, session: SessionDep) -> AlertAnswer:
-        signals = services.sources[source.name].parse(body)
+    @any_query
+    def receive(posted: Alert, services: ServicesDep, session: SessionDep) -> AlertAnswer:
         severity = services.settings.webhook_default_severity
-        return alert_service.answer(alert_service.ingest(session, signals, default_severity=severity))
+        sender = services.sources[source.name]
+        return alert_intake_service.receive(session, sender, posted, default_severity=severity)
 
     router.add_api_route(
         f"/{source.name}",

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.api.deps import AuthDep, CurrentUser, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
+from app.api.capacity import hashes_passwords
+from app.api.deps import AnyUser, AuthDep, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
 from app.api.errors import problems
 from app.api.transaction import TransactionalRoute
 from app.schemas.base import Message
@@ -18,7 +19,7 @@ from app.schemas.user import (
     TokenPair,
     UserRead,
 )
-from app.services.accounts import auth_service, user_service
+from app.services.accounts import auth_service, own_account_service
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 
@@ -34,14 +35,19 @@ LOGIN_BODY = {
 
 
 @router.post("/signup", status_code=201, responses=problems(403, 409, 429))
+@hashes_passwords
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
-    """Sign up. The account is an ordinary one: this never grants rights."""
+    """Sign up. The account is an ordinary one: this never grants rights.
+
+    The address is sent a code. Until it is confirmed, policies that name the address do not mean this account.
+    """
     hit("signup")
     is_open = bool(services.settings.open_signup)
-    return UserRead.model_validate(user_service.sign_up(session, body, auth.passwords, is_open=is_open))
+    return UserRead.model_validate(own_account_service.sign_up(session, body, auth, is_open=is_open))
 
 
 @router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)
+@hashes_passwords
 def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
     """Log in. JSON and the OAuth2 password form are the same here."""
     hit("login", account=body.username)
@@ -62,7 +68,7 @@ def log_out(body: RefreshRequest, session: SessionDep) -> Message:
 
 
 @router.post("/login/test-token")
-def check_token(user: CurrentUser, session: SessionDep) -> UserRead:
+def check_token(user: AnyUser, session: SessionDep) -> UserRead:
     """Check an access token. The answer is the user whose token it is."""
     return UserRead.model_validate(user)
 
@@ -81,6 +87,7 @@ def recover_password(
 
 
 @router.post("/reset-password", responses=problems(400, 429))
+@hashes_passwords
 def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
     """Set a new password with the token from the mail. The token is spent, and every session of the user ends."""
     hit("password_reset")

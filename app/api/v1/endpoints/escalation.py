@@ -1,17 +1,26 @@
 """Escalation policies, and the escalation of one incident."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from app.api.deps import AdminUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
+from fastapi import APIRouter, Body, Query
+from sqlalchemy.orm import Session
+
+from app.api.deps import AdminUser, AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
 from app.api.errors import problems
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
-from app.schemas.incident import IncidentRead
+from app.schemas.incident import ActionNote, IncidentRead
 from app.schemas.preview import EscalationPreview, PreviewRequest
 from app.services.explain import preview_service
-from app.services.policies import manual_escalation_service, policy_check_service, policy_service, step_record_service
+from app.services.incidents import collaboration_service
+from app.services.policies import (
+    manual_escalation_service,
+    policy_service,
+    policy_warning_service,
+    step_record_service,
+)
 from app.services.ports import Paging
 
 router = APIRouter(
@@ -22,30 +31,39 @@ router = APIRouter(
 )
 
 
-def _read(policy: EscalationPolicy, paging: Paging) -> PolicyRead:
-    read = PolicyRead.model_validate(policy)
-    return read.model_copy(update={"warnings": policy_check_service.warnings(policy, paging.channels)})
+HasWarnings = Annotated[bool | None, Query(description="Whether something in them does not work as written")]
+
+
+def _read(session: Session, policy: EscalationPolicy, paging: Paging) -> PolicyRead:
+    [warnings] = policy_warning_service.warnings(session, [policy], paging)
+    return PolicyRead.of(policy, warnings)
 
 
 @router.get("/policies")
-def list_policies(user: AdminUser, paging: PagingDep, session: SessionDep, paginated: PaginatedDep) -> list[PolicyRead]:
+def list_policies(
+    user: AdminUser,
+    paging: PagingDep,
+    session: SessionDep,
+    paginated: PaginatedDep,
+    has_warnings: HasWarnings = None,
+) -> list[PolicyRead]:
     """List escalation policies, oldest first."""
-    policies = policy_service.list_policies(session, paginated.part)
-    paginated.link_next(policies)
-    return [_read(policy, paging) for policy in policies]
+    found = policy_warning_service.list_policies(session, paginated.part, paging, has_warnings=has_warnings)
+    paginated.link_next([policy for policy, _ in found])
+    return [PolicyRead.of(policy, warnings) for policy, warnings in found]
 
 
 @router.post("/policies", status_code=201, responses=problems(409))
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
-    return _read(policy_service.create(session, body, paging), paging)
+    return _read(session, policy_service.create(session, body, paging), paging)
 
 
 @router.get("/policies/{policy_id}", responses=problems(404))
 def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Read an escalation policy."""
-    return _read(policy_service.get(session, policy_id), paging)
+    return _read(session, policy_service.get(session, policy_id), paging)
 
 
 @router.put("/policies/{policy_id}", responses=problems(404, 409))
@@ -53,13 +71,13 @@ def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
     """Change an escalation policy. What is absent stays. Escalations that run keep the steps they began with."""
-    return _read(policy_service.update(session, policy_id, body, paging), paging)
+    return _read(session, policy_service.update(session, policy_id, body, paging), paging)
 
 
 @router.delete("/policies/{policy_id}", responses=problems(404))
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
-    return _read(policy_service.delete(session, policy_id), paging)
+    return _read(session, policy_service.delete(session, policy_id), paging)
 
 
 @router.post("/preview")
@@ -72,9 +90,12 @@ def preview_escalation(
 
 @router.get("/incidents/{incident_id}/escalation-events", responses=problems(404))
 def list_escalation_events(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
-    """List the steps that fired for an incident, oldest first. For admins, its creator and its assignees."""
+    """List the steps that fired for an incident, oldest first.
+
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    """
     events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
@@ -82,15 +103,20 @@ def list_escalation_events(
 
 @router.post("/incidents/{incident_id}/escalate", responses=problems(404))
 def escalate_incident(
-    incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep
+    incident_id: IncidentId,
+    user: CurrentUser,
+    paging: PagingDep,
+    session: SessionDep,
+    body: Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")] = None,
 ) -> IncidentRead:
     """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
 
     If there is none, the administrators are paged. A snoozed incident opens, an acknowledged one stays so, a resolved
-    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator and its
-    assignees.
+    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator,
+    its assignees, and whoever was paged for it or acknowledged it.
     """
-    return IncidentRead.model_validate(manual_escalation_service.escalate_now(session, incident_id, paging, by=user))
+    incident = manual_escalation_service.escalate_now(session, incident_id, paging, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 # The same two under the incident itself.

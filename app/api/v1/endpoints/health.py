@@ -11,7 +11,7 @@ from app.services.operations import health_service
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
-LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "health": "/health", "api": "/v1"}
+LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "health": "/health"}
 
 
 @router.get("/")

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import Field
 
-from app.api.deps import CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
+from app.api.deps import AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
@@ -15,6 +15,7 @@ from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.crud_incident import IncidentFilter
 from app.crud.pagination import Slice
 from app.schemas.incident import (
+    ActionNote,
     AssignmentCreate,
     AssignmentRead,
     CommentCreate,
@@ -38,6 +39,7 @@ router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Transact
 Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
 Name = Annotated[str, Storable]
 FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
+NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
 WHOLE_RECORD = Slice(limit=500)
 
 
@@ -50,6 +52,7 @@ async def get_filter(
     created_by: Annotated[list[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
     created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
     created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
+    unmatched: Annotated[bool | None, Query(description="Whether no escalation policy matches them")] = None,
     q: Words = "",
 ) -> IncidentFilter:
     """Each filter may be repeated: its values are alternatives."""
@@ -62,6 +65,7 @@ async def get_filter(
         created_by=created_by,
         created_after=created_after,
         created_before=created_before,
+        is_unmatched=unmatched,
         words=q.split(),
     )
 
@@ -69,7 +73,7 @@ async def get_filter(
 @router.get("")
 def list_incidents(
     wanted: Annotated[IncidentFilter, Depends(get_filter)],
-    user: CurrentUser,
+    user: AnyUser,
     session: SessionDep,
     paginated: PaginatedDep,
 ) -> list[IncidentRead]:
@@ -87,7 +91,7 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 
 @router.get("/{incident_id}", responses=problems(404))
-def read_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentDetail:
+def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record. That is up to 500 comments and the newest 500 entries of the timeline."""
     record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
     return IncidentDetail.of(
@@ -110,21 +114,33 @@ router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
-def acknowledge_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
-    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing."""
-    return IncidentRead.model_validate(incident_service.acknowledge(session, incident_id, by=user))
+def acknowledge_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
+    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing.
+
+    You become an assignee, and the owner if there is none.
+    """
+    incident = incident_service.acknowledge(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/resolve", responses=problems(404, 409))
-def resolve_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+def resolve_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
     """Resolve an incident. It is over: paging stops. Resolving again changes nothing."""
-    return IncidentRead.model_validate(incident_service.resolve(session, incident_id, by=user))
+    incident = incident_service.resolve(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/reopen", responses=problems(404, 409))
-def reopen_incident(incident_id: IncidentId, user: CurrentUser, session: SessionDep) -> IncidentRead:
+def reopen_incident(
+    incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
+) -> IncidentRead:
     """Reopen an incident. It is not over: paging begins anew. Reopening an open incident changes nothing."""
-    return IncidentRead.model_validate(incident_service.reopen(session, incident_id, by=user))
+    incident = incident_service.reopen(session, incident_id, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/snooze", responses=problems(404, 409))
@@ -139,10 +155,11 @@ def snooze_incident(
 ) -> IncidentRead:
     """Snooze an incident. It is quiet for a while, then it opens again by itself.
 
-    The time is given as `?hours=2` or in the body, not in both.
+    Give the time as `?hours=2` or in the body, not in both. The body may also have a comment.
     """
     wanted = incident_service.snooze_of(hours, body)
-    return IncidentRead.model_validate(incident_service.snooze(session, incident_id, wanted, by=user))
+    incident = incident_service.snooze(session, incident_id, wanted, by=user)
+    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
 @router.post("/{incident_id}/assign", responses=problems(404))
@@ -163,7 +180,7 @@ def unassign_incident(
 
 @router.get("/{incident_id}/comments", responses=problems(404))
 def list_comments(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[CommentRead]:
     """List the comments on an incident, oldest first."""
     comments = collaboration_service.comments(session, incident_id, paginated.part)
@@ -175,12 +192,13 @@ def list_comments(
 @idempotent
 def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep) -> CommentRead:
     """Comment on an incident."""
+    collaboration_service.require_same_incident(incident_id, body.incident_id)
     return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
 
 
 @router.get("/{incident_id}/timeline", responses=problems(404))
 def list_timeline(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[TimelineEventRead]:
     """List every change of an incident, newest first. Each entry says who did what, with its data."""
     events = collaboration_service.timeline(session, incident_id, paginated.part)
@@ -190,11 +208,12 @@ def list_timeline(
 
 @router.get("/{incident_id}/notifications", responses=problems(403, 404))
 def list_incident_notifications(
-    incident_id: IncidentId, user: CurrentUser, session: SessionDep, paginated: PaginatedDep
+    incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[NotificationRead]:
     """List what was sent about an incident, newest first, with every attempt.
 
-    For admins, its creator and its assignees. Only admins see the whole address of somebody else.
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it. Only admins see the whole
+    address of somebody else.
     """
     deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.part, user=user)
     paginated.link_next(deliveries)
@@ -202,8 +221,11 @@ def list_incident_notifications(
 
 
 @router.get("/{incident_id}/why", responses=problems(403, 404))
-def explain_incident(incident_id: IncidentId, user: CurrentUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
-    """Explain who was paged about an incident, who was not, and why. For admins, its creator and its assignees."""
+def explain_incident(incident_id: IncidentId, user: AnyUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
+    """Explain who was paged about an incident, who was not, and why.
+
+    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    """
     return why_service.explain(session, incident_id, paging, user=user)
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-from app.api.deps import AdminUser, AuthDep, ChannelName, CurrentUser, PagingDep, RateLimitDep, SessionDep, UserId
+from app.api.deps import AdminUser, AnyUser, AuthDep, ChannelName, PagingDep, RateLimitDep, SessionDep, UserId
 from app.api.errors import problems
 from app.api.transaction import TransactionalRoute
 from app.core.channel import CHANNELS
@@ -18,14 +18,14 @@ router = APIRouter(prefix="/notification-preferences", tags=["notifications"], r
 
 
 @router.get("/me")
-def list_my_preferences(user: CurrentUser, paging: PagingDep, session: SessionDep) -> list[PreferenceRead]:
+def list_my_preferences(user: AnyUser, paging: PagingDep, session: SessionDep) -> list[PreferenceRead]:
     """List one's own channels. What holds for each is said also where it was never set."""
     return preference_service.effective(session, user.id, paging)
 
 
 @router.put("/me")
 def order_my_channels(
-    body: ChannelOrder, user: CurrentUser, paging: PagingDep, session: SessionDep
+    body: ChannelOrder, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> list[PreferenceRead]:
     """Say which of one's own channels come first. A page goes by the first of them that works."""
     return preference_service.order(session, user, body.changes().get("channels"), paging)
@@ -33,7 +33,7 @@ def order_my_channels(
 
 @router.put("/me/{channel}", responses=problems(403, 404))
 def set_my_preference(
-    channel: ChannelName, body: PreferenceUpdate, user: CurrentUser, paging: PagingDep, session: SessionDep
+    channel: ChannelName, body: PreferenceUpdate, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> PreferenceRead:
     """Set one of one's own channels. Switches it on or off, or sets where it leads and when it is quiet."""
     return preference_service.put(session, user.id, channel, body, paging, by=user)
@@ -42,7 +42,7 @@ def set_my_preference(
 @router.post("/me/{channel}/verify", responses=problems(404, 409, 429))
 def verify_my_address(
     channel: ChannelName,
-    user: CurrentUser,
+    user: AnyUser,
     paging: PagingDep,
     auth: AuthDep,
     session: SessionDep,
@@ -58,19 +58,20 @@ def verify_my_address(
 def confirm_my_address(
     channel: ChannelName,
     body: Confirmation,
-    user: CurrentUser,
+    user: AnyUser,
+    paging: PagingDep,
     auth: AuthDep,
     session: SessionDep,
     hit: RateLimitDep,
 ) -> PreferenceRead:
     """Confirm the code that came to the address of a channel. Each code can be tried five times."""
     hit("address_confirmation", account=str(user.id))
-    return verification_service.confirm(session, user, channel, body.code, auth.tokens)
+    return verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
 
 
 @router.post("/me/{channel}/test", responses=problems(404, 409, 429))
 def test_my_channel(
-    channel: ChannelName, user: CurrentUser, paging: PagingDep, session: SessionDep, hit: RateLimitDep
+    channel: ChannelName, user: AnyUser, paging: PagingDep, session: SessionDep, hit: RateLimitDep
 ) -> NotificationRead:
     """Send oneself a test message by one channel. The answer is the message; its status is at /v1/notifications."""
     hit("test_message", account=str(user.id))
@@ -78,7 +79,7 @@ def test_my_channel(
 
 
 @router.get("/web-push-key", responses=problems(404))
-def read_web_push_key(user: CurrentUser, paging: PagingDep, session: SessionDep) -> WebPushKey:
+def read_web_push_key(user: AnyUser, paging: PagingDep, session: SessionDep) -> WebPushKey:
     """Read the key that a browser subscribes with. The subscription is then the address of the push channel."""
     return WebPushKey(public_key=push.application_server_key(paging.settings_of(CHANNELS[push.PushType.name])))
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.api.callbacks import TwilioReport, TwilioSignature
-from app.api.deps import CurrentUser, PaginatedDep, SessionDep
+from app.api.deps import CurrentUser, PaginatedDep, PagingDep, SessionDep
 from app.api.errors import problems
+from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
@@ -51,7 +52,7 @@ def list_notifications(
     """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
     deliveries = delivery_record_service.deliveries(session, wanted, paginated.part, user=user)
     paginated.link_next(deliveries)
-    return [NotificationRead.model_validate(delivery) for delivery in deliveries]
+    return deliveries
 
 
 @router.post(
@@ -61,6 +62,7 @@ def list_notifications(
     responses=problems(400, 403, 404),
     openapi_extra=TWILIO_BODY,
 )
-def receive_twilio_report(report: TwilioReport, session: SessionDep) -> None:
+@any_query
+def receive_twilio_report(report: TwilioReport, paging: PagingDep, session: SessionDep) -> None:
     """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
-    callback_service.take(session, report)
+    callback_service.take(session, report, paging)

@@ -1,43 +1,112 @@
 """Accounts: one's own, and for administrators everybody's."""
 
-from fastapi import APIRouter
+from datetime import timedelta
+from typing import Annotated
 
-from app.api.deps import AdminUser, AuthDep, CurrentUser, PaginatedDep, SessionDep, UserId
+from fastapi import APIRouter, Query
+
+from app.api.capacity import hashes_passwords
+from app.api.deps import (
+    AdminUser,
+    AnyUser,
+    AuthDep,
+    CurrentUser,
+    PaginatedDep,
+    PagingDep,
+    RateLimitDep,
+    SessionDep,
+    UserId,
+)
 from app.api.errors import problems
 from app.api.gathered import gathered, nothing
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
-from app.schemas.user import UserCreate, UserRead, UserUpdate, UserUpdateMe
-from app.services.accounts import user_service
+from app.schemas.base import Message
+from app.schemas.notification import Confirmation
+from app.schemas.types import Storable
+from app.schemas.user import DirectoryEntry, UserCreate, UserRead, UserUpdate, UserUpdateMe
+from app.services.accounts import own_account_service, user_service
+from app.services.explain import loss_service
+
+SearchWords = Annotated[
+    str,
+    Storable,
+    Query(max_length=200, description="Words of the name, or of the address before the @. All must match"),
+]
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
 
 
 @router.get("/me")
 @gathered(user_service.themselves, reads=nothing, is_reading=True)
-def read_me(user: CurrentUser, session: SessionDep) -> UserRead:
+def read_me(user: AnyUser, session: SessionDep) -> UserRead:
     """Read one's own account."""
     return UserRead.model_validate(user)
 
 
-@router.put("/me", responses=problems(409))
-def update_me(body: UserUpdateMe, user: CurrentUser, auth: AuthDep, session: SessionDep) -> UserRead:
-    """Change one's own account. What is absent stays. A new password ends every session, this one too."""
-    return UserRead.model_validate(user_service.update(session, user.id, body, auth.passwords))
+@router.put("/me", responses=problems(409, 429))
+@hashes_passwords
+def update_me(
+    body: UserUpdateMe, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
+) -> UserRead:
+    """Change one's own account. What is absent stays. A new password ends every session, this one too.
+
+    A new password or e-mail address needs `current_password`. A new address is sent a code, and is the `pending_email`
+    until that is confirmed.
+    """
+    if body.current_password is not None:
+        hit("password_check", account=str(user.id))
+    changed = own_account_service.update(session, user, body, auth)
+    return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
+
+
+@router.post("/me/email/verify", responses=problems(409, 429))
+def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
+    """Send another code to the address of one's account that is not proved yet."""
+    hit("address_verification", account=str(user.id))
+    minutes = own_account_service.send_code(session, user, auth) // timedelta(minutes=1)
+    return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
+
+
+@router.post("/me/email/confirm", responses=problems(409, 429))
+def confirm_my_email(
+    body: Confirmation, user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep
+) -> UserRead:
+    """Confirm the code that came to the address of one's account. Each code can be tried five times."""
+    hit("address_confirmation", account=str(user.id))
+    return UserRead.model_validate(own_account_service.confirm(session, user, body.code, auth))
+
+
+@router.get("/directory", responses=problems(403))
+def search_directory(
+    user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: SearchWords = ""
+) -> list[DirectoryEntry]:
+    """Find colleagues by their names. Lists active accounts with id and name, oldest first; `q` narrows the list."""
+    found = user_service.search_directory(session, q, paginated.part)
+    paginated.link_next(found)
+    return [DirectoryEntry.model_validate(colleague) for colleague in found]
 
 
 @router.get("", responses=problems(403))
-def list_users(user: AdminUser, session: SessionDep, paginated: PaginatedDep) -> list[UserRead]:
+def list_users(
+    user: AdminUser,
+    session: SessionDep,
+    paginated: PaginatedDep,
+    is_address_proved: Annotated[
+        bool | None, Query(description="Only accounts whose address is proved, or is not")
+    ] = None,
+) -> list[UserRead]:
     """List accounts, oldest first. For administrators."""
-    users = user_service.list_users(session, paginated.part)
+    users = user_service.list_users(session, paginated.part, is_address_proved=is_address_proved)
     paginated.link_next(users)
     return [UserRead.model_validate(user) for user in users]
 
 
 @router.post("", status_code=201, responses=problems(403, 409))
 @idempotent
+@hashes_passwords
 def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
-    """Make an account for somebody else. For administrators."""
+    """Make an account for somebody else. Its address counts as proved. For administrators."""
     return UserRead.model_validate(user_service.create(session, body, auth.passwords))
 
 
@@ -48,18 +117,24 @@ def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead
 
 
 @router.put("/{user_id}", responses=problems(403, 404, 409))
-def update_user(user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
+@hashes_passwords
+def update_user(
+    user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, paging: PagingDep, session: SessionDep
+) -> UserRead:
     """Change an account. What is absent stays. Deactivating it or setting its password ends its sessions at once.
 
-    For administrators. The last active one of them can be neither deactivated nor demoted.
+    `warnings` name the policies that name an account that was deactivated. For administrators, the last active of whom
+    can be neither deactivated nor demoted.
     """
-    return UserRead.model_validate(user_service.update(session, user_id, body, auth.passwords))
+    changed = user_service.update(session, user_id, body, auth.passwords)
+    return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
 
 
 @router.delete("/{user_id}", responses=problems(403, 404, 409))
-def delete_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead:
+def delete_user(user_id: UserId, user: AdminUser, paging: PagingDep, session: SessionDep) -> UserRead:
     """Delete an account. It is hidden from now on, its address free, its authorship kept.
 
-    For administrators. The last active one of them cannot be deleted.
+    `warnings` name the policies that name it. For administrators, the last active of whom cannot be deleted.
     """
-    return UserRead.model_validate(user_service.delete(session, user_id))
+    deleted = user_service.delete(session, user_id)
+    return UserRead.with_warnings(deleted, loss_service.of_change(session, deleted, paging))

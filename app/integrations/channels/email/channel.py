@@ -1,15 +1,17 @@
 """Mail: by SMTP, or as files under the data directory while no server is set."""
 
+import re
 import smtplib
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP as WIRE_FORMAT
 from email.utils import format_datetime, parseaddr
 from typing import Literal
 
 import idna
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.channel import EMAIL, Channel, Envelope, Outcome, register
@@ -17,11 +19,16 @@ from app.core.clock import utcnow
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome, Severity
+from app.integrations.channels.email.headers import WIRE_FORMAT
 from app.integrations.channels.email.transport import FileTransport, SmtpTransport, Transport
 from app.integrations.channels.urgency import severity_of
 from app.schemas.types import Email
 
+log = structlog.get_logger()
+
 REFUSED_FROM = 500  # RFC 5321, section 4.2.1: 4yz may be repeated, 5yz is final
+# RFC 3463, section 3.2, and RFC 7505: no such mailbox, moved without a new address, a domain that takes no mail.
+GONE = re.compile(r"\b5\.1\.(?:1|6|10)\b")
 LOOPBACK_DOMAIN = "localhost"
 # Importance and Priority are RFC 2156, section 5.3; X-Priority is what Outlook and Apple Mail look at.
 URGENT = {"X-Priority": "1 (Highest)", "Importance": "high", "Priority": "urgent"}
@@ -42,13 +49,19 @@ class EmailChannel:
             message = self._compose(envelope)
         except (ValueError, IndexError, MessageError) as error:
             return Outcome(AttemptOutcome.DEAD, error=f"This cannot be mailed: {error}")
+        began = time.monotonic()
         try:
             self.transport.deliver(message)
         except (smtplib.SMTPException, OSError, UnicodeError) as error:
-            if isinstance(error, smtplib.SMTPNotSupportedError) and not envelope.address.isascii():
-                return Outcome(AttemptOutcome.DEAD, error=f"The mail server takes no such address: {error}"[:1000])
-            return _failure(error)
+            if is_content_refused(error) and envelope.html is not None:
+                return self._plainer(envelope, time.monotonic() - began)
+            return _refusal(error, envelope)
         return Outcome(AttemptOutcome.ACCEPTED, provider_id=message["Message-ID"])
+
+    def _plainer(self, envelope: Envelope, spent_seconds: float) -> Outcome:
+        """The same mail as nothing but text: what a filter minds is mostly in the HTML."""
+        log.warning("extras_refused", channel=self.name)
+        return replace(self, transport=self.transport.within(spent_seconds)).send(replace(envelope, html=None))
 
     def provider(self, address: str) -> str:
         return self.transport.host if isinstance(self.transport, SmtpTransport) else LOOPBACK_DOMAIN
@@ -58,9 +71,12 @@ class EmailChannel:
         if severity_of(envelope) in (Severity.CRITICAL, Severity.HIGH):
             for name, value in URGENT.items():
                 message[name] = value
-        message.set_content(envelope.body)
+        message.set_content(envelope.body, cte=_encoding(envelope.body))
         if envelope.html is not None:
-            message.add_alternative(envelope.html, subtype="html")  # the last is the best (RFC 2046, section 5.1.4)
+            encoding = _encoding(envelope.html)
+            message.add_alternative(
+                envelope.html, subtype="html", cte=encoding
+            )  # the last is the best (RFC 2046, section 5.1.4)
         return message
 
     def _addressed(self, envelope: Envelope) -> EmailMessage:
@@ -68,7 +84,7 @@ class EmailChannel:
         message = EmailMessage(policy=WIRE_FORMAT)
         message["From"] = self.sender
         message["To"] = _mailbox(envelope.address)
-        message["Subject"] = envelope.subject.replace("=?", "= ?")  # an encoded word is decoded, line breaks and all
+        message["Subject"] = envelope.subject
         message["Date"] = format_datetime(utcnow())
         message["Message-ID"] = f"<{envelope.idempotency_key}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies, please
@@ -107,6 +123,30 @@ def _sender(written: str) -> Address:
     return sender
 
 
+def _encoding(text: str) -> str:
+    """What every server takes, also one without 8BITMIME: the one in which the text is shorter."""
+    outside = sum(len(character.encode("utf-8", "replace")) for character in text if not character.isascii())
+    return "base64" if outside * 6 > len(text) + outside else "quoted-printable"
+
+
+def _refusal(error: Exception, envelope: Envelope) -> Outcome:
+    if isinstance(error, smtplib.SMTPNotSupportedError) and not envelope.address.isascii():
+        return Outcome(AttemptOutcome.DEAD, error=f"The mail server takes no such address: {error}"[:1000])
+    return replace(_failure(error), is_address_gone=_is_gone(error))
+
+
+def is_content_refused(error: Exception) -> bool:
+    """True if a server took the recipient and then refused the mail for good."""
+    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= REFUSED_FROM
+
+
+def _is_gone(error: Exception) -> bool:
+    """True if a server says that there is no such mailbox, or none any more."""
+    code = _reply_code(error)
+    is_about_recipient = isinstance(error, smtplib.SMTPRecipientsRefused)
+    return is_about_recipient and code is not None and code >= REFUSED_FROM and bool(GONE.search(_reply_text(error)))
+
+
 def _failure(error: Exception) -> Outcome:
     """4yz, a lost connection or a time-out: again. 5yz: final, unless it is about us and not about the mail."""
     code = _reply_code(error)
@@ -140,6 +180,7 @@ class EmailType:
     own_address: Literal["email", "phone_number"] | None = "email"
     is_optional = False
     needs_provider = True
+    has_status_updates = True
     shows_html = True
     max_body: int | None = None
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,6 +21,10 @@ class Transport(Protocol):
     """Hands a complete mail over. Raises smtplib.SMTPException or OSError."""
 
     def deliver(self, message: EmailMessage) -> None: ...
+
+    def within(self, spent_seconds: float) -> "Transport":
+        """The same way, for a second try of which so many seconds are spent."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class SmtpTransport:
                 if watch.has_expired or isinstance(error, TimeoutError):
                     raise TimeoutError(f"The mail was not accepted within {self.timeout_seconds:g} s.") from error
                 raise
+
+    def within(self, spent_seconds: float) -> "SmtpTransport":
+        return replace(self, timeout_seconds=max(self.timeout_seconds - spent_seconds, 1.0))
 
     def _exchange(self, message: EmailMessage, watch: Watch) -> None:
         with _line_to(self.host, self.port, watch) as line, self._session(line, watch) as smtp:
@@ -126,9 +133,13 @@ class FileTransport:
 
     directory: Path
 
+    def within(self, spent_seconds: float) -> "FileTransport":
+        return self
+
     def deliver(self, message: EmailMessage) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = str(message["Message-ID"]).strip("<>").partition("@")[0]
         draft = self.directory / f".{name}.{os.getpid()}"
+        draft.touch(mode=0o600)  # reset tokens and the links of pages are in it
         draft.write_bytes(message.as_bytes())
         draft.rename(self.directory / f"{name}.eml")

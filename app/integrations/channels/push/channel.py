@@ -12,7 +12,8 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import parsed
 from app.integrations.channels.push.ntfy import Ntfy, clean_topic
 from app.integrations.channels.push.text import MAX_BODY
-from app.integrations.channels.push.web import WebPush, clean_subscription, public_key, vapid_key
+from app.integrations.channels.push.vapid import public_key, vapid_key
+from app.integrations.channels.push.web import WebPush, clean_subscription
 
 NO_WEB_PUSH = "Web Push is not set up here."
 
@@ -71,6 +72,7 @@ class PushType:
     own_address: Literal["email", "phone_number"] | None = None
     is_optional = False
     needs_provider = True
+    has_status_updates = False
     shows_html = False
     max_body: int | None = MAX_BODY
 

@@ -11,7 +11,7 @@ from app.core.vocabulary import AttemptOutcome, Severity
 from app.integrations.addresses import host_of, parsed, require_public_literal
 from app.integrations.channels.push.text import body_of, link_of
 from app.integrations.channels.urgency import severity_of
-from app.integrations.http import Limits, post
+from app.integrations.http import Limits, is_form_refused, post, post_or_plainer
 
 NO_SERVER = "NTFY_URL is not set here: give the whole URL of the topic, such as https://ntfy.sh/a-long-topic."
 # Its server's message-size-limit; what reaches it becomes an attachment, or is refused. JSON may have twice of that:
@@ -45,7 +45,12 @@ class Ntfy:
         is_own = server == self.server
         headers = {"Authorization": f"Bearer {self.token}"} if self.token and is_own else {}
         limits = Limits(self.timeout_seconds, allows_private=is_own or self.allows_private, id_field="id")
-        return post(server, json=_message(envelope, topic), headers=headers, limits=limits)
+        return post_or_plainer(
+            limits,
+            lambda limits: post(server, json=_message(envelope, topic), headers=headers, limits=limits),
+            lambda limits: post(server, json=_plain(envelope, topic), headers=headers, limits=limits),
+            is_refused=is_form_refused,
+        )
 
     def provider(self, address: str) -> str:
         return host_of(self._place(address)[0])
@@ -67,6 +72,15 @@ def _message(envelope: Envelope, topic: str) -> dict[str, Any]:
     if link:
         message["click"] = link
     return message | {"message": body_of(envelope, lambda text: _fits(message | {"message": text}))}
+
+
+def _plain(envelope: Envelope, topic: str) -> dict[str, Any]:
+    """Without what leads somewhere or sounds, for when a server refuses that."""
+    link = link_of(envelope)
+    ending = f"\n{link}" if link else ""
+    message: dict[str, Any] = {"topic": topic, "title": envelope.subject}
+    body = body_of(envelope, lambda text: _fits(message | {"message": text + ending}))
+    return message | {"message": (body + ending).strip()}
 
 
 def _fits(message: dict[str, Any]) -> bool:

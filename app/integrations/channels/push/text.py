@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.core.channel import Envelope
+from app.core.facts import StatusUpdateFacts
 from app.integrations.channels.excerpt import excerpt
 
 MAX_BODY = 2000  # characters
@@ -15,4 +16,6 @@ def body_of(envelope: Envelope, fits: Callable[[str], bool]) -> str:
 
 def link_of(envelope: Envelope) -> str | None:
     """The signed page of the incident; of a bundle, that of the first."""
+    if isinstance(envelope.facts, StatusUpdateFacts):
+        return envelope.facts.link
     return next((page.link or None for page in envelope.pages), None)

@@ -15,6 +15,7 @@ from app.integrations.channels.sms.twilio import TwilioChannel
 from app.schemas.types import PhoneNumber
 from app.services.messages.template import TemplateError, check
 
+NO_NUMBER = "is not a telephone number, such as +49 151 12345678"
 _number: TypeAdapter[str] = TypeAdapter(PhoneNumber)
 _headers: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
@@ -41,6 +42,7 @@ class SmsType:
     own_address: Literal["email", "phone_number"] | None = "phone_number"
     is_optional = False
     needs_provider = True
+    has_status_updates = False
     shows_html = False
     max_body: int | None = MAX_TEXT
 
@@ -48,7 +50,9 @@ class SmsType:
         try:
             return _number.validate_python(address)
         except ValidationError as error:
-            raise ValueError("This is not a telephone number, such as +49 151 12345678.") from error
+            [first, *_] = error.errors()
+            said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else NO_NUMBER
+            raise ValueError(f"This {said}.") from error
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
         if not isinstance(own, SmsSettings):

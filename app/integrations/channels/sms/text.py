@@ -3,6 +3,8 @@
 import re
 
 from app.core.channel import Envelope
+from app.core.config import get_settings
+from app.core.phone import e164
 from app.integrations.channels.excerpt import excerpt
 from app.integrations.channels.push.text import link_of
 
@@ -11,8 +13,11 @@ ORNAMENTS = re.compile(r"[ ()./-]")  # what PhoneNumber allows beside digits and
 
 
 def dialled(address: str) -> str:
-    """A number without what only helps to read it: E.164, if it was given with its country's code."""
-    return ORNAMENTS.sub("", address)
+    """A number as E.164, also one that was stored as its owner wrote it; what is none loses only its ornaments."""
+    try:
+        return e164(address, get_settings().phone_default_region)
+    except ValueError:
+        return ORNAMENTS.sub("", address)
 
 
 def text_of(envelope: Envelope) -> str:

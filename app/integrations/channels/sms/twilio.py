@@ -9,11 +9,10 @@ from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import host_of, is_this_machine
 from app.integrations.channels.sms.text import dialled, text_of
-from app.integrations.channels.sms.twilio_callback import callback_url
-from app.integrations.http import Limits, post
+from app.integrations.channels.sms.twilio_callback import GONE, callback_url
+from app.integrations.http import Limits, post, post_or_plainer
 
-# https://www.twilio.com/docs/api/errors: invalid number, who answered STOP, no mobile number
-GONE = {21211, 21610, 21614}
+CALLBACK, CALLBACK_REFUSED = "StatusCallback", 21609
 TOO_MANY = 20429
 SERVICE_PREFIX = "MG"  # of a messaging service's id, which stands for many numbers
 
@@ -31,15 +30,21 @@ class TwilioChannel:
     name: str = "sms"
 
     def send(self, envelope: Envelope) -> Outcome:
-        outcome = post(
-            f"{self.base_url.rstrip('/')}/2010-04-01/Accounts/{quote(self.account_sid, safe='')}/Messages.json",
-            data=self._form(envelope),
-            auth=(self.account_sid, self.auth_token),
-            limits=Limits(self.timeout_seconds, allows_private=True, id_field="sid", answer_characters=2000),
+        limits = Limits(self.timeout_seconds, allows_private=True, id_field="sid", answer_characters=2000)
+        form = self._form(envelope)
+        unreported = {name: value for name, value in form.items() if name != CALLBACK}
+        outcome = post_or_plainer(
+            limits,
+            lambda limits: self._post(form, limits),
+            lambda limits: self._post(unreported, limits),
+            is_refused=lambda outcome: CALLBACK in form and _code(outcome) == CALLBACK_REFUSED,
         )
-        if outcome.result is AttemptOutcome.ACCEPTED:
-            return replace(outcome, answer=None)
-        return _explained(outcome)
+        return replace(outcome, answer=None) if outcome.result is AttemptOutcome.ACCEPTED else _explained(outcome)
+
+    def _post(self, form: dict[str, str], limits: Limits) -> Outcome:
+        account = quote(self.account_sid, safe="")
+        url = f"{self.base_url.rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
+        return post(url, data=form, auth=(self.account_sid, self.auth_token), limits=limits)
 
     def provider(self, address: str) -> str:
         return host_of(self.base_url)
@@ -49,15 +54,14 @@ class TwilioChannel:
         form = {"To": dialled(envelope.address), sender: self.sender, "Body": text_of(envelope)}
         if not is_this_machine(self.public_url):  # Twilio refuses a message whose reports it could not deliver
             query = urlencode({"key": str(envelope.idempotency_key)})
-            form["StatusCallback"] = f"{callback_url(self.public_url)}?{query}"
+            form[CALLBACK] = f"{callback_url(self.public_url)}?{query}"
         return form
 
 
 def _explained(outcome: Outcome) -> Outcome:
     """The outcome as Twilio's own error code says it."""
-    said = _error(outcome.answer or "")
-    code = said.get("code")
-    if not isinstance(code, int):
+    said, code = _error(outcome.answer or ""), _code(outcome)
+    if code is None:
         return replace(outcome, answer=None)
     return replace(
         outcome,
@@ -66,6 +70,11 @@ def _explained(outcome: Outcome) -> Outcome:
         is_address_gone=code in GONE,
         answer=None,
     )
+
+
+def _code(outcome: Outcome) -> int | None:
+    code = _error(outcome.answer or "").get("code")
+    return code if isinstance(code, int) else None
 
 
 def _error(answer: str) -> dict[str, Any]:

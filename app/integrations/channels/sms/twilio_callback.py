@@ -14,6 +14,10 @@ from app.services.delivery.callback_service import DeliveryReport
 
 CALLBACK_PATH = "/v1/notifications/callbacks/twilio"
 ARRIVED = {"delivered", "read"}
+# https://www.twilio.com/docs/api/errors. When a message is handed over: an invalid number, one that cannot be reached,
+# who answered STOP, no mobile number, a landline. Later: one that is unknown, a landline or an unreachable carrier.
+GONE = {21211, 21214, 21217, 21610, 21614, 21635, 30005, 30006}
+GONE_CODES = {str(code) for code in GONE}
 FAILED = {"undelivered", "failed", "canceled"}
 
 Form = Sequence[tuple[str, str]]
@@ -50,7 +54,13 @@ def report_of(key: UUID, form: Form) -> DeliveryReport:
     fields = dict(form)
     status = fields.get("MessageStatus", "").lower()
     if status in FAILED:
-        return DeliveryReport(key, has_arrived=False, provider_id=_sid(fields), error=_reason(status, fields))
+        return DeliveryReport(
+            key,
+            has_arrived=False,
+            provider_id=_sid(fields),
+            error=_reason(status, fields),
+            is_address_gone=fields.get("ErrorCode", "") in GONE_CODES,
+        )
     return DeliveryReport(key, has_arrived=True if status in ARRIVED else None, provider_id=_sid(fields))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.integrations.sources.elastic.fields import decoded, text_of
-from app.services.incidents.alert import storable
+from app.services.incidents.alert_metadata import metadata_from
 
 FIRING_GROUPS = ("new", "ongoing")
 RECOVERED_GROUP = "recovered"
@@ -47,16 +47,15 @@ def context_of(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def metadata_of(body: dict[str, Any], members: list[Member]) -> Iterator[dict[str, Any]]:
-    """For each alert a body that says the same of it alone.
+    """For each alert the metadata that its own body would have: the alert and its context.
 
-    Every alert repeats the context while that stays small in total; else only the first one keeps it.
+    If the context of all alerts together is too large, only the first alert keeps it.
     """
-    context = storable(context_of(body))
+    context = metadata_from(context_of(body))
     is_repeated = len(json.dumps(context)) * len(members) <= REPEATED_CONTEXT_LIMIT
     for number, (group, alert) in enumerate(members):
-        kept = [storable(alert)]
         around = context if is_repeated or number == 0 else {}
-        yield {**around, "alerts": {group: kept} if group else kept}
+        yield metadata_from({**around, "alerts": {group: [alert]} if group else [alert]})
 
 
 def _summarised(alerts: dict[str, Any]) -> list[Member]:

@@ -1,7 +1,8 @@
 """Look-ups in an Elastic body, whose shape is its sender's choice: one spelling for any way to write a field.
 
 `rule.id`, `{"rule": {"id": ...}}`, `rule_id` and `ruleId` are all the field `rule_id`. Kibana's Mustache
-templates render a missing variable as "", a list comma-joined and an object as a string that holds JSON.
+templates render a missing variable as "", a list comma-joined and an object as a string that holds JSON. Kibana's
+Test button sends a template unrendered: a text that is nothing but variables counts as empty too.
 """
 
 import json
@@ -26,11 +27,16 @@ CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 SEPARATORS = re.compile(r"[.\-\s]+")
 TAG_SEPARATOR = re.compile("[:=]")
 
+TEMPLATE_LIMIT = 4_000
+SECTION = re.compile(r"\{\{[#^]\s*([^{}]{1,200}?)\s*\}\}.*?\{\{/\s*\1\s*\}\}", re.DOTALL)
+VARIABLE = re.compile(r"\{\{[^{}]{0,200}\}?\}\}|\{\{\{[^{}]{0,200}\}\}\}")
+
 
 def fields_of(value: dict[str, Any], within: str = "") -> Fields:
-    """The object's texts and numbers by path, empty ones left out; what is wrapped, without the wrapper too.
+    """The object's texts and numbers by path, without the empty ones.
 
-    Of several with one path the first counts, and one that is not wrapped before one that is.
+    A wrapped field has two paths: with the wrapper and without it. If several fields have one path, the first one
+    counts; a field without a wrapper comes before a wrapped one.
     """
     fields: Fields = {}
     _collect(fields, within, value, MAX_DEPTH)
@@ -73,6 +79,19 @@ def text_of(value: Any) -> str:
     return str(value) if _is_number(value) else ""
 
 
+def has_variable(text: str) -> bool:
+    """True for a text with a variable that was not rendered: it is the same for every alert."""
+    return "{{" in text and VARIABLE.search(text) is not None
+
+
+def _is_unrendered(text: str) -> bool:
+    """True for a text that holds variables and nothing else to read."""
+    if "{{" not in text or len(text) > TEMPLATE_LIMIT or not has_variable(text):
+        return False
+    rest = VARIABLE.sub("", SECTION.sub("", text))
+    return not any(map(str.isalnum, rest))
+
+
 def _is_number(value: Any) -> bool:
     """True for a number that has an ordinary spelling."""
     if isinstance(value, int):
@@ -88,7 +107,7 @@ def _collect(fields: Fields, path: str, value: Any, depth: int) -> None:
                 deeper = f"{path}_{_spelling(key)}" if path else _spelling(key)
                 _collect(fields, deeper, item, depth - 1)
     text = text_of(value)
-    if text:
+    if text and not _is_unrendered(text):
         fields.setdefault(path, text)
 
 

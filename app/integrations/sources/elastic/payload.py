@@ -4,9 +4,11 @@ The variables of Kibana's templates:
 https://www.elastic.co/guide/en/kibana/current/rule-action-variables.html
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
-from app.core.source import AlertSignal
+from app.core.source import AlertSignal, FormerKey
 from app.integrations.sources.elastic.alerts import (
     RECOVERED_GROUP,
     Member,
@@ -14,7 +16,7 @@ from app.integrations.sources.elastic.alerts import (
     members_of,
     metadata_of,
 )
-from app.integrations.sources.elastic.fields import Fields, fields_of, first, tags_of
+from app.integrations.sources.elastic.fields import Fields, fields_of, first, has_variable, tags_of
 from app.services.incidents.alert import (
     DESCRIPTION_LIMIT,
     SERVICE_LIMIT,
@@ -25,18 +27,31 @@ from app.services.incidents.alert import (
     dedup_key_from,
     is_recovered,
     severity_from,
-    storable,
+    severity_within,
 )
+from app.services.incidents.alert_metadata import metadata_from
 
 SOURCE = "elastic"
 UNTITLED = "Alert from Elastic"
 IDENTIFIER_LIMIT = 2_000
 
 # An alert's uuid does not identify it: it changes with every activation. Kibana's deprecated variables call
-# the rule's id alertId and the alert's alertInstanceId.
+# the rule's id alertId, its name alertName and the alert's id alertInstanceId.
 RULE_ID = ("kibana_alert_rule_uuid", "rule_id", "rule_uuid")
+RULE_NAME = ("kibana_alert_rule_name", "rule_name", "rule")
 ALERT_ID = ("kibana_alert_instance_id", "alert_instance_id", "alert_alert_id", "alert_id")
-STATE = ("state_state", "status", "action_group", "action_group_name", "state", "status_name")
+# Stable words before names, which Kibana translates.
+STATE = (
+    "kibana_alert_status",
+    "action_group",
+    "action_group_id",
+    "kibana_alert_action_group",
+    "state_state",
+    "status",
+    "state",
+    "action_group_name",
+    "status_name",
+)
 NAME = (
     "alert_name",
     "rule_name",
@@ -47,8 +62,17 @@ NAME = (
     "summary",
     "rule",
     "alert",
+    "alert_subject",
 )
-REASON = ("message", "context_message", "reason", "context_reason", "description", "rule_description")
+REASON = (
+    "alert_text",  # ElastAlert 2's: beside it, `message` is the log line that matched
+    "message",
+    "context_message",
+    "reason",
+    "context_reason",
+    "description",
+    "rule_description",
+)
 SERVICE = (
     "service_name",
     "service",
@@ -62,6 +86,7 @@ SERVICE = (
 )
 SEVERITY = ("severity", "context_severity", "rule_severity", "metadata_severity", "priority")
 TAGGED_SEVERITY = ("tags_severity", "labels_severity")
+GROUP_SEVERITY = ("action_group_name", "action_group", "action_group_id", "log_level")
 
 
 class Facts(NamedTuple):
@@ -69,9 +94,11 @@ class Facts(NamedTuple):
 
     dedup_key: str | None
     rule_id: str | None
+    rule_name: str | None
     alert_id: str | None
     watch_id: str | None
     plain_id: str | None
+    elastalert_rule: str | None
     state: str | None
     name: str | None
     reason: str | None
@@ -83,9 +110,9 @@ def parse(body: dict[str, Any]) -> list[AlertSignal]:
     """The alerts of any JSON object, whatever it holds: one, unless it lists several or none."""
     facts = _facts(fields_of(context_of(body)))
     key = _key(facts)
-    members = members_of(body, is_identified=key is not None)
+    members = members_of(body, is_identified=_alert_key(facts) is not None)
     if members is None:
-        return [_signal(facts, key, storable(body), is_firing=not is_recovered(facts.state or ""))]
+        return [_signal(facts, key, metadata_from(body), is_firing=not is_recovered(facts.state or ""))]
     return _several(body, members, facts, key)
 
 
@@ -99,9 +126,10 @@ def _several(body: dict[str, Any], members: list[Member], shared: Facts, shared_
     resolving_key = None if any(firing) else shared_key
     signals = []
     for facts, is_firing, metadata in zip(own, firing, metadata_of(body, members), strict=True):
-        key = _key(facts._replace(rule_id=facts.rule_id or shared.rule_id))
-        key = key or (shared_key if is_firing else resolving_key)
-        signals.append(_signal(_completed(facts, shared), key, metadata, is_firing=is_firing))
+        named = facts._replace(rule_id=facts.rule_id or shared.rule_id, rule_name=facts.rule_name or shared.rule_name)
+        key = _alert_key(named) or (shared_key if is_firing else resolving_key) or _rule_key(named)
+        signal = _signal(_completed(facts, shared), key, metadata, is_firing=is_firing)
+        signals.append(replace(signal, former_key=_former_key(named, key, is_firing=is_firing)))
     return _still_firing(signals) if members and members[0].group else signals
 
 
@@ -128,14 +156,58 @@ def _signal(facts: Facts, key: str | None, metadata: dict[str, Any], *, is_firin
         severity=facts.severity,
         service=facts.service or UNKNOWN_SERVICE,
         metadata=metadata,
+        former_key=_former_key(facts, key, is_firing=is_firing),
     )
 
 
 def _key(facts: Facts) -> str | None:
-    """The first there is of a key of the sender's, rule and alert, watch, alert, id."""
-    alert = f"{facts.rule_id}:{facts.alert_id}" if facts.rule_id and facts.alert_id else None
-    key = facts.dedup_key or alert or facts.watch_id or facts.alert_id or facts.plain_id
+    """What tells the alert from others: the key of the alert itself, or else of its rule."""
+    return _alert_key(facts) or _rule_key(facts)
+
+
+def _alert_key(facts: Facts) -> str | None:
+    """The first there is of the sender's key, rule id and alert, watch, rule name and alert, alert, id.
+
+    Kibana's alert ids are unique within their rule only: `query matched` is the id of an alert of many rules.
+    """
+    keys = (
+        facts.dedup_key,
+        _within(facts.rule_id, facts.alert_id),
+        facts.watch_id,
+        _within(facts.rule_name, facts.alert_id),
+        facts.alert_id,
+        facts.plain_id,
+    )
+    key = next(filter(None, keys), None)
     return dedup_key_from(key) if key else None
+
+
+def _rule_key(facts: Facts) -> str | None:
+    """A rule that does not name its alerts has one at a time. ElastAlert 2 sends the rule's name alone."""
+    key = facts.rule_id or facts.elastalert_rule
+    return dedup_key_from(key) if key else None
+
+
+def _within(rule: str | None, alert: str | None) -> str | None:
+    return f"{rule}:{alert}" if rule and alert else None
+
+
+def _former_key(facts: Facts, key: str | None, *, is_firing: bool) -> FormerKey | None:
+    """Earlier versions left the rule's name out of the key: their incidents go on under the alert's id alone.
+
+    A recovery also resolves what a body without the rule's name opened.
+    """
+    named = _within(facts.rule_name, facts.alert_id)
+    if key is None or facts.alert_id is None or named is None or key != dedup_key_from(named):
+        return None
+    former = dedup_key_from(facts.alert_id)
+    return FormerKey(former, partial(_is_of, {key} if is_firing else {key, former}))
+
+
+def _is_of(keys: set[str], metadata: dict[str, Any]) -> bool:
+    """True if the last alert that an incident keeps has one of the keys, or none that we know of."""
+    known = {signal.dedup_key for signal in parse(metadata)} - {None}
+    return not known or not known.isdisjoint(keys)
 
 
 def _completed(own: Facts, shared: Facts) -> Facts:
@@ -144,13 +216,16 @@ def _completed(own: Facts, shared: Facts) -> Facts:
 
 def _facts(fields: Fields) -> Facts:
     """Cut here, so that what many alerts share is cut once."""
+    is_deprecated = "alert_instance_id" in fields
     name, reason, service = first(fields, NAME), first(fields, REASON), _service(fields)
     return Facts(
         dedup_key=_dedup_key(fields),
-        rule_id=_identifier(fields, (*RULE_ID, "alert_id") if "alert_instance_id" in fields else RULE_ID),
+        rule_id=_identifier(fields, (*RULE_ID, "alert_id") if is_deprecated else RULE_ID),
+        rule_name=_identifier(fields, (*RULE_NAME, "alert_name") if is_deprecated else RULE_NAME),
         alert_id=_identifier(fields, ALERT_ID),
         watch_id=_identifier(fields, ("watch_id",)),
         plain_id=_identifier(fields, ("id",)),
+        elastalert_rule=_identifier(fields, RULE_NAME) if "alert_text" in fields else None,
         state=first(fields, STATE),
         name=cut_line(name, TITLE_LIMIT) if name else None,
         reason=cut(reason, DESCRIPTION_LIMIT) if reason else None,
@@ -160,7 +235,7 @@ def _facts(fields: Fields) -> Facts:
 
 
 def _identifier(fields: Fields, paths: tuple[str, ...]) -> str | None:
-    text = first(fields, paths)
+    text = next((fields[path] for path in paths if path in fields and not has_variable(fields[path])), None)
     return dedup_key_from(text) if text and len(text) > IDENTIFIER_LIMIT else text
 
 
@@ -176,8 +251,11 @@ def _service(fields: Fields) -> str | None:
 
 
 def _severity(fields: Fields) -> str | None:
-    """The first word we know: where a severity belongs, in a tag that says it is one, in a bare tag."""
-    tags = sorted(tags_of(fields), key=lambda tag: tag[0] == "")
-    words = [fields[path] for path in (*SEVERITY, *TAGGED_SEVERITY) if path in fields]
-    words += [word for key, word in tags if key in {"severity", "priority", ""}]
-    return next(filter(None, map(severity_from, words)), None)
+    """The first one we know, from the fields of a severity, the tags that name one, the bare tags, the action group."""
+    tags = tags_of(fields)
+    texts = [fields[path] for path in (*SEVERITY, *TAGGED_SEVERITY) if path in fields]
+    texts += [word for key, word in tags if key in {"severity", "priority"}]
+    bare = [word for key, word in tags if key == ""]
+    groups = [fields[path] for path in GROUP_SEVERITY if path in fields]
+    found = [*map(severity_within, texts), *map(severity_from, bare), *map(severity_within, groups)]
+    return next(filter(None, found), None)

@@ -5,7 +5,7 @@ from typing import Literal
 from app.crud import crud_user
 from app.schemas.base import Input
 from app.schemas.types import Id, Word
-from app.services.incidents import collaboration_service, incident_service
+from app.services.incidents import assignment_service, incident_service
 from app.services.policies.actions.registry import Action, Mentions, StepResult, Stored, done, register
 from app.services.policies.situation import Context, Trial
 
@@ -25,7 +25,7 @@ class Assign(Action):
     def perform(self, context: Context, action: Stored) -> StepResult:
         user_id, role = action["user_id"], action.get("role", "responder")
         incident_service.require_active_user(context.session, user_id, pointer="/user_id")
-        collaboration_service.put_assignment(context.session, context.incident, user_id, role, at=context.at, by=None)
+        assignment_service.put_assignment(context.session, context.incident, user_id, role, at=context.at, by=None)
         return done("assign", user_id=user_id)
 
     def mentions(self, action: Stored) -> Mentions:

@@ -26,8 +26,10 @@ class ChangeStatus(Action):
     def perform(self, context: Context, action: Stored) -> StepResult:
         wanted = IncidentStatus(action["status"])
         move = MoveRequest(MOVES_TO[wanted], context.at, is_by_policy=True)
-        lifecycle_service.move(context.session, context.incident, move, because=" by its escalation policy")
+        because = f" by policy “{context.escalation.version.policy.name}”"
+        lifecycle_service.move(context.session, context.incident, move, because=because)
         return done("change_status", status=wanted)
 
     def simulate(self, trial: Trial, action: Stored) -> None:
-        trial.is_over = trial.is_over or action["status"] in ENDING
+        trial.has_ended = trial.has_ended or action["status"] in ENDING
+        trial.is_over = trial.is_over or trial.has_ended

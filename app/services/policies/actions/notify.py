@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.core.target import ASSIGNEES, OnChannel, Target, UserId, parse_all
+from app.core.target import ASSIGNEES, MailAddress, OnChannel, Target, UserId, parse_all
 from app.crud import crud_user
 from app.schemas.base import Input
 from app.schemas.target import Channels, Targets
@@ -51,8 +51,12 @@ class Notify(Action):
         targets = _targets(action)
         place = "target/{}" if isinstance(action.get("target"), list) else "target"
         users = tuple((place.format(i), target.id) for i, target in enumerate(targets) if isinstance(target, UserId))
+        addresses = tuple(
+            (place.format(i), target.address) for i, target in enumerate(targets) if isinstance(target, MailAddress)
+        )
         by_target = [target.channel for target in targets if isinstance(target, OnChannel)]
-        return Mentions(users=users, channels=frozenset([*(action.get("channels") or ()), *by_target]))
+        channels = frozenset([*(action.get("channels") or ()), *by_target])
+        return Mentions(users=users, addresses=addresses, channels=channels)
 
     def pages(self, action: Stored) -> tuple[Paged, ...]:
         return tuple(Paged(target, _channels(action, target)) for target in _targets(action))

@@ -58,6 +58,7 @@ class Mentions:
     """What an action names that can be wrong on this installation, each with its place as the end of a JSON pointer."""
 
     users: tuple[tuple[str, int], ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
     urls: tuple[tuple[str, str], ...] = ()
     templates: tuple[tuple[str, str], ...] = ()
     channels: frozenset[str] = frozenset()

@@ -3,17 +3,16 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from app.core.channel import Outcome
-from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.core.channel import Outcome, without_answer
+from app.core.vocabulary import AttemptOutcome, NotificationKind, TimelineEventType
 from app.models import Notification
 from app.schemas.base import Input
-from app.schemas.types import JsonObject, Storable
+from app.schemas.types import JsonObject, WebAddress
 from app.services.messages import template
 from app.services.messages.template import TemplateError
 from app.services.notification_service import Call
@@ -22,28 +21,13 @@ from app.services.policies.situation import Context
 from app.services.timeline_service import record
 
 MAX_BODY = 100_000
-MAX_URL = 2048
-
-
-def _web_address(url: str) -> str:
-    """An http or https URL without credentials. Where it leads is looked up when it is called."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError as error:
-        raise ValueError("must be an http or https URL") from error
-    if not is_good or any(character <= " " or character == "\x7f" for character in url):
-        raise ValueError("must be an http or https URL")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not have a user's name or a password in it")
-    return url
 
 
 class WebhookAction(Input):
     """Call a URL with JSON, signed like every webhook. The answer is kept in the incident's timeline."""
 
     type: Literal["webhook"]
-    url: Annotated[str, StringConstraints(max_length=MAX_URL), Storable, AfterValidator(_web_address)]
+    url: WebAddress
     body: JsonObject | None = Field(
         default=None,
         description="JSON whose texts are templates, such as `{{ incident.title }}`. Without it: the incident.",
@@ -86,7 +70,10 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
-    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted."""
+    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted.
+
+    What it answered when it failed is for administrators: they find it among the deliveries.
+    """
     if message.incident_id is None:
         return
     answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
@@ -99,6 +86,6 @@ def tell_webhook_answer(session: Session, message: Notification, outcome: Outcom
         notification_id=message.id,
         result=outcome.result,
         status_code=outcome.status_code,
-        answer=outcome.answer,
-        error=outcome.error,
+        answer=outcome.answer if outcome.result is AttemptOutcome.ACCEPTED else None,
+        error=without_answer(outcome.error),
     )

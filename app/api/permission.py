@@ -1,0 +1,84 @@
+"""Who may call a route: responders, unless the type of the handler's `user` says otherwise."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, get_args
+
+from fastapi import Request, Security
+from fastapi.params import Depends
+from fastapi.security import OAuth2PasswordBearer
+from sqlalchemy.orm import Session
+
+from app.core.errors import NotAuthenticated, PermissionDenied
+from app.core.security import Claims
+from app.models import User
+from app.services.accounts import auth_service
+
+# No refreshUrl: that would promise the OAuth2 form, and refreshing takes JSON.
+bearer = OAuth2PasswordBearer(
+    tokenUrl="/v1/auth/login/access-token",
+    description="The access token that logging in answers with. Log in with an e-mail address and a password.",
+    auto_error=False,
+)
+BearerToken = Annotated[str | None, Security(bearer)]
+
+
+class Deferred:
+    """A dependency's second half: `resolve(session)` gives the value that the handler gets."""
+
+    def __init__(self, resolve: Callable[[Session], Any]) -> None:
+        self.resolve = resolve
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A dependency that gives the active user of the token, if `check` lets that user pass.
+
+    To FastAPI it gives a Deferred. The route resolves it in the handler's transaction.
+    """
+
+    check: Callable[[User], None]
+    is_for_everybody: bool = False
+
+    async def __call__(self, request: Request, token: BearerToken) -> Deferred:
+        """Raises NotAuthenticated; the Deferred raises PermissionDenied as well."""
+        if not token:
+            raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
+        claims = request.app.state.services.auth.tokens.read(token)
+        deferred = Deferred(partial(self._authenticated, claims))
+        request.state.deferred = [deferred]
+        return deferred
+
+    def _authenticated(self, claims: Claims, session: Session) -> User:
+        user = auth_service.authenticate(session, claims)
+        self.check(user)
+        return user
+
+
+def permission_of(endpoint: Callable[..., Any]) -> Permission | None:
+    """The permission that a handler's `user` asks for. None: the handler takes no user."""
+    parameter = inspect.signature(endpoint, eval_str=True).parameters.get("user")
+    marks = get_args(parameter.annotation)[1:] if parameter is not None else ()
+    asked = (mark.dependency for mark in marks if isinstance(mark, Depends))
+    return next((dependency for dependency in asked if isinstance(dependency, Permission)), None)
+
+
+def _allow(_user: User) -> None:
+    """Every active user may do it."""
+
+
+def _require_responder(user: User) -> None:
+    if not user.may_respond:
+        raise PermissionDenied("Your role is viewer: you may read incidents and change your own profile only.")
+
+
+def _require_admin(user: User) -> None:
+    if not user.is_superuser:
+        raise PermissionDenied("Only administrators may do this.")
+
+
+EVERYBODY = Permission(_allow, is_for_everybody=True)
+RESPONDERS = Permission(_require_responder)
+ADMINS = Permission(_require_admin)

@@ -1,0 +1,62 @@
+"""What a process knows of the tokens that webhooks took. It keeps most requests from asking the database."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from app.crud import crud_webhook_token
+from app.services.operations import webhook_token_service
+from app.utils.service_locator import Services
+
+log = structlog.get_logger()
+
+LOOK_AGAIN_SECONDS = 10.0  # however many wrong tokens come
+
+
+@dataclass
+class KnownTokens:
+    """The tokens of one source: those that this process has kept as working, and those that the database has."""
+
+    source: str
+    _kept: set[str] = field(default_factory=set)
+    _taken: frozenset[str] = frozenset()
+    _look_at: float = 0.0
+
+    async def keep_working(self, services: Services, token: str) -> None:
+        """Keep that a token was taken, once for each process. The alert goes on if that fails."""
+        seal = _seal(services, token)
+        if seal not in self._kept:
+            await self._try(lambda: self._keep(services, seal))
+
+    async def tell_refused(self, services: Services, tokens: Sequence[str]) -> None:
+        """Page the admins if one of these tokens was taken before."""
+        await self._try(lambda: self._tell(services, {_seal(services, token) for token in tokens if token}))
+
+    async def _try(self, job: Callable[[], None]) -> None:
+        try:
+            await run_in_threadpool(job)
+        except SQLAlchemyError:
+            log.exception("webhook_token_not_kept", source=self.source)
+
+    def _keep(self, services: Services, seal: str) -> None:
+        with services.database.transaction() as session:
+            webhook_token_service.keep_working(session, self.source, seal)
+        self._kept.add(seal)
+
+    def _tell(self, services: Services, seals: set[str]) -> None:
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
+            with services.database.transaction() as session:
+                self._taken = crud_webhook_token.taken(session, self.source)
+        for seal in self._taken & seals:
+            with services.database.transaction() as session:
+                webhook_token_service.tell_refused(session, self.source, seal, services.paging)
+            self._taken -= {seal}
+
+
+def _seal(services: Services, token: str) -> str:
+    return services.auth.tokens.seal(b"webhook token:" + token.encode("utf-8", "replace"))

@@ -1,0 +1,32 @@
+"""The tokens that webhooks took."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.crud.base import CRUDBase
+from app.models import WebhookToken
+
+
+class CRUDWebhookToken(CRUDBase[WebhookToken]):
+    def keep_working(self, session: Session, source: str, seal: str, *, at: datetime) -> None:
+        """Keep that a token was taken."""
+        works = {"worked_at": at, "refused_at": None}
+        row = insert(WebhookToken).values(source=source, seal=seal, **works)
+        session.execute(row.on_conflict_do_update(index_elements=["source", "seal"], set_=works))
+
+    def taken(self, session: Session, source: str) -> frozenset[str]:
+        """The seals of the tokens that were taken and have not been refused since."""
+        still = WebhookToken.source == source, WebhookToken.refused_at.is_(None)
+        return frozenset(session.scalars(select(WebhookToken.seal).where(*still)))
+
+    def mark_refused(self, session: Session, source: str, seal: str, *, at: datetime) -> bool:
+        """Keep that a token which was taken is refused now. True for whoever does so first."""
+        mine = WebhookToken.source == source, WebhookToken.seal == seal, WebhookToken.refused_at.is_(None)
+        marked = update(WebhookToken).where(*mine).values(refused_at=at).returning(WebhookToken.seal)
+        return session.scalar(marked) is not None
+
+
+crud_webhook_token = CRUDWebhookToken(WebhookToken)

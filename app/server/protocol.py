@@ -1,0 +1,217 @@
+"""HTTP/1.1 by uvicorn's httptools protocol, within bounds that it does not have itself.
+
+`uvicorn app.main:app --http app.server.protocol:BoundedHttp`; `python -m app serve` does so by itself.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any, ClassVar
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.core import descriptors
+from app.core.config import get_settings
+from app.server.connections import Connections, Phase
+from app.server.limits import ConnectionLimits, needed, within
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 1.0
+LINGER_SECONDS = 2.0  # to let a client that is still sending read why it was refused
+CALM_SECONDS = 10.0
+
+
+class Sweep:
+    """Hangs up on late connections every second, and tells the log when there are too many."""
+
+    def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+        self._connections = connections
+        self._loop = loop
+        self._is_running = False
+        self._turned_away = 0
+        self._full_at: float | None = None
+
+    def ensure(self) -> None:
+        """Go on for as long as there are connections."""
+        if not self._is_running:
+            self._is_running = True
+            self._loop.call_later(SWEEP_SECONDS, self._run)
+
+    def _run(self) -> None:
+        at = self._loop.time()
+        if closed := self._connections.hang_up_on_late(at=at):
+            log.info("connections_timed_out", closed=closed, open=len(self._connections))
+        self._report(at)
+        self._is_running = False
+        if len(self._connections) or self._full_at is not None:
+            self.ensure()
+
+    def _report(self, at: float) -> None:
+        turned_away = self._connections.turned_away
+        if turned_away > self._turned_away:
+            if self._full_at is None:
+                log.warning("connections_full", limit=self._connections.limits.connections, open=len(self._connections))
+            self._turned_away, self._full_at = turned_away, at
+        elif self._full_at is not None and at - self._full_at > CALM_SECONDS:
+            log.info("connections_have_room", turned_away=turned_away, open=len(self._connections))
+            self._full_at = None
+
+
+_of_servers: WeakKeyDictionary[ServerState, tuple[Connections, Sweep]] = WeakKeyDictionary()
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Bounds the connections of a process, the size of a request's head, and the time that it may take."""
+
+    limits: ClassVar[ConnectionLimits | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unparsed = 0
+        self._is_in_head = False
+        self._has_progressed = False
+        self._is_refused = False
+        if self.server_state not in _of_servers:
+            connections = Connections(self.limits or process_limits())
+            _of_servers[self.server_state] = (connections, Sweep(connections, self.loop))
+        self._peers, self._sweep = _of_servers[self.server_state]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self._sweep.ensure()
+        if not self._peers.admit(self, at=self.loop.time()):
+            detail = "There are too many connections: try again."
+            self._is_refused = True
+            transport.write(_problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", detail, b"retry-after: 1\r\n"))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.drop(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser no more of a head than it may have: it keeps what it has not understood yet.
+
+        The same goes for what is no head and no body either: trailers, chunk extensions, empty lines.
+        """
+        most = self._peers.limits.head_bytes
+        while data and not self._is_refused and not self.transport.is_closing():
+            room = most - self._unparsed
+            piece, data = data[:room], data[room:]
+            self._unparsed += len(piece)
+            self._has_progressed = False
+            super().data_received(piece)
+            if self._has_progressed and not self._is_in_head:
+                self._unparsed = 0
+            elif self._unparsed >= most:
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        if not self._is_refused:
+            self._is_in_head = True
+            super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_refused:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > self._peers.limits.head_fields:
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._has_progressed = True
+        if self._is_refused:
+            return
+        if len(self.pipeline) >= self._peers.limits.pipelined:
+            self._hang_up_refused()
+            return
+        self._peers.move(self, Phase.RECEIVING, at=self.loop.time())
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._has_progressed = True
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._has_progressed = True
+        if self._is_refused:
+            return
+        if not self.cycle.response_complete:
+            self._peers.move(self, Phase.ANSWERING, at=self.loop.time())
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if is_last and self._peers.phase(self) is not None:
+            self._peers.move(self, Phase.IDLE, at=self.loop.time())
+
+    def hang_up(self) -> None:
+        self.transport.abort()
+
+    def unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return False  # the protocol that would take over has none of these bounds, and there are no WebSockets here
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Not worth a line: anybody can ask for it."""
+
+    def _refuse_head(self) -> None:
+        limits = self._peers.limits
+        log.warning("head_too_large")
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        detail = f"The headers are over {limits.head_bytes} bytes or {limits.head_fields} fields."
+        self._refuse(status, "headers_too_large", detail)
+
+    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+        """Answer without the application, read on for a moment so that the client can see it, and hang up."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._hang_up_refused()  # in the middle of an answer there is no place for another
+            return
+        self._is_refused = True
+        self._is_in_head = False
+        self.transport.write(_problem(status, code, detail))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _hang_up_refused(self) -> None:
+        self._is_refused = True
+        self.transport.abort()
+
+
+def process_limits() -> ConnectionLimits:
+    """The limits of this process, by its settings and the descriptors that it may have."""
+    wanted, allowed = get_settings().max_connections, descriptors.limit()
+    limits = within(allowed, wanted=wanted)
+    if limits.connections < wanted:
+        cure = f"raise the hard limit of open files (ulimit -Hn) to {needed(wanted)}"
+        log.warning("descriptors_are_few", descriptors=allowed, connections=limits.connections, cure=cure)
+    return limits
+
+
+def _problem(status: HTTPStatus, code: str, detail: str, headers: bytes = b"") -> bytes:
+    """An answer in problem form (RFC 9457), whole."""
+    request_id = uuid4().hex
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "instance": "",
+        "code": code,
+        "message": detail,
+        "request_id": request_id,
+    }
+    body = json.dumps(content).encode()
+    named = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nx-request-id: {request_id}\r\n"
+    return b"".join([STATUS_LINE[status], named.encode(), headers, b"connection: close\r\n\r\n", body])

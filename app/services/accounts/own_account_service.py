@@ -1,0 +1,118 @@
+"""What people do with their own account: sign up, change it, and prove that its e-mail address is theirs."""
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.channel import EMAIL
+from app.core.errors import Conflict, InvalidInput, NotAuthenticated, SignupClosed, WrongPassword
+from app.core.security import Passwords
+from app.crud import crud_user
+from app.crud.clock import now
+from app.models import User
+from app.schemas.user import Signup, UserUpdateMe
+from app.services.accounts import user_service
+from app.services.accounts.auth_service import Auth
+from app.services.contacts import code_service
+from app.services.contacts.address import masked
+from app.services.contacts.code_service import Claim
+
+log = structlog.get_logger()
+
+ACCOUNT = "account"  # the purpose of a code that proves an account's address, whatever the person's channels are
+
+
+def sign_up(session: Session, new: Signup, auth: Auth, *, is_open: bool) -> User:
+    """Make an ordinary account, and send a code that proves its address. Raises SignupClosed, DuplicateEmail."""
+    if not is_open:
+        raise SignupClosed("Signing up is closed: ask an administrator for an account.")
+    hashed = auth.passwords.hash(new.password)  # before the first statement: no connection waits for it
+    user = user_service.add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=False)
+    _send_code(session, user, user.email, auth)
+    return user
+
+
+def update(session: Session, user: User, update: UserUpdateMe, auth: Auth) -> User:
+    """Change one's own account. A new password ends its tokens at once. A new address waits until it is proved.
+
+    Both need the current password. Raises InvalidInput, WrongPassword, DuplicateEmail, TooManyRequests.
+    """
+    changes: dict[str, Any] = update.changes()
+    claimed = changes.pop("email") if _is_new_address(user, changes) else None
+    if claimed is not None or "password" in changes:
+        _require_password(user, update.current_password, auth.passwords)
+    if "password" in changes:
+        changes["hashed_password"] = auth.passwords.hash(changes.pop("password"))
+    locked = _unchanged(session, user)
+    user_service.change(session, locked, changes, at=now(session))
+    if claimed is not None:
+        _claim(session, locked, claimed, auth)
+    return locked
+
+
+def send_code(session: Session, user: User, auth: Auth) -> timedelta:
+    """Send another code to the address that waits for its proof. Returns how long it is good for.
+
+    Raises Conflict if none waits, and TooManyRequests.
+    """
+    address = _waiting(user)
+    if address is None:
+        raise Conflict("The address of this account is proved, and no other one waits for its proof.")
+    return _send_code(session, user, address, auth)
+
+
+def confirm(session: Session, user: User, code: str, auth: Auth) -> User:
+    """Take the code back: from now on the address holds, and the old one is told. Raises WrongCode, DuplicateEmail."""
+    locked = _unchanged(session, user)
+    at = now(session)
+    address = _waiting(locked) or ""
+    code_service.take(session, Claim(locked, ACCOUNT, EMAIL, address), code, auth.tokens, at=at)
+    user_service.change(session, locked, {"email": address, "pending_email": None, "is_address_proved": True}, at=at)
+    return locked
+
+
+def _waiting(user: User) -> str | None:
+    """The address whose proof is missing."""
+    return user.pending_email or (None if user.is_address_proved else user.email)
+
+
+def _claim(session: Session, user: User, address: str, auth: Auth) -> None:
+    if crud_user.by_email(session, address) is not None:
+        raise user_service.taken()
+    at = now(session)
+    crud_user.apply(session, user, {"pending_email": address}, at=at)
+    _send_code(session, user, address, auth)
+    sentence = (
+        f"Somebody who knows your password asked to change the e-mail address of your account to {masked(address)}. "
+        "It changes once a code that was sent there is entered. If it was not you, change your password now."
+    )
+    user_service.tell(session, user, sentence, user.email, at=at)
+
+
+def _send_code(session: Session, user: User, address: str, auth: Auth) -> timedelta:
+    return code_service.send(session, Claim(user, ACCOUNT, EMAIL, address), auth.tokens, at=now(session))
+
+
+def _is_new_address(user: User, changes: dict[str, Any]) -> bool:
+    """False for the account's own address, also when it is written in another case."""
+    return "email" in changes and changes["email"].lower() != user.email.lower()
+
+
+def _require_password(user: User, given: str | None, passwords: Passwords) -> None:
+    """Raise InvalidInput without the current password, WrongPassword with a wrong one."""
+    if given is None:
+        raise InvalidInput("A new address or password needs current_password.", pointer="/current_password")
+    if not passwords.verify(given, user.hashed_password):
+        log.warning("current_password_refused", user_id=user.id)
+        raise WrongPassword("This is not your current password.", pointer="/current_password")
+
+
+def _unchanged(session: Session, user: User) -> User:
+    """The account, locked. Raises NotAuthenticated if it was closed or got another password meanwhile."""
+    hashed = user.hashed_password
+    locked = crud_user.get_for_update(session, user.id)
+    if locked is None or not locked.is_active or locked.hashed_password != hashed:
+        raise NotAuthenticated("The access token has been revoked.")
+    return locked

@@ -1,0 +1,62 @@
+"""Puts people's names beside their ids in answers: one statement for an answer, however many people it names."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from app.crud import crud_user
+from app.models import User
+from app.schemas.base import NameOf, Read
+
+
+class Named(NamedTuple):
+    """Where a schema has names: pairs of an id's field and its name's, and the fields that hold further answers."""
+
+    pairs: tuple[tuple[str, str], ...]
+    inner: tuple[str, ...]
+
+
+def put_names(session: Session, answers: Sequence[Any]) -> None:
+    """Set the display name beside each user's id. Deleted users keep their name."""
+    reads = [read for answer in answers for read in _reads(answer)]
+    places = [(read, of, field) for read in reads for of, field in named_in(type(read)).pairs]
+    ids = {getattr(read, of) for read, of, _ in places} - {None}
+    if not ids:
+        return
+    names = names_of(session, ids)
+    for read, of, field in places:
+        setattr(read, field, names.get(getattr(read, of)))
+
+
+def names_of(session: Session, ids: set[int]) -> dict[int, str]:
+    """The display name of each user, also of those who were deleted. Users that the session holds cost no statement."""
+    held = {user.id: user.display_name for user in session.identity_map.values() if isinstance(user, User)}
+    missing = ids - held.keys()
+    return {id_: held[id_] for id_ in ids & held.keys()} | (crud_user.names(session, missing) if missing else {})
+
+
+@cache
+def named_in(schema: type[Read]) -> Named:
+    """What a schema says of names."""
+    marks = {name: [m for m in field.metadata if isinstance(m, NameOf)] for name, field in schema.model_fields.items()}
+    pairs = tuple((mark.field, name) for name, found in marks.items() for mark in found)
+    inner = tuple(name for name, field in schema.model_fields.items() if _holds_reads(field.annotation))
+    return Named(pairs, inner)
+
+
+def _holds_reads(annotation: Any) -> bool:
+    inner = [annotation, *getattr(annotation, "__args__", ())]
+    return any(isinstance(kind, type) and issubclass(kind, Read) for kind in inner)
+
+
+def _reads(answer: Any) -> Iterator[Read]:
+    """The answers in an answer that may have names."""
+    if isinstance(answer, list):
+        for item in answer:
+            yield from _reads(item)
+    elif isinstance(answer, Read):
+        yield answer
+        for name in named_in(type(answer)).inner:
+            yield from _reads(getattr(answer, name))

@@ -1,0 +1,48 @@
+"""Says what a change of an account leaves behind: policies that page nobody, and a person whom no channel reaches."""
+
+from collections.abc import Iterator
+
+from sqlalchemy.orm import Session
+
+from app.crud import crud_policy, crud_user
+from app.crud.crud_policy import ActivePolicy
+from app.models import User
+from app.schemas.escalation import are_steps
+from app.services.contacts import reach_service
+from app.services.policies.actions.registry import ACTIONS, Mentions
+from app.services.ports import Paging
+
+UNPROVED_ADMIN = (
+    "This administrator's address is not proved: somebody else may have signed up with it. Set a new password, or have "
+    "the address confirmed."
+)
+
+
+def of_change(session: Session, user: User, paging: Paging) -> list[str]:
+    """Warnings about an account as it stands after a change."""
+    if not user.is_active:
+        return _holes(session, user)
+    unproved = [UNPROVED_ADMIN] if user.is_superuser and not user.is_address_proved else []
+    return [*unproved, *reach_service.warnings(session, user, paging)]
+
+
+def _holes(session: Session, user: User) -> list[str]:
+    """The policies that name somebody who is not active any more, each in a sentence."""
+    owner = crud_user.owner_of(session, user.email) or crud_user.former_owner_of(session, user.email)
+    address = user.email.lower() if owner is not None and owner.id == user.id else None
+    return [
+        f"The policy “{policy.name}” names this account, which is no longer active: change its steps."
+        for policy in crud_policy.active(session)
+        if are_steps(policy.steps) and any(_names(mentions, user.id, address) for mentions in _mentioned(policy))
+    ]
+
+
+def _mentioned(policy: ActivePolicy) -> Iterator[Mentions]:
+    for step in policy.steps:
+        for action in step["actions"]:
+            yield ACTIONS.of(action).mentions(action)
+
+
+def _names(mentions: Mentions, user_id: int, address: str | None) -> bool:
+    by_id = any(named == user_id for _, named in mentions.users)
+    return by_id or any(named.lower() == address for _, named in mentions.addresses)

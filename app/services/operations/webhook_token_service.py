@@ -1,0 +1,50 @@
+"""Notices when a webhook refuses a token that it took before: then alerts are being lost, and the admins are paged."""
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.vocabulary import Severity
+from app.crud import crud_webhook_token
+from app.crud.clock import now
+from app.crud.crud_incident import NewIncident
+from app.services.incidents import incident_service
+from app.services.policies import last_resort_service
+from app.services.policies.situation import Situation
+from app.services.ports import Paging
+
+log = structlog.get_logger()
+
+OWN_SOURCE = "system"  # of incidents that the service opens about itself
+SERVICE = "incident management"
+NOTE = "You are paged as an administrator: alerts are being lost."
+DESCRIPTION = (
+    "The webhook /v1/alerts/{source} refuses a token that it took before. Whoever still sends it loses alerts. Set the "
+    "new token at the sender, or the old one here."
+)
+
+
+def keep_working(session: Session, source: str, seal: str) -> None:
+    """Keep that a source's webhook took the token with this seal."""
+    crud_webhook_token.keep_working(session, source, seal, at=now(session))
+
+
+def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> None:
+    """Open an incident about a token that was taken before, and page the admins, once for all processes."""
+    at = now(session)
+    if not crud_webhook_token.mark_refused(session, source, seal, at=at):
+        return
+    log.error("webhook_token_no_longer_taken", source=source, cure="set the new token at the sender")
+    new = NewIncident(
+        title=f"Alerts from {source} are refused: a token that worked is wrong now",
+        description=DESCRIPTION.format(source=source),
+        severity=Severity.HIGH,
+        service=SERVICE,
+        metadata={},
+        source=OWN_SOURCE,
+        alert_id=f"webhook_token:{source}",
+    )
+    [incident] = incident_service.open_many(session, [new], at=at)
+    if incident is not None:  # one that is open already says the same
+        situation = Situation(session=session, incident=incident, paging=paging, at=at)
+        if not last_resort_service.page_admins(situation, note=NOTE):
+            last_resort_service.say_unreachable(session, incident, at=at)

@@ -1,0 +1,1 @@
+"""What the page behind a link shows of an incident. Only reads."""

@@ -1,0 +1,171 @@
+"""Finds what in policies does not work as written: channels, addresses and people whom a page would not reach.
+
+In as many statements for a hundred policies as for one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from app.core.channel import EMAIL
+from app.core.target import Group, MailAddress, OnChannel, Target, UserId
+from app.crud import crud_policy, crud_user
+from app.crud.pagination import Slice
+from app.models import EscalationPolicy, User
+from app.schemas.escalation import are_conditions, are_steps
+from app.services.contacts import directory_service
+from app.services.contacts.directory_service import Directory
+from app.services.notification import Person, route
+from app.services.policies import action_service
+from app.services.policies.actions.registry import ACTIONS, Mentions, Paged
+from app.services.ports import Paging
+
+MALFORMED = "This policy is malformed, so its steps may fail. Write its conditions and steps again."
+NOT_SET_UP = (
+    "The channel {} is not set up here: nobody is paged by it. An action that names only such channels pages by the "
+    "one that each person puts first."
+)
+NO_ACCOUNT = "No account has the address {}. Pages go to it by e-mail only, and there is nobody to fall back to."
+NO_ACCOUNT_NO_MAIL = "No account has the address {}, and e-mail is not set up here: nobody is paged there."
+GONE = "{} is deactivated or deleted: nobody is paged or assigned in their place."
+VIEWER = "{} is a viewer, who may only read incidents: a page reaches them, but they can act by its link alone."
+NO_CHANNEL = "{} has no channel that works, and gets no page."
+NO_NAMED_CHANNEL = "{} has none of the channels that an action names ({}), and gets no page by it."
+NOBODY_IN = {"admins": "No administrator has a channel that works.", "all": "No user has a channel that works."}
+NOBODY = "Nobody whom this policy names is reachable: the administrators are paged instead."
+NO_PAGE = "No step of this policy pages anybody: the administrators are paged once its last step has fired."
+DEPENDS_ON_THE_INCIDENT = (Group("assignees"), Group("creator"))
+
+
+class Steps(Protocol):
+    """A policy, in whatever form it comes."""
+
+    @property
+    def conditions(self) -> Any: ...
+
+    @property
+    def steps(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the actions of a policy name."""
+
+    pages: tuple[Paged, ...]
+    mentions: tuple[Mentions, ...]
+
+    def user_ids(self) -> set[int]:
+        """The users whom it names by id, to page or to assign."""
+        return {user_id for mentions in self.mentions for _, user_id in mentions.users}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whom the policies name, and the accounts of those who have left."""
+
+    directory: Directory
+    left: Mapping[int, User]
+    channels: frozenset[str]
+
+    def name_of(self, user_id: int) -> str:
+        user = self.directory.users.get(user_id) or self.left.get(user_id)
+        return f"User {user_id}" if user is None else f"{user.display_name} (user {user_id})"
+
+    def is_viewer(self, user_id: int) -> bool:
+        user = self.directory.users.get(user_id)
+        return user is not None and not user.may_respond
+
+
+def list_policies(
+    session: Session, part: Slice, paging: Paging, *, has_warnings: bool | None = None
+) -> list[tuple[EscalationPolicy, list[str]]]:
+    """Policies with their warnings, oldest first: all, or only those with or without any."""
+    if has_warnings is None:
+        policies = crud_policy.slice(session, part)
+        return list(zip(policies, warnings(session, policies, paging), strict=True))
+    policies = crud_policy.all_after(session, part.after)
+    found = zip(policies, warnings(session, policies, paging), strict=True)
+    wanted = [(policy, said) for policy, said in found if bool(said) is has_warnings]
+    return wanted[part.skip : part.skip + part.limit]
+
+
+def warnings(session: Session, policies: Sequence[Steps], paging: Paging) -> list[list[str]]:
+    """What does not work as written, for each of the policies."""
+    named = [_named(policy) for policy in policies]
+    known = _known(session, [one for one in named if one is not None], paging)
+    return [[MALFORMED] if one is None else list(dict.fromkeys(_warnings(one, known))) for one in named]
+
+
+def _named(policy: Steps) -> Named | None:
+    """None of a malformed policy."""
+    if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
+        return None
+    actions = [action for step in policy.steps for action in step["actions"]]
+    pages = tuple(paged for action in actions for paged in action_service.pages_of(action))
+    return Named(pages, tuple(ACTIONS.of(action).mentions(action) for action in actions))
+
+
+def _known(session: Session, named: Sequence[Named], paging: Paging) -> Known:
+    targets: set[Target] = {paged.target for one in named for paged in one.pages}
+    targets |= {UserId(user_id) for one in named for user_id in one.user_ids()}
+    directory = directory_service.load_named(session, targets, paging)
+    ids = {target.id for target in targets if isinstance(target, UserId)} | {u.id for u in directory.by_email.values()}
+    gone = sorted(ids - directory.users.keys())
+    left = {user.id: user for user in crud_user.by_ids(session, gone)} if gone else {}
+    return Known(directory, left, paging.channels)
+
+
+def _warnings(named: Named, known: Known) -> Iterator[str]:
+    channels = {channel for mentions in named.mentions for channel in mentions.channels}
+    yield from (NOT_SET_UP.format(channel) for channel in sorted(channels - known.channels))
+    for user_id in sorted(named.user_ids() - known.directory.users.keys()):
+        yield GONE.format(known.name_of(user_id))
+    for user_id in sorted(filter(known.is_viewer, named.user_ids())):
+        yield VIEWER.format(known.name_of(user_id))
+    for paged in named.pages:
+        yield from _of_target(paged, known)
+    if not named.pages:
+        yield NO_PAGE
+    elif not any(_may_reach(paged, known) for paged in named.pages):
+        yield NOBODY
+
+
+def _of_target(paged: Paged, known: Known) -> Iterator[str]:
+    match paged.target:
+        case UserId():
+            yield from _of_people(paged, known)
+        case MailAddress(address) if address in known.directory.by_email:
+            yield from _of_people(paged, known)
+        case MailAddress(address):
+            yield (NO_ACCOUNT if EMAIL in known.channels else NO_ACCOUNT_NO_MAIL).format(address)
+        case Group(name) if name in NOBODY_IN and not _may_reach(paged, known):
+            yield NOBODY_IN[name]
+        case _:
+            return
+
+
+def _of_people(paged: Paged, known: Known) -> Iterator[str]:
+    """What is wrong with somebody who is named."""
+    for person in known.directory.people(paged.target, None):
+        name = known.name_of(person.user_id or 0)
+        if known.is_viewer(person.user_id or 0):
+            yield VIEWER.format(name)
+        if not person.is_active:
+            yield GONE.format(name)
+        elif not _is_reached(person, None, known):
+            yield NO_CHANNEL.format(name)
+        elif not _is_reached(person, paged.channels, known):
+            yield NO_NAMED_CHANNEL.format(name, ", ".join(paged.channels or ()))
+
+
+def _may_reach(paged: Paged, known: Known) -> bool:
+    """False if it is known already that the target reaches nobody, whatever the incident."""
+    if isinstance(paged.target, OnChannel) or paged.target in DEPENDS_ON_THE_INCIDENT:
+        return True
+    return any(_is_reached(person, paged.channels, known) for person in known.directory.people(paged.target, None))
+
+
+def _is_reached(person: Person, named: Sequence[str] | None, known: Known) -> bool:
+    return bool(route(person, named, known.channels).pages)
