@@ -16,7 +16,9 @@ USERS = "/v1/users"
 CURRENT = {"current_password": PASSWORD}
 NEW = {"email": "new@example.com", "password": PASSWORD}
 SignUp = Callable[..., Person]
-FOR_ADMINS = [o for o in OPERATIONS if o.path.startswith(USERS) and "/me" not in o.path and not o.path.endswith("/directory")]
+FOR_ADMINS = [
+    o for o in OPERATIONS if o.path.startswith(USERS) and "/me" not in o.path and not o.path.endswith("/directory")
+]
 
 
 def read(client: TestClient, user_id: int, admin: Person) -> dict[str, Any]:
