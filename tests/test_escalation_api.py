@@ -29,4 +29,4 @@ def test_acknowledging_stops_the_escalation(
     client.post(f"/v1/incidents/{incident['id']}/acknowledge", headers=user.headers)
     clock.advance(minutes=10)
     tick()
-    assert len(outbox.sent) == 1
+    assert len(outbox.pages) == 1

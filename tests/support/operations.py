@@ -23,6 +23,7 @@ class Leaf(NamedTuple):
     pointer: str
     schema: Schema
     body_with: Callable[[Any], Any]
+    takes_null: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Operation:
     def reads_strictly(self) -> bool:
         """True if its body must be JSON of a known form."""
         return "application/json" in self.media_types and "*/*" not in self.media_types
+
+    @property
+    def needs_body(self) -> bool:
+        """False if it works without a body, or with null for one."""
+        return bool(self.spec["requestBody"].get("required", False))
 
     @property
     def schema(self) -> Schema:
@@ -115,8 +121,11 @@ def _variants(schema: Schema) -> list[Schema]:
 
 def _leaves(schema: Schema) -> Iterator[Leaf]:
     schema = resolved(schema)
-    for variant in _variants(schema):
-        yield from _leaves(variant)
+    variants = _variants(schema)
+    takes_null = {"type": "null"} in variants
+    for variant in variants:
+        for leaf in _leaves(variant):
+            yield leaf._replace(takes_null=takes_null) if leaf.pointer == "" else leaf
     if schema.get("type") == "array":
         for leaf in _leaves(schema["items"]):
             yield _inside(leaf, "0", lambda value: [value])
@@ -141,4 +150,4 @@ def _setter(base: Schema, name: str) -> Callable[[Any], Any]:
 
 
 def _inside(leaf: Leaf, step: str, wrap: Callable[[Any], Any]) -> Leaf:
-    return Leaf(f"/{step}{leaf.pointer}", leaf.schema, lambda value: wrap(leaf.body_with(value)))
+    return leaf._replace(pointer=f"/{step}{leaf.pointer}", body_with=lambda value: wrap(leaf.body_with(value)))

@@ -49,6 +49,11 @@ class Outbox:
     def provider(self, address: str) -> str:
         return "outbox"
 
+    @property
+    def pages(self) -> list[Envelope]:
+        """What paged somebody, without notices about accounts and status updates."""
+        return [envelope for envelope in self.sent if envelope.kind.is_page]
+
 
 @dataclass(frozen=True)
 class Clock:

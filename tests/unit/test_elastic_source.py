@@ -433,3 +433,9 @@ def test_the_order_of_the_fields_does_not_matter(name: str, random: Any) -> None
     items = list(sample(name).items())
     random.shuffle(items)
     assert only(dict(items)) == only(sample(name))
+
+
+@pytest.mark.parametrize("severity", ["---", "!", "重大", ""])
+def test_a_severity_without_a_known_word_loses_no_alert(severity: str) -> None:
+    [signal] = parse({"alert_id": "a", "severity": severity})
+    assert signal.severity is None

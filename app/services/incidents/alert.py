@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 TITLE_LIMIT = 255
@@ -61,8 +62,7 @@ def severity_within(text: str) -> str | None:
     if whole is not None or len(text) > WORD_LIMIT:
         return whole
     before = ""
-    words = WORDS.findall(text.casefold())
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*WORDS.findall(text.casefold()), ""]):
         found = SEVERITIES.get(word) or SEVERITIES.get(word + following)
         if found is not None and before not in NEGATIONS:
             return found

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from tzdata import IANA_VERSION
 
 from app import __version__
 from app.schemas.health import WorkerHealth
@@ -35,7 +36,7 @@ def worker_is(application: FastAPI, client: TestClient) -> Iterator[Callable[[St
 def test_a_worker_that_has_not_stalled_is_healthy(worker_is: Callable[[Status], Response], status: Status) -> None:
     answer = worker_is(status)
     worker = {"status": status, "last_tick_at": "2026-01-20T10:30:00Z"}
-    expected = {"status": "ok", "version": __version__, "database": "ok", "worker": worker}
+    expected = {"status": "ok", "version": __version__, "tzdata": IANA_VERSION, "database": "ok", "worker": worker}
     assert (answer.status_code, answer.json()) == (200, expected)
 
 

@@ -80,9 +80,16 @@ def test_a_trailing_slash_makes_no_difference(client: TestClient, operation: Ope
 
 
 def test_a_trailing_slash_costs_neither_body_nor_login(client: TestClient, user: Person) -> None:
-    body = {"title": "Disk full", "severity": "low", "service": "db"}
-    answer = user.on(client).send("POST /incidents/?unknown=/", body, follow_redirects=False)
-    assert (answer.status_code, answer.json()["title"]) == (201, "Disk full")
+    body = {"title": "Disk full /", "severity": "low", "service": "db"}
+    answer = user.on(client).send("POST /incidents/", body, follow_redirects=False)
+    assert (answer.status_code, answer.json()["title"]) == (201, "Disk full /")
+
+
+def test_a_slash_in_the_query_stays(client: TestClient, user: Person) -> None:
+    for title in ("Disk full /", "Disk full"):
+        user.on(client).send("POST /incidents", {"title": title, "severity": "low", "service": "db"})
+    found = user.on(client).send("GET /incidents/?q=/", follow_redirects=False)
+    assert [incident["title"] for incident in found.json()] == ["Disk full /"]
 
 
 def test_the_document_lists_no_path_with_a_trailing_slash() -> None:

@@ -87,7 +87,7 @@ def test_whoever_takes_care_of_an_incident_is_not_paged_again(
     clock.advance(minutes=30)
     tick()
     assert moved["next_escalation_at"] is None
-    assert len(outbox.sent) == 1
+    assert len(outbox.pages) == 1
 
 
 def test_a_reopened_incident_is_escalated_from_the_first_step(
