@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PATHS = sorted(set(re.findall(r"`((?:app|alembic|tests|benchmarks|e2e)/[\w./-]*)`", PAGE)))
 LINKS = sorted(set(re.findall(r"\]\(([^)#]+)\)", PAGE)))
 FUNCTIONS = sorted({found for found in re.findall(r"\b(\w+_service)\.(\w+)", PAGE) if found[1] != "py"})
-ROOMS = sorted(path for path in (ROOT / "app" / "services").iterdir() if (path / "__init__.py").exists())
+PACKAGES = sorted(f"{path.parent.relative_to(ROOT).as_posix()}/" for path in (ROOT / "app").rglob("*/__init__.py"))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -29,10 +29,11 @@ def test_a_function_on_the_page_is_defined_in_its_module(module: str, function: 
     assert re.search(rf"^def {function}\(", file.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.name)
-def test_every_room_of_the_services_is_on_the_page(room: Path) -> None:
-    assert f"`app/services/{room.name}/`" in PAGE
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_of_the_code_is_on_the_page(package: str) -> None:
+    assert f"`{package}`" in PAGE
 
 
-def test_the_page_names_many_paths() -> None:
+def test_the_page_names_many_paths_and_the_code_has_many_packages() -> None:
     assert len(PATHS) > 50
+    assert len(PACKAGES) > 20
