@@ -1,4 +1,4 @@
-# Two stages: the first builds the virtual environment, the second holds only what runs.
+# Two stages: the first builds the virtual environment, the second has only what runs.
 FROM python:3.13-slim-trixie AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt .
@@ -17,7 +17,7 @@ COPY app app
 USER service
 VOLUME /data
 EXPOSE 8000
-# Of a service. A container that runs `python -m app worker` has no /health: start it with --no-healthcheck.
+# For a container that serves. One that runs `python -m app worker` has no /health: start it with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/health\", timeout=4)"]
 CMD ["python", "-m", "app", "serve"]

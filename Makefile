@@ -1,4 +1,4 @@
-# Everything that is needed is set up by the target that needs it: Python >= 3.11 with venv, and make, are enough.
+# Each target sets up what it needs. You only need Python >= 3.11 with venv, and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,39 +8,39 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## Say what there is
+help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
 	|| sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database unless DATABASE_URL is set
-	@echo "Starting the service. The first start also makes the database, which takes some seconds."
+	@echo "Starting the service. The first start also creates the database, which takes a few seconds."
 	@exec $(BIN)/python -m app serve
 
 .PHONY: test
-test: $(VENV)/dev ## Run the suite on a real PostgreSQL that it starts itself
+test: $(VENV)/dev ## Run the tests on a real PostgreSQL that they start themselves
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not recovery and not faults and not fuzz"
 
 .PHONY: recovery
-recovery: $(VENV)/dev ## Kill the service and its embedded database in every way, and see them come back
+recovery: $(VENV)/dev ## Kill the service and its embedded database in every way, and check that they recover
 	$(BIN)/python -m pytest -n 2 --dist load -m recovery
 
 .PHONY: fuzz
-fuzz: $(VENV)/dev ## Ask every operation everything that the OpenAPI document allows, and what it does not
+fuzz: $(VENV)/dev ## Fuzz every operation with input that the OpenAPI document allows, and input that it does not
 	$(BIN)/python -m pytest -n 2 --dist load -m fuzz
 
 SCALE ?= 1
 
 .PHONY: faults
-faults: $(VENV)/dev ## Kill, freeze and starve the workers, and see that no page is lost; SCALE=0.05 is the short way
+faults: $(VENV)/dev ## Kill, freeze and starve the workers, and check that no page is lost; SCALE=0.05 is the short run
 	$(BIN)/python -m tests.faults --scale $(SCALE)
 
 .PHONY: mutants
-mutants: $(VENV)/dev ## Break the code on purpose, in hundreds of ways, and see the tests notice (hours)
+mutants: $(VENV)/dev ## Break the code on purpose in hundreds of ways, and check that the tests notice (hours)
 	$(BIN)/python -m tests.mutants
 
 .PHONY: check
-check: $(VENV)/dev ## Lint, types, sizes, import direction, and migrations against models
+check: $(VENV)/dev ## Check lint, types, sizes, import direction, and migrations against models
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -51,11 +51,11 @@ check: $(VENV)/dev ## Lint, types, sizes, import direction, and migrations again
 	&& $(BIN)/alembic upgrade head && $(BIN)/alembic check
 
 .PHONY: bench
-bench: $(VENV)/dev ## Measure the service beside a naive one and PostgreSQL alone; QUICK=1 is the short way
+bench: $(VENV)/dev ## Measure the service next to a naive one and PostgreSQL alone; QUICK=1 is the short run
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 .PHONY: bench-templates
-bench-templates: $(VENV)/dev ## Measure the message templates that take longest
+bench-templates: $(VENV)/dev ## Time the slowest message templates
 	$(BIN)/python -m benchmarks.render_templates
 
 .PHONY: requirements
@@ -74,11 +74,11 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: requirements.txt | $(VENV)/bin/python
-	@echo "Installing the service's requirements into $(VENV). This takes a minute or two, once."
+	@echo "Installing the service's requirements into $(VENV). This takes a minute or two, but only once."
 	@$(BIN)/python -m pip install --requirement requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	@echo "Installing the requirements for development into $(VENV). This takes some minutes, once."
+	@echo "Installing the development requirements into $(VENV). This takes a few minutes, but only once."
 	@$(BIN)/python -m pip install --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $(VENV)/run $@

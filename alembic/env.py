@@ -13,13 +13,13 @@ from app.db.base import Base
 from app.db.migrations import explained
 from app.utils.service_locator import database_of
 
-# Any number of processes may start at once; one migrates, the others wait and find it done.
+# Any number of processes may start at once: one migrates, the others wait and find nothing left to do.
 MIGRATION_LOCK = 0x1A5C1D
 LOCK_TIMEOUT = "5s"
 
 
 def run(connection: Connection) -> None:
-    """Migrate in one transaction. A lock that a busy table does not give ends it, with nothing changed."""
+    """Migrate in one transaction. If a table stays locked, roll everything back."""
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})

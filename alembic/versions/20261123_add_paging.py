@@ -1,6 +1,6 @@
-"""Add fallbacks, bundles, paces, templates, verified addresses and worker heartbeats.
+"""Add fallbacks, bundles, token buckets, templates, verified addresses and worker heartbeats.
 
-Everything is added with a default, so that workers of the release before go on beside it.
+Every new column has a default, so that workers of the previous release keep running.
 
 Revision ID: 20261123
 Revises: 20240820
@@ -253,7 +253,7 @@ def downgrade() -> None:
 
 
 def _allow(table: str, column: str, constraint: str, words: list[str]) -> None:
-    """Replace the CHECK on a closed set without a scan under the lock that stops writers."""
+    """Replace the CHECK on a closed set: add it unvalidated, then validate it."""
     name = f"ck_{table}_{constraint}"
     listed = ", ".join(f"'{word}'" for word in words)
     op.drop_constraint(constraint, table, type_="check")

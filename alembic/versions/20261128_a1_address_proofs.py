@@ -1,6 +1,6 @@
-"""Add to each user whether their address is proved, and the address that waits for its proof.
+"""Record for each user whether their address is proved, and a new address that is not proved yet.
 
-Accounts that exist count as proved, and so do those that the release before makes while both run.
+Existing accounts count as proved. So do accounts that the previous release makes while both releases run.
 
 Revision ID: 20261128_a1
 Revises: 20261128a2

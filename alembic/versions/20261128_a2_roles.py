@@ -1,6 +1,6 @@
-"""Add the role of a user, the requests for a new password that wait for the worker, and the tokens that webhooks took.
+"""Add user roles, queued password recovery requests, and the tokens that webhooks have accepted.
 
-Every user is a responder, and so is whoever the release before adds meanwhile: the column has a default.
+The role defaults to responder, for existing users and for those that the previous release adds meanwhile.
 
 Revision ID: 20261128a2
 Revises: 20261128_b

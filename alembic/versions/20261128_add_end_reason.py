@@ -1,6 +1,6 @@
-"""Add why a message ended, which only the words of its last error said.
+"""Add a column for why a message ended. Until now only the text of its last error said so.
 
-The column may be null, so that workers of the release before go on beside it: what they end meanwhile has no reason.
+The column may be null, so that workers of the previous release keep running. Messages that they end have no reason.
 
 Revision ID: 20261128
 Revises: 20261123
@@ -17,7 +17,7 @@ depends_on = None
 
 REASONS = ["not_needed", "recipient_deactivated", "refused", "gave_up", "undelivered"]
 
-# What a row says by itself, and by its last attempt or that of the bundle that named it.
+# The reason follows from the row, and from its last attempt or the last attempt of its bundle.
 FROM_OLD_ROWS = """
     UPDATE notifications SET end_reason = CASE
         WHEN status = 'cancelled' AND last_error = 'The recipient''s account was deactivated.'
@@ -50,6 +50,6 @@ def downgrade() -> None:
 
 
 def _rename_check(old: str, new: str) -> None:
-    """Name the CHECK on the kinds of templates as the model does."""
+    """Give the CHECK on template kinds the name that the model uses."""
     table = "notification_templates"
     op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT ck_{table}_{old} TO ck_{table}_{new}")

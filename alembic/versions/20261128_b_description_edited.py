@@ -1,7 +1,7 @@
-"""Add whether a person has edited an incident's description, which repeated alerts then leave alone.
+"""Record whether a person has edited an incident's description. Repeated alerts leave an edited one alone.
 
-The column has a default, so that the release before can go on beside it. The first description of incidents that are
-not resolved is copied to the timeline, because a repeated alert replaces it from now on.
+The column has a default, so that the previous release keeps running. The first description of each unresolved
+incident is copied to the timeline, because from now on a repeated alert replaces it.
 
 Revision ID: 20261128_b
 Revises: 20261128

@@ -1,7 +1,7 @@
-"""Add incidents that no policy matches, steps that were brought forward, and the runbook of a policy.
+"""Mark incidents that no policy matches, record steps that move forward, and add the runbook of a policy.
 
-Everything is added with a default or may be null, so that workers of the release before go on beside it. Incidents that
-nobody is paged about at the upgrade are marked, so that they can be listed; nobody is paged about them now.
+Every new column has a default or may be null, so that workers of the previous release keep running. The upgrade marks
+unresolved incidents that page nobody, so that they can be listed, and pages nobody about them.
 
 Revision ID: 20261128_c1
 Revises: 20261128_c2
@@ -67,7 +67,7 @@ def downgrade() -> None:
 
 
 def _allowed() -> list[str]:
-    """The kinds of events that the timeline may have now."""
+    """The event kinds that the timeline accepts now."""
     question = sa.text(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE conrelid = 'timeline_events'::regclass AND conname = 'ck_timeline_events_timeline_event_type'"
@@ -77,7 +77,7 @@ def _allowed() -> list[str]:
 
 
 def _allow(events: list[str]) -> None:
-    """Replace the CHECK on the kinds of events without a scan under the lock that stops writers."""
+    """Replace the CHECK on event kinds: add it unvalidated, then validate it."""
     name = "ck_timeline_events_timeline_event_type"
     listed = ", ".join(f"'{event}'" for event in events)
     op.execute(f"ALTER TABLE timeline_events DROP CONSTRAINT {name}")

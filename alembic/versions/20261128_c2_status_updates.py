@@ -1,7 +1,7 @@
-"""Add status updates, and each person's choice of them.
+"""Add status updates, and the preference that switches them on or off.
 
-Everything is new or may be null, so that workers of the release before go on beside it: they send the messages that
-status updates become as notices.
+Tables are new and columns may be null, so that workers of the previous release keep running. They send status update
+messages as notices.
 
 Revision ID: 20261128_c2
 Revises: 20261128_a1
@@ -67,7 +67,7 @@ def downgrade() -> None:
 
 
 def _allow(kinds: list[str]) -> None:
-    """Replace the CHECK on the kinds of templates."""
+    """Replace the CHECK on template kinds."""
     listed = ", ".join(f"'{kind}'" for kind in kinds)
     op.drop_constraint("message_kind", "notification_templates", type_="check")
     op.execute(
