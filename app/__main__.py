@@ -26,10 +26,10 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
 
     descriptors.raise_limit()
     require_a_channel(settings)
-    # Uvicorn raises the signal again once it has shut down: a stop that was asked for is a success.
+    # Uvicorn raises the signal again after its shutdown. A requested stop is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Prepared here and not only by each process: what is wrong is told in a sentence, and an embedded database
-    # outlives the processes that come and go.
+    # Each process prepares as well. Doing it here first reports errors in one sentence, and keeps an embedded database
+    # running while processes come and go.
     with database_of(settings) as database:
         prepare(settings, database)
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
@@ -50,7 +50,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
-    """Escalate and send without serving. Any number of workers share the work of one database."""
+    """Run a worker that escalates and sends, without serving. Any number can share one database."""
     import asyncio
 
     from app.utils.service_locator import build_services, database_of, require_a_channel
@@ -77,7 +77,7 @@ def migrate(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Make an administrator, or promote an account to one. Its password is new and its sessions end."""
+    """Make an administrator, or promote an existing account: it gets a new password, and its sessions end."""
     from app.core.security import Passwords
     from app.db import migrations
     from app.schemas.types import Email, Password
@@ -94,8 +94,8 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
             made = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
     print(f"Database: {name_of_database(settings)}", file=sys.stderr)
     if made.is_promoted:
-        print(f"The account {made.user.email} existed already (user {made.user.id}) and was promoted.", file=sys.stderr)
-        print("Its password is new, and its sessions have ended.", file=sys.stderr)
+        print(f"The account {made.user.email} already existed (user {made.user.id}). It is promoted.", file=sys.stderr)
+        print("It has a new password, and its sessions have ended.", file=sys.stderr)
     print(f"{made.user.email} is an administrator.", file=sys.stderr)
     if made.made_up_password is not None:
         show_once(made.user.email, made.made_up_password)
@@ -134,7 +134,7 @@ def _add(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns the exit code; what an operator can mend is told in a sentence, not a traceback."""
+    """Run one command and return its exit code. An error that an operator can fix is one sentence, not a traceback."""
     parsed = _parser().parse_args(arguments)
     try:
         settings = get_settings()
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str | None:
-    """What to tell the operator of an error that can be mended; None for a defect."""
+    """The sentence about an error that an operator can fix; None for a defect."""
     from app.db.embedded.server import EmbeddedPostgresError
     from app.db.session import is_unavailable
 

@@ -1,4 +1,4 @@
-"""Settings: environment variables, or lines of `.env`. Every one has a default that is safe."""
+"""Settings: environment variables, or lines of `.env`. Every one has a safe default."""
 
 from functools import lru_cache
 from typing import Self
@@ -18,7 +18,7 @@ from app.core.vocabulary import Environment
 
 __all__ = ["SECRET_FILE", "SECTIONS", "ChannelSettings", "Settings", "get_settings"]
 
-# In the order in which their problems are listed.
+# Problems are listed in this order.
 SECTIONS = (
     SigningSettings,
     DatabaseSettings,
@@ -39,7 +39,7 @@ class Settings(
     PagingSettings,
     ProviderSettings,
 ):
-    """What an operator can set, beside the settings of single channels. The upper-case name is the variable's name."""
+    """What an operator can set, except the settings of single channels. The variable has the upper-case name."""
 
     @model_validator(mode="after")
     def _fill_defaults_of_the_environment(self) -> Self:
@@ -57,7 +57,7 @@ class Settings(
         return self
 
     def signing_key(self) -> str:
-        """The key of the access tokens: `SECRET_KEY`, or one made once under `DATA_DIR`."""
+        """The key that signs access tokens: `SECRET_KEY`, or one that is made once under `DATA_DIR`."""
         if self.secret_key is not None:
             return self.secret_key.get_secret_value()
         return shared_secret(self.data_dir / SECRET_FILE)
@@ -69,7 +69,7 @@ class Settings(
         return [problem for section in SECTIONS for problem in section.production_problems(self)]
 
     def check(self) -> None:
-        """Raise ConfigurationError, naming every problem, if the service must not start like this."""
+        """Raise ConfigurationError, which names every problem, if the service must not start with these values."""
         problems = self.problems()
         if self.is_production:
             problems += self.production_problems()
@@ -79,7 +79,7 @@ class Settings(
 
 @lru_cache
 def get_settings() -> Settings:
-    """The settings of this process, read once. Raises ConfigurationError when they cannot work."""
+    """The settings of this process, read once. Raises ConfigurationError if the service cannot start with them."""
     settings = Settings()
     settings.check()
     return settings

@@ -18,7 +18,7 @@ from app.db.session import Database
 ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 
 
-# What PostgreSQL says of CREATE EXTENSION where the extension's files are missing depends on its version.
+# Which error PostgreSQL raises when an extension's files are missing depends on its version.
 NOT_INSTALLED = (errors.FeatureNotSupported, errors.UndefinedFile)
 EXTENSION = "CREATE EXTENSION"
 
@@ -26,7 +26,7 @@ EXTENSION = "CREATE EXTENSION"
 def upgrade(database: Database) -> None:
     """Run every pending migration. Any number of processes may call this at once.
 
-    Raises ConfigurationError if the database's role may not do that, or PostgreSQL lacks an extension.
+    Raises ConfigurationError if the database role lacks the rights, or PostgreSQL lacks an extension.
     """
     if not _pending(database):
         return
@@ -39,7 +39,7 @@ def upgrade(database: Database) -> None:
 
 @contextmanager
 def explained(connection: Connection) -> Iterator[None]:
-    """Turn what an operator can mend into a ConfigurationError of one sentence that says how."""
+    """Turn an error that an operator can fix into a ConfigurationError whose one sentence says how."""
     try:
         yield
     except DBAPIError as error:
@@ -49,7 +49,7 @@ def explained(connection: Connection) -> Iterator[None]:
 
 
 def _cure(error: DBAPIError, connection: Connection) -> str | None:
-    """What to do about a refused statement; None if that is not for the operator to mend."""
+    """What to do about a refused statement; None if an operator cannot fix it."""
     statement, (role, name) = (error.statement or "").strip(), _login(connection)
     said = str(error.orig).partition("\n")[0]
     extension = statement.rpartition(" ")[2]
@@ -82,7 +82,7 @@ def require_current(database: Database) -> None:
     missing = _pending(database)
     if missing:
         raise ConfigurationError(
-            f"the database lacks the migrations {', '.join(missing)}: run `alembic upgrade head` first"
+            f"the database is missing the migrations {', '.join(missing)}: run `alembic upgrade head` first"
         )
 
 

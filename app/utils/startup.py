@@ -1,4 +1,4 @@
-"""What must be true before the service answers: the schema is current and there is an administrator."""
+"""Prepares the start: checks or migrates the schema, makes the first administrator, and logs what is not set up."""
 
 import secrets
 import sys
@@ -30,7 +30,7 @@ HOW_TO_MAKE_AN_ADMIN = (
 
 @dataclass(frozen=True, slots=True)
 class NewAdmin:
-    """An administrator, the password if one was made up, and whether the account was there before."""
+    """An administrator, the generated password if there is one, and whether the account existed before."""
 
     user: User
     made_up_password: str | None
@@ -44,7 +44,7 @@ def prepare(settings: Settings, database: Database) -> None:
 
 
 def prepare_schema(settings: Settings, database: Database) -> None:
-    """Migrate or check the schema: all that a worker alone needs. Raises ConfigurationError."""
+    """Migrate or check the schema. A worker alone needs no more. Raises ConfigurationError."""
     if settings.migrate_on_start:
         migrations.upgrade(database)
     else:
@@ -52,7 +52,7 @@ def prepare_schema(settings: Settings, database: Database) -> None:
 
 
 def make_admin(session: Session, email: str, password: str | None, passwords: Passwords) -> NewAdmin:
-    """Make an administrator, or promote the account with this address, with the given password or a made-up one."""
+    """Make an administrator, or promote the account with this address. Without a password, generates one."""
     made_up = None if password else secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
     chosen = password or made_up or ""
     existing = crud_user.by_email(session, email)
@@ -71,7 +71,7 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
         if settings.first_superuser is None and crud_user.active_admins(session):
             return
         if settings.first_superuser is None and settings.is_production:
-            log.error("no_administrator", cure=HOW_TO_MAKE_AN_ADMIN)  # a password that is made up would be logged
+            log.error("no_administrator", cure=HOW_TO_MAKE_AN_ADMIN)  # a generated password would end up in the log
             return
         if crud_user.by_email(session, email) is not None and settings.first_superuser is not None:
             return
@@ -82,14 +82,14 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
 
 def show_once(email: str, password: str) -> None:
     """Show a generated password to the operator: on the terminal, never in the log."""
-    lines = ["", f"  Administrator: {email}", f"  Password:      {password}", "  It is shown only this once.", ""]
+    lines = ["", f"  Administrator: {email}", f"  Password:      {password}", "  This password is shown only once.", ""]
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def warn(settings: Settings) -> None:
     """Log what is not set up on this installation."""
     if settings.smtp_host is None and settings.is_production:
-        log.error("smtp_not_configured", cure="set SMTP_HOST: there are no password mails either")
+        log.error("smtp_not_configured", cure="set SMTP_HOST: without it, nobody can recover a password by mail either")
     elif settings.smtp_host is None:
         log.warning("mail_goes_to_files", directory=str(settings.data_dir / "mail"), cure="set SMTP_HOST")
     if settings.elastic_webhook_token is None:

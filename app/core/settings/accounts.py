@@ -1,4 +1,4 @@
-"""Accounts: who may make one, the first administrator, passwords, and how often somebody may try."""
+"""Accounts: who may sign up, the first administrator, passwords, and rate limits."""
 
 from typing import Annotated
 

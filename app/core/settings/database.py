@@ -18,7 +18,7 @@ class DatabaseSettings(Section):
 
     def problems(self) -> list[str]:
         if self.database_url is not None and not _is_postgresql(self.database_url.get_secret_value()):
-            return ["DATABASE_URL must be such as postgresql://user:password@127.0.0.1:5432/incidents"]
+            return ["DATABASE_URL must look like postgresql://user:password@127.0.0.1:5432/incidents"]
         return []
 
     def production_problems(self) -> list[str]:
@@ -28,7 +28,7 @@ class DatabaseSettings(Section):
 
 
 def _is_postgresql(url: str) -> bool:
-    """True of what is a URL for psycopg2."""
+    """True if psycopg2 accepts this URL."""
     try:
         return make_url(url).drivername in ("postgres", "postgresql", "postgresql+psycopg2")
     except (ArgumentError, ValueError):

@@ -9,7 +9,7 @@ from app.core.vocabulary import UnmatchedIncidents
 
 
 class PagingSettings(Section):
-    """Paging, and the check from outside that it works."""
+    """Paging, and the dead-man's ping that shows from outside that it works."""
 
     worker_enabled: bool = True
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 16

@@ -1,4 +1,4 @@
-"""The providers that several parts share: the mail server and Twilio."""
+"""Providers that several parts share: the mail server and Twilio."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from app.core.settings.section import Port, Section
 
 
 class ProviderSettings(Section):
-    """Where mail, text messages and calls go out. Other channels declare their settings in their own files."""
+    """Where mail and text messages leave. Other channels declare their settings in their own files."""
 
     smtp_host: str | None = None
     smtp_port: Port = 587

@@ -1,4 +1,4 @@
-"""What all settings are made of: where they are read from, and the types that several share."""
+"""The base of all settings: where they are read from, and the types that several share."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,18 +10,18 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _web_url(url: str) -> str:
-    """The URL as it is given, or nothing. Raises ValueError, which does not repeat it: its path may be a secret."""
+    """The URL, unchanged; it may be empty. Raises ValueError, which does not repeat it: its path may be a secret."""
     if not url:
         return url
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not have spaces or control characters in it")
+        raise ValueError("must not contain spaces or control characters")
     try:
         parts = urlsplit(url)
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that are no IPv6 address, or a port that is none
+    except ValueError:  # brackets without an IPv6 address, or an invalid port
         is_whole = False
     if not is_whole:
-        raise ValueError("must be a whole URL with http:// or https:// and a host, such as https://pager.example.com")
+        raise ValueError("must be a full URL with http:// or https:// and a host, such as https://pager.example.com")
     return url
 
 
@@ -34,15 +34,15 @@ class Section(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
 
     def problems(self) -> list[str]:
-        """Why the service must not start like this, a sentence each."""
+        """Why the service refuses to start with these values, a sentence each."""
         return []
 
     def production_problems(self) -> list[str]:
-        """Why it must not start like this in production."""
+        """Why it refuses to start with these values in production."""
         return []
 
 
 class ChannelSettings(BaseSettings):
-    """The settings of one channel, declared in its file and read from where the others are."""
+    """The settings of one channel, declared in its file and read from the same places as the others."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)

@@ -1,4 +1,4 @@
-"""The key that signs access tokens, and what they are signed with."""
+"""The key that signs access tokens, the algorithm, and how long tokens live."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from app.core.errors import ConfigurationError
 from app.core.settings.section import Section
 
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
-MIN_SECRET_CHARACTERS = 10  # different ones: fewer is a repeated or typed-in word
+MIN_SECRET_CHARACTERS = 10  # distinct ones: a key with fewer is a repeated or typed-in word
 SECRET_FILE = "secret_key"  # noqa: S105 - the name of a file
 
 
@@ -34,7 +34,7 @@ class SigningSettings(Section):
             return ["SECRET_KEY is missing: make one with `openssl rand -hex 32`"]
         key = self.secret_key.get_secret_value()
         if _weakness(key) is None and _has_little_variety(key):
-            return ["SECRET_KEY repeats itself or counts: make one with `openssl rand -hex 32`"]
+            return ["SECRET_KEY repeats itself or counts up or down: make one with `openssl rand -hex 32`"]
         return []
 
 
@@ -47,14 +47,14 @@ def _weakness(key: str) -> str | None:
 
 
 def _has_little_variety(key: str) -> bool:
-    """True if over half of the key repeats what stands before in it, or counts up or down."""
+    """True if over half of the key repeats earlier characters, or counts up or down."""
     triples = [key[i : i + 3] for i in range(len(key) - 2)]
     steps = [abs(ord(after) - ord(before)) for before, after in pairwise(key)]
     return len(set(triples)) * 2 < len(triples) or sum(step <= 1 for step in steps) * 2 > len(steps)
 
 
 def shared_secret(path: Path) -> str:
-    """The secret in the file, made by whichever process comes first. A link appears whole or not at all."""
+    """The secret in the file. The first process makes it; a hard link appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")

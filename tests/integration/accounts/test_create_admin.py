@@ -69,7 +69,7 @@ def test_who_signed_up_as_the_boss_does_not_become_an_administrator(
 
     code, said = command(BOSS, given)
     assert code == 0
-    assert "existed already" in said
+    assert "already existed" in said
     assert log_in(client, PASSWORD) == 401
     problem(client.get("/v1/users/me", headers=squatter), 401)
     problem(client.post("/v1/auth/login/refresh-token", json={"refresh_token": pair["refresh_token"]}), 401)
@@ -84,7 +84,7 @@ def test_who_signed_up_as_the_boss_does_not_become_an_administrator(
 
 def test_a_new_administrator_is_not_said_to_have_been_there(client: TestClient, command: Command) -> None:
     code, said = command(BOSS, PASSWORD)
-    assert (code, "existed already" in said, "Password:" in said) == (0, False, False)
+    assert (code, "already existed" in said, "Password:" in said) == (0, False, False)
     assert log_in(client, PASSWORD) == 200
 
 

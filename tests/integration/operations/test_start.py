@@ -15,7 +15,7 @@ from app.core.vocabulary import Environment
 from app.utils import startup
 
 ROOT = Path(__file__).parents[3]
-WHOLE = "must be a whole URL with http:// or https:// and a host, such as https://pager.example.com"
+WHOLE = "must be a full URL with http:// or https:// and a host, such as https://pager.example.com"
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
@@ -54,7 +54,7 @@ def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
     "url", ["db.example", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
 )
 def test_an_unusable_database_url_is_refused_and_not_repeated(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="DATABASE_URL must be such as postgresql://") as refusal:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL must look like postgresql://") as refusal:
         Settings(_env_file=None, database_url=SecretStr(url)).check()
     assert url not in str(refusal.value)
 
