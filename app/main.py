@@ -9,7 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api import capacity, docs, error_handlers, openapi, route_table
+from app.api import capacity, docs, error_handlers, openapi, route_table, searching
 from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
@@ -92,6 +92,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     # No more threads than connections: a request in a thread never waits for one.
     capacity.set_up(settings.database_pool_size)
+    searching.set_up(settings.database_pool_size)
     if app.state.services is not None:
         yield
         return

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query, Request, Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.api.permission import ADMINS, EVERYBODY, RESPONDERS
 from app.core.errors import InvalidInput
 from app.core.security import MAX_ID
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
@@ -102,9 +103,9 @@ class Paginated:
         self._request = request
         self._response = response
 
-    def link_next(self, items: Any) -> None:
-        """Name the next page in the Link header, if this one is full."""
-        if len(items) == self.part.limit:
+    def link_next(self, items: Page[Any]) -> None:
+        """Name the next page in the Link header, if this one is full or was cut to the size of an answer."""
+        if len(items) == self.part.limit or items.is_cut:
             url = self._request.url.remove_query_params("skip").include_query_params(cursor=items[-1].id)
             self._response.headers["Link"] = f'<{url}>; rel="next"'
 
@@ -112,6 +113,11 @@ class Paginated:
 async def get_paginated(paginated: Annotated[Paginated, Depends()]) -> Paginated:
     return paginated
 
+
+# The values of a filter that may be repeated: each is compared.
+Item = TypeVar("Item")
+Alternatives = Annotated[list[Item], Field(max_length=100)]
+FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 PaginatedDep = Annotated[Paginated, Depends(get_paginated)]
 

@@ -28,6 +28,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.TooManyRequests: 429,
     errors.WorkerStalled: 503,
     errors.Overloaded: 503,
+    errors.QueryTooSlow: 503,
 }
 CODES = {
     400: "bad_request",
@@ -47,7 +48,7 @@ DESCRIPTIONS = {
     415: "The body's content type is not accepted",
     422: "The input is not valid",
     429: "Too many requests",
-    503: "A dependency is down, or too many requests are waiting. Try again",
+    503: "A dependency is down, too many requests are waiting, or a query takes too long",
 }
 HEADERS = {
     401: ("WWW-Authenticate", "How to authenticate"),

@@ -7,6 +7,7 @@ need the database are split: their first half looks at the request and runs on t
 
 import inspect
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -18,7 +19,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.api import capacity
+from app.api import capacity, searching
 from app.api.errors import problems
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
@@ -27,6 +28,7 @@ from app.api.permission import Deferred, permission_of
 from app.api.query_parameters import declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
 from app.core.errors import DomainError
+from app.db.budget import limited
 from app.services.contacts.name_service import put_names
 from app.services.operations.idempotency_service import Request as RepeatableRequest
 
@@ -36,6 +38,7 @@ REPEATABLE = "repeatable_request"
 # What is wrong with a request's query. It is raised where the handler would run: authorization comes first.
 QUERY_REFUSAL: ContextVar[RequestValidationError | None] = ContextVar("query_refusal", default=None)
 
+CLIENT_LEFT = 499  # as NGINX logs it; nobody reads the answer
 DEADLOCK = "40P01"
 MAX_DEADLOCKS = 5
 
@@ -47,7 +50,10 @@ class TransactionalRoute(APIRoute):
         permission = permission_of(endpoint)
         if permission is not None and not permission.is_for_everybody:
             options["responses"] = {**problems(403), **(options.get("responses") or {})}
-        super().__init__(path, _in_one_transaction(endpoint, options.get("status_code") or 200), **options)
+        # What reads by a key is fast, and costs nothing more.
+        is_limited = "GET" in (options.get("methods") or ()) and not path.endswith("}")
+        shape = Shape(options.get("status_code") or 200, is_limited)
+        super().__init__(path, _in_one_transaction(endpoint, shape), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -62,7 +68,10 @@ class TransactionalRoute(APIRoute):
             await require_media_type(strict, accepted)
             refused = QUERY_REFUSAL.set(None if declared is None else refusal_of(strict, declared))
             try:
-                return await handle(strict)
+                async with searching.turn(strict):
+                    return await handle(strict)
+            except searching.ClientLeft:
+                return Response(status_code=CLIENT_LEFT)
             except RequestValidationError:
                 await _authorize_first(strict)
                 raise
@@ -86,16 +95,24 @@ def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What a route says of its handler: the status of its answers, and whether its database time is limited."""
+
+    status: int
+    is_limited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A handler with the arguments of one request. With `repeatable`, repetitions do not call it again."""
 
     handler: Endpoint
     arguments: dict[str, Any]
-    status: int
+    shape: Shape
     repeatable: RepeatableRequest | None
 
 
-def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
+def _in_one_transaction(endpoint: Endpoint, shape: Shape) -> Endpoint:
     """The endpoint as FastAPI sees it: a coroutine, so that the answer is serialized without another thread."""
     signature = inspect.signature(endpoint, eval_str=True)
     if inspect.iscoroutinefunction(endpoint):  # needs no database
@@ -106,7 +123,7 @@ def _in_one_transaction(endpoint: Endpoint, status: int) -> Endpoint:
         if (refusal := QUERY_REFUSAL.get()) is not None:
             raise refusal
         repeatable = arguments.pop(REPEATABLE, None)
-        return await capacity.run_endpoint(endpoint, _run, Call(endpoint, arguments, status, repeatable))
+        return await capacity.run_endpoint(endpoint, _run, Call(endpoint, arguments, shape, repeatable))
 
     parameters = list(signature.parameters.values())
     if is_idempotent(endpoint):
@@ -134,7 +151,8 @@ def _run_in(session: Session, call: Call) -> Any:
     with session, session.begin():
         arguments = {name: _resolved(value, session) for name, value in call.arguments.items()}
         try:
-            return _answer(session, call, arguments)
+            with limited() if call.shape.is_limited else nullcontext():
+                return _answer(session, call, arguments)
         except DomainError as refusal:
             if refusal.is_remembered:
                 session.commit()
@@ -156,4 +174,4 @@ def _answer(session: Session, call: Call, arguments: dict[str, Any]) -> Any:
     answer = partial(_named_answer, session, partial(call.handler, **arguments))
     if call.repeatable is None:
         return answer()
-    return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.status)
+    return answer_once(session, call.repeatable, answer, user=arguments["user"], status=call.shape.status)

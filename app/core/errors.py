@@ -146,6 +146,12 @@ class Overloaded(TooManyRequests):
     code = "overloaded"
 
 
+class QueryTooSlow(DomainError):
+    """A request that only reads takes more of the database's time than it may."""
+
+    code = "query_too_slow"
+
+
 class InvalidInput(DomainError):
     """A value that only the database can judge is wrong. `pointer` is the JSON pointer to it."""
 

@@ -1,6 +1,5 @@
 """What every repository does: get, add, apply changes."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
@@ -9,6 +8,7 @@ from sqlalchemy import CursorResult, Result, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
+from app.core.bounded_json import is_same
 from app.db.base_class import Base
 
 Model = TypeVar("Model", bound=Base)
@@ -62,7 +62,6 @@ class CRUDBase(Generic[Model]):
 
 
 def _differ(old: Any, new: Any) -> bool:
-    """Compare as JSON, where true is not 1."""
     if isinstance(old, (dict, list)) and isinstance(new, (dict, list)):
-        return json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
+        return not is_same(old, new)
     return bool(old != new)

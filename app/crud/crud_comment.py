@@ -6,14 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import IncidentComment
 
 
 class CRUDComment(CRUDBase[IncidentComment]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[IncidentComment]:
         query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
-        return session.scalars(part.of(query, IncidentComment.id, newest_first=False)).all()
+        return part.read(session, query, IncidentComment.id, IncidentComment.content, newest_first=False)
 
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[IncidentComment]:
         return session.scalars(select(IncidentComment).where(IncidentComment.id.in_(ids))).all()

@@ -6,14 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Escalation, EscalationEvent
 
 
 class CRUDEvent(CRUDBase[EscalationEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[EscalationEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[EscalationEvent]:
         query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
-        return session.scalars(part.of(query, EscalationEvent.id, newest_first=False)).all()
+        return part.read(session, query, EscalationEvent.id, EscalationEvent.metadata_, newest_first=False)
 
     def of_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[EscalationEvent]:
         """Every step that fired in a cycle of an incident, oldest first."""

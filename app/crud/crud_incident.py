@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
@@ -139,9 +139,10 @@ class CRUDIncident(CRUDBase[Incident]):
         found = session.scalars(select(Incident).where(Incident.id.in_(ids)))
         return {incident.id: incident for incident in found}
 
-    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
-        query = _with_escalations(select(Incident).where(*wanted.conditions()))
-        return session.scalars(part.of(query, Incident.id, newest_first=True)).all()
+    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
+        query, wide = select(Incident).where(*wanted.conditions()), (*SEARCHED, Incident.alert_id, Incident.metadata_)
+        options = [selectinload(Incident.escalations)]
+        return part.read(session, query, Incident.id, *wide, newest_first=True, options=options)
 
     def one_batch_at_a_time(self, session: Session) -> None:
         """Wait for other batches of alerts to end: two that share several alerts would wait for each other."""

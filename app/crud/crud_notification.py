@@ -10,12 +10,21 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Notification, NotificationAttempt
 
 WITH_ATTEMPTS = (
     selectinload(Notification.attempts),
     selectinload(Notification.bundle).selectinload(Notification.attempts),
+)
+# What is loaded, though most of it is not shown.
+WIDE = (
+    Notification.address,
+    Notification.subject,
+    Notification.body,
+    Notification.html,
+    Notification.last_error,
+    Notification.facts,
 )
 PAGES = [kind for kind in NotificationKind if kind.is_page]
 REACHED = [status for status in DeliveryStatus if status.has_reached]
@@ -45,12 +54,12 @@ class NotificationFilter:
 class CRUDNotification(CRUDBase[Notification]):
     def slice(
         self, session: Session, wanted: NotificationFilter, part: Slice, *, visible_to: int | None
-    ) -> Sequence[Notification]:
+    ) -> Page[Notification]:
         """Deliveries, newest first; of everybody if `visible_to` is None."""
-        query = select(Notification).where(*wanted.conditions()).options(*WITH_ATTEMPTS)
+        query = select(Notification).where(*wanted.conditions())
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
-        return session.scalars(part.of(query, Notification.id, newest_first=True)).all()
+        return part.read(session, query, Notification.id, *WIDE, newest_first=True, options=WITH_ATTEMPTS)
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
         query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)

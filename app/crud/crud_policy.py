@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EscalationState
 from app.crud.base import CRUDBase
 from app.crud.locks import wait_briefly
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.db.session import is_contended
 from app.models import Escalation, EscalationPolicy, EscalationPolicyVersion
 
@@ -53,14 +53,10 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT).with_for_update(key_share=True)
         )
 
-    def slice(self, session: Session, part: Slice) -> Sequence[EscalationPolicy]:
-        query = select(EscalationPolicy).where(KEPT)
-        return session.scalars(part.of(query, EscalationPolicy.id, newest_first=False)).all()
-
-    def all_after(self, session: Session, after: int | None) -> Sequence[EscalationPolicy]:
-        """Every policy that follows an id, oldest first."""
-        query = select(EscalationPolicy).where(KEPT, EscalationPolicy.id > (after or 0))
-        return session.scalars(query.order_by(EscalationPolicy.id)).all()
+    def slice(self, session: Session, part: Slice) -> Page[EscalationPolicy]:
+        query, wide = select(EscalationPolicy).where(KEPT), (EscalationPolicy.description, EscalationPolicy.runbook_url)
+        json = (EscalationPolicy.conditions, EscalationPolicy.steps)
+        return part.read(session, query, EscalationPolicy.id, *wide, *json, newest_first=False)
 
     def active(self, session: Session) -> Sequence[ActivePolicy]:
         """The current version of every active policy. Every opening asks this, so it loads no objects."""

@@ -1,20 +1,21 @@
 """Timelines of incidents."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import TimelineEventType
 from app.crud.base import CRUDBase
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import TimelineEvent
 
 
 class CRUDTimeline(CRUDBase[TimelineEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[TimelineEvent]:
         query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
-        return session.scalars(part.of(query, TimelineEvent.id, newest_first=True)).all()
+        wide = (TimelineEvent.description, TimelineEvent.metadata_)
+        return part.read(session, query, TimelineEvent.id, *wide, newest_first=True)
 
     def latest(
         self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session, contains_eager
 
 from app.crud.base import CRUDBase, affected
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.crud.wakeup import wake
 from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.models.user import display_name
@@ -84,11 +84,11 @@ class CRUDUser(CRUDBase[User]):
         )
         return {row[0]: row[1] for row in session.execute(query)}
 
-    def slice(self, session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Sequence[User]:
+    def slice(self, session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Page[User]:
         query = select(User).where(PRESENT)
         if is_address_proved is not None:
             query = query.where(User.is_address_proved.is_(is_address_proved))
-        return session.scalars(part.of(query, User.id, newest_first=False)).all()
+        return Page(session.scalars(part.of(query, User.id, newest_first=False)))
 
     def present(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()
@@ -105,12 +105,12 @@ class CRUDUser(CRUDBase[User]):
         query = select(User.id, User.full_name, User.email).where(User.id.in_(ids))
         return {row.id: display_name(row.full_name, row.email) for row in session.execute(query)}
 
-    def search(self, session: Session, words: Sequence[str], part: Slice) -> Sequence[User]:
+    def search(self, session: Session, words: Sequence[str], part: Slice) -> Page[User]:
         """The active users whose name or address has all of these words."""
         found = [
             or_(User.full_name.icontains(w, autoescape=True), LOCAL_PART.icontains(w, autoescape=True)) for w in words
         ]
-        return session.scalars(part.of(select(User).where(ACTIVE, *found), User.id, newest_first=False)).all()
+        return Page(session.scalars(part.of(select(User).where(ACTIVE, *found), User.id, newest_first=False)))
 
     def all_active(self, session: Session) -> Sequence[User]:
         return session.scalars(select(User).where(ACTIVE).order_by(User.id)).all()

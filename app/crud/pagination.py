@@ -1,14 +1,35 @@
 """Slices of lists."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm.interfaces import ORMOption
 
 from app.db.base_class import Base
 
 Model = TypeVar("Model", bound=Base)
+Row = TypeVar("Row")
+Other = TypeVar("Other")
+
+MAX_BYTES = 4 * 1024 * 1024
+REST_BYTES = 4_000  # at most, of the columns of a row that are not weighed, and of the names beside its ids
+
+
+class Page(list[Row]):
+    """The rows of a slice. If it `is_cut`, it has only the first of them: all would be more than an answer may hold."""
+
+    def __init__(self, rows: Iterable[Row] = (), *, is_cut: bool = False) -> None:
+        super().__init__(rows)
+        self.is_cut = is_cut
+
+    def map(self, read: Callable[[Row], Other]) -> "Page[Other]":
+        """The same page of something that is made of each row."""
+        return Page(map(read, self), is_cut=self.is_cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +39,46 @@ class Slice:
     limit: int = 100
     skip: int = 0
     after: int | None = None
+    max_bytes: int = MAX_BYTES
 
     def of(self, query: Select[Model], key: InstrumentedAttribute[int], *, newest_first: bool) -> Select[Model]:
         """The query, ordered by its key and cut to this slice."""
         if self.after is not None:
             beyond: ColumnElement[bool] = key < self.after if newest_first else key > self.after
             query = query.where(beyond)
-        order = key.desc() if newest_first else key.asc()
-        return query.order_by(order).offset(self.skip).limit(self.limit)
+        return query.order_by(_order(key, newest_first=newest_first)).offset(self.skip).limit(self.limit)
+
+    def read(
+        self,
+        session: Session,
+        query: Select[Model],
+        key: InstrumentedAttribute[int],
+        *wide: InstrumentedAttribute[Any],
+        newest_first: bool,
+        options: Sequence[ORMOption] = (),
+    ) -> Page[Model]:
+        """The rows of this slice that fit into `max_bytes` as JSON, and always the first one.
+
+        The `wide` columns are weighed by the database, so that what does not fit is never loaded.
+        """
+        order = partial(_order, newest_first=newest_first)
+        part = self.of(query, key, newest_first=newest_first)
+        rows = part.with_only_columns(key.label("id"), _weight(wide).label("weight")).subquery()
+        total = func.sum(rows.c.weight).over(order_by=order(rows.c.id), rows=(None, 0))
+        weighed = select(rows, total.label("total"), func.count().over().label("wanted")).subquery()
+        fits = (weighed.c.total <= self.max_bytes) | (weighed.c.total == weighed.c.weight)
+        whole = select(key.class_, weighed.c.wanted).join(weighed, weighed.c.id == key).where(fits)
+        found = session.execute(whole.order_by(order(key)).options(*options)).all()
+        return Page((row[0] for row in found), is_cut=bool(found) and len(found) < found[0].wanted)
+
+
+def _order(key: Any, *, newest_first: bool) -> Any:
+    return key.desc() if newest_first else key.asc()
+
+
+def _weight(wide: Sequence[InstrumentedAttribute[Any]]) -> ColumnElement[int]:
+    """The bytes of a row as JSON."""
+    json = [cast(column, Text) for column in wide if isinstance(column.type, JSONB)]
+    texts = [column for column in wide if not isinstance(column.type, JSONB)]
+    written = [*json, *([cast(func.to_json(func.concat(*texts)), Text)] if texts else [])]
+    return sum((func.coalesce(func.octet_length(text), 0) for text in written), start=literal(REST_BYTES))

@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.db import budget
+
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
 POOL_TIMEOUT_SECONDS = 10
 # If the server's machine vanishes, nothing tells us: give up its connections after half a minute.
@@ -153,6 +155,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
         connect_args={"application_name": "incidents", **NETWORK_LIMITS},
     )
     event.listen(engine, "connect", _limit_session)
+    budget.install(engine)
     return Database(engine, revive)
 
 

@@ -26,7 +26,7 @@ from app.core.vocabulary import EventStatus
 from app.schemas.action import Actions
 from app.schemas.base import DocumentedAsList, Input, Read, Update, refused
 from app.schemas.condition import Conditions
-from app.schemas.types import EXAMPLE_TIME, Flag, Storable, Text, Time, WebAddress
+from app.schemas.types import EXAMPLE_TIME, Flag, Small, Storable, Text, Time, WebAddress
 
 MAX_STEPS = 50
 MAX_DELAY_MINUTES = 60 * 24 * 30
@@ -64,6 +64,7 @@ Steps = Annotated[
     ),
     AfterValidator(_never_decreasing),
 ]
+SmallConditions = Annotated[Conditions, Small]  # when they are given: what is stored stays valid
 PolicyName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
 RunbookUrl = Annotated[
     WebAddress, Field(description="Where it is written down what to do. Shown with the incidents that it matches.")
@@ -130,7 +131,7 @@ class PolicyCreate(_ActionsShorthand):
 
     name: PolicyName
     description: Text | None = None
-    conditions: Conditions = Field(default_factory=dict)
+    conditions: SmallConditions = Field(default_factory=dict)
     steps: Steps
     is_active: Flag = True
     repeat: Repeat = 0
@@ -144,7 +145,7 @@ class PolicyUpdate(_ActionsShorthand, Update):
 
     name: PolicyName = Field(default="")
     description: Text | None = None
-    conditions: Conditions = Field(default_factory=dict)
+    conditions: SmallConditions = Field(default_factory=dict)
     steps: Steps = Field(default_factory=list)
     is_active: Flag = True
     repeat: Repeat = 0

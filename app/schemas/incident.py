@@ -15,6 +15,7 @@ from app.schemas.types import (
     JsonObject,
     RequiredText,
     ServiceName,
+    SmallJsonObject,
     Text,
     Time,
     Title,
@@ -53,7 +54,7 @@ class IncidentCreate(Input):
     severity: Severity
     service: ServiceName
     assigned_to: Id | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: SmallJsonObject = Field(default_factory=dict)
 
 
 class IncidentUpdate(Update):
@@ -68,6 +69,7 @@ class IncidentUpdate(Update):
     service: ServiceName = Field(default="")
     status: IncidentStatus = IncidentStatus.OPEN
     assigned_to: Id | None = None
+    # Its size is checked where the one that is stored is known: an old one may be larger, and stays.
     metadata: JsonObject = Field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from app.core.vocabulary import Severity
 from app.schemas.base import Input, Read
 from app.schemas.escalation import PolicyCreate
-from app.schemas.types import EXAMPLE_TIME, GivenTime, Id, JsonObject, ServiceName, Time, Title, Word
+from app.schemas.types import EXAMPLE_TIME, GivenTime, Id, ServiceName, SmallJsonObject, Time, Title, Word
 
 
 class PreviewIncident(Input):
@@ -17,7 +17,7 @@ class PreviewIncident(Input):
     service: ServiceName
     source: Word = "api"
     title: Title = "Preview"
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: SmallJsonObject = Field(default_factory=dict)
     assigned_to: Id | None = None
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJ
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from app.core.bounded_json import size_of
 from app.core.channel import CHANNELS
 from app.core.common_passwords import is_common
 from app.core.config import get_settings
@@ -18,10 +19,12 @@ from app.core.phone import e164
 from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
+MAX_WORDS = 6  # of a search: each costs the database as much as all others together may
 MAX_METADATA_BYTES = 65_536  # of an incident's metadata as compact UTF-8 JSON; what an alert says beyond it is cut
 # No less than an alert's metadata may have, which a person must be able to send back. PostgreSQL writes 1e300 out.
 MAX_JSON_DEPTH = 70
 MAX_JSON_INTEGER = 2**14_000
+TOO_LARGE = f"must have at most {MAX_METADATA_BYTES} bytes as compact UTF-8 JSON"
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXAMPLE_TIME = "2026-01-20T10:30:00Z"
 
@@ -131,9 +134,30 @@ def _not_common(password: str) -> str:
     return password
 
 
+def is_small(value: Any) -> bool:
+    """True of JSON that has at most MAX_METADATA_BYTES, numbers being written out as PostgreSQL does."""
+    return size_of(value, MAX_METADATA_BYTES) <= MAX_METADATA_BYTES
+
+
+def _few_words(text: str) -> str:
+    words = len(text.split())
+    if words > MAX_WORDS:
+        raise ValueError(f"has {words} words. Use at most {MAX_WORDS}")
+    return text
+
+
+def _small_object(value: dict[str, Any]) -> dict[str, Any]:
+    if not is_small(value):
+        raise ValueError(TOO_LARGE)
+    return value
+
+
 Storable = AfterValidator(storable)
 ChannelName = Annotated[str, AfterValidator(_known_channel), _OneOfTheChannels()]
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
+Small = AfterValidator(_small_object)
+SmallJsonObject = Annotated[JsonObject, Small]
+SearchWords = Annotated[str, Field(max_length=200), Storable, AfterValidator(_few_words)]
 Email = Annotated[
     str,
     StringConstraints(max_length=254),

@@ -5,9 +5,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.bounded_json import bounded
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_timeline
 from app.models import TimelineEvent, User
+
+MAX_DATA_BYTES = 65_536  # as compact UTF-8 JSON; the first description of an alert always fits
 
 
 def record(
@@ -20,13 +23,13 @@ def record(
     by: User | None = None,
     **data: Any,
 ) -> None:
-    """Add an entry. `by` is None for what the service does by itself; `data` is JSON."""
+    """Add an entry. `by` is None for what the service does by itself; `data` is JSON, of which much is cut."""
     event = TimelineEvent(
         incident_id=incident_id,
         event_type=event_type,
         description=description,
         user_id=by.id if by else None,
-        metadata_=data,
+        metadata_=bounded(data, MAX_DATA_BYTES),
         created_at=at,
     )
     crud_timeline.stage(session, event)

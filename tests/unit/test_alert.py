@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core import storable
 from app.services.incidents import alert
 
 JSON_VALUES = st.recursive(
@@ -78,12 +79,12 @@ def test_a_vendors_word_becomes_one_of_our_severities(text: str, severity: str |
 
 
 def test_a_text_that_fits_is_kept() -> None:
-    assert alert.cut(" two\nlines ", 9) == "two\nlines"
+    assert storable.cut(" two\nlines ", 9) == "two\nlines"
 
 
 def test_a_text_that_is_too_long_ends_in_an_ellipsis() -> None:
-    assert alert.cut("abc def", 5) == "abc…"
-    assert alert.cut("abcdef", 1) == "…"
+    assert storable.cut("abc def", 5) == "abc…"
+    assert storable.cut("abcdef", 1) == "…"
 
 
 def test_a_name_is_on_one_line() -> None:
@@ -92,7 +93,7 @@ def test_a_name_is_on_one_line() -> None:
 
 @given(st.text(st.characters(exclude_categories=[])), st.integers(1, 50))
 def test_a_cut_text_is_storable_and_within_its_limit(text: str, limit: int) -> None:
-    for short in (alert.cut(text, limit), alert.cut_line(text, limit)):
+    for short in (storable.cut(text, limit), alert.cut_line(text, limit)):
         assert len(short) <= limit
         assert bool(short) == bool(text.strip())
         assert_is_storable(short)
@@ -123,35 +124,35 @@ def test_a_key_is_storable_and_the_same_every_time(text: str) -> None:
 
 def test_what_json_can_hold_is_stored_as_it_is() -> None:
     value = {"a": [1, 2.5, None, True, "é😀"], "b": {"c": 10**4000}}
-    assert alert.storable(value) == value
+    assert storable.storable(value) == value
 
 
 def test_what_jsonb_cannot_hold_is_replaced() -> None:
     value = {"\0": "a\0b\ud83d", "nan": float("nan"), "inf": [float("-inf")]}
-    assert alert.storable(value) == {"\ufffd": "a\ufffdb\ufffd", "nan": "NaN", "inf": ["-Infinity"]}
+    assert storable.storable(value) == {"\ufffd": "a\ufffdb\ufffd", "nan": "NaN", "inf": ["-Infinity"]}
 
 
 def test_an_integer_that_python_cannot_write_becomes_text() -> None:
-    assert alert.storable(16**5000).startswith("0x1000")
+    assert storable.storable(16**5000).startswith("0x1000")
 
 
 def test_what_is_nested_too_deep_becomes_text() -> None:
-    assert alert.storable([[["a\0", {"b": 1}]]], depth=2) == [['["a\\u0000", {"b": 1}]']]
+    assert storable.storable([[["a\0", {"b": 1}]]], depth=2) == [['["a\\u0000", {"b": 1}]']]
 
 
 def test_nesting_of_any_depth_is_storable() -> None:
     value: Any = "bottom"
     for _ in range(100_000):
         value = [value]
-    assert_is_storable(alert.storable(value))
+    assert_is_storable(storable.storable(value))
 
 
 def test_a_long_text_of_what_is_too_deep_is_cut() -> None:
-    assert len(alert.storable([["x" * 5000]], depth=1)[0]) == alert.DEEP_TEXT_LIMIT
+    assert len(storable.storable([["x" * 5000]], depth=1)[0]) == storable.DEEP_TEXT_LIMIT
 
 
 @given(JSON_VALUES)
 def test_any_json_value_becomes_storable(value: Any) -> None:
-    stored = alert.storable(value)
+    stored = storable.storable(value)
     assert_is_storable(stored)
-    assert alert.storable(stored) == stored
+    assert storable.storable(stored) == stored

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.bounded_json import size_of
 from app.schemas.types import MAX_METADATA_BYTES
-from app.services.incidents.alert_metadata import metadata_from, size_of
+from app.services.incidents.alert_metadata import metadata_from
 
 MEBIBYTE = 1024 * 1024
 TEXTS = st.text(st.characters(exclude_categories=[]))

@@ -5,27 +5,27 @@ from sqlalchemy.orm import Session
 from app.core.channel import without_answer
 from app.crud import crud_notification
 from app.crud.crud_notification import NotificationFilter
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import User
 from app.schemas.notification import NotificationRead
 from app.services.contacts.address import masked
 from app.services.incidents import collaboration_service, incident_service
 
 
-def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> list[NotificationRead]:
+def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> Page[NotificationRead]:
     """Deliveries, newest first: one's own, or everybody's for an administrator."""
     rows = crud_notification.slice(session, wanted, part, visible_to=None if user.is_superuser else user.id)
-    return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
+    return rows.map(lambda row: _seen_by(user, NotificationRead.model_validate(row)))
 
 
-def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User) -> list[NotificationRead]:
+def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[NotificationRead]:
     """What was sent about an incident, newest first; of others' addresses only what tells them apart.
 
     Raises NotFound, PermissionDenied.
     """
     collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     rows = crud_notification.slice(session, NotificationFilter(incident_id=[incident_id]), part, visible_to=None)
-    return [_seen_by(user, NotificationRead.model_validate(row)) for row in rows]
+    return rows.map(lambda row: _seen_by(user, NotificationRead.model_validate(row)))
 
 
 def _seen_by(user: User, read: NotificationRead) -> NotificationRead:

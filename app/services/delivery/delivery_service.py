@@ -10,6 +10,7 @@ import structlog
 from app.core import facts
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
+from app.core.storable import scrub
 from app.core.vocabulary import AttemptOutcome
 from app.crud.clock import now
 from app.models import Notification
@@ -18,7 +19,6 @@ from app.services.delivery.breaker import says_later
 from app.services.delivery.ports import Delivery
 from app.services.delivery.readiness_service import LeaseLost
 from app.services.delivery.recording_service import Attempt, log_fields, outlast
-from app.services.incidents.alert import scrub
 from app.services.notification import GIVE_UP_AFTER
 
 log = structlog.get_logger()

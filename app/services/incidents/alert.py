@@ -1,11 +1,10 @@
 """Turns what a monitoring system says of an alert into values that the database takes."""
 
 import hashlib
-import json
-import math
 import re
 from itertools import pairwise
-from typing import Any
+
+from app.core.storable import cut, scrub
 
 TITLE_LIMIT = 255
 SERVICE_LIMIT = 100
@@ -13,17 +12,9 @@ DEDUP_KEY_LIMIT = 255
 DESCRIPTION_LIMIT = 10_000
 UNKNOWN_SERVICE = "unknown"
 
-MAX_DEPTH = 64
-DEEP_TEXT_LIMIT = 1_000
 WORD_LIMIT = 64
 
-# Python writes and reads no integer of more than 4,300 decimal digits (sys.set_int_max_str_digits), though
-# PostgreSQL's numeric would take 131,072.
-MAX_INTEGER_BITS = 14_000
-
-UNSTORABLE = re.compile("[\\x00\ud800-\udfff]")
 WORDS = re.compile(r"[^\W_]+")
-REPLACEMENT = "\ufffd"
 
 RECOVERED = frozenset({"recovered", "resolved", "ok"})
 SEVERITY_WORDS = {
@@ -79,48 +70,9 @@ def dedup_key_from(text: str) -> str:
     return f"{readable[: DEDUP_KEY_LIMIT - len(digest) - 1]}:{digest}"
 
 
-def cut(text: str, limit: int) -> str:
-    """The storable text without outer white space, at most `limit` characters; an ellipsis marks a cut."""
-    stripped = text.strip()
-    if len(stripped) > limit:
-        stripped = stripped[: limit - 1].rstrip() + "…"
-    return scrub(stripped)
-
-
 def cut_line(text: str, limit: int) -> str:
     """As `cut`, on one line: for titles and names, which end up in subjects and headers."""
     return cut(" ".join(text.split()), limit)
-
-
-def scrub(text: str) -> str:
-    """PostgreSQL stores neither NUL nor half a surrogate pair, in text or JSONB: U+FFFD stands for each."""
-    return UNSTORABLE.sub(REPLACEMENT, text)
-
-
-def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The JSON value as JSONB can keep it: what it cannot keep, or lies deeper than `depth`, becomes text."""
-    if isinstance(value, str):
-        return scrub(value)
-    if isinstance(value, dict) and depth:
-        return {scrub(str(key)): storable(inner, depth - 1) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)) and depth:
-        return [storable(inner, depth - 1) for inner in value]
-    return value if _is_plain(value) else cut(_written(value), DEEP_TEXT_LIMIT)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, int):
-        return value.bit_length() <= MAX_INTEGER_BITS
-    return value is None or (isinstance(value, float) and math.isfinite(value))
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, int):
-        return hex(value)
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, TypeError, RecursionError):
-        return "(not shown)"
 
 
 def _squashed(text: str) -> str:

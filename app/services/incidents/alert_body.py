@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.source import AlertSignal
-from app.services.incidents.alert import DESCRIPTION_LIMIT, UNKNOWN_SERVICE, cut, scrub
+from app.core.storable import cut, scrub
+from app.services.incidents.alert import DESCRIPTION_LIMIT, UNKNOWN_SERVICE
 from app.services.incidents.alert_metadata import metadata_from
 
 UNREADABLE_KEY = "unreadable alert"

@@ -9,7 +9,7 @@ from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment, crud_comment, crud_timeline
 from app.crud.clock import now
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
 from app.schemas.incident import ActionNote, AssignmentCreate
 from app.services import escalation_service
@@ -76,13 +76,13 @@ def _write(session: Session, incident: Incident, content: str, *, by: User) -> I
     return written
 
 
-def comments(session: Session, incident_id: int, part: Slice) -> Sequence[IncidentComment]:
+def comments(session: Session, incident_id: int, part: Slice) -> Page[IncidentComment]:
     """Comments, oldest first. Raises NotFound."""
     incident_service.get(session, incident_id)
     return crud_comment.slice(session, incident_id, part)
 
 
-def timeline(session: Session, incident_id: int, part: Slice) -> Sequence[TimelineEvent]:
+def timeline(session: Session, incident_id: int, part: Slice) -> Page[TimelineEvent]:
     """Every change of an incident, newest first. Raises NotFound."""
     incident_service.get(session, incident_id)
     return crud_timeline.slice(session, incident_id, part)

@@ -7,14 +7,16 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.bounded_json import is_same
 from app.core.errors import InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
 from app.crud.clock import now
 from app.crud.crud_incident import IncidentFilter, NewIncident
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
+from app.schemas.types import TOO_LARGE, is_small
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
@@ -37,7 +39,7 @@ def get_named(session: Session, incident_id: int) -> Incident:
         raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
-def search(session: Session, wanted: IncidentFilter, part: Slice) -> Sequence[Incident]:
+def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
     """Incidents, newest first."""
     return crud_incident.slice(session, wanted, part)
 
@@ -125,10 +127,17 @@ def update(session: Session, incident_id: int, update: IncidentUpdate, *, by: Us
     wanted = changes.pop("status", incident.status)
     if "metadata" in changes:
         changes["metadata_"] = changes.pop("metadata")
+        _require_small_metadata(incident, changes["metadata_"])
     if changes.get("assigned_to") != incident.assigned_to:
         require_active_user(session, changes.get("assigned_to"), pointer="/assigned_to")
     change_fields(session, incident, changes, at=at, by=by)
     return _move_to(session, incident, wanted, at=at, by=by)
+
+
+def _require_small_metadata(incident: Incident, metadata: dict[str, Any]) -> None:
+    """Raise InvalidInput for new metadata that is too large. What is stored already may be sent back."""
+    if not (is_small(metadata) or is_same(metadata, incident.metadata_)):
+        raise InvalidInput(f"metadata {TOO_LARGE}.", pointer="/metadata")
 
 
 def change_fields(

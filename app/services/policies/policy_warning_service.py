@@ -4,7 +4,7 @@ In as many statements for a hundred policies as for one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import EMAIL
 from app.core.target import Group, MailAddress, OnChannel, Target, UserId
 from app.crud import crud_policy, crud_user
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import EscalationPolicy, User
 from app.schemas.escalation import are_conditions, are_steps
 from app.services.contacts import directory_service
@@ -36,6 +36,7 @@ NO_NAMED_CHANNEL = "{} has none of the channels that an action names ({}), and g
 NOBODY_IN = {"admins": "No administrator has a channel that works.", "all": "No user has a channel that works."}
 NOBODY = "Nobody whom this policy names is reachable: the administrators are paged instead."
 NO_PAGE = "No step of this policy pages anybody: the administrators are paged once its last step has fired."
+BATCH = 500  # policies that are looked at together
 DEPENDS_ON_THE_INCIDENT = (Group("assignees"), Group("creator"))
 
 
@@ -80,15 +81,26 @@ class Known:
 
 def list_policies(
     session: Session, part: Slice, paging: Paging, *, has_warnings: bool | None = None
-) -> list[tuple[EscalationPolicy, list[str]]]:
+) -> Page[tuple[EscalationPolicy, list[str]]]:
     """Policies with their warnings, oldest first: all, or only those with or without any."""
     if has_warnings is None:
-        policies = crud_policy.slice(session, part)
-        return list(zip(policies, warnings(session, policies, paging), strict=True))
-    policies = crud_policy.all_after(session, part.after)
-    found = zip(policies, warnings(session, policies, paging), strict=True)
-    wanted = [(policy, said) for policy, said in found if bool(said) is has_warnings]
-    return wanted[part.skip : part.skip + part.limit]
+        return _with_warnings(session, part, paging)
+    skipped, page = 0, Slice(limit=BATCH, after=part.after)
+    while found := _with_warnings(session, page, paging):
+        wanted = [pair for pair in found if bool(pair[1]) is has_warnings]
+        shown = wanted[max(part.skip - skipped, 0) :]
+        skipped += len(wanted) - len(shown)
+        if shown:  # the Link leads on: what answers keep of several batches could be too much
+            is_last = len(found) < BATCH and not found.is_cut
+            return Page(shown[: part.limit], is_cut=not is_last)
+        page = replace(page, after=found[-1][0].id)
+    return Page()
+
+
+def _with_warnings(session: Session, part: Slice, paging: Paging) -> Page[tuple[EscalationPolicy, list[str]]]:
+    policies = crud_policy.slice(session, part)
+    said = iter(warnings(session, policies, paging))
+    return policies.map(lambda policy: (policy, next(said)))
 
 
 def warnings(session: Session, policies: Sequence[Steps], paging: Paging) -> list[list[str]]:

@@ -1,6 +1,5 @@
 """The record of the steps that fired: an event each, and an entry in the incident's timeline."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -9,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import spoken
 from app.core.vocabulary import EventStatus, TimelineEventType
 from app.crud import crud_event
-from app.crud.pagination import Slice
+from app.crud.pagination import Page, Slice
 from app.models import Escalation, EscalationEvent, User
 from app.services.incidents import collaboration_service, incident_service
 from app.services.notification_service import Plan
@@ -31,7 +30,7 @@ class Fired:
     step: int
 
 
-def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Sequence[EscalationEvent]:
+def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[EscalationEvent]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
     collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     return crud_event.slice(session, incident_id, part)

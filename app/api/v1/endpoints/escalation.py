@@ -49,7 +49,7 @@ def list_policies(
 ) -> list[PolicyRead]:
     """List escalation policies, oldest first."""
     found = policy_warning_service.list_policies(session, paginated.part, paging, has_warnings=has_warnings)
-    paginated.link_next([policy for policy, _ in found])
+    paginated.link_next(found.map(lambda pair: pair[0]))
     return [PolicyRead.of(policy, warnings) for policy, warnings in found]
 
 

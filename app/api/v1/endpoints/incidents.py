@@ -3,14 +3,22 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query
-from pydantic import Field
 
-from app.api.deps import AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, SessionDep, UserId
+from app.api.deps import (
+    Alternatives,
+    AnyUser,
+    CurrentUser,
+    FilterId,
+    IncidentId,
+    PaginatedDep,
+    PagingDep,
+    SessionDep,
+    UserId,
+)
 from app.api.errors import problems
 from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
 from app.api.v1.endpoints import escalation
-from app.core.security import MAX_ID
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.crud_incident import IncidentFilter
 from app.crud.pagination import Slice
@@ -28,7 +36,7 @@ from app.schemas.incident import (
     TimelineEventRead,
 )
 from app.schemas.notification import NotificationRead
-from app.schemas.types import GivenTime, Storable
+from app.schemas.types import GivenTime, SearchWords, Storable
 from app.schemas.why import IncidentWhy
 from app.services.delivery import delivery_record_service
 from app.services.explain import why_service
@@ -36,20 +44,19 @@ from app.services.incidents import collaboration_service, incident_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
-Words = Annotated[str, Storable, Query(max_length=200, description="Words that title, description or service hold")]
+Words = Annotated[SearchWords, Query(description="Words, at most 6, that title, description or service hold")]
 Name = Annotated[str, Storable]
-FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
 NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
-WHOLE_RECORD = Slice(limit=500)
+WHOLE_RECORD = Slice(limit=500, max_bytes=1024 * 1024)
 
 
 async def get_filter(
-    status: Annotated[list[IncidentStatus], Query(description="In one of these")] = [],  # noqa: B006 - FastAPI copies it
-    severity: Annotated[list[Severity], Query(description="Of one of these")] = [],  # noqa: B006
-    service: Annotated[list[Name], Query(description="Of one of these, in full")] = [],  # noqa: B006
-    source: Annotated[list[Name], Query(description="From one of these: `api`, `elastic`")] = [],  # noqa: B006
-    assigned_to: Annotated[list[FilterId], Query(description="Owned by one of these users")] = [],  # noqa: B006
-    created_by: Annotated[list[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
+    status: Annotated[Alternatives[IncidentStatus], Query(description="In one of these")] = [],  # noqa: B006 - FastAPI copies it
+    severity: Annotated[Alternatives[Severity], Query(description="Of one of these")] = [],  # noqa: B006
+    service: Annotated[Alternatives[Name], Query(description="Of one of these, in full")] = [],  # noqa: B006
+    source: Annotated[Alternatives[Name], Query(description="From one of these: `api`, `elastic`")] = [],  # noqa: B006
+    assigned_to: Annotated[Alternatives[FilterId], Query(description="Owned by one of these users")] = [],  # noqa: B006
+    created_by: Annotated[Alternatives[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
     created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
     created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
     unmatched: Annotated[bool | None, Query(description="Whether no escalation policy matches them")] = None,
@@ -92,7 +99,10 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 @router.get("/{incident_id}", responses=problems(404))
 def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
-    """Read an incident with its record. That is up to 500 comments and the newest 500 entries of the timeline."""
+    """Read an incident with its record: the first 500 comments and the newest 500 entries of the timeline.
+
+    Of each there is at most 1 MiB. The lists of comments and of the timeline have them all, page by page.
+    """
     record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
     return IncidentDetail.of(
         record.incident,

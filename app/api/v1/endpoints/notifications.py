@@ -3,14 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import Field
 
 from app.api.callbacks import TwilioReport, TwilioSignature
-from app.api.deps import CurrentUser, PaginatedDep, PagingDep, SessionDep
+from app.api.deps import Alternatives, CurrentUser, FilterId, PaginatedDep, PagingDep, SessionDep
 from app.api.errors import problems
 from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
-from app.core.security import MAX_ID
 from app.core.vocabulary import DeliveryStatus
 from app.crud.crud_notification import NotificationFilter
 from app.schemas.notification import NotificationRead
@@ -19,7 +17,6 @@ from app.services.delivery import callback_service, delivery_record_service
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=TransactionalRoute)
 
-FilterId = Annotated[int, Field(ge=1, le=MAX_ID)]
 TWILIO_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -34,9 +31,9 @@ TWILIO_BODY: dict[str, Any] = {
 
 
 async def get_filter(
-    incident_id: Annotated[list[FilterId], Query(description="About one of these incidents")] = [],  # noqa: B006 - FastAPI copies it
-    channel: Annotated[list[ChannelName], Query(description="By one of these channels")] = [],  # noqa: B006
-    status: Annotated[list[DeliveryStatus], Query(description="In one of these")] = [],  # noqa: B006
+    incident_id: Annotated[Alternatives[FilterId], Query(description="About one of these incidents")] = [],  # noqa: B006 - FastAPI copies it
+    channel: Annotated[Alternatives[ChannelName], Query(description="By one of these channels")] = [],  # noqa: B006
+    status: Annotated[Alternatives[DeliveryStatus], Query(description="In one of these")] = [],  # noqa: B006
 ) -> NotificationFilter:
     """Each filter may be repeated: its values are alternatives."""
     return NotificationFilter(incident_id=incident_id, channel=channel, status=status)

@@ -23,15 +23,13 @@ from app.api.idempotency import idempotent
 from app.api.transaction import TransactionalRoute
 from app.schemas.base import Message
 from app.schemas.notification import Confirmation
-from app.schemas.types import Storable
+from app.schemas.types import SearchWords
 from app.schemas.user import DirectoryEntry, UserCreate, UserRead, UserUpdate, UserUpdateMe
 from app.services.accounts import own_account_service, user_service
 from app.services.explain import loss_service
 
-SearchWords = Annotated[
-    str,
-    Storable,
-    Query(max_length=200, description="Words of the name, or of the address before the @. All must match"),
+NameWords = Annotated[
+    SearchWords, Query(description="Words, at most 6, of the name or of the address before the @. All must match")
 ]
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
@@ -79,7 +77,7 @@ def confirm_my_email(
 
 @router.get("/directory", responses=problems(403))
 def search_directory(
-    user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: SearchWords = ""
+    user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: NameWords = ""
 ) -> list[DirectoryEntry]:
     """Find colleagues by their names. Lists active accounts with id and name, oldest first; `q` narrows the list."""
     found = user_service.search_directory(session, q, paginated.part)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from app.services.incidents.alert import MAX_INTEGER_BITS
+from app.core.storable import MAX_INTEGER_BITS
 
 Fields = dict[str, str]
 

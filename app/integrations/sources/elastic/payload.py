@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from app.core.source import AlertSignal, FormerKey
+from app.core.storable import cut
 from app.integrations.sources.elastic.alerts import (
     RECOVERED_GROUP,
     Member,
@@ -22,7 +23,6 @@ from app.services.incidents.alert import (
     SERVICE_LIMIT,
     TITLE_LIMIT,
     UNKNOWN_SERVICE,
-    cut,
     cut_line,
     dedup_key_from,
     is_recovered,

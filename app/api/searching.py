@@ -1,0 +1,99 @@
+"""Searches wait for their turn on the event loop, where they hold neither a thread nor a connection.
+
+A search is a GET with words in `q`. The database is busy with each, so one person has few at once in a process, and all
+together never have every thread. Whoever leaves while they wait gives up their place.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+from anyio.lowlevel import RunVar
+from fastapi import Request
+from fastapi.security.utils import get_authorization_scheme_param
+
+from app.core.errors import NotAuthenticated
+
+OF_ONE_USER = 2
+OF_EVERYBODY = 4
+WORDS = "q"
+
+
+class ClientLeft(Exception):
+    """The client closed the connection while its search waited."""
+
+
+@dataclass
+class Turns:
+    """The places for searches of one event loop."""
+
+    of_everybody: asyncio.Semaphore
+    # A person's places go with the last search that has one or waits for one.
+    of_users: WeakValueDictionary[int, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
+
+    def of(self, user_id: int) -> asyncio.Semaphore:
+        return self.of_users.setdefault(user_id, asyncio.Semaphore(OF_ONE_USER))
+
+
+_turns: RunVar[Turns] = RunVar("searches")
+
+
+def set_up(threads: int) -> None:
+    """Bound the searches side by side, of this event loop, to at most half of the threads that handle requests."""
+    _turns.set(Turns(asyncio.Semaphore(max(min(OF_EVERYBODY, threads // 2), 1))))
+
+
+@asynccontextmanager
+async def turn(request: Request) -> AsyncIterator[None]:
+    """Wait for a place if the request searches, and keep it until the block ends. Raises ClientLeft."""
+    turns, user_id = _turns.get(None), _searcher(request)
+    if turns is None or user_id is None:
+        yield
+        return
+    own = turns.of(user_id)
+    async with AsyncExitStack() as places:
+        for place in (own, turns.of_everybody):
+            await _take(place, request)
+            places.callback(place.release)
+        yield
+
+
+def _searcher(request: Request) -> int | None:
+    """Who searches. None: nobody, or somebody who is refused before anything is searched."""
+    if request.method != "GET" or not request.query_params.get(WORDS, "").strip():
+        return None
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    try:
+        return int(request.app.state.services.auth.tokens.read(token).user_id) if scheme.lower() == "bearer" else None
+    except NotAuthenticated:
+        return None
+
+
+async def _take(place: asyncio.Semaphore, request: Request) -> None:
+    if not place.locked():
+        await place.acquire()  # at once
+        return
+    taking, leaving = asyncio.ensure_future(place.acquire()), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((taking, leaving), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        _give_up(taking, place)
+        raise
+    finally:
+        leaving.cancel()
+    if leaving.done() and not leaving.cancelled():
+        _give_up(taking, place)
+        raise ClientLeft
+
+
+def _give_up(taking: asyncio.Future[Any], place: asyncio.Semaphore) -> None:
+    if not taking.cancel():  # it has the place already
+        place.release()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

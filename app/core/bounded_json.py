@@ -1,0 +1,129 @@
+"""Measures JSON, and cuts it to a size. Takes no longer for a larger value."""
+
+import json
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from app.core.storable import MAX_DEPTH, scrub, storable
+
+TRUNCATED = "_truncated"
+MARK_BYTES = len(f',"{TRUNCATED}":true')
+MIN_ITEM_BYTES = 2  # a digit and its comma
+MIN_KEPT_TEXT = 8  # characters: less of a text says nothing
+ELLIPSIS = "…"
+
+
+def bounded(body: dict[str, Any], limit: int) -> dict[str, Any]:
+    """The object as it can be stored: whole if it fits into `limit` bytes, else cut and marked `"_truncated": true`.
+
+    Small values stay whole and the large ones share the room that is left.
+    """
+    if size_of(body, limit) <= limit:
+        kept: dict[str, Any] = storable(body)
+        if size_of(kept, limit) <= limit:
+            return kept
+    return {**_cut_object(body, limit - MARK_BYTES, MAX_DEPTH - 1), TRUNCATED: True}
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Compare as JSON, where true is not 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def size_of(value: Any, limit: int, depth: int = MAX_DEPTH) -> int:
+    """The bytes of the value as compact UTF-8 JSON. It stops counting beyond `limit`."""
+    if isinstance(value, dict) and depth:
+        return _size_of_object(value, limit, depth - 1)
+    if isinstance(value, (list, tuple)) and depth:
+        size = 1
+        for item in value:
+            size += size_of(item, limit - size, depth - 1) + 1
+            if size > limit:
+                break
+        return max(size, 2)
+    return _size_of_scalar(value, limit)
+
+
+def _size_of_object(value: dict[str, Any], limit: int, depth: int) -> int:
+    size = 1
+    for key, item in value.items():
+        size += _size_of_scalar(str(key), limit - size) + 2
+        if size <= limit:
+            size += size_of(item, limit - size, depth)
+        if size > limit:
+            break
+    return max(size, 2)
+
+
+def _size_of_scalar(value: Any, limit: int) -> int:
+    if isinstance(value, str) and len(value) > limit:
+        return limit + 1
+    if isinstance(value, float) and "e" in repr(value):  # PostgreSQL writes 1e300 out
+        return max(len(repr(value)), len(format(Decimal(repr(value)), "f")))
+    return len(json.dumps(storable(value, depth=0), ensure_ascii=False).encode())
+
+
+def _cut(value: Any, room: int, depth: int) -> Any:
+    """As much of the value as `room` bytes hold; None if that says nothing."""
+    if room < MIN_ITEM_BYTES:
+        return None
+    if size_of(value, room, depth) <= room:
+        kept = storable(value, depth)
+        if size_of(kept, room, depth) <= room:
+            return kept
+    if isinstance(value, dict) and depth:
+        return _cut_object(value, room, depth - 1) or None
+    if isinstance(value, (list, tuple)) and depth:
+        return _cut_list(value, room, depth - 1) or None
+    return _cut_text(value, room) if isinstance(value, str) else None
+
+
+def _cut_object(value: dict[str, Any], room: int, depth: int) -> dict[str, Any]:
+    """First the values that fit into an equal share, whole; then the others, cut to the room that is left."""
+    room -= 2
+    items = {storable(str(key)): item for key, item in islice(value.items(), room // MIN_ITEM_BYTES)}
+    kept: dict[str, Any] = dict.fromkeys(items)
+    share = room // max(len(items), 1)
+    large = {}
+    for key, item in items.items():
+        size = _size_of_scalar(key, room) + 2 + size_of(item, share, depth)
+        if size <= share:
+            kept[key] = storable(item, depth)
+            room -= size
+        else:
+            large[key] = item
+    for left, (key, item) in zip(range(len(large), 0, -1), large.items(), strict=True):
+        around = _size_of_scalar(key, room) + 2
+        cut = _cut(item, room // left - around, depth)
+        if cut is None:
+            del kept[key]
+        else:
+            kept[key] = cut
+            room -= around + size_of(cut, room, depth)
+    return kept
+
+
+def _cut_list(value: list[Any] | tuple[Any, ...], room: int, depth: int) -> list[Any]:
+    """The first items, as many as fit."""
+    kept: list[Any] = []
+    room -= 2
+    for item in value:
+        cut = _cut(item, room - 1, depth)
+        if cut is None and item is not None:
+            break
+        kept.append(cut)
+        room -= size_of(cut, room, depth) + 1
+        if room < MIN_ITEM_BYTES:
+            break
+    return kept
+
+
+def _cut_text(text: str, room: int) -> str | None:
+    short = scrub(text[: max(room, 0)])
+    low, high = 0, len(short)
+    while low < high:
+        middle = (low + high + 1) // 2
+        is_fitting = _size_of_scalar(short[:middle] + ELLIPSIS, 8 * len(short)) <= room
+        low, high = (middle, high) if is_fitting else (low, middle - 1)
+    return short[:low] + ELLIPSIS if low >= MIN_KEPT_TEXT else None

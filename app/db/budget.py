@@ -1,0 +1,82 @@
+"""Bounds the database time of a request that only reads.
+
+Each statement may take what the ones before it have left. PostgreSQL ends it then: the limit travels in front of the
+statement, in the same message, and is sent anew only when the one in force has become too generous.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import psycopg2.errors
+import structlog
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
+
+from app.core.errors import QueryTooSlow
+
+log = structlog.get_logger()
+
+READING_SECONDS = 3.0
+TOLERANCE_SECONDS = 0.1
+
+
+@dataclass
+class Budget:
+    """What is left for the statements of one transaction, and the limit that PostgreSQL knows of."""
+
+    seconds: float
+    limit: float | None = None
+    started_at: float = 0.0
+
+    def begin(self, statement: str) -> str:
+        """The statement as it is sent, when it is sent."""
+        self.started_at = monotonic()
+        if self.limit is not None and self.limit <= self.seconds:
+            return statement
+        self.limit = max(self.seconds - TOLERANCE_SECONDS, 0.001)
+        return f"SET LOCAL statement_timeout = {self.limit * 1000:.0f}; {statement}"
+
+    def end(self) -> None:
+        self.seconds -= monotonic() - self.started_at
+
+
+_current: ContextVar[Budget | None] = ContextVar("budget", default=None)
+
+
+@contextmanager
+def limited(seconds: float = READING_SECONDS) -> Iterator[None]:
+    """Limit the time that all statements of this block take together, in one transaction. Raises QueryTooSlow."""
+    outer = _current.set(Budget(seconds))
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.orig, psycopg2.errors.QueryCanceled):
+            raise
+        log.warning("query_too_slow", limit_seconds=seconds)
+        raise QueryTooSlow(
+            f"This takes over {seconds:g} seconds of database time, so it was stopped. Narrow it: add a filter such as "
+            "status, service or created_after, search for longer words, or ask for fewer with limit."
+        ) from error
+    finally:
+        _current.reset(outer)
+
+
+def install(engine: Engine) -> None:
+    """Let `limited` limit what is executed on this engine."""
+    event.listen(engine, "before_cursor_execute", _before, retval=True)
+    event.listen(engine, "after_cursor_execute", _after)
+
+
+def _before(_connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+    budget = _current.get()
+    return (statement if budget is None else budget.begin(statement)), parameters
+
+
+def _after(*_: Any) -> None:
+    budget = _current.get()
+    if budget is not None:
+        budget.end()
