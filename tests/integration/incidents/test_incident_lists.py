@@ -141,7 +141,7 @@ def test_values_of_a_filter_are_alternatives_and_filters_must_all_hold(
         ("🔥 im", {"unicode"}),
         ("  disk \t full\n", {"plain"}),
         ("\N{NO-BREAK SPACE}", set(TEXTS)),
-        (" ".join("abcdefghijklmnopqrstuvwxyz" * 3), set()),
+        ("a b c d e z", set()),
     ],
 )
 def test_the_search_finds_every_word_as_it_is_written(api: Api, words: str, expected: set[str]) -> None:

@@ -99,9 +99,10 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 @router.get("/{incident_id}", responses=problems(404))
 def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
-    """Read an incident with its record: the first 500 comments and the newest 500 entries of the timeline.
+    """Read an incident with its record.
 
-    Of each there is at most 1 MiB. The lists of comments and of the timeline have them all, page by page.
+    That is the first 500 comments and the newest 500 entries of the timeline, of each at most 1 MiB. The lists of
+    comments and of the timeline have them all, page by page.
     """
     record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
     return IncidentDetail.of(
