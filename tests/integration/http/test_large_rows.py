@@ -8,7 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.crud.pagination import MAX_BYTES
+from app.crud import crud_incident
+from app.crud.crud_incident import IncidentFilter
+from app.crud.pagination import MAX_BYTES, Slice
 from app.db.session import Database
 from tests.support.api import Api
 from tests.support.world import Person
@@ -95,10 +97,6 @@ def test_what_is_not_answered_is_not_loaded(api: Api, admin: Person, database: D
     incident = api.open()
     seed(database, admin, incident, "/incidents")
     with database.session() as session:
-        from app.crud import crud_incident
-        from app.crud.crud_incident import IncidentFilter
-        from app.crud.pagination import Slice
-
         page = crud_incident.slice(session, IncidentFilter(), Slice(limit=500, max_bytes=1_000_000))
         assert page.is_cut
         assert len(page) == len(session.identity_map) == 3

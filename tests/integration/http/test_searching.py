@@ -79,15 +79,18 @@ def test_a_filter_has_at_most_a_hundred_values(client: TestClient, user: Person,
 
 def test_searches_side_by_side_leave_the_rest_alone(settings: Settings, own_database: Database) -> None:
     """Of six searches of one person, two are at the database; everything else of theirs goes on."""
-    with real_connections(settings, own_database) as api:
-        with ThreadPoolExecutor(6) as threads, own_database.transaction() as other:
-            other.execute(text("LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE"))
-            searches = [threads.submit(api.send, "GET /incidents?q=di") for _ in range(6)]
-            wait_until(lambda: waiting(own_database) == searching.OF_ONE_USER, seconds=30)
-            assert api.call("GET /users/me")["email"]
-            assert waiting(own_database) == searching.OF_ONE_USER
-            other.rollback()
-            assert [search.result(60).status_code for search in searches] == [200] * 6
+    with (
+        real_connections(settings, own_database) as api,
+        ThreadPoolExecutor(6) as threads,
+        own_database.transaction() as other,
+    ):
+        other.execute(text("LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE"))
+        searches = [threads.submit(api.send, "GET /incidents?q=di") for _ in range(6)]
+        wait_until(lambda: waiting(own_database) == searching.OF_ONE_USER, seconds=30)
+        assert api.call("GET /users/me")["email"]
+        assert waiting(own_database) == searching.OF_ONE_USER
+        other.rollback()
+        assert [search.result(60).status_code for search in searches] == [200] * 6
 
 
 class Client:
