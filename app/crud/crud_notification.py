@@ -5,20 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Integer, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, as_json
 from app.models import Notification, NotificationAttempt
 
 WITH_ATTEMPTS = (
     selectinload(Notification.attempts),
     selectinload(Notification.bundle).selectinload(Notification.attempts),
 )
+ATTEMPT_BYTES = 200  # as JSON, beside its error
+ATTEMPTS = (
+    select(func.sum(as_json(NotificationAttempt.error) + ATTEMPT_BYTES, type_=Integer()))
+    .where(NotificationAttempt.notification_id.in_([Notification.id, Notification.bundle_id]))
+    .correlate(Notification)
+    .scalar_subquery()
+)
 # What is loaded, though most of it is not shown.
 WIDE = (
+    ATTEMPTS,
     Notification.address,
     Notification.subject,
     Notification.body,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Select, String, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.interfaces import ORMOption
@@ -53,13 +53,13 @@ class Slice:
         session: Session,
         query: Select[Model],
         key: InstrumentedAttribute[int],
-        *wide: InstrumentedAttribute[Any],
+        *wide: ColumnElement[Any] | InstrumentedAttribute[Any],
         newest_first: bool,
         options: Sequence[ORMOption] = (),
     ) -> Page[Model]:
         """The rows of this slice that fit into `max_bytes` as JSON, and always the first one.
 
-        The `wide` columns are weighed by the database, so that what does not fit is never loaded.
+        The database weighs the `wide` columns, so that what does not fit is never loaded.
         """
         order = partial(_order, newest_first=newest_first)
         part = self.of(query, key, newest_first=newest_first)
@@ -76,9 +76,14 @@ def _order(key: Any, *, newest_first: bool) -> Any:
     return key.desc() if newest_first else key.asc()
 
 
-def _weight(wide: Sequence[InstrumentedAttribute[Any]]) -> ColumnElement[int]:
-    """The bytes of a row as JSON."""
-    json = [cast(column, Text) for column in wide if isinstance(column.type, JSONB)]
-    texts = [column for column in wide if not isinstance(column.type, JSONB)]
-    written = [*json, *([cast(func.to_json(func.concat(*texts)), Text)] if texts else [])]
-    return sum((func.coalesce(func.octet_length(text), 0) for text in written), start=literal(REST_BYTES))
+def as_json(*texts: Any) -> ColumnElement[int]:
+    """The bytes of texts as one JSON string."""
+    return func.octet_length(cast(func.to_json(func.concat("", *texts)), Text))
+
+
+def _weight(wide: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]) -> ColumnElement[int]:
+    """The bytes of a row as JSON. Numbers among the columns are bytes already."""
+    json = [func.octet_length(cast(column, Text)) for column in wide if isinstance(column.type, JSONB)]
+    texts = [column for column in wide if isinstance(column.type, String)]
+    bytes_ = [column for column in wide if isinstance(column.type, Integer)]
+    return sum((func.coalesce(part, 0) for part in (*json, *bytes_, as_json(*texts))), start=literal(REST_BYTES))

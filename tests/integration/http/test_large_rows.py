@@ -23,6 +23,7 @@ NUMBERS = "(SELECT jsonb_build_object('n', g, 'all', jsonb_agg(1e300)) FROM gene
 STEPS = """jsonb_build_array(jsonb_build_object('delay_minutes', 0, 'actions', jsonb_build_array(
     jsonb_build_object('type', 'notify', 'message', repeat('x', 300000)))))"""
 POLICY = "(SELECT min(id) FROM escalation_policies)"
+ERROR = "repeat(E'\\u0001', 1000)"
 EACH = f"FROM generate_series(1, {ROWS}) g"
 SEEDS = {
     "/incidents": "INSERT INTO incidents (title, severity, service, metadata) "
@@ -39,6 +40,11 @@ SEEDS = {
     "/incidents/{id}/notifications": "INSERT INTO notifications "
     "(incident_id, recipient, channel, address, kind, subject, body, status) SELECT "
     f":id, 'x', 'email', 'x', 'page', 'Large', {TEXT}, 'accepted' {EACH}",
+    "/notifications": "WITH n AS (INSERT INTO notifications "
+    "(incident_id, recipient, channel, address, kind, subject, body, status) SELECT "
+    f":id, 'x', 'email', 'x', 'page', 'Large', '', 'dead' {EACH} RETURNING id) "
+    "INSERT INTO notification_attempts (notification_id, at, outcome, latency_ms, error) "
+    f"SELECT n.id, now(), 'dead', 1, {ERROR} FROM n, generate_series(1, 50)",
     "/escalation/policies": f"INSERT INTO escalation_policies (name, steps) SELECT 'Large ' || g, {STEPS} {EACH}",
     "/escalation/policies?has_warnings=true": "INSERT INTO escalation_policies (name, steps) "
     f"SELECT 'Large ' || g, {STEPS} {EACH}",
