@@ -1,6 +1,7 @@
 """What an operator sets, where it is read from, and what the service refuses to start with."""
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -226,12 +227,27 @@ def test_the_file_is_read_and_the_environment_beats_it(monkeypatch: pytest.Monke
     assert settings.log_level == "INFO"
 
 
+def every_setting() -> set[str]:
+    """The variables of the service and of its channels."""
+    own = {field.upper() for settings in channel_settings().values() for field in type(settings).model_fields}
+    return {*NAMES, *own}
+
+
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
     example = ROOT / ".env.example"
     lines = [line for line in example.read_text().splitlines() if line and not line.startswith("#")]
-    own = {field.upper() for settings in channel_settings().values() for field in type(settings).model_fields}
-    assert sorted(line.partition("=")[0] for line in lines) == sorted({*NAMES, *own})
+    assert sorted(line.partition("=")[0] for line in lines) == sorted(every_setting())
     assert Settings(_env_file=example) == Settings(_env_file=None)
+
+
+def test_compose_hands_every_setting_to_the_service() -> None:
+    """A name without a value takes that of the shell or of .env."""
+    _, _, service = (ROOT / "docker-compose.yml").read_text().partition("\n  service:\n")
+    handed = dict(re.findall(r"^      ([A-Z_]+):(.*)$", service, re.MULTILINE))
+    fixed = {"HOST", "PORT", "DATA_DIR", "DATABASE_URL"}
+    assert handed.keys() - {"PGPASSWORD"} == every_setting()
+    for name in every_setting() - fixed:
+        assert handed[name] == "" or handed[name].startswith(f" ${{{name}:-"), name
 
 
 @pytest.mark.parametrize(
