@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 
 import structlog
@@ -22,9 +23,19 @@ from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
-BATCH = 100
 NO_CHANNEL = "other"
-LONGEST_PART_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """How many rows a transaction handles, how long a part of the plan may run, and how long it may wait for locks."""
+
+    batch: int = 100
+    longest_part_seconds: float = 10.0
+    locked_for_long_seconds: float = LOCKED_FOR_LONG_SECONDS
+
+
+DEFAULT_LIMITS = PlanLimits()
 
 
 class StillLocked(Exception):
@@ -37,8 +48,17 @@ class Jobs:
     Messages are sent `width` side by side on each channel, by `threads`.
     """
 
-    def __init__(self, delivery: Delivery, paging: Paging, *, width: int, threads: Threads = DaemonThreads) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        paging: Paging,
+        *,
+        width: int,
+        threads: Threads = DaemonThreads,
+        limits: PlanLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.stopping = Event()
+        self._limits = limits
         self._database: Database = delivery.database
         self._breakers = delivery.breakers
         self._set_up = list(delivery.channels)
@@ -55,18 +75,19 @@ class Jobs:
 
         One part that fails does not stop the others. Raises the first error at the end.
         """
+        batch = self._limits.batch
         parts: dict[str, Callable[[], int]] = {
-            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=BATCH), BATCH),
+            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
             "unmatched_taken": lambda: self._batches(
-                lambda s: unmatched_service.page_due(s, self._paging, limit=BATCH), BATCH
+                lambda s: unmatched_service.page_due(s, self._paging, limit=batch), batch
             ),
             # A step that reaches nobody makes the next one due at once: repeat until nothing is due.
-            "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=BATCH), 1),
-            "leases_released": lambda: self._batches(lease_service.expire_leases, BATCH),
-            "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=BATCH), 1),
+            "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=batch), 1),
+            "leases_released": lambda: self._batches(lease_service.expire_leases, batch),
+            "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1),
             "healed": lambda: self._unless_locked("healed", self._heal),
-            "recoveries_answered": lambda: self._batches(self._answer_recoveries, BATCH),
+            "recoveries_answered": lambda: self._batches(self._answer_recoveries, batch),
         }
         done, errors = {}, []
         for name, part in parts.items():
@@ -147,7 +168,7 @@ class Jobs:
         return done
 
     def _answer_recoveries(self, session: Session) -> int:
-        return auth_service.answer_password_recoveries(session, url=self._paging.public_url, limit=BATCH)
+        return auth_service.answer_password_recoveries(session, url=self._paging.public_url, limit=self._limits.batch)
 
     def _heal(self) -> int:
         done = self._once(lambda session: healing_service.heal(session, self._pulse))
@@ -162,7 +183,8 @@ class Jobs:
         except (OperationalError, StillLocked) as error:
             if not (isinstance(error, StillLocked) or is_contended(error)):
                 raise
-            if time.monotonic() - self._locked_since.setdefault(name, time.monotonic()) > LOCKED_FOR_LONG_SECONDS:
+            waited = time.monotonic() - self._locked_since.setdefault(name, time.monotonic())
+            if waited > self._limits.locked_for_long_seconds:
                 raise
             log.info("plan_part_lock_contended", part=name, reason=str(error))
             return 0
@@ -176,10 +198,10 @@ class Jobs:
     def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
         """Run batches, each in its own transaction, until one is not full. Returns the number of rows.
 
-        After `LONGEST_PART_SECONDS` the other parts have their turn; the next tick does the rest.
+        After `longest_part_seconds` the other parts have their turn; the next tick does the rest.
         """
         total, began = 0, time.monotonic()
-        while not self.stopping.is_set() and time.monotonic() - began < LONGEST_PART_SECONDS:
+        while not self.stopping.is_set() and time.monotonic() - began < self._limits.longest_part_seconds:
             done = self._once(one_batch)
             total += done
             if done < full:

@@ -10,6 +10,7 @@ from app.services.delivery import delivery_service, recording_service
 from app.services.delivery.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
+from app.worker.jobs import DEFAULT_LIMITS, PlanLimits
 from app.worker.lane import Lane
 
 WIDTH = 50
@@ -29,9 +30,9 @@ class InlineExecutor(Executor):
         return future
 
 
-def inline_jobs(services: Services, delivery: Delivery | None = None) -> Jobs:
+def inline_jobs(services: Services, delivery: Delivery | None = None, limits: PlanLimits = DEFAULT_LIMITS) -> Jobs:
     """The jobs of a worker, by default of these services' delivery."""
-    return Jobs(delivery or services.delivery, services.paging, width=WIDTH, threads=InlineExecutor)
+    return Jobs(delivery or services.delivery, services.paging, width=WIDTH, threads=InlineExecutor, limits=limits)
 
 
 def inline_lane(channel: str | None, delivery: Delivery, **options: Any) -> Lane:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,13 @@ def test_without_a_date_that_can_be_read_our_own_clock_counts(date: str) -> None
 def test_an_address_that_is_silent_leaves_time_for_the_next(
     server: HttpServer, silent_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.integrations.http.resolve", lambda *_, **__: [silent_address, "127.0.0.1"])
+    look_up = socket.getaddrinfo
+
+    def two_addresses(host: str, port: int, *others: Any, **options: Any) -> list[Any]:
+        hosts = [silent_address, "127.0.0.1"] if host == "pager.example" else [host]
+        return [found for address in hosts for found in look_up(address, port, *others, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
     limits = Limits(timeout_seconds=4, allows_private=True)
     assert post(f"http://pager.example:{server.port}/", json={}, limits=limits).result is ACCEPTED
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.utils.service_locator import Services
+from app.worker.jobs import PlanLimits
 from tests.support.answers import problem
 from tests.support.api import Api, without_remark
+from tests.support.inline import inline_jobs
 from tests.support.world import Clock, Person
 
 Tick = Callable[[], None]
@@ -169,14 +172,12 @@ def test_a_snooze_that_somebody_ended_does_not_end_again(
     assert api.timeline(incident_id) == record
 
 
-def test_every_snooze_that_is_over_ends_however_many_there_are(
-    api: Api, clock: Clock, tick: Tick, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.worker.jobs.BATCH", 2)
+def test_every_snooze_that_is_over_ends_however_many_there_are(api: Api, clock: Clock, services: Services) -> None:
+    jobs = inline_jobs(services, limits=PlanLimits(batch=2))
     for _ in range(5):
         api.call(BODY.format(api.open()["id"]), {"minutes": 1})
     longer = api.open()["id"]
     api.call(BODY.format(longer), {"minutes": 2})
     clock.advance(minutes=1)
-    tick()
+    jobs.plan()
     assert [i["id"] for i in api.call("GET /incidents?status=snoozed")] == [longer]

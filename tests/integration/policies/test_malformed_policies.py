@@ -10,9 +10,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.models import Escalation
-from app.worker import Jobs
-from app.worker.jobs import StillLocked
+from app.utils.service_locator import Services
+from app.worker.jobs import PlanLimits, StillLocked
 from tests.support.explanations import explained
+from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener, Tick, act, steps, timeline
 from tests.support.world import ADMIN, Clock, Outbox, Person
 
@@ -156,13 +157,9 @@ def test_nobody_is_paged_for_a_failing_step_of_what_is_acknowledged(
 
 
 def test_a_malformed_policy_keeps_no_other_from_being_healed(
-    jobs: Jobs,
-    add_policy: Opener,
-    open_incident: Opener,
-    session: Session,
-    spoil: Spoiler,
-    monkeypatch: pytest.MonkeyPatch,
+    services: Services, add_policy: Opener, open_incident: Opener, session: Session, spoil: Spoiler
 ) -> None:
+    jobs = inline_jobs(services, limits=PlanLimits(locked_for_long_seconds=0.0))
     bad, good = add_policy(), add_policy()
     open_incident()
     open_incident()
@@ -173,6 +170,5 @@ def test_a_malformed_policy_keeps_no_other_from_being_healed(
     session.expire_all()
     states = {(row.policy_id == good["id"], row.state) for row in session.scalars(select(Escalation))}
     assert states == {(True, "running"), (False, "stopped")}
-    monkeypatch.setattr("app.worker.jobs.LOCKED_FOR_LONG_SECONDS", 0.0)
     with pytest.raises(StillLocked, match="cannot be healed"):
         jobs.plan()
