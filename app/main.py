@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from app import __version__
 from app.api import capacity, docs, error_handlers, openapi, route_table, searching
-from app.api.middleware.body_limit import BodyLimit
+from app.api.middleware.body_limit import BodyLimit, BodyLimits
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
@@ -66,7 +66,7 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(TrailingSlash)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, total_bytes=settings.request_memory_mib * MIB)
+    app.add_middleware(BodyLimit, limits=BodyLimits(MAX_BODY_BYTES, settings.request_memory_mib * MIB))
     if settings.backend_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -91,7 +91,7 @@ def _operation_id(route: APIRoute) -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     # No more threads than connections: a request in a thread never waits for one.
-    capacity.set_up(settings.database_pool_size)
+    capacity.set_up(capacity.Threads(settings.database_pool_size))
     searching.set_up(settings.database_pool_size)
     if app.state.services is not None:
         yield

@@ -25,6 +25,7 @@ from app.schemas.user import UserCreate
 from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services
 from app.worker import Jobs
+from tests.support.documented import require_documented
 from tests.support.inline import inline_jobs
 from tests.support.ports import next_port
 from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, add_admins
@@ -162,9 +163,10 @@ def application() -> FastAPI:
 
 @pytest.fixture
 def client(application: FastAPI, services: Services) -> Iterator[TestClient]:
-    """The API on the test's transaction."""
+    """The API on the test's transaction. Every error that it answers must be one that the document names."""
     application.state.services = services
     with TestClient(application) as client:
+        client.event_hooks = {"response": [require_documented]}
         yield client
     application.state.services = None
 

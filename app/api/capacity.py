@@ -5,6 +5,7 @@ A request that waits for a password's hash keeps no other request waiting.
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,20 +24,33 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 URGENT = ("/v1/alerts/", "/health/", "/p/")
 KEPT_THREADS = 2
-MAX_WAITING = 200  # for a hash: half a minute's work at its default cost
 RETRY_AFTER_SECONDS = 10
 HASHES = "_hashes_passwords"
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """How many requests are handled side by side, and how many may wait for the hash of a password.
+
+    200 hashes are half a minute's work at their default cost.
+    """
+
+    total: int
+    max_waiting_for_hashes: int = 200
+
 
 _is_urgent: ContextVar[bool] = ContextVar("is_urgent", default=False)
 _ordinary: RunVar[CapacityLimiter] = RunVar("ordinary")
 _hashing: RunVar[CapacityLimiter] = RunVar("hashing")
+_max_waiting_for_hashes: RunVar[int] = RunVar("max_waiting_for_hashes")
 
 
-def set_up(threads: int) -> None:
+def set_up(threads: Threads) -> None:
     """Bound the threads that handle requests side by side, of this event loop. At least one is for ordinary ones."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-    _ordinary.set(CapacityLimiter(max(threads - KEPT_THREADS, 1)))
+    anyio.to_thread.current_default_thread_limiter().total_tokens = threads.total
+    _ordinary.set(CapacityLimiter(max(threads.total - KEPT_THREADS, 1)))
     _hashing.set(CapacityLimiter(HASHING_REQUESTS))
+    _max_waiting_for_hashes.set(threads.max_waiting_for_hashes)
 
 
 def is_urgent(scope: Scope) -> bool:
@@ -55,12 +69,17 @@ def hashes_passwords(handler: Handler) -> Handler:
     return handler
 
 
+def is_hashing(handler: Callable[..., Any]) -> bool:
+    """True if a handler is marked with `hashes_passwords`."""
+    return hasattr(handler, HASHES)
+
+
 async def run_endpoint(endpoint: Callable[..., Any], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function for an endpoint in a thread that may do so. Raises TooManyRequests."""
-    if not hasattr(endpoint, HASHES):
+    if not is_hashing(endpoint):
         return await run(function, *args, **kwargs)
     limiter = _hashing.get(None)
-    if limiter is not None and limiter.statistics().tasks_waiting >= MAX_WAITING:
+    if limiter is not None and limiter.statistics().tasks_waiting >= _max_waiting_for_hashes.get():
         detail = "Too many passwords are being checked: try again."
         raise TooManyRequests(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
     return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)

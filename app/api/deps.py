@@ -83,6 +83,11 @@ AdminUser = Annotated[User, Depends(ADMINS)]
 AnyUser = Annotated[User, Depends(EVERYBODY)]
 
 
+def skips_too_far() -> InvalidInput:
+    """What is said to a client that asks for too large an offset."""
+    return InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
+
+
 class Paginated:
     """Which page the client wants, and the way to tell it of the next one (RFC 8288)."""
 
@@ -98,7 +103,7 @@ class Paginated:
         ] = None,
     ) -> None:
         if skip > MAX_SKIP:
-            raise InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
+            raise skips_too_far()
         self.part = Slice(limit=limit, skip=skip, after=cursor)
         self._request = request
         self._response = response

@@ -12,10 +12,20 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from app.api.errors import CODES, RETRY_AFTER_SECONDS, UNPROCESSABLE, problem, status_of
+from app.api.errors import (
+    CODES,
+    DATABASE_AWAY,
+    RETRY_AFTER_SECONDS,
+    UNPROCESSABLE,
+    UNSTORABLE,
+    extra_of,
+    problem,
+    status_of,
+)
 from app.api.validation import pointer_to
 from app.api.validation_words import subject_of, without_narrower, words_for
 from app.core import errors
+from app.core.vocabulary import ErrorCode
 from app.db.session import is_unavailable
 
 log = structlog.get_logger()
@@ -41,10 +51,7 @@ def _domain_error(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_seconds)
-    extra = dict(error.extra)
-    if isinstance(error, errors.InvalidInput):
-        extra["errors"] = [{"pointer": error.pointer, "message": str(error)}]
-    return problem(request, status, str(error), code=error.code, headers=headers, **extra)
+    return problem(request, status, str(error), code=error.code, headers=headers, **extra_of(error))
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -55,11 +62,11 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if in_path:
         said = [words_for(item, str(item["loc"][-1])) for item in in_path if item["type"] == "value_error"]
         detail = " ".join(said) or "There is nothing at this address."
-        return problem(request, HTTPStatus.NOT_FOUND, detail, code="not_found")
+        return problem(request, HTTPStatus.NOT_FOUND, detail, code=ErrorCode.NOT_FOUND)
     listed = without_narrower([_field_error(item, error.body) for item in found[:MAX_LISTED]])
     detail = " ".join(message for _, message in listed[:3])
     where = [{"pointer": pointer, "message": message} for pointer, message in listed]
-    return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code="validation_error", errors=where)
+    return problem(request, UNPROCESSABLE, detail[:MAX_DETAIL], code=ErrorCode.VALIDATION_ERROR, errors=where)
 
 
 def _field_error(item: Mapping[str, Any], body: Any) -> tuple[str, str]:
@@ -70,7 +77,7 @@ def _field_error(item: Mapping[str, Any], body: Any) -> tuple[str, str]:
 
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = CODES.get(error.status_code, "http_error")
+    code = CODES.get(error.status_code, ErrorCode.HTTP_ERROR)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = _allowed_methods(request)
@@ -87,8 +94,7 @@ def _allowed_methods(request: Request) -> str:
 
 def _data_error(request: Request, error: Exception) -> JSONResponse:
     log.warning("unstorable_input", error=type(error).__name__)
-    detail = "A value cannot be stored in the database."
-    return problem(request, UNPROCESSABLE, detail, code="unstorable_value")
+    return problem(request, UNPROCESSABLE, UNSTORABLE, code=ErrorCode.UNSTORABLE_VALUE)
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
@@ -96,6 +102,5 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
     if not is_unavailable(error):
         raise error
     log.error("database_unavailable", error=str(error.__cause__ or error))
-    detail = "The database is not available at the moment. Try again."
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    return problem(request, 503, detail, code="database_unavailable", headers=headers)
+    return problem(request, 503, DATABASE_AWAY, code=ErrorCode.DATABASE_UNAVAILABLE, headers=headers)

@@ -1,4 +1,4 @@
-"""The one table from domain errors to RFC 9457 problems, and how OpenAPI documents them."""
+"""The one table from domain errors to RFC 9457 problems. `app.api.problem_examples` documents them."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from app.core import errors
+from app.core.vocabulary import ErrorCode
 
 MEDIA_TYPE = "application/problem+json"
 UNPROCESSABLE = 422
@@ -30,40 +31,15 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.Overloaded: 503,
     errors.QueryTooSlow: 503,
 }
+# The codes of what the framework refuses by itself.
 CODES = {
-    400: "bad_request",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    503: "database_unavailable",
+    400: ErrorCode.BAD_REQUEST,
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+    413: ErrorCode.BODY_TOO_LARGE,
 }
-DESCRIPTIONS = {
-    400: "The body is malformed, or a token is invalid, used or expired",
-    401: "No valid token",
-    403: "This user may not do this",
-    404: "It does not exist",
-    409: "The request conflicts with what is stored",
-    410: "The link has expired",
-    413: "The body is over the limit",
-    415: "The body's content type is not accepted",
-    422: "The input is not valid",
-    429: "Too many requests",
-    503: "A dependency is down, too many requests are waiting, or a query takes too long",
-}
-HEADERS = {
-    401: ("WWW-Authenticate", "How to authenticate"),
-    429: ("Retry-After", "Seconds to wait"),
-    503: ("Retry-After", "Seconds to wait"),
-}
-PROBLEM_EXAMPLE = {
-    "type": "about:blank",
-    "instance": "/v1/incidents",
-    "request_id": "3f2b1a907c1d4f6e8a530242ac120002",
-}
-FIELD_ERROR_EXAMPLE = {
-    "pointer": "/severity",
-    "message": 'severity "urgent" is not valid. Use critical, high, medium or low.',
-}
+UNSTORABLE = "A value cannot be stored in the database."
+DATABASE_AWAY = "The database is not available at the moment. Try again."
 
 
 def status_of(error: errors.DomainError) -> int:
@@ -71,42 +47,39 @@ def status_of(error: errors.DomainError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-def problem(
-    request: Request, status: int, detail: str, *, code: str, headers: Mapping[str, str] | None = None, **extra: Any
-) -> JSONResponse:
-    """An answer in problem form."""
-    content = {
+def extra_of(error: errors.DomainError) -> dict[str, Any]:
+    """What the problem of a domain error has beside the members that all have."""
+    where = [{"pointer": error.pointer, "message": str(error)}] if isinstance(error, errors.InvalidInput) else None
+    return {**error.extra, **({"errors": where} if where else {})}
+
+
+def members(status: int, detail: str, *, code: ErrorCode, instance: str, request_id: str) -> dict[str, Any]:
+    """What every problem says."""
+    return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": instance,
         "code": code,
         "message": detail,
-        "request_id": request.scope.get("request_id", ""),
-        **extra,
+        "request_id": request_id,
     }
-    return JSONResponse(_sendable(content), status, headers, media_type=MEDIA_TYPE)
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, for OpenAPI. `app.api.openapi` adds those that follow from its inputs."""
-    return {status: _documented(status) for status in statuses}
-
-
-def _documented(status: int) -> dict[str, Any]:
-    shown = CODES.get(status) or next(kind.code for kind, mapped in STATUSES.items() if mapped == status)
-    detail = DESCRIPTIONS[status] + "."
-    example: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    example |= {"code": shown, "message": detail}
-    if status == UNPROCESSABLE:
-        example["errors"] = [FIELD_ERROR_EXAMPLE]
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": PROBLEM_EXAMPLE | example}
-    response = {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: content}}
-    if status in HEADERS:
-        name, meaning = HEADERS[status]
-        response["headers"] = {name: {"description": meaning, "schema": {"type": "string"}}}
-    return response
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    code: ErrorCode,
+    headers: Mapping[str, str] | None = None,
+    **extra: Any,
+) -> JSONResponse:
+    """An answer in problem form."""
+    request_id = request.scope.get("request_id", "")
+    said = members(status, detail, code=code, instance=request.url.path, request_id=request_id)
+    return JSONResponse(_sendable({**said, **extra}), status, headers, media_type=MEDIA_TYPE)
 
 
 def _sendable(value: Any) -> Any:

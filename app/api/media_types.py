@@ -7,6 +7,8 @@ from fastapi.routing import APIRoute
 
 from app.core.errors import UnsupportedMediaType
 
+ANY_TYPE = "*/*"
+
 
 def accepted_media_types(route: APIRoute) -> frozenset[str]:
     """The media types that the operation accepts: JSON, unless it lists its own. Empty: anything."""
@@ -16,7 +18,7 @@ def accepted_media_types(route: APIRoute) -> frozenset[str]:
 
 async def require_media_type(request: Request, accepted: frozenset[str]) -> None:
     """Raise UnsupportedMediaType for a body whose Content-Type the operation does not accept."""
-    if not accepted or "*/*" in accepted or not await request.body():
+    if not accepted or ANY_TYPE in accepted or not await request.body():
         return
     header = Headers()
     header["content-type"] = request.headers.get("content-type", "")

@@ -1,29 +1,52 @@
 """The OpenAPI document: adds what the routes do not declare themselves."""
 
 import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 
-from app.api.errors import problems
-from app.api.query_parameters import API
+from app.api.deps import skips_too_far
+from app.api.errors import UNPROCESSABLE
+from app.api.media_types import ANY_TYPE
+from app.api.problem_examples import MEANINGS, MISSING, NOTHING_THERE
+from app.api.problems import EXAMPLES, Responses, documented, general, merged, one, problems
+from app.api.query_parameters import ANY_QUERY, API, unknown_parameter
 from app.api.webhooks import SCHEMES
+from app.core.errors import IdempotencyKeyReused, InvalidInput, NotAuthenticated, Overloaded, UnsupportedMediaType
+from app.core.vocabulary import ErrorCode
 from app.schemas.base import Problem
+from app.schemas.user import LoginForm
 
+NESTED_TOO_DEEPLY = InvalidInput("The body is nested too deeply.", pointer="")
+UNKNOWN_PARAMETER = "colour"  # no operation has it
 REF_TEMPLATE = "#/components/schemas/{model}"
 FIRST_SENTENCE = re.compile(r"(.+?)\.(?:\s+|$)(.*)", re.DOTALL)
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # FastAPI's error forms, which this service does not use
 NEXT_PAGE = {"description": 'The next page, if there is one: `<url>; rel="next"` (RFC 8288)'}
+REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "title": "X-Request-Id"},
+    "description": "An id for the logs of both sides: up to 128 letters, digits, dots, hyphens and underscores. "
+    "The answer repeats it; without such an id the service makes one",
+}
 REPLAYED = {"description": "`true` if this is the answer to an earlier request with the same key"}
 DESCRIPTION = """Decides who is paged when production breaks, makes sure that they are, and keeps the record.
 
 Log in at `/v1/auth/login/access-token` (or with the **Authorize** button) and send the access token as
-`Authorization: Bearer <token>`. Errors are RFC 9457 problems. Lists are arrays; a `Link: <…>; rel="next"` header leads
-to the next page. Times are RFC 3339 in UTC. Unknown fields and unknown query parameters are refused. A field that only
-the server sets is ignored, so that an answer can be edited and sent back. Every path also answers with a trailing
-slash.
+`Authorization: Bearer <token>`. Lists are arrays; a `Link: <…>; rel="next"` header leads to the next page. Times are
+RFC 3339 in UTC. Unknown fields and unknown query parameters are refused, except by webhooks. A field that only the
+server sets is ignored, so that an answer can be edited and sent back. Every path below `/v1` also answers with a
+trailing slash.
+
+Errors are RFC 9457 problems. Each response lists its codes, with an example of each. Beside those there are 404
+`not_found` and 405 `method_not_allowed` for what is not listed here, and 500 `internal` for a defect. Every answer has
+an `X-Request-ID`, which is in the log as well.
 """
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
@@ -47,14 +70,18 @@ def document(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 _summarize(operation)
                 _add_headers(operation)
-                _add_general_problems(operation, is_api=path.startswith(API), uses_database=path != "/")
+                _add_problems(operation, path)
+                _add_request_id(operation)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
 def _complete_components(components: dict[str, Any]) -> None:
-    problem = Problem.model_json_schema(ref_template=REF_TEMPLATE)
-    components["schemas"] |= {**problem.pop("$defs", {}), "Problem": problem}
+    for model in (Problem, LoginForm):
+        schema = jsonable_encoder(model.model_json_schema(ref_template=REF_TEMPLATE), exclude_none=True)
+        components["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
+    listed = "\n".join(f"- `{code}`: {MEANINGS[code]}" for code in ErrorCode)
+    components["schemas"]["ErrorCode"]["description"] += f"\n\n{listed}"
     for name in FASTAPIS_OWN:
         components["schemas"].pop(name, None)
     schemes = {scheme.scheme_name: jsonable_encoder(scheme.model, exclude_none=True) for scheme in SCHEMES}
@@ -79,19 +106,69 @@ def _add_headers(operation: dict[str, Any]) -> None:
         answer["headers"] = {name: {**header, "schema": {"type": "string"}} for name, header in said.items()}
 
 
-def _add_general_problems(operation: dict[str, Any], *, is_api: bool, uses_database: bool) -> None:
-    """The errors that follow from an operation's inputs. Routes name the others."""
+def _add_request_id(operation: dict[str, Any]) -> None:
+    """Every request may bring its id. It comes last, so that a generated client asks for it last."""
+    operation.setdefault("parameters", []).append(deepcopy(REQUEST_ID))
+
+
+def _add_problems(operation: dict[str, Any], path: str) -> None:
+    """Document the errors that the route names, and those that follow from the operation's inputs."""
+    given = operation["responses"]
+    if EXAMPLES not in given.get("422", {}):
+        given.pop("422", None)  # FastAPI's own
+    named: Responses = {int(status): response for status, response in given.items() if EXAMPLES in response}
+    found = merged(named, *_general_problems(operation, path))
     parameters = operation.get("parameters", [])
-    has_body = "requestBody" in operation
-    apply = {
-        401: "security" in operation,
-        409: any(parameter["name"] == "Idempotency-Key" for parameter in parameters),
-        413: has_body,
-        415: has_body,
-        422: is_api or has_body or any(parameter["in"] in ("query", "header") for parameter in parameters),
-        503: uses_database,
-    }
-    responses = operation["responses"]
-    responses.pop("422", None)  # FastAPI's own
-    responses |= {str(status): text for status, text in problems(*(s for s, holds in apply.items() if holds)).items()}
-    operation["responses"] = dict(sorted(responses.items()))
+    values = {p["name"]: p["schema"]["examples"][0] for p in parameters if p["in"] == "path"}
+    for status, response in found.items():
+        examples = [{**shown, "detail": shown["detail"] or _missing(values)} for shown in response[EXAMPLES]]
+        given[str(status)] = documented(examples, instance=path.format(**values))
+    operation["responses"] = dict(sorted(given.items()))
+
+
+def _missing(values: Mapping[str, Any]) -> str:
+    """What 404 says of a path with these parameters."""
+    named = [MISSING[name] for name in values if name in MISSING]
+    return named[-1] if named else NOTHING_THERE
+
+
+def _general_problems(operation: dict[str, Any], path: str) -> Iterator[Responses]:
+    """The errors that follow from an operation's inputs. Routes name the others."""
+    parameters = {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
+    kinds = operation.get("requestBody", {}).get("content", {})
+    takes_any_query = operation.pop(ANY_QUERY, False)
+    takes_any_type = kinds.pop(ANY_TYPE, None) is not None  # said in words: generated clients cannot send it
+    if "security" in operation:
+        yield problems(NotAuthenticated)
+    if "Idempotency-Key" in parameters:
+        yield problems(IdempotencyKeyReused, NESTED_TOO_DEEPLY)
+    if kinds:
+        yield general(ErrorCode.REQUEST_TIMEOUT)
+        yield general(ErrorCode.BODY_TOO_LARGE)
+        if not takes_any_type:
+            yield problems(UnsupportedMediaType(f"Send {' or '.join(sorted(kinds))}, and name it in Content-Type."))
+    yield from _invalid_input(parameters, path, takes_any_query=takes_any_query)
+    yield general(ErrorCode.HEADERS_TOO_LARGE)
+    yield problems(Overloaded)
+    if path != "/":
+        yield general(ErrorCode.DATABASE_UNAVAILABLE)
+
+
+def _invalid_input(parameters: Mapping[str, Any], path: str, *, takes_any_query: bool) -> Iterator[Responses]:
+    """How an operation below /v1 refuses what it is given."""
+    if not path.startswith(API):
+        return
+    declared = sorted(name for name, parameter in parameters.items() if parameter["in"] == "query")
+    if not takes_any_query:
+        said = unknown_parameter(UNKNOWN_PARAMETER, declared)
+        yield _invalid(said, UNKNOWN_PARAMETER)
+    elif declared:
+        yield _invalid(f"{declared[0]} is missing.", declared[0])
+    if "cursor" in parameters:
+        yield problems(skips_too_far())
+    yield general(ErrorCode.UNSTORABLE_VALUE)
+
+
+def _invalid(detail: str, pointer: str) -> Responses:
+    where = [{"pointer": pointer, "message": detail}]
+    return one(UNPROCESSABLE, detail, ErrorCode.VALIDATION_ERROR, errors=where)

@@ -1,6 +1,6 @@
 """Refuses query parameters that a route does not declare: a filter that is misspelled must not answer everything."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-ANY_QUERY = "_takes_any_query"
+ANY_QUERY = "x-takes-any-query"
 API = "/v1/"
 MAX_SHOWN, MAX_NAMED = 60, 10
 
@@ -47,10 +47,15 @@ def _declared(dependant: Dependant) -> Iterator[str]:
         yield from _declared(dependency)
 
 
-def _error(name: str, declared: tuple[str, ...]) -> dict[str, Any]:
+def unknown_parameter(name: str, declared: Sequence[str]) -> str:
+    """What is said of a parameter that is none of the declared ones."""
     *others, last = declared or ("",)
     use = f"Use {', '.join(others)} or {last}." if others else f"Use {last}." if last else "None are allowed here."
-    said = f"The query parameter {_short(name)} is not known here. {use}"
+    return f"The query parameter {_short(name)} is not known here. {use}"
+
+
+def _error(name: str, declared: tuple[str, ...]) -> dict[str, Any]:
+    said = unknown_parameter(name, declared)
     return {"type": "value_error", "loc": ("query", _short(name)), "msg": said, "input": None}
 
 

@@ -6,7 +6,7 @@ need the database are split: their first half looks at the request and runs on t
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.api import capacity, searching
-from app.api.errors import problems
 from app.api.gathered import gathering_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
 from app.api.permission import Deferred, permission_of
-from app.api.query_parameters import declared_by, refusal_of, takes_any_query
+from app.api.problems import merged, problems
+from app.api.query_parameters import ANY_QUERY, declared_by, refusal_of, takes_any_query
 from app.api.strict_json import StrictlyParsed
-from app.core.errors import DomainError
+from app.core.errors import DomainError, PermissionDenied, QueryTooSlow, TooManyRequests
 from app.db.budget import limited
 from app.services.contacts.name_service import put_names
 from app.services.operations.idempotency_service import Request as RepeatableRequest
@@ -47,11 +47,12 @@ class TransactionalRoute(APIRoute):
     """Runs the handler in one thread and one transaction; see the module's docstring."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
-        permission = permission_of(endpoint)
-        if permission is not None and not permission.is_for_everybody:
-            options["responses"] = {**problems(403), **(options.get("responses") or {})}
         # What reads by a key is fast, and costs nothing more.
         is_limited = "GET" in (options.get("methods") or ()) and not path.endswith("}")
+        implied = [*_implied(endpoint), *([QueryTooSlow] if is_limited else [])]
+        options["responses"] = merged(options.get("responses") or {}, problems(*implied))
+        if takes_any_query(endpoint):
+            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), ANY_QUERY: True}
         shape = Shape(options.get("status_code") or 200, is_limited)
         super().__init__(path, _in_one_transaction(endpoint, shape), **options)
 
@@ -79,6 +80,15 @@ class TransactionalRoute(APIRoute):
                 QUERY_REFUSAL.reset(refused)
 
         return checked
+
+
+def _implied(endpoint: Endpoint) -> Iterator[type[DomainError]]:
+    """The errors that follow from how a handler is marked."""
+    permission = permission_of(endpoint)
+    if permission is not None and not permission.is_for_everybody:
+        yield PermissionDenied
+    if capacity.is_hashing(endpoint):
+        yield TooManyRequests
 
 
 async def _authorize_first(request: Request) -> None:

@@ -1,6 +1,8 @@
 """What can go wrong in the domain. Nothing here knows HTTP: `app.api.errors` maps each class once."""
 
-from typing import Any
+from typing import Any, ClassVar
+
+from app.core.vocabulary import ErrorCode
 
 
 class DomainError(Exception):
@@ -9,7 +11,7 @@ class DomainError(Exception):
     If it `is_remembered`, the transaction is committed nevertheless.
     """
 
-    code = "error"
+    code: ClassVar[ErrorCode]
     is_remembered = False
 
     def __init__(self, message: str, **extra: Any) -> None:
@@ -20,81 +22,81 @@ class DomainError(Exception):
 class NotFound(DomainError):
     """The thing does not exist, or not for this user."""
 
-    code = "not_found"
+    code = ErrorCode.NOT_FOUND
 
 
 class Conflict(DomainError):
     """The request contradicts what is stored."""
 
-    code = "conflict"
+    code = ErrorCode.CONFLICT
 
 
 class DuplicateEmail(Conflict):
-    code = "email_taken"
+    code = ErrorCode.EMAIL_TAKEN
 
 
 class DuplicatePolicyName(Conflict):
-    code = "policy_name_taken"
+    code = ErrorCode.POLICY_NAME_TAKEN
 
 
 class InvalidTransition(Conflict):
     """The incident cannot make this move from where it is."""
 
-    code = "invalid_transition"
+    code = ErrorCode.INVALID_TRANSITION
 
 
 class AlertOpenElsewhere(Conflict):
     """Another open incident has the same alert."""
 
-    code = "alert_open_elsewhere"
+    code = ErrorCode.ALERT_OPEN_ELSEWHERE
 
 
 class CycleLimitReached(Conflict):
     """Policies have restarted an incident too often."""
 
-    code = "cycle_limit_reached"
+    code = ErrorCode.CYCLE_LIMIT_REACHED
 
 
 class LastAdmin(Conflict):
     """The last active administrator cannot be deleted, deactivated or demoted."""
 
-    code = "last_admin"
+    code = ErrorCode.LAST_ADMIN
 
 
 class ChannelUnusable(Conflict):
     """The channel is not set up, or has no address."""
 
-    code = "channel_unusable"
+    code = ErrorCode.CHANNEL_UNUSABLE
 
 
 class IdempotencyKeyReused(Conflict):
     """The key was used before with another body."""
 
-    code = "idempotency_key_reused"
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
 
 
 class NotAuthenticated(DomainError):
     """No token, or one that is forged, expired or revoked."""
 
-    code = "not_authenticated"
+    code = ErrorCode.NOT_AUTHENTICATED
 
 
 class WrongCredentials(NotAuthenticated):
-    code = "wrong_credentials"
+    code = ErrorCode.WRONG_CREDENTIALS
 
 
 class PermissionDenied(DomainError):
-    code = "permission_denied"
+    code = ErrorCode.PERMISSION_DENIED
 
 
 class SignupClosed(PermissionDenied):
-    code = "signup_closed"
+    code = ErrorCode.SIGNUP_CLOSED
 
 
 class InvalidResetToken(DomainError):
     """The password reset token is unknown, spent or expired."""
 
-    code = "invalid_reset_token"
+    code = ErrorCode.INVALID_RESET_TOKEN
 
 
 class UnknownLink(NotFound):
@@ -104,30 +106,30 @@ class UnknownLink(NotFound):
 class LinkExpired(DomainError):
     """The link in a page has expired."""
 
-    code = "link_expired"
+    code = ErrorCode.LINK_EXPIRED
 
 
 class MalformedBody(DomainError):
     """The body is not JSON."""
 
-    code = "malformed_body"
+    code = ErrorCode.MALFORMED_BODY
 
 
 class AlertTooLarge(DomainError):
     """The body of an alert is over the limit. Its incident is kept."""
 
-    code = "body_too_large"
+    code = ErrorCode.BODY_TOO_LARGE
     is_remembered = True
 
 
 class UnsupportedMediaType(DomainError):
-    code = "unsupported_media_type"
+    code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
 
 
 class TooManyRequests(DomainError):
     """Too many requests; `retry_after_seconds` says how long to wait."""
 
-    code = "too_many_requests"
+    code = ErrorCode.TOO_MANY_REQUESTS
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -137,25 +139,31 @@ class TooManyRequests(DomainError):
 class WorkerStalled(DomainError):
     """This process's worker has completed no tick for a while."""
 
-    code = "worker_stalled"
+    code = ErrorCode.WORKER_STALLED
 
 
 class Overloaded(TooManyRequests):
     """The service has more requests waiting than it can serve soon."""
 
-    code = "overloaded"
+    code = ErrorCode.OVERLOADED
 
 
 class QueryTooSlow(DomainError):
     """A request that only reads takes more of the database's time than it may."""
 
-    code = "query_too_slow"
+    code = ErrorCode.QUERY_TOO_SLOW
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(
+            f"This takes over {limit_seconds:g} seconds of database time, so it was stopped. Narrow it: add a filter "
+            "such as status, service or created_after, search for longer words, or ask for fewer with limit."
+        )
 
 
 class InvalidInput(DomainError):
     """A value that only the database can judge is wrong. `pointer` is the JSON pointer to it."""
 
-    code = "invalid_input"
+    code = ErrorCode.INVALID_INPUT
 
     def __init__(self, message: str, *, pointer: str) -> None:
         super().__init__(message)
@@ -171,13 +179,13 @@ class TooManyAlerts(InvalidInput):
 class WrongPassword(InvalidInput):
     """The current password is not the one that was given."""
 
-    code = "wrong_password"
+    code = ErrorCode.WRONG_PASSWORD
 
 
 class WrongCode(InvalidInput):
     """The code does not prove the address. The attempt is counted."""
 
-    code = "wrong_code"
+    code = ErrorCode.WRONG_CODE
     is_remembered = True
 
 

@@ -199,3 +199,45 @@ class AlertStatus(StrEnum):
     INCIDENT_RESOLVED = "incident_resolved"
     NO_MATCHING_ACTIVE_INCIDENT = "no_matching_active_incident"
     NO_CHANGES = "no_changes"
+
+
+class ErrorCode(StrEnum):
+    """What is wrong, for programs. A code never changes its meaning; later versions may add some."""
+
+    # From the domain: see `app.core.errors`.
+    NOT_AUTHENTICATED = "not_authenticated"
+    WRONG_CREDENTIALS = "wrong_credentials"
+    PERMISSION_DENIED = "permission_denied"
+    SIGNUP_CLOSED = "signup_closed"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    EMAIL_TAKEN = "email_taken"
+    POLICY_NAME_TAKEN = "policy_name_taken"
+    INVALID_TRANSITION = "invalid_transition"
+    ALERT_OPEN_ELSEWHERE = "alert_open_elsewhere"
+    CYCLE_LIMIT_REACHED = "cycle_limit_reached"
+    LAST_ADMIN = "last_admin"
+    CHANNEL_UNUSABLE = "channel_unusable"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    INVALID_RESET_TOKEN = "invalid_reset_token"  # noqa: S105 - a code
+    LINK_EXPIRED = "link_expired"
+    MALFORMED_BODY = "malformed_body"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID_INPUT = "invalid_input"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a code
+    WRONG_CODE = "wrong_code"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    OVERLOADED = "overloaded"
+    QUERY_TOO_SLOW = "query_too_slow"
+    WORKER_STALLED = "worker_stalled"
+    # From what stands before and behind it.
+    BAD_REQUEST = "bad_request"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
+    VALIDATION_ERROR = "validation_error"
+    UNSTORABLE_VALUE = "unstorable_value"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    HTTP_ERROR = "http_error"
+    INTERNAL = "internal"
+    DATABASE_UNAVAILABLE = "database_unavailable"

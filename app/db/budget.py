@@ -57,10 +57,7 @@ def limited(seconds: float = READING_SECONDS) -> Iterator[None]:
         if not isinstance(error.orig, psycopg2.errors.QueryCanceled):
             raise
         log.warning("query_too_slow", limit_seconds=seconds)
-        raise QueryTooSlow(
-            f"This takes over {seconds:g} seconds of database time, so it was stopped. Narrow it: add a filter such as "
-            "status, service or created_after, search for longer words, or ask for fewer with limit."
-        ) from error
+        raise QueryTooSlow(seconds) from error
     finally:
         _current.reset(outer)
 

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from app.core.vocabulary import ErrorCode
+
 MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
 
 
@@ -97,7 +99,7 @@ class Problem(BaseModel):
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The input is invalid."])
     instance: str = Field(examples=["/v1/incidents"])
-    code: str = Field(examples=["validation_error"])
+    code: ErrorCode = Field(examples=["validation_error"])
     message: str = Field(examples=["The input is invalid."])
     request_id: str = Field(examples=["3f2b1a907c1d4f6e8a530242ac120002"])
     errors: list[FieldError] | None = None

@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from app.core import descriptors
 from app.core.config import get_settings
+from app.core.vocabulary import ErrorCode
 from app.server.connections import Connections, Phase
 from app.server.limits import ConnectionLimits, needed, within
 
@@ -87,7 +88,9 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._peers.admit(self, at=self.loop.time()):
             detail = "There are too many connections: try again."
             self._is_refused = True
-            transport.write(_problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", detail, b"retry-after: 1\r\n"))
+            transport.write(
+                _problem(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.OVERLOADED, detail, b"retry-after: 1\r\n")
+            )
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -170,9 +173,9 @@ class BoundedHttp(HttpToolsProtocol):
         log.warning("head_too_large")
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         detail = f"The headers are over {limits.head_bytes} bytes or {limits.head_fields} fields."
-        self._refuse(status, "headers_too_large", detail)
+        self._refuse(status, ErrorCode.HEADERS_TOO_LARGE, detail)
 
-    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus, code: ErrorCode, detail: str) -> None:
         """Answer without the application, read on for a moment so that the client can see it, and hang up."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._hang_up_refused()  # in the middle of an answer there is no place for another
@@ -199,7 +202,7 @@ def process_limits() -> ConnectionLimits:
     return limits
 
 
-def _problem(status: HTTPStatus, code: str, detail: str, headers: bytes = b"") -> bytes:
+def _problem(status: HTTPStatus, code: ErrorCode, detail: str, headers: bytes = b"") -> bytes:
     """An answer in problem form (RFC 9457), whole."""
     request_id = uuid4().hex
     content: dict[str, Any] = {

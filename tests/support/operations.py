@@ -14,6 +14,7 @@ SAMPLES = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null":
 SIGNED = {
     "/v1/notifications/callbacks/twilio"
 }  # answered only with its sender's signature: see test_delivery_callbacks
+WEBHOOKS = "/v1/alerts/"  # their bodies are JSON whatever their senders call it
 OPEN_OBJECT = {"type": "object", "additionalProperties": True}
 
 
@@ -48,7 +49,12 @@ class Operation:
     @property
     def reads_strictly(self) -> bool:
         """True if its body must be JSON of a known form."""
-        return "application/json" in self.media_types and "*/*" not in self.media_types
+        return "application/json" in self.media_types and not self.path.startswith(WEBHOOKS)
+
+    @property
+    def is_idempotent(self) -> bool:
+        """True if an Idempotency-Key makes it safe to repeat."""
+        return any(parameter["name"] == "Idempotency-Key" for parameter in self.parameters("header"))
 
     @property
     def needs_body(self) -> bool:

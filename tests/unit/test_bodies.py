@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.middleware import body_limit
-from app.api.middleware.body_limit import Bodies, BodyLimit, BodyRefused
+from app.api.middleware.body_limit import Bodies, BodyLimit, BodyLimits, BodyRefused
 
 MIB = 1024 * 1024
 
@@ -30,7 +29,7 @@ def clock() -> Seconds:
 
 @pytest.fixture
 def bodies(clock: Seconds) -> Bodies:
-    return Bodies(100, clock)
+    return Bodies(BodyLimits(max_bytes=100, total_bytes=100), clock)
 
 
 def test_a_quarter_of_the_memory_is_for_what_is_urgent(bodies: Bodies) -> None:
@@ -104,18 +103,15 @@ def _piece(size: int, *, is_last: bool = False) -> Message:
     return {"type": "http.request", "body": b" " * size, "more_body": not is_last}
 
 
-def test_a_body_that_does_not_come_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_limit, "BODY_SECONDS", 0.1)
-    limit = BodyLimit(_read, max_bytes=MIB, total_bytes=4 * MIB)
+def test_a_body_that_does_not_come_in_time_is_given_up() -> None:
+    limit = BodyLimit(_read, limits=BodyLimits(MIB, 4 * MIB, seconds=0.1))
     assert asyncio.run(_ask(limit, "/v1/incidents", _piece(10))) == HTTPStatus.REQUEST_TIMEOUT
     assert limit.bodies.used == 0
 
 
-def test_300_unfinished_bodies_keep_no_alert_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_limit, "STALLED_SECONDS", 0)
-
+def test_300_unfinished_bodies_keep_no_alert_out() -> None:
     async def attacked() -> tuple[list[int], int, int]:
-        limit = BodyLimit(_read, max_bytes=MIB, total_bytes=16 * MIB)
+        limit = BodyLimit(_read, limits=BodyLimits(MIB, 16 * MIB, stalled_seconds=0))
         unfinished = [asyncio.create_task(_ask(limit, "/v1/incidents", _piece(MIB - 1))) for _ in range(300)]
         await asyncio.sleep(0.05)
         used = limit.bodies.used
@@ -133,6 +129,6 @@ def test_300_unfinished_bodies_keep_no_alert_out(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_form_behind_a_link_is_small() -> None:
-    limit = BodyLimit(_read, max_bytes=MIB, total_bytes=16 * MIB)
+    limit = BodyLimit(_read, limits=BodyLimits(MIB, 16 * MIB))
     asked = _ask(limit, "/p/token/snooze", _piece(17 * 1024, is_last=True))
     assert asyncio.run(asked) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

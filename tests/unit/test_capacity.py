@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.api import capacity
+from app.api.capacity import Threads
 from app.core import descriptors
 from app.core.errors import TooManyRequests
 
@@ -47,7 +48,7 @@ def test_what_is_urgent_finds_a_thread_when_all_others_are_busy(path: str) -> No
     release = Event()
 
     async def busy() -> str:
-        capacity.set_up(4)
+        capacity.set_up(Threads(4))
         waiting = [asyncio.create_task(_run_for("/v1/incidents", release.wait)) for _ in range(20)]
         await asyncio.sleep(0.05)
         found: str = await asyncio.wait_for(_run_for(path, lambda: "done"), 5)
@@ -62,7 +63,7 @@ def test_passwords_that_are_being_hashed_keep_no_other_request_waiting() -> None
     release = Event()
 
     async def busy() -> str:
-        capacity.set_up(3)
+        capacity.set_up(Threads(3))
         logins = [asyncio.create_task(capacity.run_endpoint(log_in, release.wait)) for _ in range(40)]
         await asyncio.sleep(0.05)
         found: str = await asyncio.wait_for(_run_for("/v1/incidents", lambda: "done"), 5)
@@ -73,12 +74,11 @@ def test_passwords_that_are_being_hashed_keep_no_other_request_waiting() -> None
     assert asyncio.run(busy()) == "done"
 
 
-def test_too_many_logins_at_once_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "MAX_WAITING", 2)
+def test_too_many_logins_at_once_are_told_to_come_back() -> None:
     release = Event()
 
     async def busy() -> None:
-        capacity.set_up(3)
+        capacity.set_up(Threads(3, max_waiting_for_hashes=2))
         logins = [asyncio.create_task(capacity.run_endpoint(log_in, release.wait)) for _ in range(10)]
         await asyncio.sleep(0.05)
         try:

@@ -15,21 +15,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import capacity
 from app.api.errors import CODES, problem
+from app.core.vocabulary import ErrorCode
 
 log = structlog.get_logger()
 
-BODY_SECONDS = 60.0
-STALLED_SECONDS = 1.0  # a body that has taken that long may give way to another
 FORM_PATH, MAX_FORM_BYTES = "/p/", 16 * 1024  # of the link in a page: anybody may post to it
 ALERTS_PATH = "/v1/alerts/"  # the webhooks limit their bodies themselves, once the sender has shown its secret
 KEPT_PART = 4  # a quarter of the memory is for what is urgent
 HANG_UP = {"Connection": "close"}
 
 
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What one body may take, and all of them together. After `stalled_seconds` one may give way to another."""
+
+    max_bytes: int
+    total_bytes: int
+    seconds: float = 60.0
+    stalled_seconds: float = 1.0
+
+
 class BodyRefused(Exception):
     """The body will not be read any further."""
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: HTTPStatus, code: ErrorCode, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.code, self.headers = status, code, headers or {}
 
@@ -44,12 +53,12 @@ def too_large(max_bytes: int) -> BodyRefused:
 
 def overloaded() -> BodyRefused:
     detail = "Too many requests are under way: try again."
-    return BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", detail, {"Retry-After": "1", **HANG_UP})
+    return BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.OVERLOADED, detail, {"Retry-After": "1", **HANG_UP})
 
 
-def too_slow() -> BodyRefused:
-    detail = f"The body did not come within {BODY_SECONDS:g} s."
-    return BodyRefused(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, HANG_UP)
+def too_slow(seconds: float) -> BodyRefused:
+    detail = f"The body did not come within {seconds:g} s."
+    return BodyRefused(HTTPStatus.REQUEST_TIMEOUT, ErrorCode.REQUEST_TIMEOUT, detail, HANG_UP)
 
 
 @dataclass(eq=False)
@@ -72,7 +81,7 @@ class Bodies:
     those who begin bodies and never end them.
     """
 
-    max_bytes: int
+    limits: BodyLimits
     clock: Callable[[], float] = monotonic
     used: int = 0
     under_way: dict[Body, None] = field(default_factory=dict)
@@ -89,7 +98,8 @@ class Bodies:
 
     def grow(self, body: Body, size: int) -> None:
         """Account for a piece. Raises BodyRefused if there is no room for it."""
-        room = self.max_bytes if body.is_urgent else self.max_bytes - self.max_bytes // KEPT_PART
+        total = self.limits.total_bytes
+        room = total if body.is_urgent else total - total // KEPT_PART
         while self.used + size > room:
             stalled = self._stalled(body)
             if stalled is None:
@@ -99,7 +109,7 @@ class Bodies:
         body.size += size
 
     def _stalled(self, body: Body) -> Body | None:
-        latest = self.clock() - STALLED_SECONDS
+        latest = self.clock() - self.limits.stalled_seconds
         candidates = (b for b in self.under_way if b is not body and not b.is_whole and b.size)
         return next((b for b in candidates if b.began_at <= latest and (body.is_urgent or not b.is_urgent)), None)
 
@@ -113,13 +123,13 @@ class Bodies:
 class BodyLimit:
     """Refuses a body over the limit: unread if its length is told, otherwise as soon as it passes the limit.
 
-    One that takes too long is given up, and all of them together keep to `total_bytes`.
+    One that takes too long is given up, and all of them together keep to their limit.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, total_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limits: BodyLimits) -> None:
         self.app = app
-        self.max_bytes = max_bytes
-        self.bodies = Bodies(total_bytes)
+        self.limits = limits
+        self.bodies = Bodies(limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,7 +146,8 @@ class BodyLimit:
         """How many bytes the body of this request may have."""
         if scope["path"].startswith(ALERTS_PATH):
             return sys.maxsize
-        return min(self.max_bytes, MAX_FORM_BYTES) if scope["path"].startswith(FORM_PATH) else self.max_bytes
+        most = self.limits.max_bytes
+        return min(most, MAX_FORM_BYTES) if scope["path"].startswith(FORM_PATH) else most
 
 
 class _Exchange:
@@ -146,7 +157,7 @@ class _Exchange:
         self._limit, self._scope, self._body = limit, scope, body
         self._receive, self._send = receive, send
         self._max_bytes = limit.max_of(scope)
-        self._deadline = anyio.current_time() + BODY_SECONDS
+        self._deadline = anyio.current_time() + limit.limits.seconds
         self._refused: BodyRefused | None = None
         self._has_begun = False
 
@@ -189,7 +200,7 @@ class _Exchange:
         if self._body.has_given_way:
             raise overloaded()
         if scope.cancelled_caught:
-            raise too_slow()
+            raise too_slow(self._limit.limits.seconds)
         return message
 
     def _require_allowed(self, size: int) -> None:

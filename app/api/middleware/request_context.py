@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
 from app.core.logging import request_lines
+from app.core.vocabulary import ErrorCode
 
 log = structlog.get_logger()
 
@@ -54,7 +55,8 @@ class RequestContext:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
             if status:  # the answer has begun: all that is left is to break it off
                 raise
-            answer = problem(Request(scope), HTTPStatus.INTERNAL_SERVER_ERROR, "Something broke.", code="internal")
+            status_code = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = problem(Request(scope), status_code, "Something broke.", code=ErrorCode.INTERNAL)
             await answer(scope, receive, send_with_id)
         if scope["path"] not in QUIET_PATHS:
             _log(scope, status, time.perf_counter() - started)

@@ -13,69 +13,69 @@ from tests.support.operations import DOCUMENT, OPERATIONS, WITH_BODY, Operation
 
 # Method, path, operation id (the name that a generated client gives it: it must not change) and statuses.
 API = """
-POST /v1/auth/signup sign_up 201 403 409 413 415 422 429 503
-POST /v1/auth/login/access-token log_in 200 401 413 415 422 429 503
-POST /v1/auth/login/refresh-token refresh_tokens 200 401 413 415 422 503
-POST /v1/auth/logout log_out 200 401 413 415 422 503
-POST /v1/auth/login/test-token check_token 200 401 422 503
-POST /v1/auth/password-recovery/{email} recover_password 200 404 422 429 503
-POST /v1/auth/reset-password reset_password 200 400 413 415 422 429 503
-GET /v1/users/me read_me 200 401 422 503
-PUT /v1/users/me update_me 200 401 409 413 415 422 429 503
-POST /v1/users/me/email/verify verify_my_email 200 401 409 422 429 503
-POST /v1/users/me/email/confirm confirm_my_email 200 401 409 413 415 422 429 503
-GET /v1/users/directory search_directory 200 401 403 422 503
-GET /v1/users list_users 200 401 403 422 503
-POST /v1/users create_user 201 401 403 409 413 415 422 503
-GET /v1/users/{user_id} read_user 200 401 403 404 422 503
-PUT /v1/users/{user_id} update_user 200 401 403 404 409 413 415 422 503
-DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 422 503
-GET /v1/incidents list_incidents 200 401 422 503
-POST /v1/incidents create_incident 201 401 403 409 413 415 422 503
-GET /v1/incidents/{incident_id} read_incident 200 401 404 422 503
-PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 409 413 415 422 503
-PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 403 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 403 404 409 413 415 422 503
-POST /v1/incidents/{incident_id}/assign assign_incident 200 401 403 404 413 415 422 503
-DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 403 404 422 503
-GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 503
-POST /v1/incidents/{incident_id}/comments add_comment 200 401 403 404 409 413 415 422 503
-GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 503
-GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 503
-GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 422 503
-GET /v1/incidents/{incident_id}/escalation-events list_incident_escalation_events 200 401 403 404 422 503
-POST /v1/incidents/{incident_id}/escalate escalate_incident_now 200 401 403 404 413 415 422 503
-GET /v1/escalation/policies list_policies 200 401 403 422 503
-POST /v1/escalation/policies create_policy 201 401 403 409 413 415 422 503
-GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 422 503
-PUT /v1/escalation/policies/{policy_id} update_policy 200 401 403 404 409 413 415 422 503
-DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 422 503
-POST /v1/escalation/preview preview_escalation 200 401 403 413 415 422 503
-GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 503
-POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 413 415 422 503
-GET /v1/notification-preferences/me list_my_preferences 200 401 422 503
-PUT /v1/notification-preferences/me order_my_channels 200 401 413 415 422 503
-PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 403 404 413 415 422 503
-POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 422 429 503
-POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 404 413 415 422 429 503
-POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 422 429 503
-GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 422 503
-GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 422 503
-PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 413 415 422 503
-GET /v1/notification-templates list_templates 200 401 403 422 503
-GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 422 503
-PUT /v1/notification-templates/{channel}/{event} set_template 200 401 403 404 413 415 422 503
-DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 422 503
-POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 413 415 422 503
-GET /v1/notifications list_notifications 200 401 403 422 503
-POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 413 415 422 503
-POST /v1/alerts/elastic receive_elastic_alert 201 401 409 413 415 422 429 503
-GET /v1/workers list_workers 200 401 403 422 503
-GET / read_root 200
-GET /health read_health 200 503
+POST /v1/auth/signup sign_up 201 403 408 409 413 415 422 429 431 503
+POST /v1/auth/login/access-token log_in 200 401 408 413 415 422 429 431 503
+POST /v1/auth/login/refresh-token refresh_tokens 200 401 408 413 415 422 431 503
+POST /v1/auth/logout log_out 200 401 408 413 415 422 431 503
+POST /v1/auth/login/test-token check_token 200 401 422 431 503
+POST /v1/auth/password-recovery/{email} recover_password 200 404 422 429 431 503
+POST /v1/auth/reset-password reset_password 200 400 408 413 415 422 429 431 503
+GET /v1/users/me read_me 200 401 422 431 503
+PUT /v1/users/me update_me 200 401 408 409 413 415 422 429 431 503
+POST /v1/users/me/email/verify verify_my_email 200 401 409 422 429 431 503
+POST /v1/users/me/email/confirm confirm_my_email 200 401 408 409 413 415 422 429 431 503
+GET /v1/users/directory search_directory 200 401 403 422 431 503
+GET /v1/users list_users 200 401 403 422 431 503
+POST /v1/users create_user 201 401 403 408 409 413 415 422 429 431 503
+GET /v1/users/{user_id} read_user 200 401 403 404 422 431 503
+PUT /v1/users/{user_id} update_user 200 401 403 404 408 409 413 415 422 429 431 503
+DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 422 431 503
+GET /v1/incidents list_incidents 200 401 422 431 503
+POST /v1/incidents create_incident 201 401 403 408 409 413 415 422 431 503
+GET /v1/incidents/{incident_id} read_incident 200 401 404 422 431 503
+PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 408 409 413 415 422 431 503
+PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 408 409 413 415 422 431 503
+POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 408 409 413 415 422 431 503
+POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 403 404 408 413 415 422 431 503
+POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 408 409 413 415 422 431 503
+POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 403 404 408 409 413 415 422 431 503
+POST /v1/incidents/{incident_id}/assign assign_incident 200 401 403 404 408 413 415 422 431 503
+DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 403 404 422 431 503
+GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 431 503
+POST /v1/incidents/{incident_id}/comments add_comment 200 401 403 404 408 409 413 415 422 431 503
+GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 431 503
+GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 431 503
+GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 422 431 503
+GET /v1/incidents/{incident_id}/escalation-events list_incident_escalation_events 200 401 403 404 422 431 503
+POST /v1/incidents/{incident_id}/escalate escalate_incident_now 200 401 403 404 408 413 415 422 431 503
+GET /v1/escalation/policies list_policies 200 401 403 422 431 503
+POST /v1/escalation/policies create_policy 201 401 403 408 409 413 415 422 431 503
+GET /v1/escalation/policies/{policy_id} read_policy 200 401 403 404 422 431 503
+PUT /v1/escalation/policies/{policy_id} update_policy 200 401 403 404 408 409 413 415 422 431 503
+DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 422 431 503
+POST /v1/escalation/preview preview_escalation 200 401 403 408 413 415 422 431 503
+GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 431 503
+POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 408 413 415 422 431 503
+GET /v1/notification-preferences/me list_my_preferences 200 401 422 431 503
+PUT /v1/notification-preferences/me order_my_channels 200 401 408 413 415 422 431 503
+PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 403 404 408 413 415 422 431 503
+POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 422 429 431 503
+POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 404 408 413 415 422 429 431 503
+POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 422 429 431 503
+GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 422 431 503
+GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 422 431 503
+PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 408 413 415 422 431 503
+GET /v1/notification-templates list_templates 200 401 403 422 431 503
+GET /v1/notification-templates/{channel}/{event} read_template 200 401 403 404 422 431 503
+PUT /v1/notification-templates/{channel}/{event} set_template 200 401 403 404 408 413 415 422 431 503
+DELETE /v1/notification-templates/{channel}/{event} reset_template 200 401 403 404 422 431 503
+POST /v1/notification-templates/{channel}/{event}/preview preview_template 200 401 403 404 408 413 415 422 431 503
+GET /v1/notifications list_notifications 200 401 403 422 431 503
+POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 408 413 415 422 431 503
+POST /v1/alerts/elastic receive_elastic_alert 201 401 408 409 413 422 429 431 503
+GET /v1/workers list_workers 200 401 403 422 431 503
+GET / read_root 200 431 503
+GET /health read_health 200 431 503
 """
 PUBLIC = {
     *("sign_up", "log_in", "refresh_tokens", "log_out", "recover_password", "reset_password"),
@@ -141,6 +141,12 @@ def validate(value: Any, schema: dict[str, Any]) -> None:
     jsonschema_rs.validate({**schema, "components": DOCUMENT["components"]}, value)
 
 
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Strictly: a `format` counts as well."""
+    whole = {**schema, "components": DOCUMENT["components"]}
+    return jsonschema_rs.is_valid(whole, value, validate_formats=True)
+
+
 def test_the_document_is_valid_openapi_3_1(client: TestClient) -> None:
     answer = client.get("/v1/openapi.json")
     document = answer.json()
@@ -201,8 +207,10 @@ def test_an_error_is_a_problem_with_an_example_of_it(operation: Operation) -> No
         assert answer["description"]
         [(media_type, content)] = answer["content"].items()
         assert (media_type, content["schema"]) == ("application/problem+json", {"$ref": PROBLEM})
-        assert content["example"]["status"] == int(status)
-        validate(content["example"], content["schema"])
+        assert content["examples"]
+        for example in content["examples"].values():
+            assert example["value"]["status"] == int(status)
+            validate(example["value"], content["schema"])
     assert named("log_in").spec["responses"]["429"]["headers"].keys() == {"Retry-After"}
 
 
@@ -233,7 +241,10 @@ def test_the_security_schemes_are_the_password_flow_and_those_of_webhooks() -> N
 def test_logging_in_takes_json_and_the_oauth2_form_with_the_same_fields() -> None:
     content = named("log_in").spec["requestBody"]["content"]
     assert set(content) == {"application/json", "application/x-www-form-urlencoded"}
-    assert content["application/json"] == content["application/x-www-form-urlencoded"]
+    json, form = (DOCUMENT["components"]["schemas"][name] for name in ("Credentials", "LoginForm"))
+    assert [body["schema"]["$ref"].rpartition("/")[2] for body in content.values()] == ["Credentials", "LoginForm"]
+    for word in ("properties", "required", "additionalProperties", "examples"):
+        assert json[word] == form[word]
 
 
 def test_what_creates_can_be_repeated_safely() -> None:
@@ -268,3 +279,56 @@ def test_an_address_tells_the_methods_that_are_documented(client: TestClient) ->
     for path in ("/v1/users/me", "/v1/users/directory"):
         assert told.pop(path) == documented.pop(path) | documented["/v1/users/{user_id}"]
     assert told == documented
+
+
+def shown_in(node: Any, place: str = "") -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Every example of the document with where it is and the schema that it must fit."""
+    if isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from shown_in(value, f"{place}/{index}")
+    if not isinstance(node, dict):
+        return
+    schema = node.get("schema")
+    if isinstance(schema, dict):  # a parameter, a header or a body
+        values = [node["example"]] if "example" in node else []
+        for value in [*values, *(example["value"] for example in node.get("examples", {}).values())]:
+            yield place, value, schema
+    elif isinstance(node.get("examples"), list):
+        for value in node["examples"]:
+            yield place, value, {key: word for key, word in node.items() if key != "examples"}
+    for key, value in node.items():
+        if key not in ("example", "examples", "enum", "default", "const"):
+            yield from shown_in(value, f"{place}/{key}")
+
+
+def test_every_example_of_the_document_fits_its_schema() -> None:
+    shown = list(shown_in(DOCUMENT))
+    assert len(shown) > 500
+    wrong = [(place, value) for place, value, schema in shown if not fits(value, schema)]
+    assert wrong == []
+
+
+def test_every_default_of_the_document_fits_its_schema() -> None:
+    nodes = [node for schema in DOCUMENT["components"]["schemas"].values() for node in schemas_in(schema)]
+    nodes += [parameter["schema"] for operation in OPERATIONS for parameter in operation.spec.get("parameters", [])]
+    assert [node for node in nodes if "default" in node and not fits(node["default"], node)] == []
+
+
+@pytest.mark.parametrize(
+    ("canonical", "alias"),
+    [("escalate_incident", "escalate_incident_now"), ("list_escalation_events", "list_incident_escalation_events")],
+)
+def test_of_two_paths_for_one_thing_one_is_canonical(canonical: str, alias: str) -> None:
+    assert "canonical path" in named(canonical).spec["description"]
+    assert "deprecated" not in named(canonical).spec
+    assert named(alias).spec["deprecated"] is True
+    assert f"The same as `{named(canonical)}`." in named(alias).spec["description"]
+    assert named(alias).path in named(canonical).spec["description"]
+    assert {id_ for id_ in map(operation_id, OPERATIONS) if named(id_).spec.get("deprecated")} == {
+        "escalate_incident_now",
+        "list_incident_escalation_events",
+    }
+
+
+def test_every_request_may_bring_its_id() -> None:
+    assert with_parameter("X-Request-ID") == set(map(operation_id, OPERATIONS))

@@ -6,22 +6,30 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.deps import ServicesDep, SessionDep
-from app.api.errors import problems
+from app.api.media_types import ANY_TYPE
+from app.api.problems import problems
 from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
 from app.api.webhooks import SECURITY, Alert, token_of
+from app.core.errors import AlertTooLarge, Conflict, NotAuthenticated, TooManyAlerts, TooManyRequests
 from app.core.source import SourceType
 from app.schemas.alert import AlertAnswer
 from app.services.incidents import alert_intake_service
 
+PROBLEMS = problems(
+    NotAuthenticated("The webhook's token is missing or wrong."),
+    Conflict("The alert is opened and resolved faster than it can be applied."),
+    AlertTooLarge("The body is over 8388608 bytes."),
+    TooManyAlerts("A body may hold up to 2000 alerts. Send fewer at a time.", pointer="/alerts"),
+    TooManyRequests,
+)
+READ_AS_JSON = "The body is read as JSON whatever its Content-Type says, and query parameters are ignored."
 ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
 def router_of(sources: Iterable[SourceType]) -> APIRouter:
     """`POST /alerts/{name}` for each of the sources."""
-    router = APIRouter(
-        prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=problems(409, 413, 429)
-    )
+    router = APIRouter(prefix="/alerts", tags=["webhooks"], route_class=TransactionalRoute, responses=PROBLEMS)
     for source in sources:
         _add_route(router, source)
     return router
@@ -39,7 +47,7 @@ def _add_route(router: APIRouter, source: SourceType) -> None:
         receive,
         methods=["POST"],
         name=f"receive_{source.name}_alert",
-        description=source.description,
+        description=f"{source.description} {READ_AS_JSON}",
         status_code=201,
         dependencies=[token_of(source.name)],
         openapi_extra=_documented(source),
@@ -48,5 +56,5 @@ def _add_route(router: APIRouter, source: SourceType) -> None:
 
 def _documented(source: SourceType) -> dict[str, Any]:
     """Any content type is read as JSON: senders mislabel it, and an alert must not be lost over that."""
-    content = {"application/json": {"schema": ANY_OBJECT, "example": source.example}, "*/*": {"schema": ANY_OBJECT}}
+    content = {"application/json": {"schema": ANY_OBJECT, "example": source.example}, ANY_TYPE: {"schema": ANY_OBJECT}}
     return {"security": SECURITY, "requestBody": {"required": True, "content": content}}

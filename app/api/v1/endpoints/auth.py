@@ -6,8 +6,17 @@ from fastapi import APIRouter, Path
 
 from app.api.capacity import hashes_passwords
 from app.api.deps import AnyUser, AuthDep, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
-from app.api.errors import problems
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.core.errors import (
+    DuplicateEmail,
+    InvalidResetToken,
+    NotAuthenticated,
+    NotFound,
+    SignupClosed,
+    TooManyRequests,
+    WrongCredentials,
+)
 from app.schemas.base import Message
 from app.schemas.types import Email
 from app.schemas.user import (
@@ -23,18 +32,22 @@ from app.services.accounts import auth_service, own_account_service
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 
+# Examples for OpenAPI.
+ENDED_SESSION = NotAuthenticated("The refresh token is invalid, spent or expired: log in again.")
+NO_ADDRESS = NotFound("email is no address.")
+
 LOGIN_BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            media_type: {"schema": {"$ref": "#/components/schemas/Credentials"}}
-            for media_type in ("application/json", "application/x-www-form-urlencoded")
+            "application/json": {"schema": {"$ref": "#/components/schemas/Credentials"}},
+            "application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/LoginForm"}},
         },
     }
 }
 
 
-@router.post("/signup", status_code=201, responses=problems(403, 409, 429))
+@router.post("/signup", status_code=201, responses=problems(SignupClosed, DuplicateEmail, TooManyRequests))
 @hashes_passwords
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
     """Sign up. The account is an ordinary one: this never grants rights.
@@ -46,7 +59,7 @@ def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: Session
     return UserRead.model_validate(own_account_service.sign_up(session, body, auth, is_open=is_open))
 
 
-@router.post("/login/access-token", responses=problems(401, 429), openapi_extra=LOGIN_BODY)
+@router.post("/login/access-token", responses=problems(WrongCredentials, TooManyRequests), openapi_extra=LOGIN_BODY)
 @hashes_passwords
 def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
     """Log in. JSON and the OAuth2 password form are the same here."""
@@ -54,13 +67,13 @@ def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimit
     return auth_service.log_in(database, auth, username=body.username, password=body.password)
 
 
-@router.post("/login/refresh-token", responses=problems(401))
+@router.post("/login/refresh-token", responses=problems(ENDED_SESSION))
 def refresh_tokens(body: RefreshRequest, auth: AuthDep, database: DatabaseDep) -> TokenPair:
     """Spend a refresh token for a new pair of tokens. Spending one twice ends its whole session."""
     return auth_service.refresh(database, auth, body.refresh_token)
 
 
-@router.post("/logout", responses=problems(401))
+@router.post("/logout", responses=problems(ENDED_SESSION))
 def log_out(body: RefreshRequest, session: SessionDep) -> Message:
     """Log out. The session that the refresh token belongs to ends, its access tokens included."""
     auth_service.log_out(session, body.refresh_token)
@@ -73,7 +86,7 @@ def check_token(user: AnyUser, session: SessionDep) -> UserRead:
     return UserRead.model_validate(user)
 
 
-@router.post("/password-recovery/{email}", responses=problems(404, 429))
+@router.post("/password-recovery/{email}", responses=problems(NO_ADDRESS, TooManyRequests))
 def recover_password(
     email: Annotated[Email, Path(description="The account's address", examples=[EXAMPLE_EMAIL])],
     auth: AuthDep,
@@ -86,7 +99,7 @@ def recover_password(
     return Message(msg="If the address is known, a mail is on its way.")
 
 
-@router.post("/reset-password", responses=problems(400, 429))
+@router.post("/reset-password", responses=problems(InvalidResetToken, TooManyRequests))
 @hashes_passwords
 def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
     """Set a new password with the token from the mail. The token is spent, and every session of the user ends."""

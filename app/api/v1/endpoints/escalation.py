@@ -6,9 +6,10 @@ from fastapi import APIRouter, Body, Query
 from sqlalchemy.orm import Session
 
 from app.api.deps import AdminUser, AnyUser, CurrentUser, IncidentId, PaginatedDep, PagingDep, PolicyId, SessionDep
-from app.api.errors import problems
 from app.api.idempotency import idempotent
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound, PermissionDenied
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import ActionNote, IncidentRead
@@ -27,9 +28,16 @@ router = APIRouter(
     prefix="/escalation",
     tags=["escalation"],
     route_class=TransactionalRoute,
-    responses=problems(403),
 )
 
+
+# Examples for OpenAPI.
+NOBODY = InvalidInput("There is no active user 2.", pointer="/steps/0/actions/0/user_id")
+TOO_FAR = InvalidInput("A preview is of a time within ten years.", pointer="/at")
+NOT_INVOLVED = PermissionDenied(
+    "Only administrators, the incident's creator, its assignees, and whoever was paged for it or acknowledged it may "
+    "do this."
+)
 
 HasWarnings = Annotated[bool | None, Query(description="Whether something in them does not work as written")]
 
@@ -53,20 +61,20 @@ def list_policies(
     return [PolicyRead.of(policy, warnings) for policy, warnings in found]
 
 
-@router.post("/policies", status_code=201, responses=problems(409))
+@router.post("/policies", status_code=201, responses=problems(DuplicatePolicyName, NOBODY))
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
     return _read(session, policy_service.create(session, body, paging), paging)
 
 
-@router.get("/policies/{policy_id}", responses=problems(404))
+@router.get("/policies/{policy_id}", responses=problems(NotFound))
 def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Read an escalation policy."""
     return _read(session, policy_service.get(session, policy_id), paging)
 
 
-@router.put("/policies/{policy_id}", responses=problems(404, 409))
+@router.put("/policies/{policy_id}", responses=problems(NotFound, DuplicatePolicyName, NOBODY))
 def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
@@ -74,13 +82,13 @@ def update_policy(
     return _read(session, policy_service.update(session, policy_id, body, paging), paging)
 
 
-@router.delete("/policies/{policy_id}", responses=problems(404))
+@router.delete("/policies/{policy_id}", responses=problems(NotFound))
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
     """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
     return _read(session, policy_service.delete(session, policy_id), paging)
 
 
-@router.post("/preview")
+@router.post("/preview", responses=problems(TOO_FAR))
 def preview_escalation(
     body: PreviewRequest, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> EscalationPreview:
@@ -88,20 +96,21 @@ def preview_escalation(
     return preview_service.preview(session, body, paging, by=user)
 
 
-@router.get("/incidents/{incident_id}/escalation-events", responses=problems(404))
+@router.get("/incidents/{incident_id}/escalation-events", responses=problems(NOT_INVOLVED, NotFound))
 def list_escalation_events(
     incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[EscalationEventRead]:
     """List the steps that fired for an incident, oldest first.
 
-    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    This is the canonical path: `/v1/incidents/{incident_id}/escalation-events` is an alias. For admins, its creator,
+    its assignees, and whoever was paged for it or acknowledged it.
     """
     events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
     return [EscalationEventRead.model_validate(event) for event in events]
 
 
-@router.post("/incidents/{incident_id}/escalate", responses=problems(404))
+@router.post("/incidents/{incident_id}/escalate", responses=problems(NOT_INVOLVED, NotFound))
 def escalate_incident(
     incident_id: IncidentId,
     user: CurrentUser,
@@ -113,19 +122,26 @@ def escalate_incident(
 
     If there is none, the administrators are paged. A snoozed incident opens, an acknowledged one stays so, a resolved
     one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator,
-    its assignees, and whoever was paged for it or acknowledged it.
+    its assignees, and whoever was paged for it or acknowledged it. This is the canonical path:
+    `/v1/incidents/{incident_id}/escalate` is an alias.
     """
     incident = manual_escalation_service.escalate_now(session, incident_id, paging, by=user)
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
-# The same two under the incident itself.
-incident_router = APIRouter(route_class=TransactionalRoute, responses=problems(403))
+# The same two under the incident itself, where people also look for them.
+ALIAS = "The same as `{} /v1/escalation/incidents/{{incident_id}}/{}`. Use that one; this path keeps working."
+
+incident_router = APIRouter(route_class=TransactionalRoute, deprecated=True)
 incident_router.get(
     "/{incident_id}/escalation-events",
-    responses=problems(404),
+    responses=problems(NOT_INVOLVED, NotFound),
     operation_id="list_incident_escalation_events",
+    description=f"List an incident's steps that fired, by another path. {ALIAS.format('GET', 'escalation-events')}",
 )(list_escalation_events)
-incident_router.post("/{incident_id}/escalate", responses=problems(404), operation_id="escalate_incident_now")(
-    escalate_incident
-)
+incident_router.post(
+    "/{incident_id}/escalate",
+    responses=problems(NOT_INVOLVED, NotFound),
+    operation_id="escalate_incident_now",
+    description=f"Escalate an incident now, by another path. {ALIAS.format('POST', 'escalate')}",
+)(escalate_incident)

@@ -4,13 +4,19 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.deps import SessionDep, WorkerHealthDep
-from app.api.errors import problems
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.core.errors import WorkerStalled
 from app.schemas.health import Health, ServiceInfo
 from app.services.operations import health_service
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
+STALLED = WorkerStalled(  # an example for OpenAPI
+    "The worker has completed no tick for a minute: pages are late.",
+    database="ok",
+    worker={"status": "stalled", "last_tick_at": "2026-01-05T03:04:05Z"},
+)
 LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "health": "/health"}
 
 
@@ -20,7 +26,7 @@ async def read_root() -> ServiceInfo:
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 
 
-@router.get("/health", responses=problems(503))
+@router.get("/health", responses=problems(STALLED))
 def read_health(worker: WorkerHealthDep, session: SessionDep) -> Health:
     """Tell whether the service can work. It can while the database answers and the worker's ticks come through."""
     return health_service.require_work(session, worker)

@@ -15,10 +15,12 @@ from app.api.deps import (
     SessionDep,
     UserId,
 )
-from app.api.errors import problems
 from app.api.idempotency import idempotent
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.api.v1.endpoints import escalation
+from app.api.v1.endpoints.escalation import NOT_INVOLVED
+from app.core.errors import AlertOpenElsewhere, InvalidInput, InvalidTransition, NotFound
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.crud_incident import IncidentFilter
 from app.crud.pagination import Slice
@@ -47,6 +49,17 @@ router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Transact
 Words = Annotated[SearchWords, Query(description="Words, at most 6, that title, description or service hold")]
 Name = Annotated[str, Storable]
 NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
+# Examples for OpenAPI.
+NO_END = InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
+NO_SNOOZE = InvalidTransition("A resolved incident cannot snooze; possible: reopen.", possible=["reopen"])
+NO_OWNER = InvalidInput("There is no active user 2.", pointer="/assigned_to")
+NOBODY = InvalidInput("There is no active user 2.", pointer="/user_id")
+NOT_ASSIGNED = NotFound("User 1 is not assigned to incident 1.")
+OTHER_INCIDENT = InvalidInput(
+    "incident_id is 2, but the path names incident 1. Leave it out, or make them the same.", pointer="/incident_id"
+)
+UPDATE_PROBLEMS = problems(NotFound, InvalidTransition, AlertOpenElsewhere, NO_OWNER)
+
 WHOLE_RECORD = Slice(limit=500, max_bytes=1024 * 1024)
 
 
@@ -97,7 +110,7 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
     return IncidentRead.model_validate(incident_service.open(session, body, by=user))
 
 
-@router.get("/{incident_id}", responses=problems(404))
+@router.get("/{incident_id}", responses=problems(NotFound))
 def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record.
 
@@ -113,7 +126,7 @@ def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -
     )
 
 
-@router.put("/{incident_id}", responses=problems(404, 409))
+@router.put("/{incident_id}", responses=UPDATE_PROBLEMS)
 def update_incident(
     incident_id: IncidentId, body: IncidentUpdate, user: CurrentUser, session: SessionDep
 ) -> IncidentRead:
@@ -121,10 +134,10 @@ def update_incident(
     return IncidentRead.model_validate(incident_service.update(session, incident_id, body, by=user))
 
 
-router.patch("/{incident_id}", responses=problems(404, 409), operation_id="patch_incident")(update_incident)
+router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_incident")(update_incident)
 
 
-@router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
+@router.post("/{incident_id}/acknowledge", responses=problems(NotFound, InvalidTransition))
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -136,7 +149,7 @@ def acknowledge_incident(
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
-@router.post("/{incident_id}/resolve", responses=problems(404, 409))
+@router.post("/{incident_id}/resolve", responses=problems(NotFound))
 def resolve_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -145,7 +158,7 @@ def resolve_incident(
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
-@router.post("/{incident_id}/reopen", responses=problems(404, 409))
+@router.post("/{incident_id}/reopen", responses=problems(NotFound, AlertOpenElsewhere))
 def reopen_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -154,7 +167,7 @@ def reopen_incident(
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
-@router.post("/{incident_id}/snooze", responses=problems(404, 409))
+@router.post("/{incident_id}/snooze", responses=problems(NotFound, NO_SNOOZE, NO_END))
 def snooze_incident(
     incident_id: IncidentId,
     user: CurrentUser,
@@ -173,7 +186,7 @@ def snooze_incident(
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
 
-@router.post("/{incident_id}/assign", responses=problems(404))
+@router.post("/{incident_id}/assign", responses=problems(NotFound, NOBODY))
 def assign_incident(
     incident_id: IncidentId, body: AssignmentCreate, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
@@ -181,7 +194,7 @@ def assign_incident(
     return AssignmentRead.model_validate(collaboration_service.assign(session, incident_id, body, by=user))
 
 
-@router.delete("/{incident_id}/assign/{user_id}", responses=problems(404))
+@router.delete("/{incident_id}/assign/{user_id}", responses=problems(NOT_ASSIGNED))
 def unassign_incident(
     incident_id: IncidentId, user_id: UserId, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
@@ -189,7 +202,7 @@ def unassign_incident(
     return AssignmentRead.model_validate(collaboration_service.unassign(session, incident_id, user_id, by=user))
 
 
-@router.get("/{incident_id}/comments", responses=problems(404))
+@router.get("/{incident_id}/comments", responses=problems(NotFound))
 def list_comments(
     incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[CommentRead]:
@@ -199,7 +212,7 @@ def list_comments(
     return [CommentRead.model_validate(comment) for comment in comments]
 
 
-@router.post("/{incident_id}/comments", responses=problems(404, 409))
+@router.post("/{incident_id}/comments", responses=problems(NotFound, OTHER_INCIDENT))
 @idempotent
 def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser, session: SessionDep) -> CommentRead:
     """Comment on an incident."""
@@ -207,7 +220,7 @@ def add_comment(incident_id: IncidentId, body: CommentCreate, user: CurrentUser,
     return CommentRead.model_validate(collaboration_service.comment(session, incident_id, body.content, by=user))
 
 
-@router.get("/{incident_id}/timeline", responses=problems(404))
+@router.get("/{incident_id}/timeline", responses=problems(NotFound))
 def list_timeline(
     incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[TimelineEventRead]:
@@ -217,7 +230,7 @@ def list_timeline(
     return [TimelineEventRead.model_validate(event) for event in events]
 
 
-@router.get("/{incident_id}/notifications", responses=problems(403, 404))
+@router.get("/{incident_id}/notifications", responses=problems(NOT_INVOLVED, NotFound))
 def list_incident_notifications(
     incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[NotificationRead]:
@@ -231,7 +244,7 @@ def list_incident_notifications(
     return deliveries
 
 
-@router.get("/{incident_id}/why", responses=problems(403, 404))
+@router.get("/{incident_id}/why", responses=problems(NOT_INVOLVED, NotFound))
 def explain_incident(incident_id: IncidentId, user: AnyUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
     """Explain who was paged about an incident, who was not, and why.
 

@@ -5,14 +5,20 @@ from datetime import timedelta
 from fastapi import APIRouter
 
 from app.api.deps import AdminUser, AnyUser, AuthDep, ChannelName, PagingDep, RateLimitDep, SessionDep, UserId
-from app.api.errors import problems
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.channel import CHANNELS
+from app.core.errors import ChannelUnusable, InvalidInput, NotFound, PermissionDenied, TooManyRequests, WrongCode
 from app.integrations.channels.push import channel as push
 from app.schemas.base import Message
 from app.schemas.notification import ChannelOrder, Confirmation, NotificationRead, PreferenceRead, PreferenceUpdate
 from app.schemas.push import WebPushKey
 from app.services.contacts import preference_service, verification_service
+
+# Examples for OpenAPI.
+NO_SUCH_CHANNEL = InvalidInput("The channel apprise is not set up here.", pointer="/channels/0")
+FOR_ADMINS = PermissionDenied("Only administrators may set the channel apprise.")
+NO_ADDRESS = InvalidInput("This is not a telephone number, such as +49 151 12345678.", pointer="/address")
 
 router = APIRouter(prefix="/notification-preferences", tags=["notifications"], route_class=TransactionalRoute)
 
@@ -23,7 +29,7 @@ def list_my_preferences(user: AnyUser, paging: PagingDep, session: SessionDep) -
     return preference_service.effective(session, user.id, paging)
 
 
-@router.put("/me")
+@router.put("/me", responses=problems(NO_SUCH_CHANNEL))
 def order_my_channels(
     body: ChannelOrder, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> list[PreferenceRead]:
@@ -31,7 +37,7 @@ def order_my_channels(
     return preference_service.order(session, user, body.changes().get("channels"), paging)
 
 
-@router.put("/me/{channel}", responses=problems(403, 404))
+@router.put("/me/{channel}", responses=problems(FOR_ADMINS, NotFound, NO_ADDRESS))
 def set_my_preference(
     channel: ChannelName, body: PreferenceUpdate, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> PreferenceRead:
@@ -39,7 +45,7 @@ def set_my_preference(
     return preference_service.put(session, user.id, channel, body, paging, by=user)
 
 
-@router.post("/me/{channel}/verify", responses=problems(404, 409, 429))
+@router.post("/me/{channel}/verify", responses=problems(NotFound, ChannelUnusable, TooManyRequests))
 def verify_my_address(
     channel: ChannelName,
     user: AnyUser,
@@ -54,7 +60,7 @@ def verify_my_address(
     return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
 
 
-@router.post("/me/{channel}/confirm", responses=problems(404, 429))
+@router.post("/me/{channel}/confirm", responses=problems(NotFound, TooManyRequests, WrongCode))
 def confirm_my_address(
     channel: ChannelName,
     body: Confirmation,
@@ -69,7 +75,7 @@ def confirm_my_address(
     return verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
 
 
-@router.post("/me/{channel}/test", responses=problems(404, 409, 429))
+@router.post("/me/{channel}/test", responses=problems(NotFound, ChannelUnusable, TooManyRequests))
 def test_my_channel(
     channel: ChannelName, user: AnyUser, paging: PagingDep, session: SessionDep, hit: RateLimitDep
 ) -> NotificationRead:
@@ -78,19 +84,19 @@ def test_my_channel(
     return NotificationRead.model_validate(verification_service.send_test(session, user, channel, paging))
 
 
-@router.get("/web-push-key", responses=problems(404))
+@router.get("/web-push-key", responses=problems(NotFound(push.NO_WEB_PUSH)))
 def read_web_push_key(user: AnyUser, paging: PagingDep, session: SessionDep) -> WebPushKey:
     """Read the key that a browser subscribes with. The subscription is then the address of the push channel."""
     return WebPushKey(public_key=push.application_server_key(paging.settings_of(CHANNELS[push.PushType.name])))
 
 
-@router.get("/{user_id}", responses=problems(403, 404))
+@router.get("/{user_id}", responses=problems(NotFound))
 def list_preferences(user_id: UserId, user: AdminUser, paging: PagingDep, session: SessionDep) -> list[PreferenceRead]:
     """List a user's channels. For administrators."""
     return preference_service.effective(session, user_id, paging)
 
 
-@router.put("/{user_id}/{channel}", responses=problems(403, 404))
+@router.put("/{user_id}/{channel}", responses=problems(NotFound, NO_ADDRESS))
 def set_preference(
     user_id: UserId,
     channel: ChannelName,

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Query
 
 from app.api.callbacks import TwilioReport, TwilioSignature
 from app.api.deps import Alternatives, CurrentUser, FilterId, PaginatedDep, PagingDep, SessionDep
-from app.api.errors import problems
+from app.api.problems import problems
 from app.api.query_parameters import any_query
 from app.api.transaction import TransactionalRoute
+from app.core.errors import MalformedBody, NotFound, PermissionDenied
 from app.core.vocabulary import DeliveryStatus
 from app.crud.crud_notification import NotificationFilter
 from app.schemas.notification import NotificationRead
@@ -16,6 +17,8 @@ from app.schemas.types import ChannelName
 from app.services.delivery import callback_service, delivery_record_service
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=TransactionalRoute)
+
+NOT_SIGNED = PermissionDenied("Twilio's signature is missing or wrong.")  # an example for OpenAPI
 
 TWILIO_BODY: dict[str, Any] = {
     "requestBody": {
@@ -56,7 +59,7 @@ def list_notifications(
     "/callbacks/twilio",
     status_code=204,
     dependencies=[TwilioSignature],
-    responses=problems(400, 403, 404),
+    responses=problems(MalformedBody, NOT_SIGNED, NotFound),
     openapi_extra=TWILIO_BODY,
 )
 @any_query

@@ -17,10 +17,20 @@ from app.api.deps import (
     SessionDep,
     UserId,
 )
-from app.api.errors import problems
 from app.api.gathered import gathered, nothing
 from app.api.idempotency import idempotent
+from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.core.errors import (
+    Conflict,
+    DuplicateEmail,
+    InvalidInput,
+    LastAdmin,
+    NotFound,
+    TooManyRequests,
+    WrongCode,
+    WrongPassword,
+)
 from app.schemas.base import Message
 from app.schemas.notification import Confirmation
 from app.schemas.types import SearchWords
@@ -32,6 +42,11 @@ NameWords = Annotated[
     SearchWords, Query(description="Words, at most 6, of the name or of the address before the @. All must match")
 ]
 
+# Examples for OpenAPI.
+NEEDS_PASSWORD = InvalidInput("A new address or password needs current_password.", pointer="/current_password")
+ALL_PROVED = Conflict("The address of this account is proved, and no other one waits for its proof.")
+TOO_MANY_WORDS = InvalidInput("q has 7 words. Use at most 6.", pointer="q")
+
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
 
 
@@ -42,7 +57,7 @@ def read_me(user: AnyUser, session: SessionDep) -> UserRead:
     return UserRead.model_validate(user)
 
 
-@router.put("/me", responses=problems(409, 429))
+@router.put("/me", responses=problems(DuplicateEmail, TooManyRequests, NEEDS_PASSWORD, WrongPassword))
 @hashes_passwords
 def update_me(
     body: UserUpdateMe, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
@@ -58,7 +73,7 @@ def update_me(
     return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
 
 
-@router.post("/me/email/verify", responses=problems(409, 429))
+@router.post("/me/email/verify", responses=problems(ALL_PROVED, TooManyRequests))
 def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
     """Send another code to the address of one's account that is not proved yet."""
     hit("address_verification", account=str(user.id))
@@ -66,7 +81,7 @@ def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: Rate
     return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
 
 
-@router.post("/me/email/confirm", responses=problems(409, 429))
+@router.post("/me/email/confirm", responses=problems(DuplicateEmail, TooManyRequests, WrongCode))
 def confirm_my_email(
     body: Confirmation, user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> UserRead:
@@ -75,7 +90,7 @@ def confirm_my_email(
     return UserRead.model_validate(own_account_service.confirm(session, user, body.code, auth))
 
 
-@router.get("/directory", responses=problems(403))
+@router.get("/directory", responses=problems(TOO_MANY_WORDS))
 def search_directory(
     user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: NameWords = ""
 ) -> list[DirectoryEntry]:
@@ -85,7 +100,7 @@ def search_directory(
     return [DirectoryEntry.model_validate(colleague) for colleague in found]
 
 
-@router.get("", responses=problems(403))
+@router.get("")
 def list_users(
     user: AdminUser,
     session: SessionDep,
@@ -100,7 +115,7 @@ def list_users(
     return [UserRead.model_validate(user) for user in users]
 
 
-@router.post("", status_code=201, responses=problems(403, 409))
+@router.post("", status_code=201, responses=problems(DuplicateEmail))
 @idempotent
 @hashes_passwords
 def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
@@ -108,13 +123,13 @@ def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: Sessi
     return UserRead.model_validate(user_service.create(session, body, auth.passwords))
 
 
-@router.get("/{user_id}", responses=problems(403, 404))
+@router.get("/{user_id}", responses=problems(NotFound))
 def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead:
     """Read an account. For administrators."""
     return UserRead.model_validate(user_service.get(session, user_id))
 
 
-@router.put("/{user_id}", responses=problems(403, 404, 409))
+@router.put("/{user_id}", responses=problems(NotFound, DuplicateEmail, LastAdmin))
 @hashes_passwords
 def update_user(
     user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, paging: PagingDep, session: SessionDep
@@ -128,7 +143,7 @@ def update_user(
     return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
 
 
-@router.delete("/{user_id}", responses=problems(403, 404, 409))
+@router.delete("/{user_id}", responses=problems(NotFound, LastAdmin))
 def delete_user(user_id: UserId, user: AdminUser, paging: PagingDep, session: SessionDep) -> UserRead:
     """Delete an account. It is hidden from now on, its address free, its authorship kept.
 

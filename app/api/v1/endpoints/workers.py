@@ -3,12 +3,11 @@
 from fastapi import APIRouter
 
 from app.api.deps import AdminUser, SessionDep
-from app.api.errors import problems
 from app.api.transaction import TransactionalRoute
 from app.schemas.worker import WorkerRead
 from app.services.operations import health_service
 
-router = APIRouter(prefix="/workers", tags=["health"], route_class=TransactionalRoute, responses=problems(403))
+router = APIRouter(prefix="/workers", tags=["health"], route_class=TransactionalRoute)
 
 
 @router.get("")
