@@ -58,11 +58,16 @@ CHECKS = {
     # valid is accepted all the same: the number of operations that succeeded says so.
     "positive_data_acceptance": {"enabled": False},
 }
-# To DELETE, this is a user whose id cannot exist: 404, not 405.
-ME = {
-    "include-name": "PUT /v1/users/me",
-    "checks": {"unsupported_method": {"enabled": False}, "allow_header_conformance": {"enabled": False}},
-}
+# What cannot be read opens an incident: no alert is refused.
+TAKES_ALL = {"include-name": "POST /v1/alerts/elastic", "checks": {"negative_data_rejection": {"enabled": False}}}
+# To DELETE, these are users whose ids cannot exist: 404, not 405.
+NO_IDS = [
+    {
+        "include-name": name,
+        "checks": {"unsupported_method": {"enabled": False}, "allow_header_conformance": {"enabled": False}},
+    }
+    for name in ("PUT /v1/users/me", "GET /v1/users/directory")
+]
 # These want what nobody can guess: a token that was handed out, an address with its password.
 NEEDS_A_SECRET = {
     "POST /v1/auth/login/access-token",
@@ -169,7 +174,7 @@ def _config(role: Role) -> SchemathesisConfig:
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none", "no-shrink": True},
             "phases": phases,
             "checks": CHECKS,
-            "operations": [ME] if IS_THOROUGH else [ME, *skipped],
+            "operations": [TAKES_ALL, *NO_IDS] if IS_THOROUGH else [TAKES_ALL, *NO_IDS, *skipped],
         }
     )
 

@@ -123,7 +123,7 @@ def test_the_example_of_invalid_input_is_what_is_answered(
         ("POST /v1/notification-preferences/me/sms/verify", None, "verify_my_address", 409, "channel_unusable"),
         ("POST /v1/users/me/email/verify", None, "verify_my_email", 409, "conflict"),
         ("GET /v1/incidents?skip=10001", None, "list_incidents", 422, "invalid_input"),
-        ("GET /v1/users/directory?q=a+b+c+d+e+f+g", None, "search_directory", 422, "invalid_input"),
+        ("GET /v1/users/directory?skip=10001", None, "search_directory", 422, "invalid_input"),
         ("POST /v1/incidents/{id}/snooze", None, "snooze_incident", 422, "invalid_input"),
     ],
 )
