@@ -44,7 +44,7 @@ class PolicyWhy(Read):
     conditions: list[ConditionRead]
     state: EscalationState | None
     next_run_at: Time | None
-    sentence: str = Field(examples=["“Critical” does not match: severity is low and it wants critical."])
+    sentence: str = Field(examples=["“Critical” does not match: severity is low, not critical."])
 
 
 class IncidentWhy(Read):

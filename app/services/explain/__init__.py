@@ -1,4 +1,4 @@
-"""Answers for people: why somebody was paged or was not, and what a policy would do. Nothing is written here.
+"""Answers questions: why was somebody paged or not, and what would a policy do? Writes nothing.
 
 May import every other room; no other room imports it.
 """

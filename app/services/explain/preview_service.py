@@ -1,4 +1,4 @@
-"""Tries policies on an incident: whom they would page, when and by which channel. Nothing is written or sent."""
+"""Previews what policies do with an incident: whom they page, when and by which channel. Nothing is saved or sent."""
 
 from datetime import timedelta
 
@@ -26,12 +26,12 @@ MAX_DISTANCE = timedelta(days=3650)
 def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: User) -> EscalationPreview:
     """What each active policy, and the one in the request, would do. Raises InvalidInput.
 
-    Without those that are malformed, which do nothing. If none matches, the administrators are paged as the setting
-    wants it.
+    Leaves out malformed policies, which do nothing. If no policy matches, the setting decides whether the
+    administrators are paged.
     """
     at = wanted.at or now(session)
     if abs(at - now(session)) > MAX_DISTANCE:
-        raise InvalidInput("A preview is of a time within ten years.", pointer="/at")
+        raise InvalidInput("A preview looks at most ten years back or ahead. Set a closer time.", pointer="/at")
     incident = _asked_for(session, wanted, by=by)
     facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
     active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
@@ -70,7 +70,7 @@ def _try(trial: Trial, policy: ActivePolicy, warnings: list[str]) -> PolicyPrevi
 
 
 def _draft(session: Session, new: PolicyCreate, paging: Paging) -> ActivePolicy:
-    """Raises InvalidInput if it could not be saved."""
+    """The policy of the request. Raises InvalidInput if it could not be saved."""
     steps = dump_steps(new.steps)
     try:
         policy_check_service.require_workable(session, steps, paging)
@@ -97,6 +97,6 @@ def _made_up(session: Session, wanted: PreviewIncident | None, *, by: User) -> I
 
 
 def _copy(incident: Incident) -> Incident:
-    """What policies ask of an incident, apart from any session: nothing that is done to it is kept."""
+    """A copy with the fields that policies look at, in no session: no change to it is saved."""
     asked = ("id", "title", "severity", "service", "source", "created_by", "assigned_to", "metadata_")
     return Incident(**{name: getattr(incident, name) for name in asked})

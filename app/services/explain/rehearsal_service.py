@@ -1,4 +1,4 @@
-"""Goes through one policy's steps as they would fire: who would be paged, when, and by which channel."""
+"""Rehearses one policy's steps: who would be paged, when, and by which channel."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from app.services.policies.situation import Trial
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What came of a policy's steps, by their numbers. `then_paged` are the administrators, at `then_paged_at`."""
+    """The result of each step, by its number. `then_paged`: the administrators, paged at `then_paged_at`."""
 
     fired: dict[int, StepPreview] = field(default_factory=dict)
     has_reached: bool = False
@@ -33,7 +33,7 @@ class Rehearsal:
 
 
 def rehearse(trial: Trial, policy: ActivePolicy) -> Rehearsal:
-    """Fire the steps of one loop as they follow from each other, as if every page were accepted."""
+    """Fire the steps of one loop in their order, as if every page were accepted."""
     done = Rehearsal()
     delays, changing = escalation.delays_of(policy.steps), action_service.changing_steps(policy.steps)
     position = Position(0, 0, 0)
@@ -47,13 +47,13 @@ def rehearse(trial: Trial, policy: ActivePolicy) -> Rehearsal:
         )
         if _is_to_page_admins(trial, done, has_reached, decision):
             _page_admins(trial, done)
-            trial.is_over = trial.is_over or not done.has_paged  # it starts over, until somebody can be reached
+            trial.is_over = trial.is_over or not done.has_paged  # the escalation restarts until somebody is reachable
         position, due_at = decision.position, decision.due_at
     return done
 
 
 def steps(policy: ActivePolicy, done: Rehearsal) -> list[StepPreview]:
-    """All steps of the policy in its order, also those that would not fire."""
+    """All steps of the policy in order, including those that would not fire."""
     return [
         done.fired.get(number) or StepPreview(step=number, delay_minutes=step["delay_minutes"], due_at=None, actions=[])
         for number, step in enumerate(policy.steps)
@@ -61,7 +61,7 @@ def steps(policy: ActivePolicy, done: Rehearsal) -> list[StepPreview]:
 
 
 def admins(trial: Trial) -> list[PersonPreview]:
-    """The administrators, as they would be paged when nobody else is."""
+    """The administrators, as they would be paged if nobody else is."""
     return _people(trial, [Addressee(person, None) for person in recipient_service.admins(trial.session, trial.paging)])
 
 
@@ -71,7 +71,7 @@ def pages(people: Sequence[PersonPreview]) -> bool:
 
 
 def _is_to_page_admins(trial: Trial, done: Rehearsal, has_reached: bool | None, decision: escalation.Decision) -> bool:
-    """As the step that fires decides it: nobody was reached, and nobody will be."""
+    """True if nobody was reached and nobody will be. The same rule as for a real step."""
     if done.has_paged:
         return False
     if trial.is_over:
@@ -84,7 +84,7 @@ def _page_admins(trial: Trial, done: Rehearsal) -> None:
 
 
 def _fire(trial: Trial, policy: ActivePolicy, number: int) -> tuple[StepPreview, bool | None]:
-    """The step, and whether it would page somebody; None if it is not to."""
+    """The step, and whether it would page anybody; None if it has no page to send."""
     step = policy.steps[number]
     stored: Sequence[Mapping[str, Any]] = step.get("actions", ())
     would_page = [_simulate(trial, action) for action in stored]
@@ -98,7 +98,7 @@ def _fire(trial: Trial, policy: ActivePolicy, number: int) -> tuple[StepPreview,
 
 
 def _simulate(trial: Trial, action: Mapping[str, Any]) -> list[PersonPreview] | None:
-    """Whom the action would page; None if it is not to page anybody."""
+    """Whom the action would page; None if the action does not page."""
     addressees = ACTIONS.of(action).simulate(trial, action)
     return None if addressees is None else _people(trial, addressees)
 

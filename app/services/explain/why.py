@@ -1,4 +1,4 @@
-"""Decides why each person was paged about an incident or was not, from everything that is known about it."""
+"""Decides why each person was paged about an incident, or was not, from the facts about it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from app.services.explain.why_reasons import Place, Reason, Sent, Stop
 from app.services.notification import Person, route
 
 Told = Iterator[tuple[str, Reason]]
-STRANGER = "email:"  # how the key of an address without an account begins
+STRANGER = "email:"  # the prefix of the key of an address without an account
 
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Somebody whom an action means, and the channels that it names for them, if any."""
+    """Somebody whom an action targets, and the channels it names for them, if any."""
 
     person: Person
     named: Sequence[str] | None
@@ -24,7 +24,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What a step that fired left out: a channel, or the whole person."""
+    """What a step skipped when it fired: a channel, or the whole person."""
 
     recipient: str
     place: Place
@@ -36,9 +36,9 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that has not fired, and whom it means. `due_at` is None if nothing is due.
+    """A step that has not fired, and whom it targets. `due_at` is None if nothing is due.
 
-    `tried_again_at`: it was due and failed.
+    `tried_again_at` is set if the step failed: that is when it is retried.
     """
 
     place: Place
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where one policy's escalation stands in this cycle. `is_active`: the policy is."""
+    """Where one policy's escalation stands in this cycle. `is_active`: its policy is active."""
 
     state: EscalationState
     is_active: bool
@@ -58,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """An active policy that has not begun in this cycle."""
+    """An active policy whose escalation has not started in this cycle."""
 
     policy_id: int
     name: str
@@ -70,8 +70,8 @@ class Idle:
 class Facts:
     """What is known about the current cycle of an incident.
 
-    `stop` ended its paging, `nobody_since` is when no recipient was reachable. `admins` and `involved` hear at least
-    why they were not paged. `channels` are set up here.
+    `stop` is what ended its paging. `nobody_since` is since when no recipient has been reachable. `admins` and
+    `involved` always get a reason, at least why they were not paged. `channels` are those set up here.
     """
 
     channels: frozenset[str]
@@ -125,7 +125,7 @@ def _unreachable(facts: Facts) -> Told:
 
 
 def _to_come(facts: Facts) -> Told:
-    """What a running escalation will do, or what one that was stopped or whose policy is off will not."""
+    """What a running escalation will still do, and what one that was stopped, or whose policy is off, will not do."""
     for progress in facts.escalations:
         for step in progress.steps_to_come:
             for addressee in step.addressees:
@@ -155,7 +155,7 @@ def _upcoming(place: Place, due_at: datetime, addressee: Addressee, channels: fr
 
 
 def _idle(facts: Facts) -> Told:
-    """Why a policy that has not begun pages nobody: it does not match, or only since the paging was stopped."""
+    """Why a policy that has not started pages nobody: it does not match, or it matched only after paging stopped."""
     for policy in facts.idle:
         if not holds(policy.conditions):
             for key in _keys(policy.steps):
@@ -167,12 +167,12 @@ def _idle(facts: Facts) -> Told:
 
 
 def _keys(steps: Sequence[Step]) -> list[str]:
-    """Whom the steps mean, each once."""
+    """Whom the steps target, without duplicates."""
     return list(dict.fromkeys(addressee.person.key for step in steps for addressee in step.addressees))
 
 
 def _otherwise(facts: Facts) -> Told:
-    """What to say to those of whom nothing else is known."""
+    """The reason for those who have no other."""
     for person in facts.admins:
         yield person.key, why_reasons.of_admin()
     for key in facts.involved:

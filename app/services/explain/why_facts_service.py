@@ -1,4 +1,4 @@
-"""Gathers what explains who was paged about an incident, in as many statements for a hundred policies as for one."""
+"""Gathers the facts that explain who was paged. The number of statements does not grow with the number of policies."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ from app.services.notification import named_by
 from app.services.policies import action_service
 from app.services.ports import Paging
 
-USER, ADDRESS = "user:", "email:"  # how the recipients of messages begin
-MAX_APART = 50  # policies whose people are looked up though they have not begun
+USER, ADDRESS = "user:", "email:"  # the prefixes of recipients' keys
+MAX_APART = 50  # how many policies that have not started are explained
 BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
 ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
 
@@ -47,7 +47,7 @@ Action = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """An active policy, and what each of its conditions finds in the incident as it is now."""
+    """An active policy, and how each of its conditions compares with the incident as it is now."""
 
     policy: ActivePolicy
     conditions: tuple[ConditionResult, ...]
@@ -64,7 +64,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A step of which it is not known yet whom it means."""
+    """A step whose recipients are not looked up yet."""
 
     place: Place
     actions: Sequence[Action]
@@ -72,7 +72,7 @@ class Draft:
     tried_again_at: datetime | None = None
 
     def targets(self) -> list[Target]:
-        """Whom its actions mean."""
+        """Whom its actions target."""
         return [target for action in self.actions for target, _ in action_service.pages_of(action)]
 
 
@@ -105,7 +105,7 @@ def gather(session: Session, incident: Incident, paging: Paging, *, user: User) 
 
 
 def name_of(user: User) -> str:
-    """What others call a user: never the whole address."""
+    """The name that others see: never the whole address."""
     return user.display_name
 
 
@@ -117,7 +117,7 @@ def _matched(session: Session, incident: Incident) -> list[Matched]:
 
 
 def _apart(policies: Sequence[Matched], rows: Sequence[Escalation]) -> list[Matched]:
-    """The policies that have not begun. Who is assigned meanwhile ends no escalation: one that goes on has begun."""
+    """The policies that have not started. A running one is not among them, even if it no longer matches."""
     begun = {row.policy_id for row in rows if row.state is not EscalationState.ENDED}
     apart = (m for m in policies if m.policy.policy_id not in begun and are_steps(m.policy.steps))
     return list(islice(apart, MAX_APART))
@@ -136,7 +136,7 @@ def _stop(session: Session, incident: Incident) -> Stop | None:
 
 
 def _names(session: Session, pages: Sequence[Notification], events: Sequence[EscalationEvent]) -> dict[str, str]:
-    """What to call the recipients of this cycle's pages, and those whom its steps left out."""
+    """The names of the recipients of this cycle's pages, and of those whom its steps skipped."""
     skipped = [skip["recipient"] for event in events for skip in event.metadata_.get("skipped", ())]
     keys = {page.recipient for page in pages} | set(skipped)
     ids = {int(key.removeprefix(USER)) for key in keys if key.startswith(USER)}
@@ -161,7 +161,7 @@ def _skipped(events: Sequence[EscalationEvent], policies: Mapping[int, str], nam
 
 
 def _steps_to_come(row: Escalation, fired: Set[tuple[int, int, int]]) -> list[Draft]:
-    """The steps of an escalation's current loop that have not fired, each with when it would."""
+    """The steps of an escalation's current loop that have not fired, each with the time it would."""
     if not are_steps(row.version.steps):
         return []
     steps, due_at = row.version.steps, row.next_run_at

@@ -33,7 +33,7 @@ def sent(
 
 
 def _sent(row: Notification, before: Notification | None, planned: Planned, *, is_unmatched: bool) -> Sent:
-    """While a page waits in a bundle, it fares as the bundle does. `before` is the page that this one stands in for."""
+    """A page that waits in a bundle has the bundle's state. `before` is the page that this one is the fallback for."""
     is_own = before is not None and before.recipient == row.recipient
     bundle = row.bundle if row.bundle_id else None
     carrier = bundle if bundle is not None and row.status is DeliveryStatus.PENDING else row
@@ -58,12 +58,12 @@ def _sent(row: Notification, before: Notification | None, planned: Planned, *, i
 
 
 def _is_named(row: Notification, planned: Planned) -> bool:
-    """True if a step named the recipient. Of an event that is not known here, every page counts as named."""
+    """True if a step named the recipient. Without the step's event, every page counts as named."""
     if row.event_id is None:
         return False
     return row.event_id not in planned or (row.recipient, row.channel) in planned[row.event_id]
 
 
 def _is_void(row: Notification) -> bool:
-    """True if a page was cancelled because the incident moved on: what an attempt had said of it is over."""
+    """True if a page was cancelled because the incident no longer needed it, not because of an error."""
     return row.status is DeliveryStatus.CANCELLED and row.end_reason is not EndReason.RECIPIENT_DEACTIVATED

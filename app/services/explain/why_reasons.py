@@ -1,4 +1,4 @@
-"""Words the reasons for which somebody was paged or was not: a code for programs, a sentence for people."""
+"""Words each reason for paging or not paging somebody: a code for programs, a sentence for people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from app.core.vocabulary import DeliveryStatus
 from app.services.escalation import ConditionResult
 
 SKIPPED_BECAUSE = {
-    "disabled_by_recipient": "the person has switched that channel off",
+    "disabled_by_recipient": "the person has switched this channel off",
     "channel_not_set_up": "the channel is not set up here",
-    "no_address": "the channel leads nowhere for this person",
-    "not_verified": "the address there is not verified",
-    "quiet": "the channel is quiet for such a page at that time",
+    "no_address": "the person has no address on this channel",
+    "not_verified": "the person's address on this channel is not verified",
+    "quiet": "the person's quiet settings silence this channel for this severity at that time",
     "not_active": "the account is deactivated or deleted",
     "no_channel": "the person has no channel that is set up here",
 }
@@ -35,10 +35,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is known of one page. `tried_before` is the channel that it stands in for.
+    """What is known about one page. `tried_before` is the channel that failed before it, if it is a fallback.
 
-    `is_last_resort`: nobody had named the person, an administrator; `is_unmatched`: because no policy matches.
-    `is_deferred`: its provider is left alone for now.
+    `is_last_resort`: it went to an administrator whom no policy names; with `is_unmatched`, because no policy matches.
+    `is_deferred`: its provider keeps failing, so it is not called for now.
     """
 
     notification_id: int
@@ -70,7 +70,7 @@ class Stop:
 
     def __str__(self) -> str:
         when = f" at {clock(self.at)}" if self.at else ""
-        return f"{self.what}{when}{f' by {self.by}' if self.by else ''}"
+        return f"the incident was {self.what}{when}{f' by {self.by}' if self.by else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ class Place:
 
 
 def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
-    """What became of a page, and that it came in place of another or together with others."""
+    """What became of a page, and whether it was a fallback, a last resort or part of a bundle."""
     code, sentence, at = _outcome(sent, stop)
     id_ = sent.notification_id
     found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
     if sent.tried_before:
         before = spoken(sent.tried_before)
-        fell_back = f"Tried {spoken(sent.channel)} because {before} was not accepted."
+        fell_back = f"Tried {spoken(sent.channel)} because the page by {before} was not accepted."
         found.append(
             Reason("fell_back", fell_back, sent.created_at, sent.channel, sent.tried_before, notification_id=id_)
         )
@@ -103,13 +103,13 @@ def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
         instead = f"Paged {sent.who} as an administrator: nobody else was reached."
         found.append(Reason("nobody_else", instead, sent.created_at, sent.channel, notification_id=id_))
     if sent.is_bundled:
-        together = f"Several pages came at once: one message by {spoken(sent.channel)} names this incident with others."
+        together = f"Several pages were due at once: one message by {spoken(sent.channel)} names them all."
         found.append(Reason("bundled", together, sent.created_at, sent.channel, notification_id=id_))
     return found
 
 
 def of_skip(place: Place, channel: str | None, why: str, at: datetime, who: str = "this person") -> Reason:
-    """A step fired and left out a channel, or the person."""
+    """A step fired but skipped a channel, or the person."""
     by = f" by {spoken(channel)}" if channel else ""
     sentence = f"{place} fired at {clock(at)} and did not page {who}{by}: {_because(why)}."
     return Reason("skipped", sentence, at, channel, why, place.policy_id, place.step)
@@ -117,73 +117,76 @@ def of_skip(place: Place, channel: str | None, why: str, at: datetime, who: str 
 
 def of_upcoming(place: Place, due_at: datetime, channel: str | None, skipped: str | None) -> Reason:
     """A step that has not fired yet, and how it would reach the person."""
-    code, would = "not_due", f"then it pages by {spoken(channel or '')}"
+    code, would = "not_due", f"it will page by {spoken(channel or '')}"
     if skipped is not None:
-        code, would = "would_skip", f"and would not page by {spoken(channel or '')}: {_because(skipped)}"
+        code, would = "would_skip", f"it would not page by {spoken(channel or '')}: {_because(skipped)}"
     if channel is None:
-        would = f"and would not page: {_because(skipped or 'no_channel')}"
+        would = f"it would not page: {_because(skipped or 'no_channel')}"
     sentence = f"{place} is not due until {clock(due_at)}; {would}."
     return Reason(code, sentence, due_at, channel, skipped, place.policy_id, place.step)
 
 
 def of_quarantined(place: Place, again_at: datetime) -> Reason:
-    """A step that was due and could not be fired."""
-    sentence = f"{place} was due and failed; it is tried again at {clock(again_at)}. The service's log says why."
+    """A step that was due and failed."""
+    sentence = f"{place} failed. It is retried at {clock(again_at)}. See the service's log for the reason."
     return Reason("quarantined", sentence, again_at, policy_id=place.policy_id, step=place.step)
 
 
 def of_unreachable(channel: str | None, skipped: str, at: datetime) -> Reason:
-    """An administrator who was to be paged because nobody else was reached, and was not reached either."""
-    by = f"not by {spoken(channel)}" if channel else "there is no channel"
-    sentence = f"Nobody was reached, so the administrators were to be paged at {clock(at)}; {by}: {_because(skipped)}."
+    """An administrator who could not be paged as the last resort."""
+    by = f" by {spoken(channel)}" if channel else ""
+    sentence = (
+        f"Nobody was reached, so the administrators were due at {clock(at)}. "
+        f"This one could not be paged{by}: {_because(skipped)}."
+    )
     return Reason("skipped", sentence, at, channel, skipped)
 
 
 def of_stopped(place: Place, stop: Stop) -> Reason:
-    """A step that does not fire any more."""
+    """A step that did not fire because the paging was stopped."""
     return Reason("stopped", f"{place} did not fire: {stop}.", stop.at, policy_id=place.policy_id, step=place.step)
 
 
 def of_ended(place: Place) -> Reason:
-    """A step of a policy that is no more."""
+    """A step of a policy that was switched off or deleted."""
     sentence = f"{place} does not fire: the policy was switched off or deleted."
     return Reason("stopped", sentence, policy_id=place.policy_id, step=place.step)
 
 
 def of_mismatch(policy_id: int, name: str, conditions: Sequence[ConditionResult]) -> Reason:
-    """A policy that would page the person and does not match."""
+    """A policy that would page the person but does not match."""
     return Reason("policy_mismatch", mismatch(name, conditions), policy_id=policy_id)
 
 
 def mismatch(name: str, conditions: Sequence[ConditionResult], *, is_running: bool = False) -> str:
-    """Why a policy does not match, and that its escalation goes on if it did when that began."""
-    missed = " and ".join(
-        f"{c.attribute} is {_shown(c.found)} and it wants {' or '.join(map(_shown, c.wanted))}"
+    """Why a policy does not match: one clause for each condition that fails, and whether its escalation runs."""
+    missed = "; ".join(
+        f"{c.attribute} is {_shown(c.found)}, not {' or '.join(map(_shown, c.wanted))}"
         for c in conditions
         if not c.holds
     )
-    goes_on = " It did when its escalation began, which goes on." if is_running else ""
+    goes_on = " It matched when its escalation started, so the escalation continues." if is_running else ""
     return f"“{name}” does not match: {missed}.{goes_on}"
 
 
 def match(name: str, tried_again_at: datetime | None) -> str:
-    """That a policy matches, and when its step is tried again if that failed."""
-    failed = f" Its step failed, and is tried again at {clock(tried_again_at)}." if tried_again_at else ""
+    """That a policy matches, and when its failed step is retried, if one failed."""
+    failed = f" Its step failed and is retried at {clock(tried_again_at)}." if tried_again_at else ""
     return f"“{name}” matches.{failed}"
 
 
 def of_admin() -> Reason:
-    """An administrator whom nothing concerns yet."""
+    """An administrator who has not been needed so far."""
     return Reason("last_resort", "An administrator: paged only if nobody else can be reached.")
 
 
 def of_stranger() -> Reason:
-    """An address that a policy names and that belongs to no account."""
-    return Reason("no_account", "No account has this address: pages go to it by e-mail only.")
+    """An address that a policy names but no account has."""
+    return Reason("no_account", "No account has this address, so it gets pages by e-mail only.")
 
 
 def of_unnamed() -> Reason:
-    """Somebody who works on the incident, or asks, and whom no policy names."""
+    """Somebody who works on the incident, or asks about it, but whom no policy names."""
     return Reason("not_named", "No active policy pages this person about this incident.")
 
 
@@ -219,18 +222,18 @@ def _under_way(sent: Sent) -> tuple[str, str, datetime | None]:
         return "sending", f"{page} is being sent.", None
     if sent.status is DeliveryStatus.RETRY and sent.attempts:
         times = "once" if sent.attempts == 1 else f"{sent.attempts} times"
-        then = f", again at {clock(again)}" if again else ""
+        then = f" Next try at {clock(again)}." if again else ""
         error = (sent.error or "not accepted").rstrip(".")
-        return "retrying", f"{page} was tried {times}{then}: {error}.", again
+        return "retrying", f"{page} was tried {times}: {error}.{then}", again
     if sent.is_deferred:
-        return "waiting", f"{page} waits: its provider fails at the moment.", again
-    if sent.is_held and again and again > sent.created_at:  # every page is, until its person's pace was looked at
-        return "held", f"{page} waits: {sent.who} was sent several just now.", again
+        return "waiting", f"{page} is waiting: its provider is failing.", again
+    if sent.is_held and again and again > sent.created_at:  # every page is held until the throttle has looked at it
+        return "held", f"{page} is waiting: {sent.who} was sent several pages just now.", again
     return "waiting", f"{page} is about to be sent.", again
 
 
 def _end(sent: Sent, stop: Stop | None) -> str:
-    return sent.error.rstrip(".") if sent.error else str(stop or "the incident had moved on")
+    return sent.error.rstrip(".") if sent.error else str(stop or "the incident no longer needed it")
 
 
 def _because(why: str) -> str:
@@ -239,5 +242,5 @@ def _because(why: str) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or "empty"
+        return " and ".join(map(_shown, value)) or "empty"
     return "absent" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

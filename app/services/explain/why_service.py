@@ -18,7 +18,7 @@ from app.services.ports import Paging
 
 
 def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -> IncidentWhy:
-    """Why people were paged in the incident's current cycle, or not. Raises NotFound, PermissionDenied."""
+    """Why each person was paged in the incident's current cycle, or was not. Raises NotFound, PermissionDenied."""
     incident = incident_service.get(session, incident_id)
     collaboration_service.require_involved(session, incident, user)
     known = why_facts_service.gather(session, incident, paging, user=user)

@@ -50,8 +50,7 @@ def test_a_page_that_is_tried_again_says_when_and_what_was_wrong(story: Story, o
     story.begin(0)
     [reason] = story.reasons()
     assert (reason["code"], reason["detail"]) == ("retrying", "The server is busy.")
-    assert "was tried once, again at 20" in reason["sentence"]
-    assert reason["sentence"].endswith(": The server is busy.")
+    assert "was tried once: The server is busy. Next try at 20" in reason["sentence"]
     clock.advance(seconds=2)
     story.tick()
     assert "was tried 2 times" in story.reasons()[0]["sentence"]
@@ -78,7 +77,9 @@ def test_a_page_that_an_acknowledgement_cancelled_says_by_whom(story: Story, out
     story.tick()
     [reason] = story.reasons()
     assert (reason["code"], reason["detail"]) == ("cancelled", None)
-    assert reason["sentence"].startswith("The page to On Call by e-mail was cancelled: acknowledged at 20")
+    assert reason["sentence"].startswith(
+        "The page to On Call by e-mail was cancelled: the incident was acknowledged at 20"
+    )
     assert reason["sentence"].endswith(" by admin.")
 
 
@@ -114,11 +115,11 @@ def test_a_channel_that_was_skipped(story: Story, change: dict[str, Any], reason
         assert found["sms"]["sentence"].startswith("Step 1 of “Night” fired at 20")
 
 
-def test_an_address_that_there_is_not(story: Story, user: Person) -> None:
+def test_a_named_channel_without_an_address_says_so(story: Story, user: Person) -> None:
     story.begin(0, target=user.id, channels=["sms"])
     [reason] = story.reasons(user)
     assert (reason["code"], reason["detail"]) == ("skipped", "no_address")
-    assert reason["sentence"].endswith(" and did not page user by SMS: the channel leads nowhere for this person.")
+    assert reason["sentence"].endswith(" and did not page user by SMS: the person has no address on this channel.")
 
 
 def test_somebody_who_is_named_and_has_left(story: Story, clock: Clock) -> None:
@@ -159,7 +160,7 @@ def test_pages_that_came_in_one_message(story: Story, open_incident: Opener, out
     story.tick()
     told = why(story.client, others[-1], story.admin)[f"user:{story.on_call.id}"]
     assert codes(told)[:2] == ["accepted", "bundled"]
-    assert "one message by e-mail names this incident with others" in told[1]["sentence"]
+    assert "one message by e-mail names them all" in told[1]["sentence"]
 
 
 def test_a_page_by_hand_is_explained_like_any_other(story: Story) -> None:
