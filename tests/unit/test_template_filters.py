@@ -113,7 +113,9 @@ def test_an_encoded_text_has_a_longest_length() -> None:
 @pytest.mark.parametrize("separator", [[1], {"a": 1}, (1,)])
 def test_only_a_text_stands_between_texts_or_at_their_end(separator: Any) -> None:
     for name, arguments in (("join", [["a", "b"], separator]), ("truncate", ["one two", 3, True, separator])):
-        with pytest.raises(TemplateError, match=r"^a list or an object cannot stand between texts or at their end$"):
+        with pytest.raises(
+            TemplateError, match=r"^a list or an object cannot be a separator or an end mark: use text$"
+        ):
             FILTERS[name](*arguments)
 
 
@@ -134,7 +136,7 @@ def test_a_value_reads_like_this(value: Any, text: str) -> None:
 
 
 def test_what_is_no_json_cannot_be_shown() -> None:
-    with pytest.raises(TemplateError, match=r"^object is nothing that can be shown$"):
+    with pytest.raises(TemplateError, match=r"^object cannot be shown: show one of its values$"):
         to_json([object()])
     assert to_json('"ü"') == '"\\"ü\\""'
 

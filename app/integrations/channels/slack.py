@@ -88,7 +88,7 @@ def _page(page: PageFacts) -> list[Block]:
 def _button(link: str | None) -> list[Block]:
     if not link:
         return []
-    button = {"type": "button", "text": _plain("See and acknowledge", MAX_HEADER), "url": link, "style": "primary"}
+    button = {"type": "button", "text": _plain("View and acknowledge", MAX_HEADER), "url": link, "style": "primary"}
     return [{"type": "actions", "elements": [button]}]
 
 

@@ -96,7 +96,7 @@ def _named(incident: IncidentFacts) -> Element:
 
 
 def _open(link: str | None) -> list[Element]:
-    return [{"type": "Action.OpenUrl", "title": "See and acknowledge", "url": link}] if link else []
+    return [{"type": "Action.OpenUrl", "title": "View and acknowledge", "url": link}] if link else []
 
 
 def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Element]:

@@ -1,4 +1,4 @@
 """Incidents from opening to resolution, the alerts that open them, and the people who work on them.
 
-May import escalations, accounts, contacts, messages and the timeline; knows nothing of policies' actions or delivery.
+May import escalations, accounts, contacts, messages and the timeline. Knows nothing about policy actions or delivery.
 """

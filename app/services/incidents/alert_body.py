@@ -1,4 +1,4 @@
-"""Reads the body that a monitoring system posts, as leniently as it can: what it drops, nobody is paged for."""
+"""Reads the body that a monitoring system posts, as leniently as possible: nobody is paged for what it drops."""
 
 import codecs
 import json
@@ -12,16 +12,16 @@ from app.services.incidents.alert import DESCRIPTION_LIMIT, UNKNOWN_SERVICE
 from app.services.incidents.alert_metadata import metadata_from
 
 UNREADABLE_KEY = "unreadable alert"
-RAW_LIMIT = 32 * 1024  # characters of the raw text that the metadata keep
+RAW_LIMIT = 32 * 1024  # characters of the raw text that are kept in the metadata
 MAX_VALUES = 1_000_000  # each takes Python about 60 bytes
 
 BETWEEN_DOCUMENTS = re.compile(r"[\s,\x00\ufeff\x1e]*")
-DECODER = json.JSONDecoder(strict=False)  # a raw newline in a string is no reason to lose an alert
+DECODER = json.JSONDecoder(strict=False)  # accept a raw newline in a string rather than lose an alert
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The part of a body that could not be read, and why not."""
+    """The part of a body that could not be read, and the reason."""
 
     raw: str
     reason: str
@@ -29,14 +29,14 @@ class Unreadable:
 
 @dataclass(slots=True)
 class AlertBody:
-    """What a body held: objects, in their order, and the part behind them that could not be read."""
+    """The objects of a body in order, and the rest that could not be read."""
 
     objects: list[dict[str, Any]] = field(default_factory=list)
     unreadable: Unreadable | None = None
 
 
 def read(content: bytes) -> AlertBody:
-    """The objects of a body: one, several one after the other with or without commas between, or arrays of them."""
+    """The objects of a body: a single one, several in a row (with or without commas), or arrays of them."""
     text = text_of(content)
     body = AlertBody()
     if _count_of_values(text) > MAX_VALUES:
@@ -52,9 +52,9 @@ def read(content: bytes) -> AlertBody:
 
 
 def unreadable_alert(source: str, unreadable: Unreadable) -> AlertSignal:
-    """The alert that stands for all of a source's alerts that cannot be read: they share one incident."""
+    """The alert for everything unreadable from a source. They all share one incident."""
     raw = unreadable.raw[:RAW_LIMIT]
-    description = f"An alert came that could not be read: {unreadable.reason}. This is what was sent:\n\n{raw}"
+    description = f"An alert could not be read: {unreadable.reason}. This was sent:\n\n{raw}"
     return AlertSignal(
         source=source,
         dedup_key=UNREADABLE_KEY,
@@ -69,7 +69,7 @@ def unreadable_alert(source: str, unreadable: Unreadable) -> AlertSignal:
 
 
 def _read_document(text: str, start: int, body: AlertBody) -> int:
-    """Add the next document to the body. Returns where the one after it starts."""
+    """Add the next document to the body. Returns the position after it."""
     try:
         document, end = DECODER.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
@@ -85,9 +85,9 @@ def _read_document(text: str, start: int, body: AlertBody) -> int:
 
 
 def text_of(content: bytes) -> str:
-    """The text: UTF-8, or UTF-16 that says so.
+    """Decode UTF-8, or UTF-16 with a byte order mark.
 
-    Bytes that are not UTF-8 become lone surrogates, so that keys that differ in them stay apart.
+    Invalid bytes become lone surrogates, so that keys that differ only in them stay distinct.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")

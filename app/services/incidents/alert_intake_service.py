@@ -23,9 +23,9 @@ class PostedAlert:
 
 
 def receive(session: Session, source: Source, posted: PostedAlert, *, default_severity: Severity) -> AlertAnswer:
-    """Apply the alerts of a body. What cannot be read opens or repeats one incident, so that somebody looks at it.
+    """Apply the alerts of a body. Whatever cannot be read opens or repeats one incident, for somebody to look at.
 
-    Raises AlertTooLarge, TooManyAlerts; both have opened that incident.
+    Raises AlertTooLarge and TooManyAlerts, after opening that incident.
     """
     if posted.passed_limit is not None:
         _refuse_too_large(session, source, posted, posted.passed_limit, default_severity=default_severity)
@@ -33,7 +33,9 @@ def receive(session: Session, source: Source, posted: PostedAlert, *, default_se
     signals = [signal for document in body.objects for signal in source.parse(document)]
     if len(signals) > MAX_ALERTS:
         reason = f"it holds more than {MAX_ALERTS} alerts"
-        refusal = TooManyAlerts(f"A body may hold up to {MAX_ALERTS} alerts. Send fewer at a time.", pointer="/alerts")
+        refusal = TooManyAlerts(
+            f"A body may hold at most {MAX_ALERTS} alerts. Send fewer at a time.", pointer="/alerts"
+        )
         _refuse(session, source, Unreadable(alert_body.text_of(posted.content), reason), refusal, default_severity)
     if body.unreadable is not None:
         signals.append(unreadable_alert(source.name, body.unreadable))
@@ -45,13 +47,19 @@ def _refuse_too_large(
     session: Session, source: Source, posted: PostedAlert, limit: int, *, default_severity: Severity
 ) -> NoReturn:
     unreadable = Unreadable(alert_body.text_of(posted.content), f"it is larger than {limit} bytes")
-    _refuse(session, source, unreadable, AlertTooLarge(f"The body is over {limit} bytes."), default_severity)
+    _refuse(
+        session,
+        source,
+        unreadable,
+        AlertTooLarge(f"The body is over {limit} bytes. Send less at a time."),
+        default_severity,
+    )
 
 
 def _refuse(
     session: Session, source: Source, unreadable: Unreadable, refusal: DomainError, default_severity: Severity
 ) -> NoReturn:
-    """Keep what was sent in the incident for unreadable alerts, then refuse it."""
+    """Keep what was sent in the incident for unreadable alerts."""
     signal = unreadable_alert(source.name, unreadable)
     alert_service.ingest(session, [signal], default_severity=default_severity)
     raise refusal

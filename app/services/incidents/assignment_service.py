@@ -1,4 +1,4 @@
-"""Makes people assignees of incidents."""
+"""Assigns people to incidents."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ RESPONDER = "responder"
 def put_assignment(
     session: Session, incident: Incident, user_id: int, role: str, *, at: datetime, by: User | None
 ) -> IncidentAssignment:
-    """The assignment of a user to a locked incident, made or with its role changed. The first one owns it."""
+    """Assign a user to a locked incident, or change their role. The first assignee owns it."""
     assignment = crud_assignment.of_user(session, incident.id, user_id)
     if assignment is not None and assignment.role == role:
         return assignment
@@ -38,9 +38,9 @@ def put_assignment(
 
 
 def take_over(session: Session, incident: Incident, *, at: datetime, by: User) -> None:
-    """Make whoever acknowledges a locked incident an assignee, and its owner if there is none.
+    """Assign a locked incident to the person who acknowledges it, as its owner if it has none.
 
-    Somebody who is assigned already keeps the role.
+    Somebody already assigned keeps their role.
     """
     assignment = crud_assignment.of_user(session, incident.id, by.id)
     if assignment is None:
@@ -48,4 +48,5 @@ def take_over(session: Session, incident: Incident, *, at: datetime, by: User) -
     elif incident.assigned_to is None:
         incident.assigned_to = by.id
         changes = {"assigned_to": {"from": None, "to": by.id}}
-        record(session, incident.id, TimelineEventType.UPDATED, "Changed assigned_to.", at=at, by=by, changes=changes)
+        said = f"Changed assigned_to. The owner is now {by.display_name}."
+        record(session, incident.id, TimelineEventType.UPDATED, said, at=at, by=by, changes=changes)

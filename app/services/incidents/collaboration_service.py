@@ -1,4 +1,4 @@
-"""Who works on an incident, and what they write about it."""
+"""Assignments to an incident, and comments on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,14 @@ from app.schemas.incident import ActionNote, AssignmentCreate
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import assignment_service, incident_service
+from app.services.incidents.alert import cut_line
 from app.services.timeline_service import record
+
+MAX_EXCERPT = 200  # characters of a comment in its timeline entry
 
 
 def assign(session: Session, incident_id: int, wanted: AssignmentCreate, *, by: User) -> IncidentAssignment:
-    """Assign a user; the same again changes nothing. Raises InvalidInput, NotFound."""
+    """Assign a user. Repeating it changes nothing. Raises InvalidInput, NotFound."""
     require_same_incident(incident_id, wanted.incident_id)
     incident = incident_service.locked(session, incident_id)
     incident_service.require_active_user(session, wanted.user_id, pointer="/user_id")
@@ -27,7 +30,7 @@ def assign(session: Session, incident_id: int, wanted: AssignmentCreate, *, by: 
 
 
 def require_same_incident(in_path: int, in_body: int | None) -> None:
-    """Raise InvalidInput if a body names another incident than the path does."""
+    """Raise InvalidInput if the body names a different incident than the path."""
     if in_body not in (None, in_path):
         raise InvalidInput(
             f"incident_id is {in_body}, but the path names incident {in_path}. Leave it out, or make them the same.",
@@ -56,12 +59,12 @@ def unassign(session: Session, incident_id: int, user_id: int, *, by: User) -> I
 
 
 def comment(session: Session, incident_id: int, content: str, *, by: User) -> IncidentComment:
-    """Write about an incident. Raises NotFound."""
+    """Comment on an incident. Raises NotFound."""
     return _write(session, incident_service.locked(session, incident_id), content, by=by)
 
 
 def comment_with_action(session: Session, incident: Incident, note: ActionNote | None, *, by: User) -> Incident:
-    """Keep the comment that came with an action on a locked incident, even if the action changed nothing."""
+    """Save the comment that came with an action on a locked incident, even if the action changed nothing."""
     if note is not None and note.comment is not None:
         _write(session, incident, note.comment, by=by)
     return incident
@@ -72,7 +75,8 @@ def _write(session: Session, incident: Incident, content: str, *, by: User) -> I
     written = IncidentComment(incident_id=incident.id, user_id=by.id, content=content, created_at=at)
     crud_comment.add(session, written)
     incident.updated_at = at
-    record(session, incident.id, TimelineEventType.COMMENTED, "Commented.", at=at, by=by, comment_id=written.id)
+    said = f"{by.display_name} commented: {cut_line(content, MAX_EXCERPT)}"
+    record(session, incident.id, TimelineEventType.COMMENTED, said, at=at, by=by, comment_id=written.id)
     return written
 
 
@@ -90,7 +94,7 @@ def timeline(session: Session, incident_id: int, part: Slice) -> Page[TimelineEv
 
 @dataclass(frozen=True, slots=True)
 class IncidentRecord:
-    """An incident with who works on it, what was written, oldest first, and what happened, newest first."""
+    """An incident with its assignments, its comments (oldest first) and its timeline (newest first)."""
 
     incident: Incident
     assignments: Sequence[IncidentAssignment]
@@ -99,7 +103,7 @@ class IncidentRecord:
 
 
 def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord:
-    """An incident with its record: one slice of the comments, and one of the timeline. Raises NotFound."""
+    """An incident with its record: one slice each of its comments and its timeline. Raises NotFound."""
     return IncidentRecord(
         incident_service.get(session, incident_id),
         assignments=crud_assignment.of_incident(session, incident_id),
@@ -109,14 +113,14 @@ def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord
 
 
 def require_involved(session: Session, incident: Incident, user: User) -> None:
-    """Raise PermissionDenied unless the user is an admin or has to do with the incident.
+    """Raise PermissionDenied unless the user is an administrator or involved in the incident.
 
-    That is its creator, its assignees, whoever was paged for it, and whoever acknowledged it.
+    Involved are its creator, its assignees, everybody who was paged for it, and everybody who acknowledged it.
     """
     if user.is_superuser or user.id in (incident.created_by, incident.assigned_to):
         return
     if not crud_assignment.is_involved(session, incident.id, user.id):
         raise PermissionDenied(
-            "Only administrators, the incident's creator, its assignees, and whoever was paged for it or acknowledged "
-            "it may do this."
+            "Only administrators and people involved in the incident may do this: its creator, its assignees, and "
+            "anybody who was paged for it or acknowledged it."
         )

@@ -1,4 +1,4 @@
-"""Decides how an incident may move between its states, and what a move does to its times, cycle and severity."""
+"""Decides how an incident may move between its states, and how a move changes its times, cycle and severity."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -14,15 +14,15 @@ MAX_POLICY_CYCLES = 5
 
 
 class Move(StrEnum):
-    """What can be done to an incident's state. People are offered the first four."""
+    """The moves of an incident. People are offered the first four."""
 
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     SNOOZE = "snooze"
     REOPEN = "reopen"
-    END_SNOOZE = "end_snooze"  # its time is up, or somebody escalates
-    RAISE_SEVERITY = "raise_severity"  # an alert reports worse: whoever acknowledged or snoozed knew less
-    CHANGE_SEVERITY = "change_severity"  # somebody, or a policy, judges it anew
+    END_SNOOZE = "end_snooze"  # its time is up, or somebody escalates the incident
+    RAISE_SEVERITY = "raise_severity"  # a worse alert came: the person who acknowledged or snoozed did not know
+    CHANGE_SEVERITY = "change_severity"  # a person or a policy sets it
 
 
 OFFERED = (Move.ACKNOWLEDGE, Move.RESOLVE, Move.SNOOZE, Move.REOPEN)
@@ -47,10 +47,10 @@ MOVES_TO = {ACKNOWLEDGED: Move.ACKNOWLEDGE, RESOLVED: Move.RESOLVE, OPEN: Move.R
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The part of an incident that only moves change; the columns have the same names.
+    """The part of an incident that only moves change. The columns have the same names.
 
-    Pages of an earlier cycle are void. `policy_cycles` counts the cycles that policies have begun since a person or an
-    alert last did something.
+    Pages of an earlier cycle are void. `policy_cycles` counts the cycles that policies have started since the last
+    move by a person or an alert.
     """
 
     status: IncidentStatus
@@ -62,14 +62,14 @@ class State:
     snoozed_until: datetime | None = None
 
     def changes_to(self, other: "State") -> dict[str, Any]:
-        """What differs in the other state, by name."""
+        """The fields that differ in the other state, with its values."""
         both = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return {name: new for name, old, new in both if new != old}
 
 
 @dataclass(frozen=True, slots=True)
 class MoveRequest:
-    """A move at a time. A snooze has an end; a move of the severity names the new one."""
+    """A move and when it is made. A snooze has an end; a change of severity names the new one."""
 
     move: Move
     at: datetime
@@ -79,7 +79,7 @@ class MoveRequest:
 
 
 class Refusal(StrEnum):
-    """Why a move is not made."""
+    """Why a move is refused."""
 
     NOT_POSSIBLE = "not_possible"  # not from this status
     CYCLE_LIMIT = "cycle_limit"  # policies have reopened it too often
@@ -87,7 +87,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a move leads to; `after` equals `before` if it changes nothing. `possible` could be done instead."""
+    """The result of a move. `after` equals `before` if it changes nothing; `possible` are the moves allowed instead."""
 
     before: State
     after: State
@@ -101,10 +101,10 @@ class Transition:
 
 
 def transition(state: State, wanted: MoveRequest) -> Transition:
-    """A repeated move changes nothing, except that a snooze may get a new end; a resolved incident only reopens.
+    """Apply a move. Repeating one changes nothing but the end of a snooze. A resolved incident can only be reopened.
 
-    Opening again begins a new cycle. Policies that answer each other would do so for ever: after MAX_POLICY_CYCLES
-    they move the incident no more, until a person or an alert does.
+    Reopening starts a new cycle. Policies that react to each other would never stop: after MAX_POLICY_CYCLES they
+    cannot move the incident any more, until a person or an alert does.
     """
     destinations = DESTINATIONS[state.status]
     to = destinations.get(wanted.move)
@@ -147,14 +147,14 @@ def _after(state: State, wanted: MoveRequest, to: IncidentStatus) -> State:
 
 
 def _acknowledged_at(state: State, wanted: MoveRequest, to: IncidentStatus) -> datetime | None:
-    """When somebody first acknowledged the incident in its cycle; a later acknowledgement does not change it."""
+    """When somebody first acknowledged the incident in its cycle. Later acknowledgements do not change it."""
     if to is OPEN:
         return None
     return state.acknowledged_at or (wanted.at if to is ACKNOWLEDGED else None)
 
 
 def _policy_cycles(state: State, wanted: MoveRequest, *, begins_cycle: bool) -> int:
-    """The end of a snooze is nobody's doing."""
+    """The count of policy cycles. The end of a snooze leaves it as it is: nobody caused it."""
     if wanted.move is Move.END_SNOOZE:
         return state.policy_cycles
     return state.policy_cycles + begins_cycle if wanted.is_by_policy else 0

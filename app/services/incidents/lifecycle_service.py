@@ -43,10 +43,10 @@ PAST_TENSE = {
 def move(
     session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
 ) -> Incident:
-    """Make a move that people are offered, of a locked incident; a repeated one changes nothing.
+    """Make one of the moves that people are offered on a locked incident. Repeating it changes nothing.
 
-    Whoever acknowledges becomes an assignee, the owner if there is none, and gets no more pages for it. Those who were
-    paged will hear that somebody took it, or that it is resolved. Raises InvalidTransition, CycleLimitReached,
+    The person who acknowledges becomes an assignee (the owner if there is none) and gets no more pages for it. Those
+    who were paged get a status update when it is acknowledged or resolved. Raises InvalidTransition, CycleLimitReached,
     AlertOpenElsewhere.
     """
     change = move_untold(session, incident, wanted, by=by, because=because)
@@ -59,7 +59,7 @@ def move(
 def move_untold(
     session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
 ) -> StatusChange | None:
-    """As `move`, but returns what those who were paged are to hear: the caller adds it for a batch of incidents."""
+    """As `move`, but returns the status update instead of adding it: the caller adds those of a whole batch."""
     step = _transition(incident, wanted)
     _require_allowed(session, incident, step, wanted)
     if step.is_no_op:
@@ -82,7 +82,7 @@ def change_severity(incident: Incident, severity: Severity, *, at: datetime) -> 
 
 
 def raise_severity(session: Session, incident: Incident, severity: Severity, *, at: datetime) -> None:
-    """An alert reports worse: an acknowledged or snoozed incident opens, with a new cycle. No lower one counts."""
+    """Raise the severity after a worse alert, and reopen an acknowledged or snoozed incident. Never lowers it."""
     step = _transition(incident, MoveRequest(Move.RAISE_SEVERITY, at, severity=severity))
     if step.is_no_op:
         return
@@ -98,7 +98,7 @@ def raise_severity(session: Session, incident: Incident, severity: Severity, *, 
 
 
 def end_snoozes(session: Session, *, limit: int) -> int:
-    """Reopen the incidents whose snooze is over. Returns how many there were."""
+    """Reopen the incidents whose snooze has ended. Returns how many."""
     at = now(session)
     incidents = crud_incident.claim_snooze_ended(session, at=at, limit=limit)
     end_snooze(session, incidents, at=at)
@@ -106,12 +106,12 @@ def end_snoozes(session: Session, *, limit: int) -> int:
 
 
 def end_snooze(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Open snoozed incidents again, in a new cycle that nobody has acknowledged. The assignees stay."""
+    """Reopen snoozed incidents in a new, unacknowledged cycle. The assignees stay."""
     if not incidents:
         return
     for incident in incidents:
         _set(incident, _transition(incident, MoveRequest(Move.END_SNOOZE, at)), at=at)
-        record(session, incident.id, TimelineEventType.SNOOZE_ENDED, "The snooze is over.", at=at)
+        record(session, incident.id, TimelineEventType.SNOOZE_ENDED, "The snooze ended.", at=at)
         log.info("incident_snooze_ended", incident_id=incident.id)
     _start_cycle(session, incidents, at=at)
     session.flush()
@@ -122,7 +122,7 @@ def _transition(incident: Incident, wanted: MoveRequest) -> Transition:
 
 
 def _apply(session: Session, incident: Incident, step: Transition, *, at: datetime) -> None:
-    """Set what changes. Raises AlertOpenElsewhere."""
+    """Set the changed fields. Raises AlertOpenElsewhere."""
     if step.before.status is not IncidentStatus.RESOLVED:
         _set(incident, step, at=at)
         return
@@ -139,17 +139,21 @@ def _set(incident: Incident, step: Transition, *, at: datetime) -> None:
 
 
 def _require_allowed(session: Session, incident: Incident, step: Transition, wanted: MoveRequest) -> None:
-    """Raise what stands for the refusal. That policies may move it no more is recorded as well."""
+    """Raise the error for a refusal. Also records it when policies have reached their limit of cycles."""
     if step.refusal is Refusal.NOT_POSSIBLE:
         raise InvalidTransition(
-            f"A {incident.status} incident cannot {wanted.move}; possible: {', '.join(step.possible)}.",
+            f"A {incident.status} incident can't be {PAST_TENSE[wanted.move]}. "
+            f"{' or '.join(step.possible).capitalize()} it first.",
             possible=[str(possible) for possible in step.possible],
         )
     if step.refusal is Refusal.CYCLE_LIMIT:
-        description = f"Policies have begun this incident anew {MAX_POLICY_CYCLES} times: none may move it now."
+        description = (
+            f"Policies have restarted this incident {MAX_POLICY_CYCLES} times, which is the limit. "
+            "They can change it again once a person or an alert has."
+        )
         record(session, incident.id, TimelineEventType.CYCLE_LIMIT_REACHED, description, at=wanted.at)
         log.error("cycle_limit_reached", incident_id=incident.id)
-        raise CycleLimitReached(f"The limit of {MAX_POLICY_CYCLES} cycles that policies begin is reached.")
+        raise CycleLimitReached(description)
 
 
 def _record_move(
@@ -163,7 +167,7 @@ def _record_move(
 
 
 def _start_cycle(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Pages of the cycle before are void, and every policy that matches starts from its first step."""
+    """Void the previous cycle's pages, and start every matching policy from its first step."""
     for incident in incidents:
         escalation_service.stop(incident)
     escalation_service.start_matching(session, incidents, at=at)
@@ -171,8 +175,8 @@ def _start_cycle(session: Session, incidents: Sequence[Incident], *, at: datetim
 
 @contextmanager
 def _alert_open_only_here(session: Session, incident: Incident) -> Iterator[None]:
-    """The database decides whether the incident's alert is open in another one. Raises AlertOpenElsewhere."""
-    elsewhere = AlertOpenElsewhere("The alert of this incident was open in another.")
+    """Let the database check that no other incident has this alert open. Raises AlertOpenElsewhere."""
+    elsewhere = AlertOpenElsewhere("Another incident had the same alert open a moment ago. Try again.")
     try:
         with violations({ALERT_IS_UNIQUE: elsewhere}), session.begin_nested():
             yield
@@ -182,8 +186,9 @@ def _alert_open_only_here(session: Session, incident: Incident) -> Iterator[None
 
 
 def _name_where_alert_is_open(session: Session, incident: Incident) -> None:
-    """Raise AlertOpenElsewhere with the other incident's id, unless that was resolved just now."""
+    """Raise AlertOpenElsewhere with the other incident's id, unless that one was resolved just now."""
     key = incident.alert_id or ""
     other = crud_incident.lock_unresolved(session, incident.source, [key]).get(key)
     if other is not None:
-        raise AlertOpenElsewhere(f"The alert of this incident is open in incident {other.id}.", incident_id=other.id)
+        said = f"Incident {other.id} is open for the same alert. Work on that one, or resolve it first."
+        raise AlertOpenElsewhere(said, incident_id=other.id)

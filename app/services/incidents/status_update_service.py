@@ -1,4 +1,4 @@
-"""Notes for those who were paged that somebody took the incident, or that it is over. Delivery sends it later."""
+"""Notes status updates for people who were paged: acknowledged or resolved. Delivery sends them later."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,12 +10,12 @@ from app.crud import crud_status_update
 from app.crud.crud_status_update import StatusChange
 from app.models import Incident, User
 
-GATHER = timedelta(seconds=20)  # what happens within it goes into one message; a person gets no more than one in it
+GATHER = timedelta(seconds=20)  # updates within it share one message; a person gets at most one per interval
 EVENTS = {IncidentStatus.ACKNOWLEDGED: UpdateEvent.ACKNOWLEDGED, IncidentStatus.RESOLVED: UpdateEvent.RESOLVED}
 
 
 def change_of(incident: Incident, *, by: User | None, because: str) -> StatusChange | None:
-    """What there is to say about an incident that has just moved. None: nobody took it, and it is not over."""
+    """The status update about an incident that has just moved. None unless it is acknowledged or resolved."""
     event = EVENTS.get(incident.status)
     if event is None:
         return None
@@ -24,6 +24,6 @@ def change_of(incident: Incident, *, by: User | None, because: str) -> StatusCha
 
 
 def add(session: Session, changes: Sequence[StatusChange], *, at: datetime) -> None:
-    """Note it for everybody whom a page of the cycle has reached, but not for who did it. One statement for all."""
+    """Note the changes for everybody whom a page of the cycle reached, except the actor. One statement for all."""
     if changes:
         crud_status_update.add_for_paged(session, changes, at=at, due_at=at + GATHER)

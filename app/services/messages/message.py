@@ -1,4 +1,4 @@
-"""Says what a message is made of and what a template sees, and writes the plain message that needs no template."""
+"""Defines what a template sees, and writes the plain message that needs no template."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from app.core.facts import (
 
 MAX_SUBJECT = 200
 MAX_FACT = 2000
-MAX_NAMED = 1000  # characters; with a link a long text message of most providers (1,600)
+MAX_NAMED = 1000  # characters; with a link it still fits into the 1,600 that most SMS providers take
 MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A subject of one line, a text, and for channels that show it the same as HTML."""
+    """A subject of one line, a text, and the same as HTML for channels that show it."""
 
     subject: str
     body: str
@@ -41,19 +41,19 @@ def page_facts(incident: IncidentFacts, *, note: str | None, url: str, link: str
 
 
 def shortened(incident: IncidentFacts) -> IncidentFacts:
-    """The facts with as much of the description as a message needs."""
+    """The facts with the description cut to what a message needs."""
     return replace(incident, description=(incident.description or "")[:MAX_FACT] or None)
 
 
 def api_url(incident: IncidentFacts, url: str) -> str:
-    """Where the API has the incident. `url` is the public one of the service."""
+    """The API's URL of the incident. `url` is the public one of the service."""
     return f"{url.rstrip('/')}/v1/incidents/{incident.id}"
 
 
 def context(facts: Facts) -> dict[str, Any]:
-    """What a template sees, by the names that administrators write: the one place that decides it.
+    """What a template sees, under the names that administrators write. This is the only place that decides it.
 
-    A page also has its incident's `metadata`, and a bundle `named`, which names every incident briefly.
+    A page also has its incident's `metadata`, and a bundle `named`, a short name for every incident.
     """
     seen = stored(facts)
     match facts:
@@ -65,7 +65,7 @@ def context(facts: Facts) -> dict[str, Any]:
 
 
 def plain(facts: Facts) -> Message:
-    """The message without any template: it must always be possible to write one."""
+    """The message without any template. It can always be written."""
     subject, body = _said(facts)
     return Message(one_line(subject), body)
 
@@ -77,12 +77,12 @@ def one_line(text: str) -> str:
 
 
 def headline(incident: IncidentFacts) -> str:
-    """How bad, where, what, which."""
+    """Severity, service, title and number of the incident in one line."""
     return f"[{incident.severity.upper()}] {incident.service}: {incident.title} (#{incident.id})"
 
 
 def named(incidents: Sequence[IncidentFacts], room: int = MAX_NAMED) -> list[str]:
-    """Every incident by its id, in as few words as the room asks for: `#12 Disk full`, else `#12`, else `#12-#34`."""
+    """Every incident, as fully as the room allows: `#12 Disk full`, else `#12`, else `#12-#34`."""
     ids = [incident.id for incident in incidents]
     room -= sum(len(f"#{id_}, ") for id_ in ids)
     if room < 0:
@@ -124,7 +124,7 @@ def _said_of_account(facts: OwnFacts) -> tuple[str, str]:
         case VerificationFacts():
             return _verification(facts)
         case ChannelTestFacts():
-            sentence = f"This is what you asked for: a test of your {facts.channel} channel. Nothing is wrong."
+            sentence = f"This is the test of your {facts.channel} channel that you asked for. Nothing is wrong."
             return "A test page", f"{sentence}\n"
         case NoticeFacts():
             return "About your account", f"{facts.text}\n"
@@ -141,7 +141,7 @@ def _status_update(facts: UpdateFacts) -> tuple[str, str]:
         lines = [f"{headline(update.incident)}: {update.said}" for update in facts.updates]
         return f"{facts.count} status updates", "\n".join(lines) + "\n"
     paragraphs = [facts.said, facts.incident.title, _incident(facts.incident), facts.link]
-    # Mail programs show what answers a subject in one thread with it.
+    # "Re:" puts it into one thread with its page in mail programs.
     return f"Re: {headline(facts.incident)}", "\n\n".join(p for p in paragraphs if p) + "\n"
 
 
@@ -151,7 +151,7 @@ def _incident(incident: IncidentFacts) -> str:
 
 def _how(facts: PageFacts) -> str:
     way = f"POST {facts.url}/acknowledge"
-    return f"See it and acknowledge it to stop further pages:\n{facts.link}\n\nOr: {way}" if facts.link else way
+    return f"View and acknowledge it to stop further pages:\n{facts.link}\n\nOr: {way}" if facts.link else way
 
 
 def _bundle(facts: BundleFacts) -> tuple[str, str]:
@@ -162,14 +162,14 @@ def _bundle(facts: BundleFacts) -> tuple[str, str]:
 
 def _password_reset(facts: PasswordResetFacts) -> tuple[str, str]:
     return "Set a new password", (
-        "Somebody asked for a new password for this address. If it was not you, do nothing.\n\n"
-        f"Choose it here. The link works once, within {facts.minutes} minutes:\n\n"
+        "Somebody asked to reset the password of this account. If it was not you, ignore this message.\n\n"
+        f"Choose a new password here. The link works once and expires after {facts.minutes} minutes:\n\n"
         f"{facts.url}/reset-password/{facts.token}\n"
     )
 
 
 def _verification(facts: VerificationFacts) -> tuple[str, str]:
     return f"Your code: {facts.code}", (
-        f"{facts.code} is the code that proves that this address is yours. It is good for "
-        f"{facts.minutes} minutes. If you did not ask for it, do nothing.\n"
+        f"{facts.code} is your code to confirm this address. It expires after "
+        f"{facts.minutes} minutes. If you did not ask for it, ignore this message.\n"
     )

@@ -1,4 +1,4 @@
-"""Facts of messages that nobody was sent, to try templates on."""
+"""Sample facts, to try templates on."""
 
 from datetime import UTC, datetime
 
@@ -27,12 +27,12 @@ INCIDENT = IncidentFacts(
     created_at=datetime(2026, 1, 20, 10, 30, tzinfo=UTC),
     metadata={"host": "db-1", "rule": {"name": "connections"}, "tags": ["prod", "eu"], "value": 97},
 )
-LINK = "p/this-is-only-a-sample"  # acts for nobody
+LINK = "p/this-is-only-a-sample"  # a link that does nothing
 MINUTES = 15
 
 
 def sample(event: MessageKind, channel: str, *, url: str, incident: IncidentFacts = INCIDENT) -> Facts:
-    """What a message of this kind could say. `url` is the public one."""
+    """Sample facts for a kind of message. `url` is the public one of the service."""
     base = url.rstrip("/")
     page = page_facts(incident, note="Call the database team.", url=base, link=f"{base}/{LINK}")
     taken, over = (
@@ -48,6 +48,6 @@ def sample(event: MessageKind, channel: str, *, url: str, incident: IncidentFact
         MessageKind.ACKNOWLEDGED: taken,
         MessageKind.RESOLVED: over,
         MessageKind.STATUS_UPDATES: StatusUpdatesFacts((taken, over)),
-        MessageKind.NOTICE: NoticeFacts("Your slack channel was switched off: its address is gone."),
+        MessageKind.NOTICE: NoticeFacts("Your slack channel was switched off: its address no longer exists."),
     }
     return samples[event]

@@ -1,4 +1,4 @@
-"""Writes messages: by an administrator's template, by the one that is shipped, or plainly if those fail."""
+"""Writes messages: by an administrator's template, else by the shipped one, else without a template."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from app.services.messages.template import TemplateError
 log = structlog.get_logger()
 
 SHIPPED = Path(__file__).parents[2] / "templates"
-MAX_BODY = 20_000  # characters, of a channel that sets no limit
+MAX_BODY = 20_000  # characters, for a channel without a limit of its own
 CACHED = "composer"  # in a session's info
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The templates of one message. Without `html` it has none; `id` is the row of an administrator's."""
+    """The templates of one message. `html` is optional; `id` is the row if an administrator wrote them."""
 
     subject: str
     body: str
@@ -36,12 +36,12 @@ class Wording:
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """The templates as they are in this transaction."""
+    """The templates as this transaction sees them."""
 
     overrides: Mapping[tuple[str, MessageKind], Wording]
 
     def compose(self, channel: str, facts: Facts) -> Message:
-        """The message to send. It never fails: what does not render is said plainly."""
+        """The message to send. Never fails: if a template does not render, the plain message is used."""
         override = self.overrides.get((channel, facts.event))
         if override is not None:
             try:
@@ -62,7 +62,7 @@ def composer(session: Session) -> Composer:
 
 
 def default(channel: str, facts: Facts) -> Message:
-    """The message as it is shipped, or the plain one if that is too much for a template."""
+    """The message by the shipped template, or the plain one if that fails."""
     wording = shipped(channel, facts.event)
     try:
         return write(wording, facts)
@@ -76,7 +76,7 @@ def _warn(channel: str, event: MessageKind, wording: Wording, error: TemplateErr
 
 
 def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -> Message:
-    """Render a message. Raises TemplateError, also for one that says nothing."""
+    """Render a message. Raises TemplateError, also if it is empty."""
     seen = context(facts)
     subject = one_line(template.render(wording.subject, seen))
     body = template.render(wording.body, seen, limit=limit)
@@ -87,7 +87,7 @@ def write(wording: Wording, facts: Facts, *, limit: int = template.MAX_OUTPUT) -
 
 
 def limit(channel: str, event: MessageKind) -> int:
-    """How long a body by an administrator's template may be. What is about several incidents must name each of them."""
+    """The longest body an administrator's template may make. A message about several incidents must name them all."""
     if event in (MessageKind.BUNDLE, MessageKind.STATUS_UPDATES):
         return template.MAX_OUTPUT
     known = CHANNELS.get(channel)
@@ -101,7 +101,7 @@ def shows_html(channel: str) -> bool:
 
 @lru_cache
 def shipped(channel: str, event: MessageKind) -> Wording:
-    """The templates that come with this version: those of the channel, else those of every channel."""
+    """The shipped templates: the channel's own, else those for all channels."""
     html = _read(channel, f"{event}.html") if shows_html(channel) else None
     subject, body = _read(channel, f"{event}.subject.txt"), _read(channel, f"{event}.txt")
     return Wording((subject or "").strip(), body or "", html)
@@ -117,7 +117,7 @@ def wording_of(row: NotificationTemplate) -> Wording:
 
 
 def facts_of(incident: Incident) -> IncidentFacts:
-    """What a page says of an incident."""
+    """What a page says about an incident."""
     return IncidentFacts(
         id=incident.id,
         title=incident.title,

@@ -1,8 +1,7 @@
-"""Renders message templates, which administrators write, in a language that cannot run long or see anything else.
+"""Renders the message templates of administrators, in a sandbox that bounds time and memory and sees the facts only.
 
-It is a part of Jinja: texts, facts, a few filters, conditions, and loops, which are paid for out of a budget, and so is
-what is long. There are no calls, no assignments and no arithmetic, so that neither time nor memory can grow beyond what
-is counted.
+The language is a subset of Jinja: texts, facts, a few filters, conditions and loops. Loops and long texts are charged
+to a budget. There are no calls, assignments or arithmetic, so that nothing can grow beyond what is counted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,13 +23,13 @@ __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "TemplateError", "check", "render"]
 MAX_SOURCE = 20_000
 MAX_OUTPUT = 100_000
 MAX_CACHED = 128
-BUDGET = "_budget"  # a template cannot name it
+BUDGET = "_budget"  # a name that no template can write
 FILE = "<template>"
 LOOP_FACTS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem"})
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Looks only into lists and objects: no attribute of anything of Python is ever read."""
+    """Looks into lists and objects only: it never reads an attribute of a Python object."""
 
     def __init__(self, *, html: bool) -> None:
         super().__init__(
@@ -63,7 +62,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that is paid for by what it writes. What takes a text is given a list or an object as JSON."""
+    """A filter that is charged for what it writes. A filter for text gets lists and objects as JSON."""
 
     @pass_context
     def charged(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -79,10 +78,10 @@ def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
 
 @pass_context
 def _loop(context: Context, value: Any, cost: int) -> list[Any]:
-    """The items of a loop, paid for in advance."""
+    """The items of a loop, charged in advance."""
     items = values.list_of(value)
     if len(items) > values.MAX_ITEMS:
-        raise TemplateError(f"a loop goes through more than {values.MAX_ITEMS} items")
+        raise TemplateError(f"a loop has more than {values.MAX_ITEMS} items")
     _pay(context, len(items) * (cost + 1))
     return items
 
@@ -98,19 +97,19 @@ def _pay(context: Context, cost: int) -> None:
     budget = context[BUDGET]
     budget[0] -= cost
     if budget[0] < 0:
-        raise TemplateError("it goes on for too long")
+        raise TemplateError("it takes too long")
 
 
 _SANDBOXES = {html: _Sandbox(html=html) for html in (False, True)}
 
 
 def check(source: str, *, html: bool = False) -> None:
-    """Raises TemplateError for a template that could not be rendered with any facts."""
+    """Raise TemplateError for a template that cannot be rendered, whatever the facts."""
     _compiled(source, html)
 
 
 def render(source: str, facts: Mapping[str, Any], *, html: bool = False, limit: int = MAX_OUTPUT) -> str:
-    """The text of a template, at most `limit` characters. `facts` are JSON; what is missing in them reads as nothing.
+    """Render a template to at most `limit` characters. `facts` are JSON; a missing fact renders as nothing.
 
     Raises TemplateError, and nothing else.
     """
@@ -118,12 +117,12 @@ def render(source: str, facts: Mapping[str, Any], *, html: bool = False, limit: 
     budget = [rules.MAX_COST - cost]
     try:
         return _storable("".join(_limited(template.generate({**facts, BUDGET: budget}), limit)))
-    except Exception as error:  # whatever it is, it is the template that fails
+    except Exception as error:  # whatever is raised, the template is at fault
         raise TemplateError(f"Line {_line(error.__traceback__)}: {_said(error)}.") from error
 
 
 def _storable(text: str) -> str:
-    """The text as it can be stored and sent: a literal may have spelled NUL, or characters in halves."""
+    """The text, made storable: a literal in the template may hold NUL or lone surrogates."""
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.replace("\x00", "")
@@ -134,15 +133,15 @@ def _limited(chunks: Iterable[str], limit: int) -> Iterator[str]:
     for chunk in chunks:
         room -= len(chunk)
         if room < 0:
-            raise TemplateError(f"it makes more than {limit} characters")
+            raise TemplateError(f"it renders to more than {limit} characters")
         yield chunk
 
 
 @lru_cache(maxsize=MAX_CACHED)
 def _compiled(source: str, html: bool) -> tuple[Template, int]:
-    """The template and what it costs without its loops."""
+    """The template, and its cost without its loops."""
     if len(source) > MAX_SOURCE:
-        raise TemplateError(f"It is longer than {MAX_SOURCE} characters.")
+        raise TemplateError(f"The template is longer than {MAX_SOURCE} characters.")
     sandbox = _SANDBOXES[html]
     try:
         parsed = sandbox.parse(source)
@@ -157,17 +156,17 @@ def _compiled(source: str, html: bool) -> tuple[Template, int]:
     except TemplateSyntaxError as error:
         raise TemplateError(f"Line {error.lineno}: {_said(error)}.") from error
     except Exception as error:  # the parser's own limits
-        raise TemplateError("It is too deeply nested, or has a number that is too large.") from error
+        raise TemplateError("The template is nested too deeply, or has a number that is too large.") from error
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, TemplateError | TemplateSyntaxError):
         return str(error.args[0] if error.args else error).rstrip(".")[:300]
-    return f"a value does not fit what is done with it ({type(error).__name__})"
+    return f"a value has the wrong type for what is done with it ({type(error).__name__})"
 
 
 def _line(traceback: TracebackType | None) -> int:
-    """The template's line in a traceback that Jinja has rewritten; 1 if none is in it."""
+    """The template's line in a traceback that Jinja has rewritten; 1 if it has none."""
     line = 1
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == FILE:

@@ -1,6 +1,6 @@
 """The filters and tests of message templates.
 
-Each takes and makes at most `MAX_VALUE` characters, or `MAX_ENCODED` if they are encoded.
+Each takes and returns at most `MAX_VALUE` characters, or `MAX_ENCODED` if they are encoded.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ MAX_DIGITS = 12
 
 
 def concat(values: list[Any]) -> str:
-    """The values one after the other."""
+    """The values, joined without a separator."""
     return join(values)
 
 
 def join(value: Any, separator: Any = "") -> str:
-    """A list as one text: cut if it is too long, but with an encoded text in it refused. Raises TemplateError."""
+    """Join a list to one text. Too long a text is cut; with an encoded text in it, it raises TemplateError."""
     made, between, is_encoded = "", _mark(separator), False
     for index, item in enumerate(list_of(value)):
         text = text_of(item)
@@ -46,9 +46,9 @@ def join(value: Any, separator: Any = "") -> str:
 
 
 def _mark(value: Any) -> str:
-    """What stands between texts, or at the end of one that was cut."""
+    """The text to put between texts, or at the end of one that was cut."""
     if isinstance(value, list | tuple | Mapping):
-        raise TemplateError("a list or an object cannot stand between texts or at their end")
+        raise TemplateError("a list or an object cannot be a separator or an end mark: use text")
     return text_of(value)
 
 
@@ -62,7 +62,7 @@ def _default(value: Any, fallback: Any = "", even_if_empty: Any = False) -> Any:
 
 
 def _truncate(value: Any, length: Any = 255, killwords: Any = False, end: Any = CUT) -> str:
-    """At most `length` characters and the end mark, cut between words unless told otherwise."""
+    """At most `length` characters plus the end mark. By default it is cut between words."""
     text, room, mark = text_of(value), _whole(length), _mark(end)
     if len(text) <= room:
         return text
@@ -104,7 +104,9 @@ def _round(value: Any, digits: Any = 0) -> Any:
 def _changeable(value: Any) -> str:
     text = text_of(value)
     if len(text) > MAX_VALUE:
-        raise TemplateError(f"an encoded text of more than {MAX_VALUE} characters cannot be changed any more")
+        raise TemplateError(
+            f"an encoded text of more than {MAX_VALUE} characters cannot be changed: change it before it is encoded"
+        )
     return text
 
 
@@ -130,7 +132,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "lower": _of_text(str.lower),
     "round": _round,
     "string": text_of,
-    "striptags": _of_text(lambda text: str(Markup(text).striptags())),  # noqa: S704 - tags are what it takes away
+    "striptags": _of_text(lambda text: str(Markup(text).striptags())),  # noqa: S704 - it removes the tags
     "title": _of_text(str.title),
     "tojson": to_json,
     "trim": _of_text(str.strip),
@@ -138,8 +140,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "upper": _of_text(str.upper),
     "urlencode": _urlencode,
 }
-TAKE_ANY = frozenset({"default", "first", "items", "join", "last", "length", "tojson"})  # the others take a text
-HTML_FILTERS = FILTERS | {"e": text_of, "escape": text_of}  # everything is escaped on its way out
+TAKE_ANY = frozenset({"default", "first", "items", "join", "last", "length", "tojson"})  # the other filters take text
+HTML_FILTERS = FILTERS | {"e": text_of, "escape": text_of}  # all output is escaped later
 
 TESTS: dict[str, Callable[[Any], bool]] = {
     "defined": lambda value: value is not None and not isinstance(value, Missing),

@@ -1,4 +1,4 @@
-"""What a message template may say. What could run long, or reach beyond its facts, is refused before it runs."""
+"""Checks what a message template may contain. Refuses what could run long or reach beyond its facts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from jinja2.visitor import NodeTransformer
 from app.services.messages.template_filters import FILTERS, TESTS
 from app.services.messages.template_values import TemplateError, list_of, text_of
 
-MAX_DEPTH = 30  # of expressions in expressions and blocks in blocks
-MAX_LOOPS = 2  # within each other
-MAX_COST = 50_000  # of a whole template with its loops run through; one costs well under 10 µs
+MAX_DEPTH = 30  # levels of nested expressions and blocks
+MAX_LOOPS = 2  # loops in loops
+MAX_COST = 50_000  # for a whole template with all its loops; one unit takes well under 10 µs
 
-LOOP, OPERAND, CONCAT = "_loop", "_operand", "_concat"  # the filters that are put in; a template cannot name them
+LOOP, OPERAND, CONCAT = "_loop", "_operand", "_concat"  # the filters that we insert; a template cannot name them
 
 ALLOWED = (
     nodes.And,
@@ -39,7 +39,7 @@ ALLOWED = (
     nodes.Tuple,
 )
 COSTS: dict[type[nodes.Node], int] = {nodes.Filter: 10, nodes.Compare: 20, nodes.Concat: 10}
-CHARACTERS = 20  # that cost as much as a node where each of them is work
+CHARACTERS = 20  # characters or items that cost as much as one node
 WORDS: dict[type[nodes.Node], str] = {
     nodes.Assign: "set",
     nodes.AssignBlock: "set",
@@ -52,18 +52,18 @@ WORDS: dict[type[nodes.Node], str] = {
 
 
 def require_allowed(template: nodes.Template) -> None:
-    """Raise TemplateError for the first thing that a template may not have."""
+    """Raise TemplateError for the first thing that is not allowed in a template."""
     for node, depth, loops in _walk(template):
         if depth > MAX_DEPTH:
             raise refusal(node, "it is nested too deeply")
         if not isinstance(node, ALLOWED):
-            raise refusal(node, f"it uses {WORDS.get(type(node), type(node).__name__.lower())}, which it may not")
+            raise refusal(node, f"{WORDS.get(type(node), type(node).__name__.lower())} is not allowed in a template")
         if loops > MAX_LOOPS:
-            raise refusal(node, f"it has more than {MAX_LOOPS} loops within each other")
+            raise refusal(node, f"it nests more than {MAX_LOOPS} loops")
         if reason := _reason_against(node):
             raise refusal(node, reason)
     if cost_of(template) > MAX_COST:
-        raise refusal(template, "it is too complicated")
+        raise refusal(template, "it is too complex: make it shorter")
 
 
 def refusal(node: nodes.Node, reason: str) -> TemplateError:
@@ -71,7 +71,7 @@ def refusal(node: nodes.Node, reason: str) -> TemplateError:
 
 
 def _walk(template: nodes.Template) -> Iterator[tuple[nodes.Node, int, int]]:
-    """Every node, with how deep it is and in how many loops. Without recursion: it may be very deep."""
+    """Every node, with its depth and the number of loops around it. Without recursion, as it may be very deep."""
     stack: list[tuple[nodes.Node, int, int]] = [(template, 0, 0)]
     while stack:
         node, depth, loops = stack.pop()
@@ -84,9 +84,9 @@ def _reason_against(node: nodes.Node) -> str | None:
     if isinstance(node, nodes.Filter | nodes.Test):
         return _reason_against_call(node)
     if isinstance(node, nodes.For) and node.recursive:
-        return "it has a recursive loop"
+        return "a recursive loop is not allowed"
     name = node.name if isinstance(node, nodes.Name) else node.attr if isinstance(node, nodes.Getattr) else ""
-    return f"it uses {name}, and names cannot begin with an underscore" if name.startswith("_") else None
+    return f"{name} begins with an underscore, which is not allowed" if name.startswith("_") else None
 
 
 def _reason_against_call(node: nodes.Filter | nodes.Test) -> str | None:
@@ -99,14 +99,14 @@ def _reason_against_call(node: nodes.Filter | nodes.Test) -> str | None:
 
 
 def cost_of(node: nodes.Node) -> int:
-    """What it costs to go through a node once. The bodies of its loops are paid for where they run."""
+    """The cost of going through a node once. The body of a loop is charged each time it runs."""
     own = COSTS.get(type(node), 1)
     children = [node.iter, node.target] if isinstance(node, nodes.For) else node.iter_child_nodes()
     return own + sum(cost_of(child) for child in children)
 
 
 def cost_of_filtering(name: str, value: Any, made: Any) -> int:
-    """What a filter costs beside its call, by the size of what it went through or wrote."""
+    """The cost of a filter beyond its call, by the size of what it read or wrote."""
     match name:
         case "join":
             return len(list_of(value)) + len(made) // CHARACTERS
@@ -118,7 +118,7 @@ def cost_of_filtering(name: str, value: Any, made: Any) -> int:
 
 
 class Bounded(NodeTransformer):
-    """Puts in what bounds a template while it runs: loops are paid for, and what is compared or joined is cut."""
+    """Inserts the limits of a running template: loops are charged, and values are cut where compared or joined."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - the visitor's naming
         cost = sum(cost_of(child) for child in (*node.body, *node.else_, *([node.test] if node.test else [])))

@@ -1,4 +1,4 @@
-"""An administrator's wording of messages: read, written, tried."""
+"""Reads, writes and tries out the wording of messages."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-# What these messages are sent for: without it nobody could prove an address, or set a new password.
+# What these messages must contain: without it nobody could confirm an address or set a new password.
 NEEDED = {MessageKind.VERIFICATION: "code", MessageKind.PASSWORD_RESET: "token"}
 
 
@@ -42,7 +42,7 @@ def get(session: Session, channel: str, event: MessageKind) -> TemplateRead:
 def put(
     session: Session, channel: str, event: MessageKind, update: TemplateUpdate, paging: Paging, *, by: User
 ) -> TemplateRead:
-    """Set a wording; what is absent stays. Raises InvalidInput for one that could not be sent."""
+    """Set a wording; absent parts stay. Raises InvalidInput for one that could not be sent."""
     at = now(session)
     row = crud_template.put(session, channel, event, default=_columns(shipped(channel, event)), at=at)
     wording = replace(wording_of(row), **update.wording())
@@ -53,7 +53,7 @@ def put(
 
 
 def reset(session: Session, channel: str, event: MessageKind, *, by: User) -> TemplateRead:
-    """Go back to the wording that the service comes with."""
+    """Go back to the shipped wording."""
     crud_template.remove(session, channel, event)
     log.info("template_reset", channel=channel, event_name=event, user_id=by.id)
     return _read(channel, event, None)
@@ -62,7 +62,7 @@ def reset(session: Session, channel: str, event: MessageKind, *, by: User) -> Te
 def preview(
     session: Session, channel: str, event: MessageKind, wanted: TemplatePreview, paging: Paging
 ) -> TemplatePreviewRead:
-    """What would be sent. Raises InvalidInput for an incident that does not exist."""
+    """The message that would be sent. Raises InvalidInput for an incident that does not exist."""
     facts = sample(event, channel, url=paging.public_url, incident=_incident(session, wanted.incident_id))
     row = crud_template.of(session, channel, event)
     wording = replace(wording_of(row) if row else shipped(channel, event), **wanted.wording())
@@ -88,7 +88,7 @@ def _incident(session: Session, incident_id: int | None) -> IncidentFacts:
 
 
 def _require_sendable(wording: Wording, channel: str, event: MessageKind, paging: Paging) -> None:
-    """Raise InvalidInput that points at what is wrong: each part is tried on a sample."""
+    """Try each part on a sample. Raises InvalidInput that points at the part that is wrong."""
     _require_html_is_shown(wording, channel)
     facts = context(sample(event, channel, url=paging.public_url))
     _rendered("subject", wording.subject, facts)
@@ -104,20 +104,22 @@ def _rendered(part: str, source: str, facts: Mapping[str, Any], limit: int = tem
     except TemplateError as error:
         raise InvalidInput(str(error), pointer=f"/{part}") from error
     if not text.strip():
-        raise InvalidInput("It says nothing, at least about the sample.", pointer=f"/{part}")
+        raise InvalidInput(
+            "The text is empty, at least for the sample. Write something that is always shown.", pointer=f"/{part}"
+        )
     return text
 
 
 def _require_needed(part: str, text: str | None, event: MessageKind, facts: Mapping[str, Any]) -> None:
-    """Raise InvalidInput if a part, rendered, does not say what its reader waits for. What is not sent needs not."""
+    """Raise InvalidInput if a part that is sent does not show what its reader needs, such as the code."""
     name = NEEDED.get(event)
     if name is not None and text is not None and facts[name] not in text:
-        raise InvalidInput(f"It does not say the {name}: write {{{{ {name} }}}} into it.", pointer=f"/{part}")
+        raise InvalidInput(f"The text does not show the {name}. Add {{{{ {name} }}}} to it.", pointer=f"/{part}")
 
 
 def _require_html_is_shown(wording: Wording, channel: str) -> None:
     if wording.html is not None and not message_service.shows_html(channel):
-        raise InvalidInput(f"The channel {channel} shows no HTML.", pointer="/html")
+        raise InvalidInput(f"The channel {channel} shows no HTML. Leave out html.", pointer="/html")
 
 
 def _columns(wording: Wording) -> dict[str, str | None]:

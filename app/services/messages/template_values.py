@@ -1,4 +1,4 @@
-"""The values of message templates: how each is shown, compared and looped over, within `MAX_VALUE` characters.
+"""How values in message templates are shown, compared and looped over, within `MAX_VALUE` characters.
 
 An encoded value may be longer, up to `MAX_ENCODED`: it is cut before it is encoded, never after.
 """
@@ -11,25 +11,25 @@ from typing import Any
 
 from jinja2 import ChainableUndefined
 
-MAX_VALUE = 4000  # characters of one value; what is longer is cut
-MAX_ENCODED = 12 * MAX_VALUE  # a character is four bytes at most, and a byte three characters
+MAX_VALUE = 4000  # characters of one value; a longer one is cut
+MAX_ENCODED = 12 * MAX_VALUE  # a character has up to four bytes, and a byte encodes to up to three characters
 MAX_PARTS = 400  # values of a list or an object that is shown as JSON
-MAX_ITEMS = 1000  # of a loop; a longer one is refused, because what it left out would be missed
+MAX_ITEMS = 1000  # of a loop; a longer one is refused, because cutting it would hide items
 CUT = "…"
 
 
 class TemplateError(ValueError):
-    """What is wrong with a template, in a sentence with the line."""
+    """A template is wrong. The message is a sentence that names the line."""
 
 
 class Encoded(str):
-    """A text that is encoded for where it stands: one that lost its end would be broken, or say less in secret."""
+    """An encoded text. It must not be cut: that would break it, or silently drop its end."""
 
     __slots__ = ()
 
 
 class Missing(ChainableUndefined):
-    """What a fact that is not there, or null, reads as: nothing, less than nothing, equal to null."""
+    """A missing or null fact: it renders as nothing, sorts first and equals null."""
 
     def __eq__(self, other: object) -> bool:
         return other is None or isinstance(other, Missing)
@@ -52,7 +52,7 @@ def cut(text: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A value as a template shows it. Raises TemplateError for what is no fact, such as `loop`."""
+    """A value as a template shows it. Raises TemplateError for what is not a fact, such as `loop`."""
     if isinstance(value, str):
         return value if isinstance(value, Encoded) else cut(value)
     if value is None or isinstance(value, Missing):
@@ -63,14 +63,14 @@ def text_of(value: Any) -> str:
 
 
 def encoded(text: str) -> Encoded:
-    """An encoded text as it is. Raises TemplateError for one that is too long: it cannot be cut."""
+    """An encoded text, unchanged. Raises TemplateError if it is too long, because it cannot be cut."""
     if len(text) > MAX_ENCODED:
         raise TemplateError(f"an encoded text has more than {MAX_ENCODED} characters")
     return Encoded(text)
 
 
 def to_json(value: Any) -> str:
-    """JSON, of large lists and objects only the beginning."""
+    """The value as JSON. Large lists and objects are cut."""
     if isinstance(value, str):
         return encoded(json.dumps(text_of(value), ensure_ascii=False))
     return cut(json.dumps(_beginning(value, _Room()), ensure_ascii=False, default=_refuse))
@@ -78,7 +78,7 @@ def to_json(value: Any) -> str:
 
 @dataclass(slots=True)
 class _Room:
-    """What is left for the beginning of a value: one for all its levels."""
+    """The room that is left for a value, shared by all its levels."""
 
     parts: int = MAX_PARTS
     characters: int = MAX_VALUE
@@ -93,7 +93,7 @@ class _Room:
 
 
 def _beginning(value: Any, room: _Room) -> Any:
-    """As much of a value as there is room for."""
+    """As much of a value as fits."""
     room.parts -= 1
     if isinstance(value, str):
         return room.take(value)
@@ -105,13 +105,13 @@ def _beginning(value: Any, room: _Room) -> Any:
 
 
 def _refuse(value: Any) -> Any:
-    raise TemplateError(f"{type(value).__name__} is nothing that can be shown")
+    raise TemplateError(f"{type(value).__name__} cannot be shown: show one of its values")
 
 
 def list_of(value: Any) -> list[Any]:
-    """What a loop goes through: a list's items, an object's names; of any other value that one, of nothing nothing.
+    """The items of a loop: a list's items or an object's names. Another value is one item, a missing one none.
 
-    It is cut behind the first that is too many.
+    It is cut after the first item over the limit.
     """
     if isinstance(value, list | tuple | Mapping):
         return list(islice(value, MAX_ITEMS + 1))
@@ -119,7 +119,7 @@ def list_of(value: Any) -> list[Any]:
 
 
 def operand(value: Any) -> Any:
-    """What is compared: a text or a number, or a list's plain items. Raises TemplateError for an object."""
+    """The value to compare: a text, a number, or a list's plain items. Raises TemplateError for an object."""
     if isinstance(value, Mapping):
         raise TemplateError("an object cannot be compared: compare one of its values")
     if isinstance(value, list | tuple):

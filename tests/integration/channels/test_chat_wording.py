@@ -117,7 +117,7 @@ def test_a_bundle_says_its_body_and_names_every_incident_once(
     tick()
     [request] = server.requests
     body, *lines = texts(request.json())
-    assert body == ("Good luck with 3 of them!" if wording else "Each of these needs somebody to acknowledge it:")
+    assert body == ("Good luck with 3 of them!" if wording else "Acknowledge each of these incidents:")
     assert all("\n".join(lines).count(f"#{incident['id']} ") == 1 for incident in incidents)
     assert request.body.count(b"/p/") == 3
 
