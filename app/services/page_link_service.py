@@ -18,7 +18,7 @@ from app.services.policies import manual_escalation_service
 from app.services.ports import Paging
 
 SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes
-BY_LINK = " by the link of a page"
+BY_LINK = " through the link in a page"
 NOBODYS = (
     "This page was sent to an address without an account, so a comment would have no author. Nothing was changed. "
     "Press the button again without a comment."

@@ -1,4 +1,4 @@
-"""Escalation policies: how they are kept, checked and rolled out, and how their steps fire and act.
+"""Escalation policies: how they are stored, checked and rolled out, and how their steps fire and act.
 
-May import incidents and everything below them; what is sent is only planned here, as rows of the outbox.
+May import incidents and everything below them. Only plans what is sent, as rows of the outbox.
 """

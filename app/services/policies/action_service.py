@@ -1,4 +1,4 @@
-"""Performs the actions of an escalation step, and says whom they mean."""
+"""Performs the actions of an escalation step, and tells whom they target."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from app.services.policies.situation import Context
 
 
 def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResult:
-    """Perform actions in their order. One that the domain refuses is noted, and the others go on."""
+    """Perform the actions in order. One that the domain refuses is noted, and the others still run."""
     result = StepResult()
     for action in actions:
         try:
@@ -22,12 +22,12 @@ def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResul
 
 
 def changing_steps(steps: Sequence[Mapping[str, Any]]) -> frozenset[int]:
-    """The steps that page nobody: each of their actions only changes or tells something."""
+    """The steps that page nobody: their actions only change or record something."""
     return frozenset(number for number, step in enumerate(steps) if not any(map(_is_to_page, _actions(step))))
 
 
 def _actions(step: Any) -> Sequence[Any]:
-    """The actions of a step, which may be malformed: it fails when it fires, not earlier."""
+    """The actions of a step; none if it is malformed: it fails when it fires, not here."""
     actions = step.get("actions") if isinstance(step, Mapping) else None
     return actions if isinstance(actions, list) else []
 
@@ -35,7 +35,7 @@ def _actions(step: Any) -> Sequence[Any]:
 def _is_to_page(action: Any) -> bool:
     try:
         return bool(pages_of(action))
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, its own step says so
+    except Exception:  # noqa: BLE001 - its own step reports the error
         return False
 
 

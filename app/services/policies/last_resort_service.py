@@ -1,4 +1,4 @@
-"""Pages the administrators when nobody else can be reached, and raises the alarm when they cannot either."""
+"""Pages the administrators when nobody else is reachable, and raises the alarm if they are not either."""
 
 from datetime import datetime
 
@@ -19,13 +19,13 @@ from app.services.timeline_service import record
 log = structlog.get_logger()
 
 NOTE = "You are paged as an administrator: no policy reaches anybody else for this incident."
-ENDED_NOTE = "You are paged as an administrator: a policy {ended} this incident, and nobody had received a page."
+ENDED_NOTE = "You are paged as an administrator: a policy {ended} this incident before anybody had received a page."
 
 
 def page_admins(
     situation: Situation, *, event_id: int | None = None, note: str = NOTE, is_exempt: bool = False
 ) -> bool:
-    """Page every administrator. False if none can be reached. An exempt page is sent though the incident has ended."""
+    """Page every administrator. False if none is reachable. An exempt page is sent even if the incident has ended."""
     session, about = situation.session, situation.about
     people = recipient_service.admins(session, situation.paging)
     planned = notification_service.plan(session, about, people, named=None, note=note)
@@ -35,10 +35,10 @@ def page_admins(
 
 
 def tell_ended_without_page(situation: Situation, policy: str, *, event_id: int) -> None:
-    """Say that a policy acknowledged or resolved an incident without a page, and page the administrators."""
+    """Record that a policy acknowledged or resolved an incident without a page, and page the administrators."""
     session, incident, at = situation.session, situation.incident, situation.at
     happened = TimelineEventType.ENDED_WITHOUT_PAGE
-    description = f"Policy “{policy}” {incident.status} this incident, but nobody had received a page about it."
+    description = f"Policy “{policy}” {incident.status} this incident before anybody had received a page about it."
     record(session, incident.id, happened, description, at=at, status=incident.status)
     log.warning("incident_ended_without_page", incident_id=incident.id, status=incident.status)
     note = ENDED_NOTE.format(ended=incident.status)
@@ -47,7 +47,7 @@ def tell_ended_without_page(situation: Situation, policy: str, *, event_id: int)
 
 
 def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """No page of the incident arrived: raise the alarm, and try again within five minutes while it is open.
+    """Raise the alarm that no page of the incident arrived. While it is open, try again within five minutes.
 
     A finished escalation restarts, and a running one's next step is due by then. If no policy matches, the
     administrators are paged again.
@@ -62,7 +62,7 @@ def alarm_unreachable(session: Session, incident: Incident, *, at: datetime) -> 
 
 
 def say_unreachable(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Raise the alarm: nobody could be reached about an incident."""
+    """Raise the alarm that nobody could be reached about an incident."""
     description = "Nobody could be paged, not even an administrator."
     record(session, incident.id, TimelineEventType.NOBODY_REACHABLE, description, at=at)
     log.error("nobody_reachable", incident_id=incident.id)

@@ -1,4 +1,4 @@
-"""Checks whether a policy can work as it is written on this installation."""
+"""Checks whether a policy can work as written on this installation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from app.services.messages.template import TemplateError
 from app.services.policies.actions.registry import ACTIONS, Mentions
 from app.services.ports import Paging
 
-Mentioned = Sequence[tuple[str, Mentions]]  # by the JSON pointer to the action
+Mentioned = Sequence[tuple[str, Mentions]]  # with the JSON pointer to each action
 
 
 def require_workable(session: Session, steps: list[dict[str, Any]], paging: Paging) -> None:
-    """Raise InvalidInput for a template that cannot be rendered, a URL that may not be called, an unknown user."""
+    """Raise InvalidInput for a template that cannot be rendered, a forbidden URL, or an unknown user."""
     mentioned = _mentioned(steps)
     _require_good_templates(mentioned)
     _require_allowed_urls(mentioned, paging)
@@ -35,7 +35,7 @@ def _require_good_templates(mentioned: Mentioned) -> None:
 
 
 def _require_allowed_urls(mentioned: Mentioned, paging: Paging) -> None:
-    """Raise InvalidInput, naming the field, for the first URL that leads to where this installation must not call."""
+    """Raise InvalidInput, naming the field, for the first URL that this installation must not call."""
     webhook = CHANNELS[WEBHOOK]
     for pointer, mentions in mentioned:
         for place, url in mentions.urls:
@@ -51,11 +51,11 @@ def _require_known_users(session: Session, mentioned: Mentioned) -> None:
     known = {user.id for user in crud_user.active(session, [user_id for _, user_id in named])}
     for pointer, user_id in named:
         if user_id not in known:
-            raise InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
+            raise InvalidInput(f"User {user_id} does not exist or is not active. Name an active user.", pointer=pointer)
 
 
 def _mentioned(steps: Sequence[Mapping[str, Any]]) -> Mentioned:
-    """What each action names, and the JSON pointer to the action."""
+    """What each action names, with the JSON pointer to the action."""
     return [
         (f"/steps/{s}/actions/{a}", ACTIONS.of(action).mentions(action))
         for s, step in enumerate(steps)

@@ -1,4 +1,4 @@
-"""Keeps escalation policies."""
+"""Creates, changes and deletes escalation policies."""
 
 from datetime import datetime
 from typing import Any
@@ -27,10 +27,10 @@ def get(session: Session, policy_id: int) -> EscalationPolicy:
 
 
 def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPolicy:
-    """Add a policy and begin its escalation of the open incidents it matches.
+    """Add a policy and start its escalation for the open incidents it matches.
 
-    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist, has a template that
-    cannot be rendered or a URL that may not be called.
+    Raises DuplicatePolicyName, and InvalidInput if an action names a user who does not exist, a template that cannot
+    be rendered, or a URL that must not be called.
     """
     steps = dump_steps(new.steps)
     policy_check_service.require_workable(session, steps, paging)
@@ -57,7 +57,7 @@ def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPol
 
 
 def update(session: Session, policy_id: int, update: PolicyUpdate, paging: Paging) -> EscalationPolicy:
-    """Change a policy. Escalations that run keep the steps they began with. Raises as `create` does, and NotFound."""
+    """Change a policy. Running escalations keep the steps they started with. Raises as `create` does, and NotFound."""
     policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
     at = now(session)
     changes: dict[str, Any] = update.changes()
@@ -77,7 +77,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate, paging: Pagin
 
 
 def delete(session: Session, policy_id: int) -> EscalationPolicy:
-    """Delete softly: events keep pointing at it, its escalations end, its name is free. Raises NotFound."""
+    """Soft-delete a policy: events still refer to it, its escalations end, its name is free. Raises NotFound."""
     policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
     at = now(session)
     crud_policy.apply(session, policy, {"deleted_at": at}, at=at)
@@ -99,10 +99,10 @@ def _add_version(session: Session, policy: EscalationPolicy, *, at: datetime) ->
 
 
 def _taken(name: str) -> DuplicatePolicyName:
-    return DuplicatePolicyName(f"There is a policy named “{name}” already.")
+    return DuplicatePolicyName(f"A policy named “{name}” already exists. Choose another name.")
 
 
 def _found(policy: EscalationPolicy | None, policy_id: int) -> EscalationPolicy:
     if policy is None:
-        raise NotFound(f"There is no escalation policy {policy_id}.")
+        raise NotFound(f"Escalation policy {policy_id} does not exist.")
     return policy

@@ -19,7 +19,9 @@ from app.services.timeline_service import record
 log = structlog.get_logger()
 
 FAILURES_UNTIL_ADMINS = 2
-FAILED_NOTE = "You are paged as an administrator: a policy for this incident fails. The service's log says why."
+FAILED_NOTE = (
+    "You are paged as an administrator: a policy for this incident fails. See the service's log for the reason."
+)
 
 
 def quarantine(
@@ -33,7 +35,7 @@ def quarantine(
         return
     if row.quarantined_at is None:
         _tell(session, row, at=at)
-    is_own = not is_lock_timeout(error)  # a lock does not last
+    is_own = not is_lock_timeout(error)  # locks pass: no second failure because of one
     escalation_service.move(row, Failed(at, f"{type(error).__name__}: {error}", is_counted=is_own))
     if row.attempts == FAILURES_UNTIL_ADMINS and is_own and incident.status is IncidentStatus.OPEN:
         _page_admins_safely(Situation(session=session, incident=incident, paging=paging, at=at))
@@ -42,13 +44,13 @@ def quarantine(
 
 def _tell(session: Session, row: Escalation, *, at: datetime) -> None:
     name = crud_policy.name(session, row.policy_id)
-    description = f"Escalation by policy “{name}” failed and is tried again later."
+    description = f"The escalation by policy “{name}” failed. It will be retried."
     kind = TimelineEventType.ESCALATION_QUARANTINED
     record(session, row.incident_id, kind, description, at=at, policy_id=row.policy_id)
 
 
 def _page_admins_safely(situation: Situation) -> None:
-    """What breaks a step may break this as well: then it is logged, and the quarantine stays."""
+    """Page the admins. What broke the step may break this too: that is logged, and the quarantine stays."""
     incident_id = situation.incident.id
     try:
         with situation.session.begin_nested():

@@ -1,4 +1,4 @@
-"""Rolls a policy that is new, switched on, switched off or deleted out to the open incidents."""
+"""Rolls out a policy that is new, switched on, switched off or deleted to the open incidents."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ LAST_ID = 2**31 - 1
 
 
 def start(session: Session, policy: EscalationPolicy, *, batch: int = ROLLOUT_BATCH) -> None:
-    """Do the first batch at once, and let the worker go over all incidents again once this is committed.
+    """Do the first batch now, and let the worker go over all incidents again after this is committed.
 
     Until then, this transaction and one that opens an incident cannot see each other's changes.
     """
@@ -32,9 +32,9 @@ def start(session: Session, policy: EscalationPolicy, *, batch: int = ROLLOUT_BA
 
 
 def advance(session: Session, contended: set[int], *, batch: int = ROLLOUT_BATCH) -> int:
-    """Roll one policy out to the next batch of incidents. Returns 1, or 0 when there is nothing to do now.
+    """Roll out one policy to the next batch of incidents. Returns 1, or 0 if there is nothing to do now.
 
-    Waits for no lock. A policy that cannot go on because of locks is added to `contended`; those are left alone.
+    Never waits for a lock. A policy that cannot proceed because of locks is added to `contended` and skipped.
     """
     wait_briefly(session)
     policy = crud_policy.claim_rolling_out(session, excluding=contended)
@@ -50,7 +50,7 @@ def advance(session: Session, contended: set[int], *, batch: int = ROLLOUT_BATCH
 
 
 def _roll_out(session: Session, policy: EscalationPolicy, *, at: datetime, batch: int) -> bool:
-    """Reach the next incidents, and after the last one those that were locked. False if they still are."""
+    """Process the next incidents; after the last one, those that were locked. False if they still are."""
     window = _next_incidents(session, policy, batch=batch)
     ids = set(window or policy.rollout_locked[:batch])
     free = crud_incident.lock_available(session, ids)
@@ -77,7 +77,7 @@ def _next_incidents(session: Session, policy: EscalationPolicy, *, batch: int) -
 
 
 def _next_place(policy: EscalationPolicy, window: Sequence[int], *, batch: int) -> int | None:
-    """After which id the rollout goes on; None when it has reached every incident."""
+    """The id after which the rollout continues; None once it has reached every incident."""
     if len(window) == batch:
         return window[-1]
     return LAST_ID if policy.rollout_locked else None

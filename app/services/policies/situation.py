@@ -1,4 +1,4 @@
-"""What the services of this room are handed together: the incident as it is, or as a preview tries it."""
+"""The context that this room's services pass along: a locked incident, or a copy that a preview tries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +19,7 @@ from app.services.ports import Paging
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """A locked incident at one moment, and what paging about it needs. `is_manual`: somebody escalates by hand."""
+    """A locked incident at one moment, and what paging about it needs. `is_manual`: somebody escalates manually."""
 
     session: Session
     incident: Incident
@@ -39,9 +39,9 @@ class Situation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Situation):
-    """What an action works on: a locked incident, and the escalation whose step fires.
+    """The context of an action: a locked incident, and the escalation whose step fires.
 
-    `written` keeps the pages of the step's actions by person and channel, so that none is written twice.
+    `written` holds the pages of the step's actions by person and channel, so that none is written twice.
     """
 
     escalation: Escalation
@@ -55,21 +55,21 @@ class Context(Situation):
 
     @property
     def occasion(self) -> Occasion | None:
-        """What people may have wanted quiet. What somebody asks for by hand never is."""
+        """The occasion that quiet hours are checked against. A manual escalation has none: it ignores them."""
         return None if self.is_manual else Occasion(self.incident.severity, self.at)
 
     def facts(self) -> dict[str, Any]:
-        """What the templates of actions can say: `incident` and `url`, as in a page."""
+        """The facts for the templates of actions: `incident` and `url`, as in a page."""
         facts = message_service.facts_of(self.incident)
         return message.context(page_facts(facts, note=None, url=self.paging.public_url, link=None))
 
 
 @dataclass(slots=True)
 class Trial:
-    """One policy at work on an incident of its own, which is in no session. `facts` are those as it goes on.
+    """A trial run of one policy on its own copy of an incident, in no session. `facts` change as it goes on.
 
-    `at` is when its step is due. `assigned` are the users whom its actions would have assigned; when it `is_over`, no
-    further step fires; it `has_ended` if a step acknowledged or resolved the incident.
+    `at` is when its step is due. `assigned` are the users whom its actions would have assigned. `is_over`: no further
+    step fires. `has_ended`: a step acknowledged or resolved the incident.
     """
 
     session: Session

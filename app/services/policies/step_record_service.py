@@ -1,4 +1,4 @@
-"""The record of the steps that fired: an event each, and an entry in the incident's timeline."""
+"""Records the steps that fired: one event each, and one entry in the incident's timeline."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
-MAX_NAMED = 5  # people in one sentence
+MAX_NAMED = 5  # people named in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def list_events(session: Session, incident_id: int, part: Slice, *, user: User) 
 
 
 def add_event(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> EscalationEvent:
-    """Keep what a step did. It fires once in each loop of each cycle, by constraint."""
+    """Record what a step did. A constraint lets it fire only once in each loop of each cycle."""
     event = EscalationEvent(
         incident_id=row.incident_id,
         policy_id=row.policy_id,
@@ -53,7 +53,7 @@ def add_event(situation: Situation, row: Escalation, fired: Fired, result: StepR
 
 
 def _paging(planned: Plan) -> str:
-    """Whom a step pages, for its sentence: the first few by name."""
+    """The end of the sentence: whom the step pages, the first few by name."""
     pages = [planned_page.page for planned_page in planned.pages]
     named = [f"{page.person.shown} by {spoken(page.channel)}" for page in pages[:MAX_NAMED]]
     others = [f"{len(pages) - MAX_NAMED} more"] if len(pages) > MAX_NAMED else []
@@ -61,7 +61,7 @@ def _paging(planned: Plan) -> str:
 
 
 def tell(situation: Situation, row: Escalation, fired: Fired, result: StepResult) -> None:
-    """Put into the timeline that a step fired."""
+    """Record in the timeline that a step fired."""
     description = f"Step {fired.step + 1} of policy “{row.version.policy.name}” fired{_paging(result.planned)}."
     data = {"policy_id": row.policy_id, "step": fired.step, "loop": fired.loop, **result.metadata()}
     kind = TimelineEventType.ESCALATION_STEP

@@ -20,27 +20,27 @@ from app.services.policies.situation import Context, Situation
 from app.services.policies.step_record_service import Fired
 from app.services.ports import Paging
 
-LONGEST_BATCH_SECONDS = 1.0  # what an acknowledgement may have to wait for
-LONGEST_WAIT_SECONDS = 1.0  # for a lock: then the step is quarantined, and the others fire
+LONGEST_BATCH_SECONDS = 1.0  # the longest an acknowledgement may have to wait
+LONGEST_WAIT_SECONDS = 1.0  # for a lock; after that the step is quarantined, and the others fire
 ENDED = (IncidentStatus.ACKNOWLEDGED, IncidentStatus.RESOLVED)
-LOOK_AGAIN_SECONDS = 0.1  # for a step that is due, and whose incident is locked
+LOOK_AGAIN_SECONDS = 0.1  # for a due step whose incident is locked
 
 
 def run_due(session: Session, paging: Paging, *, limit: int) -> int:
-    """Fire a batch of due steps. Returns how many were taken; one that fails is quarantined and delays no other.
+    """Fire a batch of due steps. Returns how many were taken. A step that fails is quarantined and delays no other.
 
-    A batch that takes long ends early: its incidents are locked until then.
+    A slow batch ends early, because its incidents stay locked until it ends.
     """
     at, began = now(session), time.monotonic()
     wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = crud_escalation.claim_due(session, at=at, limit=limit)
     for taken, (row, incident) in enumerate(due, start=1):
-        # A failure undoes the row's own savepoint, and with it what the session knew: keep what names it.
+        # A failure rolls back the row's savepoint and expires the row: keep its ids.
         row_id, incident_id = row.id, row.incident_id
         try:
             with session.begin_nested():
                 _run(Situation(session=session, incident=incident, paging=paging, at=at), row)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one policy must not stop the others
+        except Exception as error:  # noqa: BLE001 - one broken policy must not stop the others
             quarantine_service.quarantine(session, row_id, incident_id, paging, error, at=at)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
             return taken
@@ -48,7 +48,7 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
 
 
 def seconds_to_next(session: Session, *, within: float) -> float | None:
-    """In how many seconds to look again because a step is due then, if it is within so many."""
+    """Seconds until the next step is due; None if no step is due within the limit."""
     due_at = crud_escalation.next_due(session)
     seconds = (due_at - now(session)).total_seconds() if due_at else within
     return max(seconds, LOOK_AGAIN_SECONDS) if seconds < within else None
@@ -69,12 +69,12 @@ def _run(situation: Situation, row: Escalation) -> None:
 
 
 def is_still_due(row: Escalation, at: datetime) -> bool:
-    """False also if it has restarted with another version: the next claim loads that version's steps."""
+    """False also if it restarted with another version: the next claim loads that version's steps."""
     return row.next_run_at is not None and row.next_run_at <= at and row.version.id == row.version_id
 
 
 def fire(situation: Situation, row: Escalation) -> None:
-    """Perform the row's step, keep its event and set what follows, unless the step itself began a new cycle."""
+    """Perform the row's step, record it and schedule what follows, unless the step itself started a new cycle."""
     status_before = situation.incident.status
     fired = Fired(row.cycle, row.loop, row.step)
     result = action_service.perform(Context.of(situation, row), row.version.steps[row.step]["actions"])
@@ -94,7 +94,7 @@ def fire(situation: Situation, row: Escalation) -> None:
 def _has_ended_without_page(situation: Situation, status_before: IncidentStatus, result: StepResult) -> bool:
     """True if the step ended an open incident, pages nobody itself, and no page of this cycle was accepted.
 
-    What the step itself pages is sent whatever the status, and falls back to the administrators.
+    The step's own pages are sent whatever the status, and fall back to the administrators.
     """
     incident = situation.incident
     has_ended = status_before is IncidentStatus.OPEN and incident.status in ENDED
@@ -104,7 +104,7 @@ def _has_ended_without_page(situation: Situation, status_before: IncidentStatus,
 
 
 def _enqueue(situation: Situation, result: StepResult, event: EscalationEvent, *, is_exempt: bool) -> None:
-    """Write the step's pages and calls into the outbox."""
+    """Add the step's pages and webhook calls to the outbox."""
     session, incident, at = situation.session, situation.incident, situation.at
     origin = Origin(event.id, situation.kind, is_exempt)
     notification_service.enqueue(session, situation.about, result.planned, origin)
@@ -114,7 +114,7 @@ def _enqueue(situation: Situation, result: StepResult, event: EscalationEvent, *
 
 
 def _reschedule(situation: Situation, row: Escalation, result: StepResult, event: EscalationEvent) -> None:
-    """Set what follows. If nobody was reached and no later step pages anybody, page the administrators."""
+    """Schedule what follows. If nobody was reached and no later step pages anybody, page the administrators."""
     steps = row.version.steps
     changing = action_service.changing_steps(steps)
     fired = StepFired(escalation.delays_of(steps), situation.at, result.has_reached, changing=changing)

@@ -1,4 +1,4 @@
-"""Pages the administrators about incidents that no policy matches, as the setting wants it."""
+"""Pages the administrators about incidents that no policy matches, if the setting says so."""
 
 import structlog
 from sqlalchemy.orm import Session
@@ -16,11 +16,11 @@ from app.services.ports import Paging
 log = structlog.get_logger()
 
 NOTE = "You are paged as an administrator: no escalation policy matches this incident."
-BY_HAND = "api"  # the source of what a person opens, who knows of it
+BY_HAND = "api"  # the source of incidents that people open: they know about them
 
 
 def is_paged(setting: UnmatchedIncidents, source: str) -> bool:
-    """True if the administrators are paged about an incident of this source that no policy matches."""
+    """True if the administrators are paged about an unmatched incident from this source."""
     if setting is UnmatchedIncidents.PAGE_ADMINS_FOR_ALERTS:
         return source != BY_HAND
     return setting is UnmatchedIncidents.PAGE_ADMINS
@@ -29,8 +29,8 @@ def is_paged(setting: UnmatchedIncidents, source: str) -> bool:
 def page_due(session: Session, paging: Paging, *, limit: int) -> int:
     """Page the administrators about a batch of incidents. Returns how many incidents were taken.
 
-    Nobody is paged about an incident of whose current cycle a page arrived or is under way: a policy that was switched
-    off or no longer matches has paged somebody before.
+    Skips an incident if a page of its current cycle arrived or is under way: then a policy paged somebody before it
+    was switched off or stopped matching.
     """
     at = now(session)
     wait_briefly(session)
@@ -51,7 +51,7 @@ def _is_to_be_paged(incident: Incident, paging: Paging) -> bool:
 
 
 def _page_safely(situation: Situation) -> None:
-    """One incident that cannot be paged about delays no other. It is tried again."""
+    """Page about one incident. If that fails, it is retried and delays no other."""
     session, incident_id, at = situation.session, situation.incident.id, situation.at
     try:
         with session.begin_nested():

@@ -122,8 +122,8 @@ def test_a_call_that_is_accepted_reaches_nobody(
 @pytest.mark.parametrize(
     ("answer", "result", "description", "shown"),
     [
-        (Answer(202, "queued"), "accepted", "A webhook of an escalation policy answered 202.", "queued"),
-        (Answer(404, "no such hook"), "dead", "A webhook of an escalation policy answered 404.", None),
+        (Answer(202, "queued"), "accepted", "The webhook of an escalation policy answered 202.", "queued"),
+        (Answer(404, "no such hook"), "dead", "The webhook of an escalation policy answered 404.", None),
     ],
     ids=["accepted", "refused"],
 )

@@ -259,7 +259,7 @@ def test_what_a_step_ends_is_not_fired_behind_it(
     tick()
     assert admin.on(client).call(f"GET /incidents/{incident['id']}")["status"] == status
     assert len(events(client, incident, admin)) == 1
-    assert ["nobody had received a page" in envelope.body for envelope in outbox.sent] == [True] * (
+    assert ["before anybody had received a page" in envelope.body for envelope in outbox.sent] == [True] * (
         status == "resolved"
     )
 

@@ -76,7 +76,7 @@ def test_somebody_without_a_channel_that_works_is_a_warning(
     policy = add_policy(steps=steps(0, target=[ada.id, "admins"]))
     for channel in ("email", "sms"):
         put(client, ada, channel, enabled=False)
-    assert warned(api, policy) == [f"Ada Lovelace (user {ada.id}) has no channel that works, and gets no page."]
+    assert warned(api, policy) == [f"Ada Lovelace (user {ada.id}) has no working channel, so they get no page."]
 
 
 def test_somebody_without_the_channel_that_is_named_is_a_warning(api: Api, ada: Person, add_policy: Opener) -> None:

@@ -96,7 +96,7 @@ def test_a_policy_that_ends_what_nobody_was_paged_for_says_so_and_pages(
     assert paged(outbox) == [ADMIN]
     assert f"a policy {status} this incident" in " ".join(outbox.sent[0].body.split())
     [entry] = [e for e in admin.on(client).timeline(incident["id"]) if e["event_type"] == "ended_without_page"]
-    assert entry["description"] == f"Policy “Quick” {status} this incident, but nobody had received a page about it."
+    assert entry["description"] == f"Policy “Quick” {status} this incident before anybody had received a page about it."
 
 
 def test_a_page_that_was_not_accepted_yet_does_not_count(

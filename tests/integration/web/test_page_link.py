@@ -33,7 +33,7 @@ def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     assert buttons(after) == {"snooze", "escalate", "resolve", "comment"}
     entries = admin.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     assert (entries[0]["event_type"], entries[0]["user_id"]) == ("acknowledged", admin.id)
-    assert "by the link of a page" in entries[0]["description"]
+    assert "through the link in a page" in entries[0]["description"]
 
 
 def test_a_browser_follows_the_redirect_to_the_page(
@@ -185,7 +185,7 @@ def test_whoever_was_paged_may_escalate(
     assert [sent.address for sent in outbox.sent] == [admin.email]
     entries = paged.on(client).call(f"GET /incidents/{incident['id']}/timeline")
     [entry] = [entry for entry in entries if entry["event_type"] == "escalated_manually"]
-    assert (entry["user_id"], entry["description"]) == (paged.id, "Escalated by hand by the link of a page.")
+    assert (entry["user_id"], entry["description"]) == (paged.id, "Escalated manually through the link in a page.")
 
 
 def test_a_link_that_is_nobodys_own_acts_in_nobodys_name(
@@ -199,7 +199,7 @@ def test_a_link_that_is_nobodys_own_acts_in_nobodys_name(
     assert press(client, link, "acknowledge").status_code == 303
     entry = user.on(client).call(f"GET /incidents/{incident['id']}/timeline")[0]
     assert (entry["event_type"], entry["user_id"]) == ("acknowledged", None)
-    assert entry["description"] == "Incident acknowledged by the link of a page."
+    assert entry["description"] == "Incident acknowledged through the link in a page."
 
 
 def test_a_resolved_incident_is_shown_and_refuses_to_be_moved(

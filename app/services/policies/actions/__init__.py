@@ -3,7 +3,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-# In this order the documentation lists them; a new one comes after these.
+# The documentation lists them in this order. Add a new one at the end.
 LISTED = ("notify", "assign", "change_status", "webhook", "comment", "set_severity")
 
 for name in dict.fromkeys((*LISTED, *(found.name for found in iter_modules(__path__)))):

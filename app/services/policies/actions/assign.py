@@ -1,4 +1,4 @@
-"""Makes somebody an assignee."""
+"""Assigns somebody."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from app.services.policies.situation import Context, Trial
 
 
 class AssignAction(Input):
-    """Make somebody an assignee."""
+    """Assign somebody to the incident."""
 
     type: Literal["assign"]
     user_id: Id

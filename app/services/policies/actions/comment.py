@@ -1,4 +1,4 @@
-"""Writes into the incident's timeline. A policy is no user, so it is an entry there and not a comment of somebody's."""
+"""Writes into the incident's timeline. A policy is not a user, so it cannot write a comment."""
 
 from typing import Literal
 

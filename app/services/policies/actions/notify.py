@@ -17,7 +17,7 @@ from app.services.policies.situation import Context, Trial
 
 
 class NotifyAction(Input):
-    """Page people. Without `channels` each person's own preferences decide. A repeated name counts once."""
+    """Page people. Without `channels`, each person's preferences decide. Duplicates count once."""
 
     type: Literal["notify"]
     target: Targets = Field(
@@ -62,7 +62,7 @@ class Notify(Action):
         return tuple(Paged(target, _channels(action, target)) for target in _targets(action))
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
-        """Whom it means, with those whom an earlier action would have assigned."""
+        """The people it targets, including those whom an earlier action would have assigned."""
         occasion = Occasion(trial.incident.severity, trial.at)
         session, paging = trial.session, trial.paging
         found, to_come = [], []
@@ -81,5 +81,5 @@ def _targets(action: Stored) -> tuple[Target, ...]:
 
 
 def _channels(action: Stored, target: Target) -> list[str]:
-    """The channels that the action names for a target, each once."""
+    """The channels that the action names for a target, without duplicates."""
     return [target.channel] if isinstance(target, OnChannel) else list(dict.fromkeys(action.get("channels") or ()))

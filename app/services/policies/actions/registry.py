@@ -1,4 +1,4 @@
-"""What an action is: what it is given, what comes back, and which there are."""
+"""The protocol of an action, its arguments and results, and the registry of all actions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from app.services.notification import Person
 from app.services.notification_service import Call, Plan, summary
 from app.services.policies.situation import Context, Trial
 
-Stored = Mapping[str, Any]  # an action as a policy keeps it: as its model was when it was saved
+Stored = Mapping[str, Any]  # an action as stored in a policy, in the shape of its model when it was saved
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What the actions of a step did. `has_reached` is None if the step was not to page anybody."""
+    """What the actions of a step did. `has_reached` is None if the step has nobody to page."""
 
     planned: Plan = field(default_factory=Plan)
     has_reached: bool | None = None
@@ -35,19 +35,19 @@ class StepResult:
         )
 
     def metadata(self) -> dict[str, Any]:
-        """The result as the event keeps it."""
+        """The result as stored in the event."""
         return {"actions": list(self.outcomes), **summary(self.planned)}
 
 
 class Paged(NamedTuple):
-    """A target that an action pages, and the channels that it names for it."""
+    """A target that an action pages, and the channels it names for it."""
 
     target: Target
     channels: Sequence[str] | None
 
 
 class Addressee(NamedTuple):
-    """Somebody whom an action would page, and the channels that it names for them."""
+    """Somebody whom an action would page, and the channels it names for them."""
 
     person: Person
     channels: Sequence[str] | None
@@ -55,7 +55,7 @@ class Addressee(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """What an action names that can be wrong on this installation, each with its place as the end of a JSON pointer."""
+    """What an action names that may not work on this installation, each with the end of its JSON pointer."""
 
     users: tuple[tuple[str, int], ...] = ()
     addresses: tuple[tuple[str, str], ...] = ()
@@ -65,15 +65,15 @@ class Mentions:
 
 
 class Action(Protocol):
-    """What a step can do. Each has a file in this folder, which registers one instance.
+    """Something a step can do. Each action has a file in this folder, which registers one instance.
 
-    It is given an action as the policy keeps it, which may be older than its model; an error of the domain that it
-    raises is noted, and the step's other actions go on.
+    It gets the action as stored in the policy, which may be older than its model. If it raises a domain error, that
+    is noted, and the step's other actions still run.
     """
 
     @property
     def model(self) -> type[Input]:
-        """The action on the wire: each value of its `type` stands for it."""
+        """The action on the wire. Every value of its `type` means this action."""
         ...
 
     def perform(self, context: Context, action: Stored) -> StepResult:
@@ -81,7 +81,7 @@ class Action(Protocol):
         ...
 
     def mentions(self, action: Stored) -> Mentions:
-        """What it names, to be checked when a policy is saved."""
+        """What it names, for the checks when a policy is saved."""
         return Mentions()
 
     def pages(self, action: Stored) -> tuple[Paged, ...]:
@@ -89,7 +89,7 @@ class Action(Protocol):
         return ()
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee] | None:
-        """Do to a trial what it would do. Returns whom it would page; None if that is not what it is for."""
+        """Do the same to a trial. Returns whom it would page; None if it does not page."""
         return None
 
 
@@ -102,7 +102,7 @@ class Registry:
     def add(self, action: Action) -> None:
         for name in types_of(action.model):
             if name in self._by_type:
-                raise ValueError(f"there are two actions named {name}")
+                raise ValueError(f"two actions are named {name}")
             self._by_type[name] = action
         MODELS.add(action.model)
 
@@ -112,7 +112,7 @@ class Registry:
         MODELS.remove(action.model)
 
     def of(self, action: Stored) -> Action:
-        """Who does a stored action. Raises KeyError."""
+        """The action that handles a stored one. Raises KeyError."""
         return self._by_type[action["type"]]
 
 
@@ -121,7 +121,7 @@ Registered = TypeVar("Registered", bound=Action)
 
 
 def register(action: type[Registered]) -> type[Registered]:
-    """Decorates an Action: from now on policies can have it."""
+    """Class decorator that registers an Action, so that policies can use it."""
     ACTIONS.add(action())
     return action
 
@@ -132,7 +132,7 @@ def done(type_: str, **said: Any) -> StepResult:
 
 
 def texts_of(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Each text within JSON, and its place."""
+    """Each text in a JSON value, with its place."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, Mapping | list):

@@ -24,7 +24,7 @@ class SetSeverity(Action):
     model = SetSeverityAction
 
     def perform(self, context: Context, action: Stored) -> StepResult:
-        """Once in a cycle by the same step: else two policies, each of which ends the other, would go on for ever."""
+        """Change it once in a cycle by the same step: else two policies that end each other would never stop."""
         severity = Severity(action["severity"])
         is_repeated = crud_event.has_fired(context.session, context.escalation)
         if not is_repeated:
@@ -33,7 +33,7 @@ class SetSeverity(Action):
         return done("set_severity", severity=severity, **({"skipped": "set_in_this_cycle"} if is_repeated else {}))
 
     def simulate(self, trial: Trial, action: Stored) -> None:
-        """A policy that does not match any more has no further step."""
+        """End the trial if its policy no longer matches: no further step fires."""
         severity = action["severity"]
         is_new = severity != trial.incident.severity
         trial.incident.severity = severity

@@ -1,4 +1,4 @@
-"""Calls a URL: the call goes through the outbox, and its answer into the incident's timeline."""
+"""Calls a URL. The call goes through the outbox; the answer is recorded in the incident's timeline."""
 
 import json
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ MAX_BODY = 100_000
 
 
 class WebhookAction(Input):
-    """Call a URL with JSON, signed like every webhook. The answer is kept in the incident's timeline."""
+    """Post JSON to a URL, signed like every webhook. The incident's timeline records the answer."""
 
     type: Literal["webhook"]
     url: WebAddress
     body: JsonObject | None = Field(
         default=None,
-        description="JSON whose texts are templates, such as `{{ incident.title }}`. Without it: the incident.",
+        description="JSON whose texts are templates, such as `{{ incident.title }}`. By default: the incident.",
     )
 
 
@@ -43,7 +43,7 @@ class Webhook(Action):
         content = rendered(action["body"], facts) if "body" in action else _default(context, facts)
         body = json.dumps(content, ensure_ascii=False)
         if len(body) > MAX_BODY:
-            raise TemplateError(f"the body has over {MAX_BODY} characters")
+            raise TemplateError(f"the body has over {MAX_BODY} characters: make it shorter")
         return StepResult(outcomes=({"type": "webhook"},), calls=(Call(action["url"], body),))
 
     def mentions(self, action: Stored) -> Mentions:
@@ -59,7 +59,7 @@ def _default(context: Context, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
-    """JSON with its texts rendered; names stay as they are. Raises TemplateError."""
+    """The JSON with its texts rendered. Names are not rendered. Raises TemplateError."""
     if isinstance(body, str):
         return template.render(body, facts, limit=MAX_BODY)
     if isinstance(body, Mapping):
@@ -70,18 +70,18 @@ def rendered(body: Any, facts: Mapping[str, Any]) -> Any:
 
 
 def tell_webhook_answer(session: Session, message: Notification, outcome: Outcome, *, at: datetime) -> None:
-    """Put into the timeline what a called URL answered. It says neither the URL nor what was posted.
+    """Record the answer of a called URL in the timeline, without the URL and without the posted body.
 
-    What it answered when it failed is for administrators: they find it among the deliveries.
+    The body of a failed answer is for administrators only: they find it in the deliveries.
     """
     if message.incident_id is None:
         return
-    answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "was not reached"
+    answered = f"answered {outcome.status_code}" if outcome.status_code is not None else "gave no answer"
     record(
         session,
         message.incident_id,
         TimelineEventType.WEBHOOK_CALLED,
-        f"A webhook of an escalation policy {answered}.",
+        f"The webhook of an escalation policy {answered}.",
         at=at,
         notification_id=message.id,
         result=outcome.result,
