@@ -1,1 +1,1 @@
-"""What goes over the wire."""
+"""The API's request and response bodies."""

@@ -1,6 +1,6 @@
-"""What a step of an escalation policy does, on the wire. Each action is told by its `type`.
+"""The actions of a policy's step, on the wire. `type` says which action it is.
 
-An action's own file has its model and registers it here, so that a new action touches no other file.
+An action's own file has its model and registers it here, so that adding an action changes no other file.
 """
 
 from functools import reduce
@@ -18,7 +18,7 @@ TYPE = "type"
 
 
 class Models:
-    """The models of the registered actions, in the order in which they came, by their types."""
+    """The models of the registered actions by type, in the order of registration."""
 
     def __init__(self) -> None:
         self._by_type: dict[str, type[Input]] = {}
@@ -40,7 +40,7 @@ class Models:
         return self._union.validate_python(said)
 
     def documented(self, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The union as OpenAPI tells it."""
+        """The union for OpenAPI."""
         choices = {type_: model.__pydantic_core_schema__ for type_, model in self._by_type.items()}
         return handler(core_schema.tagged_union_schema(choices, TYPE))
 
@@ -52,12 +52,12 @@ MODELS = Models()
 
 
 def types_of(model: type[Input]) -> tuple[str, ...]:
-    """The values of `type` by which a model is told."""
+    """The values of `type` that select a model."""
     return get_args(model.model_fields[TYPE].annotation)
 
 
 class _Registered:
-    """Any registered action, whenever it is validated or documented."""
+    """Any action that is registered when it is validated or documented."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(MODELS.validate)

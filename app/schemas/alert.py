@@ -14,6 +14,6 @@ class AlertResult(BaseModel):
 
 
 class AlertAnswer(AlertResult):
-    """The first alert's result; all of them are in `results`."""
+    """The first alert's result. `results` has all of them."""
 
     results: list[AlertResult]

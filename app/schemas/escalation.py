@@ -1,4 +1,4 @@
-"""Escalation policies and their events on the wire. A policy that could never page is refused here."""
+"""Escalation policies and their events on the wire. Refuses policies that could never page."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -37,11 +37,11 @@ Delay = Annotated[Number, Field(ge=0, le=MAX_DELAY_MINUTES)]
 
 
 class Step(Input):
-    """What to do `delay_minutes` after the escalation started (in general: after the incident opened)."""
+    """Actions to perform `delay_minutes` after the escalation starts, which is usually when the incident opens."""
 
     delay_minutes: Delay[StrictInt] | Delay[StrictFloat] = Field(
-        description="Minutes from the start of the escalation, not from the step before. Never less than the "
-        "step before has.",
+        description="Minutes from the start of the escalation, not from the previous step. Never less than in the "
+        "previous step.",
     )
     actions: Actions
 
@@ -49,7 +49,7 @@ class Step(Input):
 def _never_decreasing(steps: list[Step]) -> list[Step]:
     for number, (earlier, later) in enumerate(pairwise(steps), start=1):
         if later.delay_minutes < earlier.delay_minutes:
-            reason = "delay_minutes counts from the start of the escalation and must never decrease"
+            reason = "delay_minutes counts from the start of the escalation: it must not be less than the step before"
             raise refused(reason, number, "delay_minutes")
     return steps
 
@@ -59,7 +59,7 @@ Steps = Annotated[
     Field(
         min_length=1,
         max_length=MAX_STEPS,
-        description="Each delay counts from the start of the escalation. Delays never decrease. A new policy has "
+        description="Each delay counts from the start of the escalation, and delays never decrease. A new policy needs "
         "`steps` or `actions`.",
     ),
     AfterValidator(_never_decreasing),
@@ -67,9 +67,9 @@ Steps = Annotated[
 SmallConditions = Annotated[Conditions, Small]  # when they are given: what is stored stays valid
 PolicyName = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), Storable]
 RunbookUrl = Annotated[
-    WebAddress, Field(description="Where it is written down what to do. Shown with the incidents that it matches.")
+    WebAddress, Field(description="URL of the runbook. Shown with the incidents that the policy matches.")
 ]
-Repeat = Annotated[int, Field(ge=0, le=9, strict=True, description="How many times all steps are done again")]
+Repeat = Annotated[int, Field(ge=0, le=9, strict=True, description="How many times to repeat all steps")]
 
 EXAMPLE: dict[str, Any] = {
     "name": "Critical Database Issues",
@@ -96,7 +96,9 @@ class _ActionsShorthand(Input):
 
     read_only: ClassVar[frozenset[str]] = frozenset({"id", "version", "warnings", "created_at", "updated_at"})
 
-    actions: Actions | None = Field(default=None, description="Instead of `steps`: short for one step at delay 0")
+    actions: Actions | None = Field(
+        default=None, description="Instead of `steps`: shorthand for a single step at delay 0"
+    )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -139,7 +141,7 @@ class PolicyCreate(_ActionsShorthand):
 
 
 class PolicyUpdate(_ActionsShorthand, Update):
-    """A partial change of a policy. Escalations that run keep the steps they began with."""
+    """A partial change of a policy. Running escalations keep the steps they started with."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": True}]})
 
@@ -153,7 +155,7 @@ class PolicyUpdate(_ActionsShorthand, Update):
 
 
 class PolicyRead(Read):
-    """A policy. `warnings` say what does not work as written: a channel that is not set up, somebody who has left."""
+    """A policy. `warnings` say what does not work as written, such as a channel that is not set up."""
 
     id: int
     name: str = Field(examples=[EXAMPLE["name"]])
@@ -175,7 +177,7 @@ class PolicyRead(Read):
 
 
 class EscalationEventRead(Read):
-    """A step that fired. `metadata` says who was paged by which channel, and who was not and why."""
+    """A step that fired. `metadata` says who was paged by which channel, and who was skipped and why."""
 
     id: int
     incident_id: int
@@ -194,12 +196,12 @@ STEPS = TypeAdapter[list[Step]](Steps)
 
 
 def are_conditions(stored: object) -> bool:
-    """False of what could not be saved as a policy's conditions."""
+    """False for what could not be saved as a policy's conditions."""
     return _is_valid(CONDITIONS, stored)
 
 
 def are_steps(stored: object) -> bool:
-    """False of what could not be saved as a policy's steps: one may fail."""
+    """False for what could not be saved as a policy's steps: a step of it may fail."""
     return _is_valid(STEPS, stored)
 
 
@@ -212,5 +214,5 @@ def _is_valid(adapter: TypeAdapter[Any], stored: object) -> bool:
 
 
 def dump_steps(steps: Sequence[BaseModel]) -> list[dict[str, Any]]:
-    """Steps as they are stored and answered: only what was said."""
+    """Steps as they are stored and answered: only the fields that were given."""
     return [step.model_dump(mode="json", exclude_none=True) for step in steps]

@@ -1,4 +1,4 @@
-"""What the service says of itself."""
+"""The service's health and identity."""
 
 from typing import Literal
 
@@ -19,13 +19,13 @@ class Health(BaseModel):
 
     status: Literal["ok"]
     version: str
-    tzdata: str = Field(description="The release of the time zones that count here", examples=["2026f"])
+    tzdata: str = Field(description="The release of the time zone data in use", examples=["2026f"])
     database: Literal["ok"]
     worker: WorkerHealth
 
 
 class ServiceInfo(BaseModel):
-    """Name, version and where to go from here."""
+    """Name, version and links."""
 
     name: str
     version: str

@@ -33,7 +33,7 @@ SERVER_OWNED = frozenset(
 
 
 class IncidentCreate(Input):
-    """A new incident. Status and owner are the server's."""
+    """A new incident. The server sets its status and owner."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -58,7 +58,7 @@ class IncidentCreate(Input):
 
 
 class IncidentUpdate(Update):
-    """A partial change. A `status` goes through the same transitions as the actions do."""
+    """A partial change. A `status` follows the same transitions as the actions."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"severity": "critical"}]})
     read_only: ClassVar[frozenset[str]] = SERVER_OWNED
@@ -89,7 +89,7 @@ class IncidentRead(Read):
     alert_id: str | None
     source: str = Field(examples=["api"])
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
-    alert_count: int = Field(description="How many alerts this incident stands for")
+    alert_count: int = Field(description="How many alerts this incident has received")
     last_alert_at: Time | None
     created_at: Time = Field(examples=[EXAMPLE_TIME])
     updated_at: Time = Field(examples=[EXAMPLE_TIME])
@@ -100,7 +100,7 @@ class IncidentRead(Read):
 
 
 class AssignmentRead(Read):
-    """Who works on the incident."""
+    """A user assigned to the incident."""
 
     id: int
     incident_id: int
@@ -111,7 +111,7 @@ class AssignmentRead(Read):
 
 
 class CommentRead(Read):
-    """What somebody wrote."""
+    """A comment on the incident."""
 
     id: int
     incident_id: int
@@ -122,7 +122,7 @@ class CommentRead(Read):
 
 
 class TimelineEventRead(Read):
-    """One change of the incident. `user_id` is null for what the service did by itself."""
+    """One change of the incident. `user_id` is null if the service did it."""
 
     id: int
     incident_id: int
@@ -176,7 +176,7 @@ class CommentCreate(Input):
 
 
 class ActionNote(Input):
-    """What somebody writes while they act on an incident. The comment and the action are one transaction."""
+    """A comment that comes with an action. The comment and the action are one transaction."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"comment": "Failover is running."}]})
 
@@ -184,9 +184,9 @@ class ActionNote(Input):
 
 
 class Snooze(ActionNote):
-    """How long to be quiet: exactly one of minutes, hours and until; over 0 and up to 30 days.
+    """How long to snooze: exactly one of minutes, hours and until, over 0 and up to 30 days.
 
-    With `?hours=` the body may have a comment only.
+    With `?hours=`, the body may only have a comment.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})

@@ -18,14 +18,14 @@ HOURS_EXAMPLE: dict[str, JsonValue] = {"from": "22:00", "until": "07:00", "time_
 
 @cache
 def _known_zones() -> frozenset[str]:
-    """The names of the IANA database. What a machine adds of its own may mean another zone on the next one."""
+    """The zone names of the IANA database. Names that a machine adds may mean another zone elsewhere."""
     added = ("posix/", "right/")
     return frozenset(n for n in available_timezones() if n != "localtime" and not n.startswith(added))
 
 
 def _known_zone(name: str) -> str:
     if name not in _known_zones():
-        raise ValueError("is not a time zone: use a name of the IANA database, such as Europe/Berlin")
+        raise ValueError("is not a time zone. Use a name from the IANA database, such as Europe/Berlin")
     return name
 
 
@@ -44,7 +44,7 @@ TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_know
 
 
 class QuietHours(Input):
-    """From when until when to be quiet, by the clocks of a time zone. They may go over midnight."""
+    """When to be quiet, as local times in a time zone. May span midnight."""
 
     model_config = ConfigDict(populate_by_name=True, json_schema_extra={"examples": [HOURS_EXAMPLE]})
 
@@ -55,17 +55,17 @@ class QuietHours(Input):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if self.begins == self.ends:
-            raise ValueError("from and until are the same: leave out quiet_hours to be quiet always")
+            raise ValueError("from and until are the same. Leave out quiet_hours to be quiet at all times")
         return self
 
     def columns(self) -> dict[str, object]:
-        """As they are stored."""
+        """The values of the columns."""
         begins, ends = time.fromisoformat(self.begins), time.fromisoformat(self.ends)
         return {"quiet_from": begins, "quiet_until": ends, "time_zone": self.time_zone}
 
 
 class PreferenceUpdate(Update):
-    """Say whether a channel is on, where it leads, when it comes and when it is quiet.
+    """Change a channel: whether it is on, its address, its position and when it is quiet.
 
     `enabled` and `is_enabled` are the same.
     """
@@ -86,26 +86,28 @@ class PreferenceUpdate(Update):
     is_enabled: Flag = True
     address: Annotated[str, StringConstraints(max_length=2048, strip_whitespace=True), Storable] | None = None
     position: Annotated[int, Field(ge=1, le=MAX_POSITION, strict=True)] | None = Field(
-        default=None, description="Which channel comes first; those without a position come last"
+        default=None, description="Order of the channels, lowest first. Channels without a position come last"
     )
     quiet_severities: (
         Annotated[list[Severity], Field(max_length=MAX_SEVERITIES), AfterValidator(_most_urgent_first)] | None
-    ) = Field(default=None, description="Pages of these severities do not come by this channel within the quiet hours")
-    quiet_hours: QuietHours | None = Field(default=None, description="null: the severities are always quiet")
+    ) = Field(default=None, description="Pages of these severities do not use this channel during the quiet hours")
+    quiet_hours: QuietHours | None = Field(
+        default=None, description="null: the quiet severities are quiet at all times"
+    )
 
     status_updates: Flag | None = Field(
         default=None,
-        description="Whether whom this channel has paged also hears by it that somebody took the incident and that it "
-        "is resolved; null: on for mail, Slack, Teams and webhooks, off for the others",
+        description="Whether a person paged by this channel also gets a status update on it when the incident is "
+        "acknowledged or resolved; null: on for mail, Slack, Teams and webhooks, off for the others",
     )
 
     def switched(self, current: bool) -> bool:
-        """On or off after this. Of two answers that differ, the one that was edited counts."""
+        """Whether it is on afterwards. If both fields differ, the edited one counts."""
         given = {getattr(self, name) for name in ("enabled", "is_enabled") if name in self.model_fields_set}
         return given.pop() if len(given) == 1 else current if not given else not current
 
     def columns(self) -> dict[str, object]:
-        """The order, the status updates and the quiet times that the client named, as they are stored."""
+        """The columns for the order, the status updates and the quiet times, as far as the client sent them."""
         named = self.changes()
         columns = {name: value for name, value in named.items() if name in ("position", "status_updates")}
         if "quiet_severities" in named:
@@ -117,7 +119,7 @@ class PreferenceUpdate(Update):
 
 
 class ChannelOrder(Update):
-    """Which channels come first, in this order. All others come after them, in the order they are listed in."""
+    """The channels that come first, in this order. All others follow in the order in which they are listed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"channels": ["sms", "email"]}]})
 
@@ -127,7 +129,7 @@ class ChannelOrder(Update):
 
 
 class Confirmation(Input):
-    """The code that came to the address."""
+    """The code that was sent to the address."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"code": "123456"}]})
 
@@ -135,7 +137,7 @@ class Confirmation(Input):
 
 
 class PreferenceRead(Read):
-    """What holds for one channel, also if it was never set (`id` is null then)."""
+    """The settings in force for one channel. `id` is null if the user never changed them."""
 
     id: int | None
     user_id: int
@@ -143,17 +145,20 @@ class PreferenceRead(Read):
     channel: str = Field(examples=["email"])
     enabled: bool
     is_enabled: bool
-    address: str | None = Field(description="Where this channel leads; null: the user's own address")
-    position: int | None = Field(description="Which channel comes first; those without a position come last")
+    address: str | None = Field(description="The address of this channel; null: the user's own")
+    position: int | None = Field(
+        description="Order of the channels, lowest first. Channels without a position come last"
+    )
     quiet_severities: list[Severity]
     quiet_hours: QuietHours | None
     status_updates: bool = Field(
-        description="Whether whom it has paged hears that somebody took the incident and that it is resolved"
+        description="Whether a person paged by it gets a status update when the incident is acknowledged or resolved"
     )
-    is_verified: bool = Field(description="Whether the address in force is proved to be the user's")
-    disabled_reason: str | None = Field(description="Why the service has switched the channel off by itself")
+    is_verified: bool = Field(description="Whether the address in use is confirmed to be the user's")
+    disabled_reason: str | None = Field(description="Why the service switched the channel off; null if it did not")
     warnings: list[str] = Field(
-        default=[], description="Which pages no channel brings to the person, said of each channel that is set up here"
+        default=[],
+        description="Pages that no channel can deliver to this person. The same for each channel that is set up here",
     )
 
 
@@ -180,23 +185,26 @@ class NotificationRead(Read):
     kind: NotificationKind
     subject: str
     status: DeliveryStatus
-    attempt: int = Field(description="How many times it was tried")
+    attempt: int = Field(description="How many times delivery was attempted")
     last_error: str | None
     provider_id: str | None
     created_at: Time
     next_attempt_at: Time | None
     accepted_at: Time | None
-    delivered_at: Time | None = Field(description="When the provider said that it arrived, where it says so")
+    delivered_at: Time | None = Field(description="When the provider reported delivery, if it reports it")
     ended_at: Time | None
-    fallback_of: int | None = Field(description="The message that was not accepted in time")
-    bundle_id: int | None = Field(description="The message that named this one together with others")
+    fallback_of: int | None = Field(
+        description="The message that was not accepted in time, if this one is its fallback"
+    )
+    bundle_id: int | None = Field(description="The message that was sent for this one and others together")
     attempts: list[AttemptRead] = Field(
-        validation_alias="tries", description="Of a message that came in a bundle, the attempts to send that"
+        validation_alias="tries",
+        description="The attempts to send it; for a message in a bundle, those to send the bundle",
     )
 
     @model_validator(mode="after")
     def _keep_secrets(self) -> Self:
-        """Whoever could read a code here would not have to have the address."""
+        """Hide codes: reading one here would prove an address without access to it."""
         if self.kind.is_secret:
             self.subject = ""
         return self

@@ -1,4 +1,4 @@
-"""What policies would do with an incident, on the wire."""
+"""Previews of what policies would do with an incident, on the wire."""
 
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from app.schemas.types import EXAMPLE_TIME, GivenTime, Id, ServiceName, SmallJso
 
 
 class PreviewIncident(Input):
-    """An incident that there is not. If its source is `api`, its creator is whoever asks."""
+    """A made-up incident. If its source is `api`, its creator is the caller."""
 
     severity: Severity
     service: ServiceName
@@ -22,7 +22,7 @@ class PreviewIncident(Input):
 
 
 class PreviewRequest(Input):
-    """What to try: an incident that there is, or one that is made up. `policy` is tried beside the saved ones."""
+    """What to preview: an existing incident or a made-up one. `policy` is tried together with the saved policies."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -36,17 +36,17 @@ class PreviewRequest(Input):
     incident_id: Id | None = None
     incident: PreviewIncident | None = None
     policy: PolicyCreate | None = None
-    at: GivenTime | None = Field(default=None, description="When the escalation begins; null: now")
+    at: GivenTime | None = Field(default=None, description="When the escalation starts; null: now")
 
     @model_validator(mode="after")
     def _one_incident(self) -> Self:
         if (self.incident_id is None) == (self.incident is None):
-            raise ValueError("Give either incident_id or incident.")
+            raise ValueError("Give incident_id or incident, not both.")
         return self
 
 
 class ConditionRead(Read):
-    """One condition of a policy: the values of which one had to be there, and what was."""
+    """One condition of a policy: the values it accepts, and the incident's value."""
 
     attribute: str = Field(examples=["severity"])
     wanted: list[Any] = Field(examples=[["critical"]])
@@ -55,13 +55,15 @@ class ConditionRead(Read):
 
 
 class PersonPreview(Read):
-    """One page, or why there is none (`skipped`)."""
+    """One page, or the reason why there is none (`skipped`)."""
 
     recipient: str = Field(examples=["user:1"])
     user_id: int | None
     name: str | None
     channel: str | None = Field(examples=["email"])
-    address: str | None = Field(examples=["a***@example.com"], description="Its beginning and its end")
+    address: str | None = Field(
+        examples=["a***@example.com"], description="The first and last characters of the address"
+    )
     skipped: str | None = Field(examples=["quiet"])
 
 
@@ -73,7 +75,7 @@ class ActionPreview(Read):
 
 
 class StepPreview(Read):
-    """One step. `due_at` is null if another step ends the escalation before."""
+    """One step. `due_at` is null if an earlier step ends the escalation."""
 
     step: int = Field(description="From 0")
     delay_minutes: float
@@ -84,11 +86,11 @@ class StepPreview(Read):
 class PolicyPreview(Read):
     """One policy. Its steps are listed if it matches.
 
-    `then_paged` are the admins, paged at `then_paged_at`: if no step reaches anybody, or a step acknowledges or
-    resolves the incident before anybody was paged.
+    `then_paged` are the administrators, paged at `then_paged_at` if no step reaches anybody, or if a step acknowledges
+    or resolves the incident before anybody was paged.
     """
 
-    policy_id: int | None = Field(description="null: the one in the request")
+    policy_id: int | None = Field(description="null: the policy in the request")
     name: str
     matches: bool
     conditions: list[ConditionRead]
@@ -100,9 +102,10 @@ class PolicyPreview(Read):
 
 
 class EscalationPreview(Read):
-    """What would happen if nobody acknowledged. The steps are listed once, also of a policy that repeats them.
+    """What would happen if nobody acknowledged. Lists the steps once, even if the policy repeats them.
 
-    If no policy matches, `then_paged` are the admins, as UNMATCHED_INCIDENTS wants it. Each policy is tried by itself.
+    If no policy matches, `then_paged` are the administrators, if UNMATCHED_INCIDENTS pages them. Each policy is tried
+    on its own.
     """
 
     at: Time = Field(examples=[EXAMPLE_TIME])

@@ -6,7 +6,7 @@ EXAMPLE_KEY = "BNbRL6LbpE4eV2yNJ2v1dVqgYzCyJXxzBQe1hyFPnGj1jpZ8mE6d3q8nUvHcZUQ6b
 
 
 class WebPushKey(BaseModel):
-    """The key by which push services know this installation."""
+    """The key that identifies this installation to push services."""
 
     public_key: str = Field(
         description="For `pushManager.subscribe({applicationServerKey: ...})`, in base64url", examples=[EXAMPLE_KEY]

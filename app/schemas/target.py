@@ -1,4 +1,4 @@
-"""Whom an action names, on the wire."""
+"""The target of an action, on the wire."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -19,7 +19,7 @@ _id: TypeAdapter[int] = TypeAdapter(Id)
 
 
 def _known(said: Any, _members: Any) -> int | str:
-    """A group, a user's id, an e-mail address, or a channel's name; anything else has one error, not one for each."""
+    """A group, a user's id, an e-mail address, or a channel's name. Anything else is a single error."""
     if isinstance(said, bool) or not isinstance(said, int | str) or (isinstance(said, str) and len(said) > MAX_LENGTH):
         raise _unknown()
     match parse(said):
@@ -42,7 +42,7 @@ def _unknown() -> PydanticCustomError:
 
 
 def _each_once(names: list[Name]) -> list[Name]:
-    """Without repeats: the first of each, in their order."""
+    """Without duplicates, in order."""
     return list(dict.fromkeys(names))
 
 

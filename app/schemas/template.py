@@ -12,7 +12,7 @@ SUBJECT = "[{{ incident.severity | upper }}] {{ incident.title }}"
 BODY = "{{ incident.title }} ({{ incident.service }})\n{{ link }}\n"
 EXAMPLE: dict[str, Any] = {"subject": SUBJECT, "body": BODY}
 HTML = (
-    "The same as HTML, for e-mail only; facts in it are escaped. Null, or absent beside a new body: the message is "
+    "The same as HTML, for e-mail only; facts in it are escaped. If null, or absent with a new body, the message is "
     "plain text"
 )
 
@@ -32,13 +32,13 @@ class TemplateUpdate(Update):
     html: Source | None = Field(default=None, description=HTML)
 
     def wording(self) -> dict[str, Any]:
-        """What is to be worded anew. Mail programs show HTML first: with a new body the old one would hide it."""
+        """The parts to change. A new body drops the old HTML, which mail programs would show instead of it."""
         named = {name: value for name, value in self.changes().items() if name in ("subject", "body", "html")}
         return {"html": None, **named} if "body" in named else named
 
 
 class TemplatePreview(TemplateUpdate):
-    """What to try. What is absent is as it is stored; without an incident a sample is taken."""
+    """What to try. Absent parts are taken as stored; without an incident, a sample is used."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**EXAMPLE, "incident_id": 1}]})
 
@@ -46,21 +46,21 @@ class TemplatePreview(TemplateUpdate):
 
 
 class TemplateRead(Read):
-    """The wording that holds."""
+    """The wording in use."""
 
     channel: ChannelName = Field(examples=["email"])
     event: MessageKind
     subject: str = Field(examples=[SUBJECT])
     body: str = Field(examples=[BODY])
     html: str | None
-    is_default: bool = Field(description="This is the wording that the service comes with")
+    is_default: bool = Field(description="Whether this is the default wording")
     updated_at: Time | None = Field(description="When an administrator wrote it")
     updated_by: int | None = Field(description="The administrator who wrote it")
     updated_by_name: Annotated[str | None, NameOf("updated_by")] = None
 
 
 class TemplatePreviewRead(Read):
-    """The message that would be sent. With an error it is the default one."""
+    """The message that would be sent. If the template has an error, that is the default one."""
 
     subject: str
     body: str

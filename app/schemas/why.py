@@ -1,4 +1,4 @@
-"""Why people were paged about an incident or not, on the wire."""
+"""Explanations of who was paged about an incident, on the wire."""
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from app.schemas.types import EXAMPLE_TIME, Time
 
 
 class ReasonRead(Read):
-    """One fact, for programs (`code`) and for people (`sentence`)."""
+    """One reason, for programs (`code`) and for people (`sentence`)."""
 
     code: str = Field(
         examples=["accepted"],
@@ -17,7 +17,7 @@ class ReasonRead(Read):
         "nobody_else, no_policy_matched, no_account, "
         "skipped, not_due, would_skip, quarantined, stopped, policy_mismatch, last_resort or not_named",
     )
-    sentence: str = Field(examples=["Paged by email: accepted at 2026-01-20 10:30:00 UTC."])
+    sentence: str = Field(examples=["Paged Ada Lovelace by e-mail: accepted at 2026-01-20 10:30:00 UTC."])
     at: Time | None = Field(examples=[EXAMPLE_TIME])
     channel: str | None = Field(examples=["email"])
     detail: str | None = Field(examples=["quiet"], description="Why a channel is skipped, or what failed")
@@ -27,7 +27,7 @@ class ReasonRead(Read):
 
 
 class PersonWhy(Read):
-    """One person, with what was done and what was not."""
+    """One person, and the reasons why they were paged or not."""
 
     recipient: str = Field(examples=["user:1"])
     user_id: int | None

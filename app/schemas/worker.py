@@ -10,15 +10,15 @@ from app.schemas.types import EXAMPLE_TIME, Time
 
 
 class WorkerRead(Read):
-    """One worker. `channels` names the providers that failed last, and whether their circuit breaker is open.
+    """One worker. `channels` lists the providers that failed last, and whether their circuit breaker is open.
 
-    `set_up` names the channels that it can send by: they should be the same everywhere.
+    `set_up` lists the channels it can send by, which should be the same on all workers.
     """
 
     id: UUID
     name: str = Field(examples=["pager-1:4711"], description="Host and process id")
     version: str
-    is_alive: bool = Field(description="It was heard of within the last 30 seconds")
+    is_alive: bool = Field(description="Whether it sent a heartbeat within the last 30 seconds")
     started_at: Time = Field(examples=[EXAMPLE_TIME])
     last_seen_at: Time = Field(examples=[EXAMPLE_TIME])
     set_up: list[str] = Field(examples=[["email", "sms", "webhook"]])

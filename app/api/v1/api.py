@@ -19,7 +19,7 @@ from app.core.source import SourceType
 
 
 def router_of(sources: Iterable[SourceType]) -> APIRouter:
-    """Every route of version 1, with a webhook for each source of alerts."""
+    """Every route of version 1, including a webhook for each source of alerts."""
     router = APIRouter()
     router.include_router(auth.router)
     router.include_router(users.router)

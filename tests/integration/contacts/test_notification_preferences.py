@@ -169,7 +169,7 @@ def test_a_channel_that_is_not_there_is_not_found(client: TestClient, user: Pers
 
 def test_an_unknown_channel_is_answered_with_those_that_there_are(client: TestClient, user: Person) -> None:
     answer = user.on(client).send(f"PUT {PREFERENCES}/me/pager", {"enabled": True})
-    assert "is not a channel: use one of email, " in problem(answer, 404)["detail"]
+    assert "is not a channel. Use one of email, " in problem(answer, 404)["detail"]
 
 
 def test_an_administrator_reads_and_sets_those_of_others(client: TestClient, user: Person, admin: Person) -> None:

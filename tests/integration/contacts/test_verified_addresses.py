@@ -45,7 +45,7 @@ def test_the_code_that_came_to_an_address_proves_it(
     assert preference(client, on_call)["is_verified"] is False
     answer = post(client, on_call, "verify")
     assert (answer.status_code, answer.json()) == (
-        200, {"msg": "A code is on its way. It is good for 15 minutes."}
+        200, {"msg": "A code is on its way. It expires after 15 minutes."}
     )  # fmt: skip
     assert sms.sent == []  # a worker sends it
     tick()

@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, recovering a password."""
+"""Signing up, logging in and out, resetting a password."""
 
 from typing import Annotated
 
@@ -50,9 +50,9 @@ LOGIN_BODY = {
 @router.post("/signup", status_code=201, responses=problems(SignupClosed, DuplicateEmail, TooManyRequests))
 @hashes_passwords
 def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: SessionDep, hit: RateLimitDep) -> UserRead:
-    """Sign up. The account is an ordinary one: this never grants rights.
+    """Sign up. The account gets no special rights.
 
-    The address is sent a code. Until it is confirmed, policies that name the address do not mean this account.
+    A code is sent to the address. Until it is confirmed, policies that name the address do not page this account.
     """
     hit("signup")
     is_open = bool(services.settings.open_signup)
@@ -62,27 +62,27 @@ def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: Session
 @router.post("/login/access-token", responses=problems(WrongCredentials, TooManyRequests), openapi_extra=LOGIN_BODY)
 @hashes_passwords
 def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
-    """Log in. JSON and the OAuth2 password form are the same here."""
+    """Log in. Takes JSON or the OAuth2 password form."""
     hit("login", account=body.username)
     return auth_service.log_in(database, auth, username=body.username, password=body.password)
 
 
 @router.post("/login/refresh-token", responses=problems(ENDED_SESSION))
 def refresh_tokens(body: RefreshRequest, auth: AuthDep, database: DatabaseDep) -> TokenPair:
-    """Spend a refresh token for a new pair of tokens. Spending one twice ends its whole session."""
+    """Exchange a refresh token for a new pair of tokens. Using one twice ends its whole session."""
     return auth_service.refresh(database, auth, body.refresh_token)
 
 
 @router.post("/logout", responses=problems(ENDED_SESSION))
 def log_out(body: RefreshRequest, session: SessionDep) -> Message:
-    """Log out. The session that the refresh token belongs to ends, its access tokens included."""
+    """Log out. Ends the session of the refresh token, including its access tokens."""
     auth_service.log_out(session, body.refresh_token)
     return Message(msg="Logged out.")
 
 
 @router.post("/login/test-token")
 def check_token(user: AnyUser, session: SessionDep) -> UserRead:
-    """Check an access token. The answer is the user whose token it is."""
+    """Check an access token. Answers with its user."""
     return UserRead.model_validate(user)
 
 
@@ -93,16 +93,16 @@ def recover_password(
     session: SessionDep,
     hit: RateLimitDep,
 ) -> Message:
-    """Mail a single-use token for a new password. The answer does not tell whether the address is known."""
+    """Mail a single-use token to reset the password. The answer does not reveal whether the address has an account."""
     hit("password_recovery", account=email)
     auth_service.request_password_reset(session, auth, email)
-    return Message(msg="If the address is known, a mail is on its way.")
+    return Message(msg="If the address has an account, a mail is on its way.")
 
 
 @router.post("/reset-password", responses=problems(InvalidResetToken, TooManyRequests))
 @hashes_passwords
 def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
-    """Set a new password with the token from the mail. The token is spent, and every session of the user ends."""
+    """Set a new password with the token from the mail. This uses up the token and ends every session of the user."""
     hit("password_reset")
     auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
-    return Message(msg="The password is set: log in again.")
+    return Message(msg="The password is set. Log in again.")

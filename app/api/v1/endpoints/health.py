@@ -1,4 +1,4 @@
-"""Whether the service can work, and where to go from here."""
+"""Health checks and the service's identity."""
 
 from fastapi import APIRouter
 
@@ -22,11 +22,11 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 
 @router.get("/")
 async def read_root() -> ServiceInfo:
-    """Say what this is. Name, version, links."""
+    """Identify the service. Name, version and links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 
 
 @router.get("/health", responses=problems(STALLED))
 def read_health(worker: WorkerHealthDep, session: SessionDep) -> Health:
-    """Tell whether the service can work. It can while the database answers and the worker's ticks come through."""
+    """Check the health of this process. It is healthy while the database answers and the worker completes its ticks."""
     return health_service.require_work(session, worker)

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/notification-preferences", tags=["notifications"], r
 
 @router.get("/me")
 def list_my_preferences(user: AnyUser, paging: PagingDep, session: SessionDep) -> list[PreferenceRead]:
-    """List one's own channels. What holds for each is said also where it was never set."""
+    """List your channels. Shows the settings in force, even for channels you never changed."""
     return preference_service.effective(session, user.id, paging)
 
 
@@ -33,7 +33,7 @@ def list_my_preferences(user: AnyUser, paging: PagingDep, session: SessionDep) -
 def order_my_channels(
     body: ChannelOrder, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> list[PreferenceRead]:
-    """Say which of one's own channels come first. A page goes by the first of them that works."""
+    """Order your channels. A page uses the first of them that works."""
     return preference_service.order(session, user, body.changes().get("channels"), paging)
 
 
@@ -41,7 +41,7 @@ def order_my_channels(
 def set_my_preference(
     channel: ChannelName, body: PreferenceUpdate, user: AnyUser, paging: PagingDep, session: SessionDep
 ) -> PreferenceRead:
-    """Set one of one's own channels. Switches it on or off, or sets where it leads and when it is quiet."""
+    """Set one of your channels. Switches it on or off, or sets its address and when it is quiet."""
     return preference_service.put(session, user.id, channel, body, paging, by=user)
 
 
@@ -54,10 +54,10 @@ def verify_my_address(
     session: SessionDep,
     hit: RateLimitDep,
 ) -> Message:
-    """Send a code of six digits to the address of a channel. Confirming it proves that the address is one's own."""
+    """Send a six-digit code to the address of a channel. Confirming it proves that the address is yours."""
     hit("address_verification", account=str(user.id))
     minutes = verification_service.send_code(session, user, channel, paging, auth.tokens) // timedelta(minutes=1)
-    return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
+    return Message(msg=f"A code is on its way. It expires after {minutes} minutes.")
 
 
 @router.post("/me/{channel}/confirm", responses=problems(NotFound, TooManyRequests, WrongCode))
@@ -70,7 +70,7 @@ def confirm_my_address(
     session: SessionDep,
     hit: RateLimitDep,
 ) -> PreferenceRead:
-    """Confirm the code that came to the address of a channel. Each code can be tried five times."""
+    """Confirm the code that was sent to the address of a channel. Each code allows five tries."""
     hit("address_confirmation", account=str(user.id))
     return verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
 
@@ -79,14 +79,14 @@ def confirm_my_address(
 def test_my_channel(
     channel: ChannelName, user: AnyUser, paging: PagingDep, session: SessionDep, hit: RateLimitDep
 ) -> NotificationRead:
-    """Send oneself a test message by one channel. The answer is the message; its status is at /v1/notifications."""
+    """Send yourself a test message by one channel. Answers with the message; see /v1/notifications for its status."""
     hit("test_message", account=str(user.id))
     return NotificationRead.model_validate(verification_service.send_test(session, user, channel, paging))
 
 
 @router.get("/web-push-key", responses=problems(NotFound(push.NO_WEB_PUSH)))
 def read_web_push_key(user: AnyUser, paging: PagingDep, session: SessionDep) -> WebPushKey:
-    """Read the key that a browser subscribes with. The subscription is then the address of the push channel."""
+    """Read the key for a browser's push subscription. The subscription is then the address of the push channel."""
     return WebPushKey(public_key=push.application_server_key(paging.settings_of(CHANNELS[push.PushType.name])))
 
 
@@ -105,5 +105,5 @@ def set_preference(
     paging: PagingDep,
     session: SessionDep,
 ) -> PreferenceRead:
-    """Set one of a user's channels. An address that is set here is verified. For administrators."""
+    """Set one of a user's channels. An address set here counts as verified. For administrators."""
     return preference_service.put(session, user_id, channel, body, paging, by=user)

@@ -23,7 +23,7 @@ Event = Annotated[MessageKind, Path(description="The kind of message", examples=
 
 @router.get("")
 def list_templates(user: AdminUser, paging: PagingDep, session: SessionDep) -> list[TemplateRead]:
-    """List the wording of every message. One for each channel and kind of message, also where it is the default."""
+    """List the wording of every message: one for each channel and kind of message, including defaults."""
     return template_service.effective(session, paging)
 
 
@@ -37,18 +37,18 @@ def read_template(channel: ChannelName, event: Event, user: AdminUser, session: 
 def set_template(
     channel: ChannelName, event: Event, body: TemplateUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> TemplateRead:
-    """Set the wording of one message. It is a part of Jinja, and is tried on a sample before it is taken.
+    """Set the wording of one message. It is a subset of Jinja, and is tried on a sample before it is saved.
 
     A page has `incident` (`id`, `title`, `severity`, `service`, `status`, `source`, `description`, `created_at`,
     `metadata`), `note`, `url` and `link`; a bundle has `count`, `named` and `incidents`, each like a page, without
-    `metadata`. What is missing reads as nothing. Should a template fail when it counts, the default is sent.
+    `metadata`. A missing fact renders as nothing. If the template fails for a message, the default is sent.
     """
     return template_service.put(session, channel, event, body, paging, by=user)
 
 
 @router.delete("/{channel}/{event}", responses=problems(NotFound))
 def reset_template(channel: ChannelName, event: Event, user: AdminUser, session: SessionDep) -> TemplateRead:
-    """Go back to the default wording. Answers with it; once more changes nothing."""
+    """Go back to the default wording. Answers with it. Repeating it changes nothing."""
     return template_service.reset(session, channel, event, by=user)
 
 
@@ -56,5 +56,5 @@ def reset_template(channel: ChannelName, event: Event, user: AdminUser, session:
 def preview_template(
     channel: ChannelName, event: Event, body: TemplatePreview, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> TemplatePreviewRead:
-    """Try a wording on an incident. Nothing is stored or sent; what does not work is said in `error`."""
+    """Try a wording on an incident. Nothing is saved or sent. `error` says what does not work."""
     return template_service.preview(session, channel, event, body, paging)

@@ -1,4 +1,4 @@
-"""Who sends the pages, and how that goes."""
+"""The workers that send the pages."""
 
 from fastapi import APIRouter
 
@@ -12,5 +12,5 @@ router = APIRouter(prefix="/workers", tags=["health"], route_class=Transactional
 
 @router.get("")
 def list_workers(user: AdminUser, session: SessionDep) -> list[WorkerRead]:
-    """List the workers of the last day: who is alive, and which providers fail. For administrators."""
+    """List the workers of the last day: which are alive, and which providers fail. For administrators."""
     return health_service.workers(session)
