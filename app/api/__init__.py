@@ -1,1 +1,1 @@
-"""HTTP: what comes in, who may, what goes out."""
+"""HTTP: routes, permissions, request parsing and error answers."""

@@ -1,4 +1,4 @@
-"""Reads providers' delivery reports, and checks who sent them."""
+"""Reads providers' delivery reports and checks their signatures."""
 
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -31,9 +31,11 @@ async def require_twilio_signature(
     expected = [twilio_callback.signature(spelt, form, secret) for spelt in twilio_callback.spellings(signed)]
     matches = [
         same_secret(x_twilio_signature, one) for one in expected
-    ]  # all of them, so that the time taken reveals nothing
+    ]  # compare all of them, so that the time taken reveals nothing
     if not any(matches):
-        raise PermissionDenied("Twilio's signature is missing or wrong.")
+        raise PermissionDenied(
+            "X-Twilio-Signature is missing or wrong. Check that PUBLIC_URL is the URL that Twilio calls."
+        )
 
 
 async def get_twilio_report(
@@ -45,12 +47,12 @@ async def get_twilio_report(
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:
-    """The form's fields, in their order. Raises MalformedBody."""
+    """The form's fields in order. Raises MalformedBody."""
     try:
         body = (await request.body()).decode()
         return parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise MalformedBody("The body is not a form.") from error
+        raise MalformedBody("The body is not a form. Send application/x-www-form-urlencoded.") from error
 
 
 TwilioSignature = Depends(require_twilio_signature)

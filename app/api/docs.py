@@ -12,7 +12,7 @@ SWAGGER_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
-# ReDoc writes its styles at run time and searches in a worker of its own making.
+# ReDoc writes its styles at run time and searches in a worker that it creates.
 REDOC_CSP = SWAGGER_CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'") + "; worker-src blob:"
 
 SWAGGER_PAGE = """<!doctype html>
@@ -73,13 +73,13 @@ async def swagger_script() -> Response:
 
 @router.get("/redoc")
 async def redoc() -> HTMLResponse:
-    """Read the API's reference."""
+    """Read the API reference."""
     return HTMLResponse(REDOC_PAGE, headers={"Content-Security-Policy": REDOC_CSP})
 
 
 @router.get("/redoc/logo-mini.svg")
 async def redoc_logo() -> FileResponse:
-    """The logo, where ReDoc looks for it: under its page."""
+    """The logo, where ReDoc looks for it: below its page."""
     return FileResponse(STATIC / "redoc" / "logo-mini.svg")
 
 

@@ -1,4 +1,4 @@
-"""With an `Idempotency-Key`, a handler that creates something does so once, and repeats its first answer."""
+"""With an `Idempotency-Key`, a handler creates something only once and repeats its first answer."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ async def repeatable_request(
     try:
         body = json.dumps(await request.json(), sort_keys=True).encode()
     except ValueError:
-        return None  # no body, or not JSON: whatever reads it next reports the error
+        return None  # no body, or not JSON: the next reader reports the error
     except RecursionError as error:
         raise InvalidInput("The body is nested too deeply.", pointer="") from error
     route = f"{request.method} {request.url.path.rstrip('/')}"

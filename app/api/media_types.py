@@ -1,4 +1,4 @@
-"""Which media types an operation's body may have."""
+"""Checks the media type of a request body."""
 
 from email.message import Message as Headers
 
@@ -25,4 +25,4 @@ async def require_media_type(request: Request, accepted: frozenset[str]) -> None
     given = header.get_content_type()
     is_json = given.startswith("application/") and given.endswith("+json") and "application/json" in accepted
     if "content-type" not in request.headers or not (given in accepted or is_json):
-        raise UnsupportedMediaType(f"Send {' or '.join(sorted(accepted))}, and name it in Content-Type.")
+        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(sorted(accepted))}.")

@@ -1,4 +1,4 @@
-"""Who may call a route: responders, unless the type of the handler's `user` says otherwise."""
+"""Decides who may call a route: responders, unless the type of the handler's `user` says otherwise."""
 
 import inspect
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from app.core.security import Claims
 from app.models import User
 from app.services.accounts import auth_service
 
-# No refreshUrl: that would promise the OAuth2 form, and refreshing takes JSON.
+# No refreshUrl: it would promise the OAuth2 form, but refreshing takes JSON.
 bearer = OAuth2PasswordBearer(
     tokenUrl="/v1/auth/login/access-token",
-    description="The access token that logging in answers with. Log in with an e-mail address and a password.",
+    description="The access token from logging in. Log in with an e-mail address and a password.",
     auto_error=False,
 )
 BearerToken = Annotated[str | None, Security(bearer)]
 
 
 class Deferred:
-    """A dependency's second half: `resolve(session)` gives the value that the handler gets."""
+    """The second half of a dependency: `resolve(session)` returns the handler's argument."""
 
     def __init__(self, resolve: Callable[[Session], Any]) -> None:
         self.resolve = resolve
@@ -34,16 +34,16 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Permission:
-    """A dependency that gives the active user of the token, if `check` lets that user pass.
+    """A dependency that provides the token's active user, if `check` accepts that user.
 
-    To FastAPI it gives a Deferred. The route resolves it in the handler's transaction.
+    FastAPI gets a Deferred from it, which the route resolves in the handler's transaction.
     """
 
     check: Callable[[User], None]
     is_for_everybody: bool = False
 
     async def __call__(self, request: Request, token: BearerToken) -> Deferred:
-        """Raises NotAuthenticated; the Deferred raises PermissionDenied as well."""
+        """Raises NotAuthenticated; the Deferred may also raise PermissionDenied."""
         if not token:
             raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
         claims = request.app.state.services.auth.tokens.read(token)
@@ -58,7 +58,7 @@ class Permission:
 
 
 def permission_of(endpoint: Callable[..., Any]) -> Permission | None:
-    """The permission that a handler's `user` asks for. None: the handler takes no user."""
+    """The permission that a handler's `user` requires. None if the handler takes no user."""
     parameter = inspect.signature(endpoint, eval_str=True).parameters.get("user")
     marks = get_args(parameter.annotation)[1:] if parameter is not None else ()
     asked = (mark.dependency for mark in marks if isinstance(mark, Depends))
@@ -66,12 +66,14 @@ def permission_of(endpoint: Callable[..., Any]) -> Permission | None:
 
 
 def _allow(_user: User) -> None:
-    """Every active user may do it."""
+    """Accept every active user."""
 
 
 def _require_responder(user: User) -> None:
     if not user.may_respond:
-        raise PermissionDenied("Your role is viewer: you may read incidents and change your own profile only.")
+        raise PermissionDenied(
+            "Viewers may only read incidents and change their own profile. Ask an administrator for the role responder."
+        )
 
 
 def _require_admin(user: User) -> None:

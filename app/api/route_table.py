@@ -1,7 +1,7 @@
-"""Finds the route of a request by a look-up instead of trying one route after the other.
+"""Looks up the route of a request instead of trying one route after the other.
 
-FastAPI matches a request against each route in turn, twice for each router around it. This table is made from the same
-routes once; whatever it does not hold (another method, an unknown address, a mount, the lifespan) goes to FastAPI.
+FastAPI matches a request against each route in turn, twice for each router around it. This table is made once from the
+same routes. FastAPI handles what is not in it: another method, an unknown address, a mount, the lifespan.
 """
 
 import re
@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PARAMETER = "{"
-# Where the scope has the template of the request's route, such as /v1/users/{user_id}.
+# The key in the scope for the template of the request's route, such as /v1/users/{user_id}.
 ROUTE_TEMPLATE = "route_template"
 
 
@@ -28,7 +28,7 @@ class Entry:
 
 
 class RouteTable:
-    """Dispatches what it knows and leaves the rest to the application's router."""
+    """Dispatches the requests it knows and leaves the others to the application's router."""
 
     def __init__(self, router: ASGIApp) -> None:
         self._router = router
@@ -77,13 +77,13 @@ class RouteTable:
 
 
 def _key(path: str) -> tuple[int, str]:
-    """What the paths of one template have in common: how many parts there are, and the first two."""
+    """What all paths of a template share: the number of parts, and the first two."""
     parts = path.split("/", 3)
     return path.count("/"), "/".join(parts[:3])
 
 
 def install(app: FastAPI) -> None:
-    """Put a table of all routes in front of the application's router. Call it when all routes are there."""
+    """Put a table of all routes in front of the application's router. Call it after adding all routes."""
     table = RouteTable(app.router.app)
     for route in iter_route_contexts(app.routes):
         if isinstance(route.original_route, APIRoute) and not _is_open_ended(route):
@@ -92,6 +92,6 @@ def install(app: FastAPI) -> None:
 
 
 def _is_open_ended(route: RouteContext) -> bool:
-    """True if a parameter stands among the first parts of the path, or may hold several parts."""
+    """True if one of the first parts of the path is a parameter, or a parameter may span several parts."""
     path = str(route.path)
     return ":path}" in path or PARAMETER in "/".join(path.split("/", 3)[:3])

@@ -1,4 +1,4 @@
-"""Reads JSON strictly, so that no reader sees another value than the client sent."""
+"""Reads JSON strictly, so that every reader sees the value that the client sent."""
 
 import json
 from typing import Any
@@ -7,14 +7,14 @@ from fastapi import Request
 
 
 class NotJson(ValueError):
-    """Python accepts it, but it is not JSON."""
+    """Refuse a constant that Python accepts but JSON does not have."""
 
 
 class StrictlyParsed(Request):
-    """A request whose JSON is read strictly: no NaN, and no nesting that Python cannot follow."""
+    """A request whose JSON is read strictly: no NaN, and no nesting too deep for Python."""
 
     async def json(self) -> Any:
-        if not hasattr(self, "_json"):  # whether it is too deep depends on the caller: it is parsed once
+        if not hasattr(self, "_json"):  # parsed once, because the depth limit depends on the caller's stack
             try:
                 self._json = json.loads(await self.body(), parse_constant=_refuse_constant)
             except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Finds the JSON pointer to what pydantic rejected."""
+"""Finds the JSON pointer to the value that pydantic rejected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def pointer_to(error: Mapping[str, Any], body: Any) -> str:
 
 
 def _steps(error: Mapping[str, Any], way: list[Any], body: Any) -> list[Any]:
-    """The path through the body, without the union members that pydantic names as well."""
+    """The path through the body, without the union members that pydantic adds to it."""
     if error["type"] in {TAG_INVALID, TAG_MISSING}:
         way = [*way, error["ctx"]["discriminator"].strip("'")]
     steps: list[Any] = []

@@ -1,7 +1,7 @@
-"""The one table from what pydantic finds wrong to what a person reads: which value is wrong, and what to send instead.
+"""The one table that turns pydantic's errors into our sentences: which value is wrong, and what to send instead.
 
-A value is shown only where it is short and no secret: a word out of a closed set, or a number out of its range. What
-comes from our own validators is said in their words, and what this table does not know in pydantic's.
+Shows a value only if it is short and not a secret: a word outside a closed set, or a number out of range. Our own
+validators' messages are used as they are, and so are pydantic's messages that are not in the table.
 """
 
 import json
@@ -37,7 +37,7 @@ WORDS = {
     "datetime_type": TIME,
     "dict_type": OBJECT,
     "enum": CHOICE,
-    "extra_forbidden": "{subject} is not known here. Remove it, or check how it is spelled.",
+    "extra_forbidden": "{subject} is not a known field. Remove it, or check its spelling.",
     "finite_number": "{subject} must be a finite number.",
     "float_parsing": NUMBER_WANTED,
     "float_type": NUMBER_WANTED,
@@ -76,7 +76,7 @@ WORDS = {
 
 
 def words_for(error: Mapping[str, Any], subject: str, *, may_show: bool = True) -> str:
-    """A sentence or two on one of pydantic's errors. `subject` is what the client calls the field."""
+    """One or two sentences for one of pydantic's errors. `subject` is the client's name of the field."""
     if error["type"] in OURS:
         return _in_own_words(str(error["msg"]), subject)
     if error["type"] not in WORDS:
@@ -88,7 +88,7 @@ def words_for(error: Mapping[str, Any], subject: str, *, may_show: bool = True) 
 
 
 def without_narrower(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Without repeats, and without "a whole number" where the same field may be any number."""
+    """Drop duplicates, and "a whole number" where the same field may be any number."""
     wider = {(where, said) for where, said in found if said.endswith(ANY_NUMBER)}
     return [
         (where, said)
@@ -98,7 +98,7 @@ def without_narrower(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def subject_of(pointer: str) -> str:
-    """What to call the value at a JSON pointer: `steps[0].actions[1].url`."""
+    """The name of the value at a JSON pointer: `steps[0].actions[1].url`."""
     if not pointer:
         return "The body"
     path = pointer.removeprefix("/").replace("/", ".").replace("~1", "/").replace("~0", "~")
@@ -107,19 +107,19 @@ def subject_of(pointer: str) -> str:
 
 
 def _in_own_words(message: str, subject: str) -> str:
-    """Our validators leave out the subject where a verb comes first: "must not contain the NUL character"."""
+    """Add the subject if a validator's message starts with a verb: "must not contain the NUL character"."""
     said = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return _ended(f"{subject} {said}" if PREDICATE.match(said) else said)
 
 
 def _ended(sentence: str) -> str:
-    """With its full stop, but not right behind a URL that somebody will copy."""
+    """The sentence with a full stop, except right after a URL that somebody will copy."""
     is_ended = sentence.endswith((".", "!", "?")) or "://" in sentence.rpartition(" ")[2]
     return sentence if is_ended else f"{sentence}."
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON, if it is short and simple."""
+    """The value as JSON if it is short and simple, else nothing."""
     if isinstance(value, str) and len(value) <= MAX_SHOWN:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int | float) and abs(value) < 10**15:
@@ -128,7 +128,7 @@ def _shown(value: Any) -> str:
 
 
 def _in_short(context: Mapping[str, Any]) -> dict[str, Any]:
-    """pydantic's context with plain numbers, choices in a row, and the ending of what is counted."""
+    """pydantic's context with plain numbers, the list of choices, and the plural ending."""
     plain = {name: f"{value:.15g}" if isinstance(value, float) else value for name, value in context.items()}
     choices = _choices(str(context.get("expected", context.get("expected_tags", ""))))
     count = context.get("min_length", context.get("max_length"))

@@ -1,4 +1,4 @@
-"""What a process knows of the tokens that webhooks took. It keeps most requests from asking the database."""
+"""Remembers the webhook tokens that were accepted, so that most requests need not ask the database."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from app.utils.service_locator import Services
 
 log = structlog.get_logger()
 
-LOOK_AGAIN_SECONDS = 10.0  # however many wrong tokens come
+LOOK_AGAIN_SECONDS = 10.0  # at most, however many wrong tokens arrive
 
 
 @dataclass
 class KnownTokens:
-    """The tokens of one source: those that this process has kept as working, and those that the database has."""
+    """The tokens of one source: those this process has seen working, and those in the database."""
 
     source: str
     _kept: set[str] = field(default_factory=set)
@@ -27,13 +27,13 @@ class KnownTokens:
     _look_at: float = 0.0
 
     async def keep_working(self, services: Services, token: str) -> None:
-        """Keep that a token was taken, once for each process. The alert goes on if that fails."""
+        """Record that a token was accepted, once for each process. If that fails, the alert is still taken."""
         seal = _seal(services, token)
         if seal not in self._kept:
             await self._try(lambda: self._keep(services, seal))
 
     async def tell_refused(self, services: Services, tokens: Sequence[str]) -> None:
-        """Page the admins if one of these tokens was taken before."""
+        """Page the admins if one of these tokens was accepted before."""
         await self._try(lambda: self._tell(services, {_seal(services, token) for token in tokens if token}))
 
     async def _try(self, job: Callable[[], None]) -> None:

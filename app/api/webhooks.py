@@ -1,4 +1,4 @@
-"""What webhooks have in common: a shared secret, and a body that is read only after it."""
+"""Shared parts of the webhooks: a secret, and a body that is read only after the secret was checked."""
 
 import base64
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 MIB = 1024 * 1024
 START_BYTES = 64 * 1024
 
-# For OpenAPI: any one of the three. They are read below, so that a wrong one is told in problem form.
+# For OpenAPI: any one of the three. They are read below, so that the answer to a wrong one is a problem.
 SECURITY: list[dict[str, list[str]]] = [{"WebhookBearer": []}, {"WebhookBasic": []}, {"WebhookToken": []}]
 SCHEMES = (
     HTTPBearer(scheme_name="WebhookBearer", auto_error=False),
@@ -30,7 +30,7 @@ SCHEMES = (
 
 
 def token_of(source: str) -> Any:
-    """The dependency that lets in only those who know this source's secret."""
+    """The dependency that requires this source's secret."""
 
     async def require_token(
         request: Request,
@@ -49,7 +49,7 @@ def token_of(source: str) -> Any:
             await known.keep_working(services, expected)
             return
         await known.tell_refused(services, offered)
-        hit("webhook_token")  # a right one is never counted: both may come through one proxy
+        hit("webhook_token")  # a right token is never counted: both may come through one proxy
         log.warning("webhook_token_refused", source=source)
         raise NotAuthenticated("The webhook's token is missing or wrong.")
 
@@ -57,7 +57,7 @@ def token_of(source: str) -> Any:
 
 
 def _known_tokens(request: Request, services: Services, source: str) -> KnownTokens:
-    """What this process knows of a source's tokens."""
+    """What this process knows about a source's tokens."""
     state = request.app.state
     if getattr(state, "known_tokens_of", None) is not services:
         state.known_tokens_of, state.known_tokens = services, {}
@@ -68,11 +68,11 @@ def _known_tokens(request: Request, services: Services, source: str) -> KnownTok
 def _require_development(settings: Settings) -> None:
     """A source without a secret is open in development and closed in production. Raises NotAuthenticated."""
     if settings.is_production:
-        raise NotAuthenticated("This webhook is off: the operator has not set a token for it.")
+        raise NotAuthenticated("This webhook is off, because the operator has not set a token for it.")
 
 
 def _given(authorization: str, token: str) -> list[str]:
-    """The secrets that a request offers: as a bearer, as a basic password, in the header of its own."""
+    """The secrets in a request: as a bearer token, as a basic password, or in their own header."""
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return [value.strip(), token]
@@ -89,7 +89,7 @@ def _basic_password(value: str) -> str:
 
 
 async def get_alert(request: Request, services: ServicesDep) -> PostedAlert:
-    """The body, up to the limit of `WEBHOOK_MAX_BODY_MIB`. Of one that says it is larger, only the start is read."""
+    """The body, up to the limit of `WEBHOOK_MAX_BODY_MIB`. Of a larger one, only the start is read."""
     limit = services.settings.webhook_max_body_mib * MIB
     told = request.headers.get("content-length", "")
     is_too_large = told.isdecimal() and int(told) > limit

@@ -227,10 +227,10 @@ def test_a_page_shows_utc_and_works_without_javascript(phone: Callable[..., Visi
     expect(page.locator(".facts time")).to_contain_text("UTC")
     page.get_by_label("Comment").fill("On my way.")
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_role("status")).to_have_text("Acknowledged. Nobody is paged any further.")
+    expect(page.get_by_role("status")).to_have_text("Acknowledged. Paging has stopped.")
     expect(page.locator("li").first).to_contain_text("On my way.")
     page.get_by_role("button", name="Resolve").click()
-    expect(page.get_by_role("status")).to_have_text("Resolved. Nobody is paged any further.")
+    expect(page.get_by_role("status")).to_have_text("Resolved. Paging has stopped.")
 
 
 def test_no_label_of_a_page_wraps_on_a_small_phone(phone: Callable[..., Visit], link: str) -> None:

@@ -1,1 +1,1 @@
-"""What happens around every request. Plain ASGI: no thread, no copy of the body."""
+"""Middleware around every request. Plain ASGI: no thread, no copy of the body."""

@@ -39,7 +39,7 @@ class SecurityHeaders:
 
 
 def _defaults(given: set[bytes], *, is_api: bool) -> list[tuple[bytes, bytes]]:
-    """What an answer has unless it says otherwise."""
+    """The headers of an answer, unless it sets its own."""
     defaults = [] if CSP[0] in given else [CSP]
     if is_api and NO_STORE[0] not in given:
         defaults.append(NO_STORE)

@@ -1,10 +1,10 @@
-"""A route answers with and without a trailing slash."""
+"""Makes routes answer with and without a trailing slash."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class TrailingSlash:
-    """`/v1/incidents/` is `/v1/incidents`: a redirect would drop the Authorization header in many clients."""
+    """Treat `/v1/incidents/` as `/v1/incidents`: on a redirect, many clients drop the Authorization header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

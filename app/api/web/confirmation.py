@@ -1,19 +1,19 @@
-"""What the page says about an action that its reader took, for as long as it holds."""
+"""The confirmation of an action on the page, shown while it is still true."""
 
 from app.core.vocabulary import IncidentStatus
 from app.services.page_view.page_view import PageView
 
 SAID = {
-    "acknowledged": "Acknowledged. Nobody is paged any further.",
-    "snoozed": "Snoozed. It opens again by itself.",
+    "acknowledged": "Acknowledged. Paging has stopped.",
+    "snoozed": "Snoozed. It reopens by itself.",
     "escalated": "Escalated. The next people are paged now.",
-    "resolved": "Resolved. Nobody is paged any further.",
+    "resolved": "Resolved. Paging has stopped.",
     "commented": "Your comment is saved.",
 }
 
 
 def confirmation(done: str, view: PageView) -> str | None:
-    """The sentence about what was done; None if that no longer holds, or `done` is not one of the actions."""
+    """The sentence for an action; None if it is no longer true, or `done` is not an action."""
     holds = {
         "acknowledged": view.status == IncidentStatus.ACKNOWLEDGED,
         "snoozed": view.status == IncidentStatus.SNOOZED,

@@ -1,4 +1,4 @@
-"""What the pages' forms and their browsers send."""
+"""Reads what the pages' forms send."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,7 +12,7 @@ from app.core.errors import InvalidInput, PermissionDenied
 from app.schemas.types import Storable
 
 MAX_COMMENT = 1_000  # characters: percent-encoded up to 12,000 bytes, and anybody may post up to 16 KiB
-MAX_FORM_BYTES = 32 * 1024  # of a password that is typed twice
+MAX_FORM_BYTES = 32 * 1024  # for a password that is typed twice
 MAX_FIELDS = 20
 
 _comment: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(max_length=MAX_COMMENT), Storable])
@@ -20,14 +20,14 @@ _comment: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(max_le
 
 @dataclass(frozen=True, slots=True)
 class ActionForm:
-    """The form of a page: for how many minutes to snooze (0: it does not say), and a comment, if there is one."""
+    """The form of a page: the minutes to snooze (0 if absent), and an optional comment."""
 
     minutes: int
     comment: str | None
 
 
 def fields_of(body: bytes) -> dict[str, str]:
-    """The first value of each field of a form; none for a body that is no form."""
+    """The first value of each field of a form; none if the body is not a form."""
     try:
         fields = parse_qs(body[:MAX_FORM_BYTES].decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
     except ValueError:
@@ -52,13 +52,13 @@ def comment_of(given: str) -> str | None:
 
 
 async def get_action_form(request: Request) -> ActionForm:
-    """What the form of an incident's page says."""
+    """The values of the form on an incident's page."""
     fields = fields_of(await request.body())
     return ActionForm(minutes_of(fields.get("minutes", "")), comment_of(fields.get("comment", "")))
 
 
 async def require_same_origin(request: Request) -> None:
-    """Raise PermissionDenied for what another site's page sent. https://www.w3.org/TR/fetch-metadata/"""
+    """Raise PermissionDenied for a request from another site's page. https://www.w3.org/TR/fetch-metadata/"""
     if request.headers.get("sec-fetch-site") == "cross-site":
         raise PermissionDenied("Another site sent this. Nothing was changed. Open the link and press the button there.")
 

@@ -1,4 +1,4 @@
-"""The page behind the link in a page: made for a phone, and whole without JavaScript. GET shows, only POST acts."""
+"""The web page behind the link in a page: for phones, works without JavaScript. GET shows, only POST acts."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -19,7 +19,7 @@ acting = APIRouter(route_class=PageRoute, dependencies=[Depends(require_same_ori
 
 
 async def get_token(token: str) -> str:
-    """The token of the link, without the punctuation that was copied along with it."""
+    """The token of the link, without punctuation that was copied with it."""
     return without_punctuation(token, LINK_TOKEN)
 
 
@@ -28,7 +28,7 @@ Token = Annotated[str, Depends(get_token)]
 
 @router.get("/times.js")
 async def times_script() -> Response:
-    """The page's script: a file of its own, because the policy allows no inline script."""
+    """The page's script, in its own file because the policy allows no inline script."""
     return script()
 
 
@@ -78,7 +78,7 @@ def comment_by_link(token: Token, paging: PagingDep, session: SessionDep, form: 
 @router.api_route("/{token}/", methods=["GET", "HEAD"])
 @router.api_route("/{token}/{action}", methods=["GET", "HEAD"])
 def return_to_page(token: Token) -> Response:
-    """Show the page to whoever opens or reloads the address of an action, or adds a slash: only POST acts."""
+    """Redirect a GET on an action's address, such as a reload, to the page: only POST acts."""
     return redirect(f"../{quote(token)}")
 
 

@@ -1,4 +1,4 @@
-"""The route class of pages for people: what goes wrong is answered by a page."""
+"""The route class of web pages: errors are answered with a page."""
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -20,9 +20,9 @@ HEADINGS = {
     400: "This link no longer works",
     403: "Not allowed",
     404: "This link does not work",
-    409: "That is not possible",
+    409: "This is not possible",
     410: "This link has expired",
-    422: "That is not possible",
+    422: "This is not possible",
     429: "Wait a little",
     503: "Try again",
 }
@@ -30,7 +30,7 @@ UNAVAILABLE = "The database is not available right now, so nothing was changed. 
 
 
 class PageRoute(TransactionalRoute):
-    """Answers what goes wrong with a page for people instead of a problem for programs."""
+    """Answers errors with a page for people instead of a problem for programs."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -48,12 +48,12 @@ class PageRoute(TransactionalRoute):
         return answer
 
     def refusal(self, request: Request, error: DomainError) -> Response:
-        """The page that says why not."""
+        """The page for an error."""
         return refused(request, status_of(error), str(error), _retry_after(error))
 
 
 def refused(request: Request, status: int, said: str, headers: dict[str, str] | None = None) -> Response:
-    """A page that says why not, and what to do. After an action there is a way back to the page that had the button."""
+    """A page that says what is wrong and what to do. After an action it links back to the page with the button."""
     path = request.url.path.rstrip("/").split("/")
     back = f"../{path[-2]}" if request.method == "POST" and path[1] == "p" and status not in (404, 410) else None
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""What the forms for a forgotten password send. The words about a refused password never show it."""
+"""Reads the forms for a forgotten password. No error message ever shows the password."""
 
 from typing import Annotated
 
@@ -22,13 +22,13 @@ def _checked(kind: TypeAdapter[str], given: str, subject: str, *, pointer: str) 
 
 
 async def get_email(request: Request) -> str:
-    """The address that a form asks a mail for. Raises InvalidInput."""
+    """The address that a mail is requested for. Raises InvalidInput."""
     given = fields_of(await request.body()).get("email", "").strip()
     return _checked(_email, given, "The e-mail address", pointer="email")
 
 
 async def get_new_password(request: Request) -> str:
-    """The new password, which was typed twice. Raises InvalidInput."""
+    """The new password, typed twice. Raises InvalidInput."""
     fields = fields_of(await request.body())
     password = _checked(_password, fields.get("new_password", ""), "The new password", pointer="new_password")
     if fields.get("again", "") != password:

@@ -1,7 +1,7 @@
-"""The pages for a forgotten password: ask for a mail, open its link, choose a new password. Whole without JavaScript.
+"""The pages for a forgotten password: ask for a mail, open its link, choose a password. Work without JavaScript.
 
-The token is in the path, because a fragment would need JavaScript. It works once and for a short time, the log masks
-it, and the pages send no referrer.
+The token is in the path, because a fragment needs JavaScript. It works once and for a short time, the log masks it,
+and the pages send no referrer.
 """
 
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from app.core.errors import DomainError, InvalidInput, InvalidResetToken
 from app.core.security import OPAQUE_TOKEN, without_punctuation
 from app.services.accounts import auth_service
 
-SPENT = "This link has been used, has expired, or was cut off when it was copied. It works once and for a short time."
+SPENT = "This link was used before, has expired, or was not copied completely. It works once and for a short time."
 DONE = {
     "mailed": "If there is an account with this address, a mail with a link is on its way. Check your spam folder too.",
     "set": "Your new password is set, and every session has ended. Log in again with the new password.",
@@ -27,7 +27,7 @@ DONE = {
 
 
 class PasswordRoute(PageRoute):
-    """Shows the form again, with what was wrong."""
+    """Shows the form again, with the error."""
 
     def refusal(self, request: Request, error: DomainError) -> Response:
         has_token = "token" in request.path_params
@@ -47,7 +47,7 @@ SAME_ORIGIN = [Depends(require_same_origin)]
 
 
 async def get_token(token: str) -> str:
-    """The token of the link, without the punctuation that was copied along with it."""
+    """The token of the link, without punctuation that was copied with it."""
     return without_punctuation(token, OPAQUE_TOKEN)
 
 
@@ -56,7 +56,7 @@ Token = Annotated[str, Depends(get_token)]
 
 @router.api_route("", methods=["GET", "HEAD"])
 async def show_recovery(done: str = "") -> Response:
-    """Show the form that asks for a mail, or what was done."""
+    """Show the form that requests a mail, or its confirmation."""
     return page("recovery.html", done=DONE.get(done))
 
 
@@ -69,19 +69,19 @@ def show_password_form(token: Token, session: SessionDep, hit: RateLimitDep) -> 
 
 @router.api_route("/{token}/", methods=["GET", "HEAD"])
 async def return_to_form(token: Token) -> Response:
-    """Show the form to whoever added a slash."""
+    """Show the form at the address with a trailing slash."""
     return redirect(f"../{token}")
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def return_to_recovery() -> Response:
-    """Show the form that asks for a mail to whoever added a slash."""
+    """Show the form that requests a mail at the address with a trailing slash."""
     return redirect("../reset-password")
 
 
 @router.post("", dependencies=SAME_ORIGIN)
 def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Response:
-    """Mail a link for a new password. The answer does not tell whether the address is known."""
+    """Mail a link for a new password. The answer does not reveal whether the address has an account."""
     hit("password_recovery", account=email)
     auth_service.request_password_reset(session, auth, email)
     return redirect("reset-password?done=mailed")
@@ -92,7 +92,7 @@ def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: Rat
 def set_password(
     token: Token, password: NewPassword, auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> Response:
-    """Set the new password. The token is spent, and every session of the user ends."""
+    """Set the new password. This uses up the token and ends every session of the user."""
     hit("password_reset")
     auth_service.reset_password(session, auth, token=token, new_password=password)
     return redirect("../reset-password?done=set")

@@ -1,4 +1,4 @@
-"""Renders the pages for people, with the headers that keep them to themselves."""
+"""Renders the web pages, with headers that keep them private."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ _environment.filters["time"] = in_words
 
 
 def page(template: str, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None, **values: Any) -> Response:
-    """A page made of one of the templates."""
+    """A page from one of the templates."""
     text = _environment.get_template(template).render(**values)
     return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
 

@@ -1,4 +1,4 @@
-"""Turns text and times into HTML for the pages: everything is escaped, and web addresses become links."""
+"""Turns text and times into HTML: escapes everything, and makes links of web addresses."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ TIME = Markup('<time datetime="{iso}">{words}</time>')
 
 
 def linked(text: str) -> Markup:
-    """The text with its http and https addresses as links. Punctuation behind an address is no part of it."""
+    """The text with its http and https addresses as links. Punctuation after an address is not part of it."""
     parts: list[Markup] = []
     end = 0
     for found in ADDRESS.finditer(text):
@@ -27,13 +27,13 @@ def linked(text: str) -> Markup:
 
 
 def in_words(at: datetime) -> Markup:
-    """A time in UTC, for the page's script to show in the zone of the phone."""
+    """A time in UTC, which the page's script shows in the phone's time zone."""
     utc = at.astimezone(UTC)
     return TIME.format(iso=utc.isoformat(timespec="seconds"), words=f"{utc.day} {utc:%b %Y, %H:%M} UTC")
 
 
 def _trimmed(address: str) -> str:
-    """Without trailing punctuation, and without a closing bracket that the address does not open."""
+    """The address without trailing punctuation and without a closing bracket that it does not open."""
     while True:
         last = address[-1]
         if last in PUNCTUATION or (last in BRACKETS and address.count(last) > address.count(BRACKETS[last])):

@@ -27,7 +27,7 @@ def test_the_link_opens_the_page_and_acknowledges_as_who_was_paged(
     answer = client.post(f"/p/{form}", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"..{path[2:]}?done=acknowledged")
     after = page(client.get(f"{path}?done=acknowledged"))
-    assert "Nobody is paged any further." in after
+    assert "Paging has stopped." in after
     taken = r"Acknowledged</strong>\s*<br><time datetime=\"[^\"]+\">[^<]+ UTC</time> by admin"
     assert re.search(taken, after)
     assert buttons(after) == {"snooze", "escalate", "resolve", "comment"}
@@ -59,10 +59,10 @@ def test_a_link_with_a_slash_at_its_end_leads_to_the_page(
 @pytest.mark.parametrize(
     ("action", "done", "sentence", "after"),
     [
-        ("acknowledge", "acknowledged", "Nobody is paged any further.", "reopen"),
-        ("snooze", "snoozed", "It opens again by itself.", "acknowledge"),
+        ("acknowledge", "acknowledged", "Paging has stopped.", "reopen"),
+        ("snooze", "snoozed", "It reopens by itself.", "acknowledge"),
         ("escalate", "escalated", "The next people are paged now.", "acknowledge"),
-        ("resolve", "resolved", "Nobody is paged any further.", "reopen"),
+        ("resolve", "resolved", "Paging has stopped.", "reopen"),
         ("comment", "commented", "Your comment is saved.", "acknowledge"),
     ],
 )
