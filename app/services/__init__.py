@@ -1,5 +1,5 @@
-"""What the system does.
+"""The domain logic.
 
-A module without a suffix decides: pure, the time passed in. Its `_service` twin does: it loads, asks the decider,
-records, and never commits or sends.
+A module without a suffix decides: it is pure, and the time is an argument. Its `_service` twin acts: it loads, asks
+the decider and records. It never commits or sends.
 """

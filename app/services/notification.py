@@ -16,10 +16,10 @@ NO_ADDRESS, NOT_ACTIVE = "no_address", "not_active"
 
 @dataclass(frozen=True, slots=True)
 class ChannelChoice:
-    """A person's setting for one channel. Without an address the channel leads nowhere.
+    """A person's setting for one channel. Without an address the channel cannot be used.
 
-    `is_verified`: the address is proved to be the person's, or need not be. `is_quiet`: not for such a page, not now.
-    `has_status_updates`: whom it paged also hears by it how the incident goes on.
+    `is_verified`: the address is verified, or need not be. `is_quiet`: silent for this page at this time.
+    `has_status_updates`: a person paged by it also gets status updates on it.
     """
 
     channel: str
@@ -42,12 +42,12 @@ class Person:
 
     @property
     def shown(self) -> str:
-        """What sentences call the person: the name, else the address or the id."""
+        """The person in sentences: the name, else the address or the id."""
         return self.name or named_by(self.key)
 
 
 def named_by(key: str) -> str:
-    """What sentences call a recipient whose name is not known: the address, or `user 7`."""
+    """A recipient without a known name in sentences: the address, or `user 7`."""
     kind, _, rest = key.partition(":")
     return rest if kind == "email" else f"{kind} {rest}"
 
@@ -72,18 +72,18 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How one person is reached, and how not."""
+    """The channels by which one person is paged, and those that are skipped."""
 
     pages: tuple[Page, ...]
     skips: tuple[Skip, ...]
 
 
 def route(person: Person, named: Sequence[str] | None, set_up: frozenset[str]) -> Route:
-    """By the channels that the action names, or by the person's first usable one.
+    """Page by the channels that the action names, else by the person's first usable one.
 
-    A named channel that the person has disabled or that leads nowhere is skipped, and says so; so does one that is
-    quiet or not verified. If the action names only channels that this installation has not set up, the person's own
-    order decides. Of a person who is reached by none, each channel that is set up says why.
+    A named channel that is disabled, has no address, is not verified or is quiet is skipped, with the reason. If the
+    action names only channels that are not set up here, the person's own order decides. If no channel can be used,
+    each one that is set up here is skipped with its reason.
     """
     if not person.is_active:
         return Route((), (Skip(person, None, NOT_ACTIVE),))
@@ -113,7 +113,7 @@ def _skips(
 
 
 def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str]) -> Page | None:
-    """The person's first usable channel that was not tried yet, whatever the action named."""
+    """The person's first usable channel that was not tried yet, whatever channels the action named."""
     for choice in person.choices:
         if choice.channel not in tried and _obstacle(choice, set_up) is None:
             return Page(person, choice.channel, choice.address or "")
@@ -121,7 +121,7 @@ def next_channel(person: Person, set_up: frozenset[str], tried: Collection[str])
 
 
 def update_address(person: Person, channel: str, set_up: frozenset[str]) -> str | None:
-    """Where a status update goes that follows a page by a channel; None if the person does not want it there now."""
+    """The address for a status update after a page by a channel. None if the person does not want it there now."""
     for choice in person.choices:
         if choice.channel == channel and choice.has_status_updates and _obstacle(choice, set_up) is None:
             return choice.address
@@ -142,7 +142,7 @@ def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What an attempt makes of a message: its status, and when to try again."""
+    """A message after an attempt: its status, and when to try again."""
 
     status: DeliveryStatus
     next_attempt_at: datetime | None

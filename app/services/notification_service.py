@@ -24,7 +24,7 @@ from app.services.ports import Paging
 
 @dataclass(frozen=True, slots=True)
 class PlannedPage:
-    """A page, what it will say, and the facts in that."""
+    """A page, its text, and the facts in it."""
 
     page: Page
     message: Message
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A URL that a step calls, and the JSON it posts."""
+    """A URL that a step calls, and the JSON to post."""
 
     url: str
     body: str
@@ -57,7 +57,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """The incident that people are paged about, at this moment, on this installation."""
+    """The incident that people are paged about, with the current time and this installation's settings."""
 
     incident: Incident
     paging: Paging
@@ -66,7 +66,7 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Why pages are sent. Exempt ones do not wait for their person's pace."""
+    """Why pages are sent. Exempt pages are not throttled."""
 
     event_id: int | None
     kind: NotificationKind = NotificationKind.PAGE
@@ -85,7 +85,7 @@ def plan(
 ) -> Plan:
     """Decide by which channel each person is paged, and write the message.
 
-    What was written `before` for the same person and channel is taken as it is, and what is new is added there.
+    A page in `before` for the same person and channel is reused; new pages are added to it.
     """
     routes = [route(person, named, context.paging.channels) for person in people]
     pages = [page for found in routes for page in found.pages]
@@ -98,7 +98,7 @@ def plan(
 
 
 def written(session: Session, context: PageContext, pages: Sequence[Page], *, note: str | None) -> Plan:
-    """The pages with what they will say, each with its person's own link."""
+    """The pages with their texts, each with its person's own link."""
     composer = message_service.composer(session)
     return Plan(tuple(_written(context, page, composer, note=note) for page in pages))
 
@@ -111,9 +111,9 @@ def _written(context: PageContext, page: Page, composer: Composer, *, note: str 
 
 
 def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origin) -> None:
-    """Write the pages into the outbox. One joins an unsent page of this cycle to the same person and channel.
+    """Add the pages to the outbox. One joins an unsent page of this cycle to the same person and channel.
 
-    They wait for their person's pace, unless they are exempt.
+    They are throttled, unless they are exempt.
     """
     incident, at = context.incident, context.at
     waiting = {(sent.recipient, sent.channel) for sent in crud_outbox.unsent_of(session, incident.id, incident.cycle)}
@@ -138,9 +138,9 @@ def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origi
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
-    """False of a page whose incident is no longer open in the cycle in which it was written.
+    """False for a page whose incident is no longer open in the page's cycle.
 
-    A page that somebody asked for by hand is exempt, until its reader acknowledges.
+    A page of a manual escalation is exempt, until its reader acknowledges.
     """
     is_exempt = standing.is_exempt if isinstance(standing, DeliverySnapshot) else message.is_exempt
     if is_exempt or message.incident_id is None:
@@ -149,7 +149,7 @@ def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> b
 
 
 def _content(planned: PlannedPage) -> dict[str, Any]:
-    """To whom and what."""
+    """The recipient and the text of a message."""
     return {
         "user_id": planned.page.person.user_id,
         "recipient": planned.page.person.key,
@@ -165,7 +165,7 @@ def _content(planned: PlannedPage) -> dict[str, Any]:
 def enqueue_calls(
     session: Session, incident: Incident, calls: Sequence[Call], *, at: datetime, event_id: int, policy_id: int
 ) -> None:
-    """Write what a step calls into the outbox. It belongs to no cycle: it is no page, and reaches nobody."""
+    """Add a step's webhook call to the outbox. It belongs to no cycle, because it is not a page."""
     messages = [
         Notification(
             event_id=event_id,
@@ -194,7 +194,7 @@ def enqueue_password_reset(session: Session, user: User, token: str, *, at: date
 def enqueue_own(
     session: Session, user: User, facts: OwnFacts, *, channel: str, address: str, at: datetime
 ) -> Notification:
-    """Write a message to a person about their own account. It is about no incident, so nothing cancels it."""
+    """Add a message to a person about their own account. It has no incident, so nothing cancels it."""
     message = message_service.composer(session).compose(channel, facts)
     row = Notification(
         user_id=user.id,
@@ -215,7 +215,7 @@ def enqueue_own(
 
 
 def summary(planned: Plan) -> dict[str, Any]:
-    """Who is paged by which channel and who is not, as an event's metadata says it."""
+    """Who is paged and who is skipped by which channel, as JSON for an event's metadata."""
     return {
         "notified": [
             {"recipient": p.page.person.key, "recipient_name": p.page.person.name, "channel": p.page.channel}

@@ -1,4 +1,4 @@
-"""What somebody can do with the link in a page: see one incident, and act on it as the person who was paged."""
+"""The actions of the link in a page: see one incident, and act on it as the person who was paged."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from app.services.ports import Paging
 SNOOZES = {15: "15 min", 30: "30 min", 60: "1 hour", 240: "4 hours"}  # minutes
 BY_LINK = " through the link in a page"
 NOBODYS = (
-    "This page was sent to an address without an account, so a comment would have no author. Nothing was changed. "
+    "This page went to an address without an account, so a comment would have no author. Nothing was changed. "
     "Press the button again without a comment."
 )
 
@@ -49,7 +49,7 @@ def resolve(session: Session, token: str, paging: Paging, *, comment: str | None
 
 
 def snooze(session: Session, token: str, paging: Paging, *, minutes: int, comment: str | None = None) -> None:
-    """Be quiet for one of `SNOOZES`. Raises InvalidInput, InvalidTransition, and what `view` raises."""
+    """Snooze for one of `SNOOZES`. Raises InvalidInput, InvalidTransition, and what `view` raises."""
     incident, person = _locked(session, token, paging, comment=comment)
     if minutes not in SNOOZES:
         raise InvalidInput(f"Snooze for one of {', '.join(SNOOZES.values())}.", pointer="minutes")
@@ -60,24 +60,24 @@ def snooze(session: Session, token: str, paging: Paging, *, minutes: int, commen
 
 
 def escalate(session: Session, token: str, paging: Paging, *, comment: str | None = None) -> None:
-    """Page the next step now: whoever was paged may pass it on. Raises InvalidTransition, and what `view` raises."""
+    """Escalate now: a person who was paged may pass it on. Raises InvalidTransition, and what `view` raises."""
     incident, person = _locked(session, token, paging, comment=comment)
     if incident.status is IncidentStatus.RESOLVED:
-        raise InvalidTransition("The incident is resolved: nobody is paged.")
+        raise InvalidTransition("The incident is resolved, so nobody is paged. Reopen it first.")
     manual_escalation_service.escalate_locked(session, incident, paging, by=person, because=BY_LINK)
     _comment(session, incident, comment, by=person)
 
 
 def comment(session: Session, token: str, paging: Paging, *, comment: str | None) -> None:
-    """Write about the incident. Raises InvalidInput for an empty comment, and what `view` raises."""
+    """Comment on the incident. Raises InvalidInput for an empty comment, and what `view` raises."""
     incident, person = _locked(session, token, paging, comment=comment)
     if comment is None:
-        raise InvalidInput("Write something first: the comment is empty.", pointer="comment")
+        raise InvalidInput("The comment is empty. Write something first.", pointer="comment")
     _comment(session, incident, comment, by=person)
 
 
 def _comment(session: Session, incident: Incident, comment: str | None, *, by: User | None) -> None:
-    """Add the comment. The one that was written last is not repeated: a button was pressed twice."""
+    """Add the comment, unless it equals the last one: then a button was pressed twice."""
     if comment is None or by is None:
         return
     last = crud_comment.newest(session, incident.id)
@@ -86,7 +86,7 @@ def _comment(session: Session, incident: Incident, comment: str | None, *, by: U
 
 
 def _locked(session: Session, token: str, paging: Paging, *, comment: str | None) -> tuple[Incident, User | None]:
-    """The incident of a link, locked, and who acts on it. Refuses a comment that nobody would be the author of."""
+    """The incident of a link, locked, and the link's owner. Refuses a comment that would have no author."""
     link, person = _read(session, token, paging)
     if person is None and comment is not None:
         raise PermissionDenied(NOBODYS)
@@ -97,14 +97,14 @@ def _locked(session: Session, token: str, paging: Paging, *, comment: str | None
 
 
 def _read(session: Session, token: str, paging: Paging) -> tuple[PageLink, User | None]:
-    """What a link allows, and who acts with it. None: it was sent to an address without an account."""
+    """The rights of a link, and its owner: None if it went to an address without an account."""
     link = paging.links.read(token, at=now(session))
     if link.user_id is None:
         return link, None
     people = crud_user.active(session, [link.user_id])
     if not people:
         raise PermissionDenied(
-            "The person whom this link was sent to no longer has an active account. "
+            "The person this link was sent to no longer has an active account. "
             "If that is you, ask an administrator to activate your account again."
         )
     return link, people[0]

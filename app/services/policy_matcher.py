@@ -1,4 +1,4 @@
-"""Decides which of many policies match an incident, without asking each of them every time."""
+"""Decides which of many policies match an incident, without evaluating each of them every time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,9 +23,9 @@ Policy = TypeVar("Policy", bound=Conditional)
 class PolicyMatcher(Generic[Policy]):
     """Finds the policies that match, in their order.
 
-    Whether a condition on severity, service, source or assignment holds is remembered for each combination of those
-    that has come, of which there are few. Conditions on metadata are asked every time. A policy that cannot be asked
-    is passed to `on_malformed` and matches nothing: it must not stop the others.
+    Remembers the policies that match each combination of severity, service, source and assignment, of which there are
+    few. Evaluates conditions on metadata every time. A policy that cannot be evaluated is passed to `on_malformed` and
+    matches nothing: it must not stop the others.
     """
 
     def __init__(self, policies: Sequence[Policy], on_malformed: Callable[[Policy], object]) -> None:
@@ -42,7 +42,7 @@ class PolicyMatcher(Generic[Policy]):
         return [policy for policy in candidates if self._holds(policy, _metadata_conditions(policy), facts)]
 
     def _candidates(self, facts: Facts) -> list[Policy]:
-        """The policies whose conditions hold, as far as they do not ask for metadata."""
+        """The policies whose conditions hold, apart from those on metadata."""
         key = (facts.severity, facts.service, facts.source, facts.is_assigned)
         found = self._remembered.get(key)
         if found is None:
@@ -61,14 +61,14 @@ class PolicyMatcher(Generic[Policy]):
 
 
 def _metadata_conditions(policy: Conditional) -> dict[str, Any]:
-    """Those of a policy that ask for metadata."""
+    """A policy's conditions on metadata."""
     if not isinstance(policy.conditions, dict):
         return {}
     return {name: of for name, of in policy.conditions.items() if str(name).startswith(METADATA_PREFIX)}
 
 
 def _other_conditions(policy: Conditional) -> Any:
-    """The rest. What is no object is left as it is, and turns out malformed."""
+    """A policy's other conditions. A value that is not an object stays as it is and proves malformed later."""
     if not isinstance(policy.conditions, dict):
         return policy.conditions
     return {name: of for name, of in policy.conditions.items() if not str(name).startswith(METADATA_PREFIX)}

@@ -1,4 +1,4 @@
-"""What planning is handed of this installation."""
+"""The parts of this installation that planning needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from app.core.vocabulary import UnmatchedIncidents
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """What planning a page needs to know: which channels are set up, and where links lead.
+    """What planning a page needs: the channels that are set up, and the base of links.
 
     `unmatched` says whether the administrators are paged about an incident that no policy matches.
     """
@@ -24,9 +24,9 @@ class Paging:
     channel_settings: Mapping[str, ChannelSettings] = field(default_factory=dict)
 
     def listed(self) -> list[ChannelType]:
-        """The channels that a person can choose from here."""
+        """The channels that people can choose from here."""
         return [channel for channel in CHANNELS if not channel.is_optional or channel.name in self.channels]
 
     def settings_of(self, channel: ChannelType) -> ChannelSettings:
-        """The settings that a channel was set up with."""
+        """The settings of a channel."""
         return self.channel_settings.get(channel.name) or channel.settings_type()

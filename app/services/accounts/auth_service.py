@@ -1,7 +1,7 @@
-"""Logging in and out, refreshing, recovering a password.
+"""Logging in and out, refreshing tokens, resetting a password.
 
-Works on a database, not on a session: hashing must hold no connection, and what a refusal reveals (a refresh token
-used twice) must be recorded though the request is refused.
+Takes a database, not a session: hashing must hold no connection, and the reuse of a refresh token must be recorded
+although the request is refused.
 """
 
 from collections.abc import Collection
@@ -31,12 +31,12 @@ from app.services.accounts import user_service
 log = structlog.get_logger()
 
 REFUSED_LOGIN = "The e-mail address or the password is wrong."
-REFUSED_REFRESH = "The refresh token is invalid, spent or expired: log in again."
+REFUSED_REFRESH = "The refresh token is invalid, used or expired. Log in again."
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """What authentication needs of this installation."""
+    """The parts of this installation that authentication needs."""
 
     passwords: Passwords
     tokens: Tokens
@@ -46,7 +46,7 @@ class Auth:
 
 
 def authenticate(session: Session, claims: Claims) -> User:
-    """The active user of a token whose login session still stands. Raises NotAuthenticated."""
+    """The active user of a token whose login session has not ended. Raises NotAuthenticated."""
     user = crud_user.by_session(session, claims.user_id, claims.session_id)
     if user is None:
         raise NotAuthenticated("The access token has been revoked.")
@@ -54,14 +54,14 @@ def authenticate(session: Session, claims: Claims) -> User:
 
 
 def authenticate_all(session: Session, claims: Collection[Claims]) -> dict[Claims, User]:
-    """The active users of those tokens whose login sessions still stand, with one statement."""
+    """The active users of the tokens whose login sessions have not ended, in one statement."""
     users = crud_user.by_sessions(session, [one.session_id for one in claims])
     found = {one: users.get(one.session_id) for one in claims}
     return {one: user for one, user in found.items() if user is not None and user.id == one.user_id}
 
 
 def log_in(database: Database, auth: Auth, *, username: str, password: str) -> TokenPair:
-    """Begin a session. Raises WrongCredentials, after the same time for an unknown address."""
+    """Start a session. Raises WrongCredentials; an unknown address takes as long as a wrong password."""
     with database.transaction() as session:
         user = crud_user.by_email(session, username) if "\x00" not in username else None
     is_right = auth.passwords.verify(password, user.hashed_password if user else None)
@@ -79,7 +79,7 @@ def log_in(database: Database, auth: Auth, *, username: str, password: str) -> T
 
 
 def refresh(database: Database, auth: Auth, refresh_token: str) -> TokenPair:
-    """Spend a refresh token for a new pair. Reuse of a spent one revokes its family. Raises NotAuthenticated."""
+    """Exchange a refresh token for a new pair. Using one twice revokes its family. Raises NotAuthenticated."""
     with database.transaction() as session:
         pair = _spend(session, auth, refresh_token)
     if pair is None:  # raised only now, so that the family's end is committed
@@ -99,8 +99,8 @@ def log_out(session: Session, refresh_token: str) -> None:
 def request_password_reset(session: Session, auth: Auth, email: str) -> None:
     """Ask the worker to mail a reset token.
 
-    Whether the address is known, the worker finds out: the request does the same for every address, so that how long
-    it takes tells nothing.
+    The worker checks whether the address has an account. The request does the same for every address, so its duration
+    reveals nothing.
     """
     minutes = auth.reset_lifetime // timedelta(minutes=1)
     row = PasswordRecovery(email=email, token_minutes=minutes, created_at=now(session))
@@ -108,7 +108,7 @@ def request_password_reset(session: Session, auth: Auth, email: str) -> None:
 
 
 def answer_password_recoveries(session: Session, *, url: str, limit: int) -> int:
-    """Mail a reset token to each known address that asked for one. Returns how many had asked."""
+    """Mail a reset token for each request whose address has an account. Returns the number of requests."""
     asked = crud_password_recovery.take(session, limit=limit)
     for row in asked:
         _mail_reset_token(session, row, url=url)
@@ -130,7 +130,7 @@ def _mail_reset_token(session: Session, asked: PasswordRecovery, *, url: str) ->
 
 
 def owner_of_reset_token(session: Session, token: str) -> User:
-    """Whose password a token sets, without spending it. Raises InvalidResetToken."""
+    """The user of a reset token, without using it up. Raises InvalidResetToken."""
     row = crud_password_reset_token.by_hash(session, fingerprint(token))
     return _owner(row, crud_user.get(session, row.user_id) if row else None, at=now(session))
 
@@ -138,7 +138,7 @@ def owner_of_reset_token(session: Session, token: str) -> User:
 def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
     """Set a new password and end every session of the user. Raises InvalidResetToken.
 
-    The token came to the account's address, so it proves it.
+    The token was mailed to the account's address, so it confirms that address.
     """
     hashed = auth.passwords.hash(new_password)
     at = now(session)
@@ -157,9 +157,9 @@ def forget_old(session: Session) -> tuple[int, int]:
 
 
 def _owner(row: PasswordResetToken | None, user: User | None, *, at: datetime) -> User:
-    """The token's user, if it still counts. Raises InvalidResetToken."""
+    """The user of a valid token. Raises InvalidResetToken."""
     if row is None or user is None or not user.is_active or row.used_at is not None or row.expires_at <= at:
-        raise InvalidResetToken("The token is invalid, spent or expired.")
+        raise InvalidResetToken("The token is invalid, used or expired. Request a new one.")
     return user
 
 
@@ -196,5 +196,5 @@ def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: 
 
 
 def _is_unchanged(then: User, current: User | None) -> bool:
-    """False if the account was closed or got another password while the given one was being verified."""
+    """False if the account was closed or its password changed while the given one was being checked."""
     return current is not None and current.is_active and current.hashed_password == then.hashed_password

@@ -1,4 +1,4 @@
-"""What people do with their own account: sign up, change it, and prove that its e-mail address is theirs."""
+"""People's own accounts: signing up, changing them, and confirming their e-mail address."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,21 +21,21 @@ from app.services.contacts.code_service import Claim
 
 log = structlog.get_logger()
 
-ACCOUNT = "account"  # the purpose of a code that proves an account's address, whatever the person's channels are
+ACCOUNT = "account"  # the purpose of a code that confirms an account's address, independent of the person's channels
 
 
 def sign_up(session: Session, new: Signup, auth: Auth, *, is_open: bool) -> User:
-    """Make an ordinary account, and send a code that proves its address. Raises SignupClosed, DuplicateEmail."""
+    """Create an account without special rights, and send a code to its address. Raises SignupClosed, DuplicateEmail."""
     if not is_open:
-        raise SignupClosed("Signing up is closed: ask an administrator for an account.")
-    hashed = auth.passwords.hash(new.password)  # before the first statement: no connection waits for it
+        raise SignupClosed("Signing up is closed. Ask an administrator for an account.")
+    hashed = auth.passwords.hash(new.password)  # before the first statement, so that no connection waits for it
     user = user_service.add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=False)
     _send_code(session, user, user.email, auth)
     return user
 
 
 def update(session: Session, user: User, update: UserUpdateMe, auth: Auth) -> User:
-    """Change one's own account. A new password ends its tokens at once. A new address waits until it is proved.
+    """Change the user's own account. A new password ends its tokens at once. A new address waits for confirmation.
 
     Both need the current password. Raises InvalidInput, WrongPassword, DuplicateEmail, TooManyRequests.
     """
@@ -53,18 +53,20 @@ def update(session: Session, user: User, update: UserUpdateMe, auth: Auth) -> Us
 
 
 def send_code(session: Session, user: User, auth: Auth) -> timedelta:
-    """Send another code to the address that waits for its proof. Returns how long it is good for.
+    """Send another code to the address that waits for confirmation. Returns how long it is valid.
 
     Raises Conflict if none waits, and TooManyRequests.
     """
     address = _waiting(user)
     if address is None:
-        raise Conflict("The address of this account is proved, and no other one waits for its proof.")
+        raise Conflict(
+            "The address of this account is confirmed, and no new one is waiting. There is nothing to confirm."
+        )
     return _send_code(session, user, address, auth)
 
 
 def confirm(session: Session, user: User, code: str, auth: Auth) -> User:
-    """Take the code back: from now on the address holds, and the old one is told. Raises WrongCode, DuplicateEmail."""
+    """Check the code and put the address in force. Notifies the old one. Raises WrongCode, DuplicateEmail."""
     locked = _unchanged(session, user)
     at = now(session)
     address = _waiting(locked) or ""
@@ -74,7 +76,7 @@ def confirm(session: Session, user: User, code: str, auth: Auth) -> User:
 
 
 def _waiting(user: User) -> str | None:
-    """The address whose proof is missing."""
+    """The address that waits for confirmation."""
     return user.pending_email or (None if user.is_address_proved else user.email)
 
 
@@ -86,7 +88,7 @@ def _claim(session: Session, user: User, address: str, auth: Auth) -> None:
     _send_code(session, user, address, auth)
     sentence = (
         f"Somebody who knows your password asked to change the e-mail address of your account to {masked(address)}. "
-        "It changes once a code that was sent there is entered. If it was not you, change your password now."
+        "It changes once the code sent there is entered. If it was not you, change your password now."
     )
     user_service.tell(session, user, sentence, user.email, at=at)
 
@@ -96,17 +98,19 @@ def _send_code(session: Session, user: User, address: str, auth: Auth) -> timede
 
 
 def _is_new_address(user: User, changes: dict[str, Any]) -> bool:
-    """False for the account's own address, also when it is written in another case."""
+    """False for the account's own address, even if written in another case."""
     return "email" in changes and changes["email"].lower() != user.email.lower()
 
 
 def _require_password(user: User, given: str | None, passwords: Passwords) -> None:
     """Raise InvalidInput without the current password, WrongPassword with a wrong one."""
     if given is None:
-        raise InvalidInput("A new address or password needs current_password.", pointer="/current_password")
+        raise InvalidInput(
+            "A new e-mail address or password needs current_password. Add it.", pointer="/current_password"
+        )
     if not passwords.verify(given, user.hashed_password):
         log.warning("current_password_refused", user_id=user.id)
-        raise WrongPassword("This is not your current password.", pointer="/current_password")
+        raise WrongPassword("current_password is wrong. Enter your current password.", pointer="/current_password")
 
 
 def _unchanged(session: Session, user: User) -> User:

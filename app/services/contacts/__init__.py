@@ -1,4 +1,4 @@
-"""How people are reached: addresses, verification, preferences, quiet hours, and whom a target means.
+"""How people are reached: addresses, verification, preferences, quiet hours, and the people of a target.
 
 May import notifications, messages and the timeline.
 """

@@ -1,4 +1,4 @@
-"""Decides how much of an address others may see."""
+"""Masks addresses: decides how much of one others may see."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,7 @@ HIDDEN = "***"
 
 
 def masked(address: str) -> str:
-    """An address by which its owner knows it and nobody else could write to it."""
+    """The address, masked so that its owner recognizes it but nobody else could use it."""
     if "://" in address:
         return _masked_url(address)
     name, at, domain = address.rpartition("@")
@@ -19,6 +19,6 @@ def masked(address: str) -> str:
 def _masked_url(address: str) -> str:
     try:
         parts = urlsplit(address)
-    except ValueError:  # brackets that are no IPv6 address
+    except ValueError:  # brackets without an IPv6 address
         return HIDDEN
     return f"{parts.scheme}://{parts.hostname}/{HIDDEN}" if parts.scheme and parts.hostname else HIDDEN

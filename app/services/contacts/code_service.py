@@ -1,4 +1,4 @@
-"""Sends a code to an address, and takes it back: whoever has it reads what comes there."""
+"""Sends a code to an address and checks it: whoever knows it can read messages to that address."""
 
 import secrets
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.services import notification_service
 
 log = structlog.get_logger()
 
-# Of a million codes 15 may be tried in a quarter of an hour (NIST SP 800-63B, section 5.2.2, allows 100 in all).
+# 15 of a million codes can be tried in 15 minutes (NIST SP 800-63B, section 5.2.2, allows 100 in all).
 CODE_DIGITS = 6
 GOOD_FOR = timedelta(minutes=15)
 MAX_SENT = 3
@@ -27,7 +27,7 @@ SPENT = ""
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An address that a user says is theirs, and the channel that leads there.
+    """An address that a user claims, and the channel to it.
 
     A user has one code at a time for each purpose.
     """
@@ -39,9 +39,9 @@ class Claim:
 
 
 def send(session: Session, claim: Claim, tokens: Tokens, *, at: datetime) -> timedelta:
-    """Send a code to the address. Returns how long it is good for.
+    """Send a code to the address. Returns how long it is valid.
 
-    Raises TooManyRequests after three codes within a quarter of an hour.
+    Raises TooManyRequests after three codes within 15 minutes.
     """
     row = crud_verification.put(session, claim.user.id, claim.purpose, at=at)
     _count(row, at=at)
@@ -55,32 +55,34 @@ def send(session: Session, claim: Claim, tokens: Tokens, *, at: datetime) -> tim
 
 
 def take(session: Session, claim: Claim, code: str, tokens: Tokens, *, at: datetime) -> None:
-    """Take a code back, which proves the claim. Raises WrongCode, which is remembered."""
+    """Check a code, which proves the claim. Raises WrongCode, which counts as a try."""
     row = crud_verification.get_for_update(session, claim.user.id, claim.purpose)
     if row is None or row.code_hash == SPENT or row.address != claim.address or row.expires_at <= at:
-        raise WrongCode("No code is valid for this address now: ask for one.", pointer="/code")
+        raise WrongCode("No active code for this address. Request a new one.", pointer="/code")
     if row.attempts >= MAX_ATTEMPTS:
-        raise WrongCode("This code was tried too often: ask for another one.", pointer="/code")
+        raise WrongCode("This code was tried too often. Request a new one.", pointer="/code")
     row.attempts += 1
     session.flush()
     if not same_secret(_seal(tokens, claim, code), row.code_hash):
         log.warning("address_verification_failed", user_id=claim.user.id, channel=claim.channel, purpose=claim.purpose)
-        raise WrongCode("This is not the code that was sent last.", pointer="/code")
+        raise WrongCode("This is not the code that was sent last. Check it and try again.", pointer="/code")
     row.code_hash = SPENT
     log.info("address_verified", user_id=claim.user.id, channel=claim.channel, purpose=claim.purpose)
 
 
 def _count(row: AddressVerification, *, at: datetime) -> None:
-    """Count the codes of a quarter of an hour, which begins with the first of them."""
+    """Count the codes of 15 minutes, starting with the first."""
     ends_at = row.created_at + GOOD_FOR
     if at >= ends_at:
         row.created_at, row.sent = at, 0
     elif row.sent >= MAX_SENT:
         seconds = max(1, ceil((ends_at - at).total_seconds()))
-        raise TooManyRequests("Several codes were sent: wait before you ask again.", retry_after_seconds=seconds)
+        raise TooManyRequests(
+            "Too many codes were requested. Wait before you request another one.", retry_after_seconds=seconds
+        )
     row.sent += 1
 
 
 def _seal(tokens: Tokens, claim: Claim, code: str) -> str:
-    """Bound to whom the code was sent, what for and where: it proves nothing else."""
+    """Seal the code together with its user, purpose and address, so that it proves nothing else."""
     return tokens.seal("\n".join((str(claim.user.id), claim.purpose, claim.address, code)).encode())

@@ -1,4 +1,4 @@
-"""Loads everybody whom many targets mean at once, so that looking one of them up needs no statement."""
+"""Loads the people of many targets at once, so that looking one up needs no statement."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ ADMINS, ALL, CREATOR = Group("admins"), Group("all"), Group("creator")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The people whom targets mean on one incident. `users` are active; an unknown group means the assignees."""
+    """The people of targets on one incident. `users` are active; an unknown group means the assignees."""
 
     paging: Paging
     users: Mapping[int, User]
@@ -42,11 +42,11 @@ class Directory:
         return [self._person(user.id, occasion) for user in users]
 
     def admins(self) -> list[Person]:
-        """Every active administrator. No hour is quiet for them."""
+        """Every active administrator, without quiet hours."""
         return self.people(ADMINS, None)
 
     def involved(self) -> list[User]:
-        """Who is active and created the incident or works on it."""
+        """The active users who created the incident or are assigned to it."""
         return [*self.groups[CREATOR], *self.groups[ASSIGNEES]]
 
     def _person(self, user_id: int, occasion: Occasion | None) -> Person:
@@ -59,7 +59,7 @@ class Directory:
 
 
 def load(session: Session, incident: Incident, targets: Collection[Target], paging: Paging) -> Directory:
-    """Everybody whom the targets mean, the administrators, and who works on the incident."""
+    """Load the people of the targets, the administrators, and those who work on the incident."""
     assigned = {assignment.user_id for assignment in crud_assignment.of_incident(session, incident.id)}
     assigned |= {incident.assigned_to} if incident.assigned_to else set()
     creator = {incident.created_by} if incident.created_by else set()
@@ -67,7 +67,7 @@ def load(session: Session, incident: Incident, targets: Collection[Target], pagi
 
 
 def load_named(session: Session, targets: Collection[Target], paging: Paging) -> Directory:
-    """Everybody whom the targets mean without an incident, so that nobody works on it, and the administrators."""
+    """Load the people of the targets and the administrators, without an incident and its assignees."""
     return _load(session, targets, paging, assigned=set(), creator=set())
 
 

@@ -1,4 +1,4 @@
-"""Puts people's names beside their ids in answers: one statement for an answer, however many people it names."""
+"""Adds people's names to their ids in answers, with one statement for each answer."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from app.schemas.base import NameOf, Read
 
 
 class Named(NamedTuple):
-    """Where a schema has names: pairs of an id's field and its name's, and the fields that hold further answers."""
+    """Where a schema has names: pairs of id field and name field, and the fields that hold nested answers."""
 
     pairs: tuple[tuple[str, str], ...]
     inner: tuple[str, ...]
@@ -31,7 +31,7 @@ def put_names(session: Session, answers: Sequence[Any]) -> None:
 
 
 def names_of(session: Session, ids: set[int]) -> dict[int, str]:
-    """The display name of each user, also of those who were deleted. Users that the session holds cost no statement."""
+    """The display name of each user, deleted ones included. Users already in the session need no statement."""
     held = {user.id: user.display_name for user in session.identity_map.values() if isinstance(user, User)}
     missing = ids - held.keys()
     return {id_: held[id_] for id_ in ids & held.keys()} | (crud_user.names(session, missing) if missing else {})
@@ -39,7 +39,7 @@ def names_of(session: Session, ids: set[int]) -> dict[int, str]:
 
 @cache
 def named_in(schema: type[Read]) -> Named:
-    """What a schema says of names."""
+    """The name fields of a schema."""
     marks = {name: [m for m in field.metadata if isinstance(m, NameOf)] for name, field in schema.model_fields.items()}
     pairs = tuple((mark.field, name) for name, found in marks.items() for mark in found)
     inner = tuple(name for name, field in schema.model_fields.items() if _holds_reads(field.annotation))
@@ -52,7 +52,7 @@ def _holds_reads(annotation: Any) -> bool:
 
 
 def _reads(answer: Any) -> Iterator[Read]:
-    """The answers in an answer that may have names."""
+    """The nested answers that may have names."""
     if isinstance(answer, list):
         for item in answer:
             yield from _reads(item)

@@ -1,4 +1,4 @@
-"""How people want to be reached."""
+"""People's channel preferences."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 def effective(session: Session, user_id: int, paging: Paging) -> list[PreferenceRead]:
-    """What holds for every channel, also for those never set. Raises NotFound."""
+    """The settings in force for every channel, changed or not. Raises NotFound."""
     user = require_user(session, user_id)
     chosen = {preference.channel: preference for preference in crud_preference.of_users(session, [user_id])}
     warnings = reach_service.warnings_of(user, chosen, paging)
@@ -34,24 +34,24 @@ def effective(session: Session, user_id: int, paging: Paging) -> list[Preference
 def put(
     session: Session, user_id: int, channel: str, update: PreferenceUpdate, paging: Paging, *, by: User
 ) -> PreferenceRead:
-    """Change what was named; null clears it. An administrator vouches for an address that they set.
+    """Change the given settings; null clears one. An address that an administrator sets counts as verified.
 
-    The answer warns if no channel that works is left.
+    The answer warns if no working channel is left.
 
     Raises NotFound, InvalidInput, and PermissionDenied for a channel that only administrators may set.
     """
     user = require_user(session, user_id)
     if CHANNELS[channel].is_optional and not by.is_superuser:
-        raise PermissionDenied(f"Only administrators may set the channel {channel}.")
+        raise PermissionDenied(f"Only administrators may set the channel {channel}. Ask one of them.")
     changes = {**_address(channel, update, paging), **update.columns()}
     at = now(session)
     preference = crud_preference.put(session, user_id, channel, at=at)
     is_new = "address" in changes and changes["address"] != preference.address
-    works_again = is_new and preference.disabled_reason is not None  # what was given up was the old address
+    works_again = is_new and preference.disabled_reason is not None  # it was the old address that no longer existed
     changes["is_enabled"] = update.switched(preference.is_enabled or works_again)
     if is_new or changes["is_enabled"]:
         changes["disabled_reason"] = None
-    if changes.get("address") and by.is_superuser:  # also one that is there: to set it again is to vouch for it
+    if changes.get("address") and by.is_superuser:  # even an unchanged one: setting it again confirms it
         changes["verified_address"] = changes["address"]
     crud_preference.apply(session, preference, changes, at=at)
     log.info("preference_set", user_id=user_id, channel=channel, is_enabled=preference.is_enabled)
@@ -60,16 +60,16 @@ def put(
 
 
 def order(session: Session, user: User, channels: Sequence[str] | None, paging: Paging) -> list[PreferenceRead]:
-    """Put channels first, in their order; None changes nothing. Raises InvalidInput for one that is not listed."""
+    """Put channels first, in this order. None changes nothing. Raises InvalidInput for an unlisted channel."""
     listed = [channel.name for channel in paging.listed()]
     for index, name in enumerate(channels or ()):
         if name not in listed:
-            raise InvalidInput(f"The channel {name} is not set up here.", pointer=f"/channels/{index}")
+            raise InvalidInput(f"The channel {name} is not set up here. Leave it out.", pointer=f"/channels/{index}")
     if channels is not None:
         at = now(session)
         positions = {name: place for place, name in enumerate(channels, start=1)}
         set_before = [row.channel for row in crud_preference.of_users(session, [user.id])]
-        for name in sorted({*positions, *set_before}):  # in one order: two of these must not wait for each other
+        for name in sorted({*positions, *set_before}):  # in a fixed order, so that two of these cannot deadlock
             preference = crud_preference.put(session, user.id, name, at=at)
             crud_preference.apply(session, preference, {"position": positions.get(name)}, at=at)
         log.info("channels_ordered", user_id=user.id, channels=list(channels))
@@ -77,7 +77,7 @@ def order(session: Session, user: User, channels: Sequence[str] | None, paging: 
 
 
 def revive(session: Session, user: User, changed: Collection[str], *, at: datetime) -> None:
-    """Switch on again what the service has given up and what leads to a field of the user that is another now."""
+    """Switch channels back on that the service had switched off and whose address is a changed field of the user."""
     new = {name for name in changed if getattr(user, name) is not None}
     led = [channel.name for channel in CHANNELS if channel.own_address in new]
     for preference in crud_preference.given_up(session, user.id, led) if led else ():
@@ -89,14 +89,14 @@ def require_user(session: Session, user_id: int) -> User:
     """Raises NotFound."""
     user = crud_user.get(session, user_id)
     if user is None:
-        raise NotFound(f"There is no user {user_id}.")
+        raise NotFound(f"User {user_id} does not exist.")
     return user
 
 
 def read(
     user: User, channel: str, preference: NotificationPreference | None, warnings: Sequence[str]
 ) -> PreferenceRead:
-    """What holds for a channel: on, at the user's own address, never quiet, until the user says otherwise."""
+    """The settings in force for a channel. By default: on, at the user's own address, never quiet."""
     is_enabled = preference.is_enabled if preference else True
     return PreferenceRead(
         id=preference.id if preference else None,

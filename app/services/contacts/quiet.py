@@ -7,14 +7,14 @@ from datetime import datetime, time, tzinfo
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """From when until when, by the clocks of a zone. An end that is not after the beginning is the next day's."""
+    """Start and end as local times in a zone. An end before or at the start is on the next day."""
 
     begins: time
     ends: time
     zone: tzinfo
 
     def contain(self, at: datetime) -> bool:
-        """True from the minute they begin, and no longer in the minute they end."""
+        """True from the minute they start until before the minute they end."""
         there = at.astimezone(self.zone).time()
         if self.begins < self.ends:
             return self.begins <= there < self.ends
@@ -23,16 +23,16 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What an ordinary page is about, and when it is sent."""
+    """The severity of an ordinary page, and when it is sent."""
 
     severity: str
     at: datetime
 
 
 def is_quiet(occasion: Occasion | None, severities: Collection[str], hours: Hours | None) -> bool:
-    """A page of a quiet severity does not come within the hours; without hours it never does.
+    """True if the channel is silent for the page: a quiet severity within the hours, or at any time without hours.
 
-    Without an occasion nothing is quiet: somebody asked for the page by hand, or nobody else could be reached.
+    Without an occasion nothing is quiet: somebody escalated manually, or nobody else is reachable.
     """
     if occasion is None or occasion.severity not in severities:
         return False

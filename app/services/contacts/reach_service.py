@@ -1,4 +1,4 @@
-"""Tells whether any channel of a person still works, for pages of each severity."""
+"""Warns if no channel of a person works for pages of some severity."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ Chosen = Mapping[str, NotificationPreference]  # by channel
 
 
 def warnings(session: Session, user: User, paging: Paging) -> list[str]:
-    """Which pages no channel brings to this person, in a sentence if there are any."""
+    """A sentence about the pages that no channel can deliver to this person, if any."""
     return warnings_of(user, {row.channel: row for row in crud_preference.of_users(session, [user.id])}, paging)
 
 
 def warnings_of(user: User, chosen: Chosen, paging: Paging) -> list[str]:
-    """As `warnings`, of preferences that were read already. A channel with quiet hours works: they end."""
+    """As `warnings`, for preferences already loaded. A channel with quiet hours works, because they end."""
     if not user.is_active:
         return []
     person = Person(f"user:{user.id}", user.id, choices_of(user, chosen, paging, None))
@@ -31,7 +31,7 @@ def warnings_of(user: User, chosen: Chosen, paging: Paging) -> list[str]:
         return []
     which = "" if len(lost) == len(Severity) else f" of severity {', '.join(lost)}"
     return [
-        f"No channel that works is left for pages{which}: they go to whoever is paged next, or to the administrators."
+        f"No working channel is left for pages{which}. They go to the next people to page, or to the administrators."
     ]
 
 

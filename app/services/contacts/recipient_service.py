@@ -1,4 +1,4 @@
-"""Finds out whom a target means, and how each of them wants to be reached."""
+"""Finds the people of a target, and how each of them wants to be reached."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,17 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-LAST = 1000  # where channels without a position come
+LAST = 1000  # the position of channels without one
 
 
 def resolve(
     session: Session, incident: Incident, target: Target, paging: Paging, occasion: Occasion | None
 ) -> list[Person]:
-    """The people that a target means at this moment.
+    """The people of a target at this moment.
 
-    An address means the account that has proved it, else nobody but the address itself. Somebody who is named, by id or
-    address, and no longer active is among them, to be left out by name: also a deleted account by the address it had
-    proved, unless another account has proved it since.
+    An address means the account that has confirmed it, else only the address itself. Somebody named by id or address
+    who is no longer active is included, so that the skip names them. That includes a deleted account by the address it
+    had confirmed, unless another account has confirmed it since.
     """
     match target:
         case UserId(id_):
@@ -49,7 +49,7 @@ def _at_address(session: Session, address: str, paging: Paging, occasion: Occasi
 
 
 def admins(session: Session, paging: Paging) -> list[Person]:
-    """Every active administrator: whom to page when nobody else can be. No hour is quiet then."""
+    """Every active administrator, without quiet hours: the people to page when nobody else is reachable."""
     return people(session, crud_user.active_admins(session), paging, None)
 
 
@@ -72,22 +72,22 @@ def people(session: Session, users: Sequence[User], paging: Paging, occasion: Oc
 def choices_of(
     user: User, preferences: Mapping[str, NotificationPreference], paging: Paging, occasion: Occasion | None
 ) -> tuple[ChannelChoice, ...]:
-    """What holds for each channel, also for those never set: on, at the user's own address. In the person's order."""
+    """The settings in force for each channel, in the person's order. By default: on, at the user's own address."""
     choices = [_choice(user, channel, preferences.get(channel.name), paging, occasion) for channel in CHANNELS]
     positions = {name: row.position for name, row in preferences.items() if row.position is not None}
     return tuple(sorted(choices, key=lambda choice: positions.get(choice.channel, LAST)))
 
 
 def address_of(user: User, channel: ChannelType, preference: NotificationPreference | None) -> str | None:
-    """Where a channel leads: to the address that was set for it, else to the user's own."""
+    """The address of a channel: the one that was set for it, else the user's own."""
     own: str | None = getattr(user, channel.own_address) if channel.own_address else None
     return (preference.address if preference else None) or own
 
 
 def is_verified(user: User, channel: ChannelType, preference: NotificationPreference | None) -> bool:
-    """True if the address in force is proved: by a code sent by this channel, or as the account's own address.
+    """True if the address in use is confirmed: by a code sent by this channel, or as the account's own address.
 
-    The account's own may be spelled in another case, not more: `ß` and `ss` are two mailboxes.
+    The account's own may differ in case only: `ß` and `ss` are two mailboxes.
     """
     address = address_of(user, channel, preference)
     if address is None:
@@ -130,7 +130,7 @@ def _hours(preference: NotificationPreference) -> Hours | None:
 
 
 def _zone(name: str) -> ZoneInfo:
-    """The zone, or UTC if this machine's data does not know it any more: a page must not fail of that."""
+    """The zone, or UTC if this machine's data no longer has it: a page must not fail because of that."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError, ValueError):
@@ -139,7 +139,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def gone(user_id: int, name: str | None = None) -> Person:
-    """Somebody who is named and is not active any more."""
+    """Somebody who is named but no longer active."""
     return Person(f"user:{user_id}", user_id, (), is_active=False, name=name)
 
 

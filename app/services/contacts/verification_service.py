@@ -1,4 +1,4 @@
-"""Proves that an address is its user's, tries a channel out, and gives up an address that is gone."""
+"""Verifies addresses, sends test messages, and switches off channels whose address no longer exists."""
 
 from datetime import datetime, timedelta
 
@@ -21,22 +21,22 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-IS_GONE = "The provider says that this address does not exist any more. Set another one."
+IS_GONE = "The provider says that this address no longer exists. Set another one."
 
 
 def send_code(session: Session, user: User, channel: str, paging: Paging, tokens: Tokens) -> timedelta:
-    """Send a code to the address in force. Returns how long it is good for.
+    """Send a code to the address in use. Returns how long it is valid.
 
-    Raises ChannelUnusable, and TooManyRequests after three codes within a quarter of an hour.
+    Raises ChannelUnusable, and TooManyRequests after three codes within 15 minutes.
     """
     address = _usable_address(session, user, channel, paging)
     return code_service.send(session, Claim(user, channel, channel, address), tokens, at=now(session))
 
 
 def confirm(session: Session, user: User, channel: str, code: str, paging: Paging, tokens: Tokens) -> PreferenceRead:
-    """Take the code back: from now on the address is verified. Raises WrongCode, which is remembered.
+    """Check the code and verify the address. Raises WrongCode, which counts as a try.
 
-    It also proves the account's own address, if that is where the code went.
+    Also confirms the account's own address if the code went there.
     """
     at = now(session)
     address = _address_in_force(session, user, channel) or ""
@@ -49,11 +49,11 @@ def confirm(session: Session, user: User, channel: str, code: str, paging: Pagin
 
 
 def send_test(session: Session, user: User, channel: str, paging: Paging) -> Notification:
-    """Send a test message by one of the user's channels. Raises ChannelUnusable, saying what to do."""
+    """Send a test message by one of the user's channels. Raises ChannelUnusable, which says what to do."""
     address = _usable_address(session, user, channel, paging)
     preference = crud_preference.of_channel(session, user.id, channel)
     if paging.must_be_verified and not recipient_service.is_verified(user, CHANNELS[channel], preference):
-        raise ChannelUnusable(f"Verify the address of {channel} first: no page goes to it before.")
+        raise ChannelUnusable(f"The address of {channel} is not verified, so it gets no pages. Verify it first.")
     facts = ChannelTestFacts(channel)
     sent = notification_service.enqueue_own(session, user, facts, channel=channel, address=address, at=now(session))
     log.info("test_message_sent", user_id=user.id, channel=channel)
@@ -61,14 +61,14 @@ def send_test(session: Session, user: User, channel: str, paging: Paging) -> Not
 
 
 def disable_gone(session: Session, notification: Notification, paging: Paging, *, at: datetime) -> None:
-    """Switch off the channel whose address is gone, and tell its owner by another channel that works, if there is one.
+    """Switch off a channel whose address no longer exists, and tell its owner by another working channel, if any.
 
-    Does nothing if the channel leads elsewhere by now, or is off.
+    Does nothing if the channel has another address by now, or is off.
     """
     user = crud_user.get(session, notification.user_id) if notification.user_id is not None else None
     if user is None:
         return
-    # Locked before it is looked at: its user may be setting another address at this moment.
+    # Lock it before reading: its user may be setting another address right now.
     preference = crud_preference.put(session, user.id, notification.channel, at=at)
     is_in_force = _address_in_force(session, user, notification.channel) == notification.address
     if not is_in_force or not preference.is_enabled:
@@ -84,10 +84,10 @@ def disable_gone(session: Session, notification: Notification, paging: Paging, *
 
 def _usable_address(session: Session, user: User, channel: str, paging: Paging) -> str:
     if channel not in paging.channels:
-        raise ChannelUnusable(f"The channel {channel} is not set up here: an operator has to name its provider.")
+        raise ChannelUnusable(f"The channel {channel} is not set up here. An operator has to name its provider first.")
     address = _address_in_force(session, user, channel)
     if address is None:
-        raise ChannelUnusable(f"The channel {channel} leads nowhere: set its address first.")
+        raise ChannelUnusable(f"The channel {channel} has no address. Set its address first.")
     return address
 
 

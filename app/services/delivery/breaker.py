@@ -1,17 +1,17 @@
-"""Circuit breakers: a provider that fails again and again is left alone for a while, and tried by one message then."""
+"""Circuit breakers: a provider that keeps failing is not called for a while, then probed with one message."""
 
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-OPENS_AFTER = 5  # different messages that failed in a row: one that fails often says little of its provider
+OPENS_AFTER = 5  # different messages that failed in a row: one message that fails often says little about its provider
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 15.0
 SMTP_CLOSES = 421
 
 
 def says_later(status_code: int | None) -> bool:
-    """True for an answer that is about one message: 408 or 429 by HTTP, 4yz by SMTP but for 421 (it closes)."""
+    """True for an answer about one message only: 408 or 429 by HTTP, 4yz by SMTP except 421 (server closing)."""
     return status_code is not None and 400 <= status_code < 500 and status_code != SMTP_CLOSES
 
 
@@ -36,14 +36,14 @@ class Breakers:
         self._lock = Lock()
 
     def wait_seconds(self, channel: str, provider: str, *, at: float) -> float:
-        """0 if a message may be tried; else how long to leave the provider alone."""
+        """0 if a message may be tried, else the seconds until the provider may be called again."""
         with self._lock:
             state = self._states.get((channel, provider))
             if state is None or not state.is_open:
                 return 0.0
             if at < state.closed_until:
                 return state.closed_until - at
-            # A probe may end without a word (its page was cancelled meanwhile): after a pause there is another.
+            # A probe may end without a result, if its page was cancelled meanwhile. After a pause there is another.
             state.is_probing, state.closed_until = True, at + FIRST_PAUSE_SECONDS
             return 0.0
 
@@ -66,7 +66,7 @@ class Breakers:
             return state.is_open and not was_open
 
     def report(self) -> dict[str, Any]:
-        """What an operator sees: the providers that have failed last, by channel."""
+        """The providers that failed last, by channel, for the operator."""
         with self._lock:
             report: dict[str, Any] = {}
             for (channel, provider), state in self._states.items():

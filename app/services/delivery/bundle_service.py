@@ -1,4 +1,4 @@
-"""Names several pages of one person in one message."""
+"""Bundles several pages of one person into one message."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 def bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> Collection[int] | None:
     """Bundle the locked pages of a recipient, oldest first.
 
-    Returns the ids of those that go alone instead: a single one, or all if no bundle could be written. None if nothing
-    can be done now because something is locked.
+    Returns the ids of those to send alone instead: a single page, or all if no bundle could be written. None if locks
+    prevent it for now.
     """
     ids = [page.id for page in pages]
     if len(ids) < 2:
@@ -38,7 +38,7 @@ def bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> 
 
 
 def write(session: Session, message: Notification, pages: Sequence[Notification]) -> None:
-    """Write what a bundle says about these pages."""
+    """Write the facts of a bundle of these pages."""
     facts = BundleFacts(tuple(map(_facts_of, pages)))
     composed = message_service.composer(session).compose(message.channel, facts)
     message.subject, message.body, message.html = composed.subject, composed.body, composed.html
@@ -46,13 +46,13 @@ def write(session: Session, message: Notification, pages: Sequence[Notification]
 
 
 def count_named(bundle: Notification) -> int:
-    """How many incidents a bundle names."""
+    """The number of incidents in a bundle."""
     facts = read(bundle.kind, bundle.facts)
     return facts.count if isinstance(facts, BundleFacts) else 0
 
 
 def _facts_of(page: Notification) -> PageFacts:
-    """Raises TypeError for a page that no bundle could name."""
+    """The facts of a page. Raises TypeError for a page that cannot be bundled."""
     facts = read(page.kind, page.facts)
     if not isinstance(facts, PageFacts):
         raise TypeError(f"notification {page.id} does not hold the facts of a page")
@@ -60,8 +60,8 @@ def _facts_of(page: Notification) -> PageFacts:
 
 
 def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) -> None:
-    """Add one message that names all the pages; each of them goes with it."""
-    newest = pages[-1]  # the address may have been changed since the first
+    """Add one message that names all the pages. Each of them is sent with it."""
+    newest = pages[-1]  # the address may have changed since the first page
     message = Notification(
         user_id=newest.user_id,
         recipient=newest.recipient,

@@ -1,4 +1,4 @@
-"""Hears from providers what became of the messages that they had accepted, in whatever order and however often."""
+"""Takes providers' reports about messages they accepted, in any order and any number of times."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -22,9 +22,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a provider says of one message. It arrived, or it never will; `has_arrived` None: it is under way.
+    """A provider's report about one message: delivered or failed for good. `has_arrived` None: still under way.
 
-    `is_address_gone` is its word that no message to this address will ever arrive.
+    `is_address_gone`: the provider says that no message to this address will ever arrive.
     """
 
     key: UUID
@@ -35,13 +35,13 @@ class DeliveryReport:
 
 
 def take(session: Session, report: DeliveryReport, paging: Paging) -> None:
-    """Record the first final word on a message; all others change nothing. Raises NotFound.
+    """Record the first final report about a message. Later ones change nothing. Raises NotFound.
 
-    What never arrived is dead, so that the person's next channel is tried at once. The pages that it named end with it.
+    A message that failed is dead, so the person's next channel is tried at once. The pages in a bundle end with it.
     """
     message = crud_outbox.lock_by_key(session, report.key)
     if message is None:
-        raise NotFound("There is no such message.")
+        raise NotFound("No message has this idempotency key.")
     if report.has_arrived is None:
         return
     at = now(session)

@@ -1,4 +1,4 @@
-"""Sends what the outbox holds, with no transaction open. At least once, with the same key each time."""
+"""Sends the messages of the outbox, with no transaction open. At least once, each time with the same key."""
 
 import time
 from dataclasses import replace
@@ -27,7 +27,7 @@ LONGEST_PROVIDER_ID = 255
 
 
 def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
-    """Send one claimed message, unless it is not needed any more: then None. Never raises."""
+    """Send one claimed message. None if it is no longer needed. Never raises."""
     fields = log_fields(message)
     try:
         if outlast(delivery, lambda: _is_deferred(delivery, message)):
@@ -43,14 +43,14 @@ def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
         log.warning("delivery_lease_lost", **fields)
         return None
     except Exception:
-        # The lease stays and will expire: the message is sent again rather than lost.
+        # The lease stays until it expires: the message is sent again rather than lost.
         log.exception("delivery_interrupted", **fields)
         return None
     return attempt
 
 
 def _is_deferred(delivery: Delivery, message: Notification) -> bool:
-    """True if its provider is left alone for now. A message whose time is up is tried once more, and ends by that."""
+    """True if its provider is not called for now. A message whose time is up gets one last try."""
     wait = _wait_seconds(delivery, message)
     if wait <= 0:
         return False
@@ -84,9 +84,9 @@ def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> A
 
 
 def _outcome_of(delivery: Delivery, channel: Channel, message: Notification) -> Outcome:
-    """What the channel says, or that it failed: else the message would be sent for ever and never be dead.
+    """The channel's outcome, or a failure if it raises: otherwise the message would be retried for ever.
 
-    A channel that fails in itself says nothing of its provider.
+    An exception in the channel says nothing about its provider.
     """
     try:
         outcome = _storable(channel.send(_envelope(message)))
@@ -98,7 +98,7 @@ def _outcome_of(delivery: Delivery, channel: Channel, message: Notification) -> 
 
 
 def _storable(outcome: Outcome) -> Outcome:
-    """The outcome without what PostgreSQL cannot keep: a provider may say anything."""
+    """The outcome with storable text: a provider may answer anything."""
     said = {name: getattr(outcome, name) for name in ("provider_id", "error", "answer")}
     texts: dict[str, Any] = {name: scrub(text) for name, text in said.items() if text is not None}
     if "provider_id" in texts:
@@ -120,7 +120,7 @@ def _envelope(message: Notification) -> Envelope:
 
 
 def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome) -> None:
-    """Tell the circuit breaker. A provider that refuses an address, or says "later" of one, is alive."""
+    """Tell the circuit breaker. A provider that refuses or defers one address is alive."""
     has_failed = outcome.result is AttemptOutcome.RETRY and not says_later(outcome.status_code)
     error = (outcome.error or "temporary failure") if has_failed else None
     provider = channel.provider(message.address)

@@ -1,4 +1,4 @@
-"""Tries a person's next channel when a page is not accepted in time, and the administrators when none is left."""
+"""Tries a person's next channel if a page is not accepted in time, and the administrators if none is left."""
 
 import time
 from collections.abc import Sequence, Set
@@ -28,21 +28,21 @@ log = structlog.get_logger()
 
 AGAIN_AFTER = timedelta(seconds=60)
 LONGEST_BATCH_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 1.0  # for what somebody holds: the page is put off, and the others are looked after
+LONGEST_WAIT_SECONDS = 1.0  # for a lock; after that the page is postponed, and the others go on
 Tried = Set[tuple[str, str]]
 NOTE = "You are paged as an administrator: nobody else could be reached about this incident."
 
 
 def fall_back(session: Session, paging: Paging, *, limit: int) -> int:
-    """Look after a batch of pages that were not accepted in time. Returns how many were taken.
+    """Handle a batch of pages that were not accepted in time. Returns how many were taken.
 
-    A batch that takes long ends early: nobody can record what becomes of its pages until then.
+    A slow batch ends early, because its pages' outcomes cannot be recorded until it ends.
     """
     at, began = now(session), time.monotonic()
     wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = crud_outbox.claim_fallbacks(session, at=at, limit=limit)
     for taken, (page, incident) in enumerate(due, start=1):
-        page_id = page.id  # a failure undoes the page's own savepoint, and with it what the session knew
+        page_id = page.id  # a failure rolls back the page's savepoint and expires the page: keep its ids
         try:
             with session.begin_nested():
                 _look_after(session, page, incident, paging, at=at)
@@ -70,14 +70,14 @@ def _try_next(session: Session, page: Notification, incident: Incident, paging: 
         planned = notification_service.written(session, context, [following], note=None)
         _enqueue(session, page, context, planned)
         before, instead = spoken(page.channel), spoken(following.channel)
-        description = f"The page to {following.person.shown} by {before} was not accepted: trying {instead} as well."
+        description = f"The page to {following.person.shown} by {before} was not accepted. Trying {instead} as well."
         _tell(session, page, incident, description, at=at)
     elif page.status.is_lost and not any(_is_left(other, incident, at) for other in pages if other.id != page.id):
         _page_admins(session, page, incident, tried, paging, at=at)
 
 
 def _tried(session: Session, page: Notification) -> Tried:
-    """Who was paged by which channel because of the same: by its step, or since what this page stands in for."""
+    """Who was already tried by which channel: by the same step, or since the page that this one is the fallback for."""
     if page.event_id is not None:
         sent = crud_notification.of_event(session, page.event_id)
     else:
@@ -86,7 +86,7 @@ def _tried(session: Session, page: Notification) -> Tried:
 
 
 def _first(session: Session, page: Notification) -> Notification:
-    """The page that this one stands in for, over all channels before it."""
+    """The first page of this chain of fallbacks."""
     while page.fallback_of is not None and (earlier := crud_notification.get(session, page.fallback_of)) is not None:
         page = earlier
     return page
@@ -107,14 +107,14 @@ def _channels(tried: Tried, recipient: str) -> Set[str]:
 
 
 def _is_named(session: Session, page: Notification) -> bool:
-    """False of an administrator who is paged as the last resort, when nothing is quiet."""
+    """True if quiet hours apply. They do not to an administrator who is paged as the last resort."""
     event = crud_event.get(session, page.event_id) if page.event_id is not None else None
     notified = event.metadata_.get("notified", ()) if event is not None else ()
     return any(sent["recipient"] == page.recipient for sent in notified)
 
 
 def _is_left(other: Notification, incident: Incident, at: datetime) -> bool:
-    """True if another page of this cycle arrived, is still under way, or is lost and about to be looked after."""
+    """True if a page of this cycle arrived, is still under way, or is lost and has its fallback still due."""
     is_next = other.fallback_at is not None and other.fallback_at <= at and is_wanted(other, incident)
     return not other.status.is_lost or is_next
 
@@ -129,7 +129,7 @@ def _page_admins(
         context = PageContext(incident, paging, at)
         planned = notification_service.written(session, context, pages, note=NOTE)
         _enqueue(session, page, context, planned)
-        _tell(session, page, incident, f"Nobody was reached: paging the administrators {_listed(pages)}.", at=at)
+        _tell(session, page, incident, f"Nobody was reached. Paging the administrators: {_listed(pages)}.", at=at)
     else:
         last_resort_service.alarm_unreachable(session, incident, at=at)
 

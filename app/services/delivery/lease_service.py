@@ -1,4 +1,4 @@
-"""Leases: a worker claims messages, gives them back, or loses them when it dies."""
+"""Leases: a worker claims messages, releases them, or loses them when it dies."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,11 +26,11 @@ from app.services.notification import GIVE_UP_AFTER
 
 log = structlog.get_logger()
 
-CUT_OFF = "Its worker did not say what came of it: it may have been sent."
+CUT_OFF = "The worker stopped before it recorded the outcome. The message may have been sent."
 
 
 def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[Notification]:
-    """Take due messages of a channel under a lease; without a channel, those that no worker alive can send."""
+    """Claim due messages of a channel under a lease; without a channel, those that no live worker can send."""
     with delivery.database.transaction() as session:
         at = now(session)
         claimed = crud_outbox.claim_due(
@@ -46,22 +46,22 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
 
 
 def give_back(delivery: Delivery, message: Notification) -> None:
-    """End the lease of a message that was not tried: it is due again at once, with as many attempts as before."""
+    """Release a message that was not tried. It is due again at once, with its attempts unchanged."""
     with delivery.database.transaction() as session:
         defer(session, message, until=now(session), first_attempt_at=message.first_attempt_at)
 
 
 def defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
-    """End the lease of a message that was not tried: it is due at a time, with as many attempts as before."""
+    """Release a message that was not tried. It is due at the given time, with its attempts unchanged."""
     wait_briefly(session, PATIENCE_SECONDS)
     given_back = Event(EventType.GIVEN_BACK, until=until, first_attempt_at=first_attempt_at)
     apply_leased(session, message, given_back, at=until)
 
 
 def expire_leases(session: Session) -> int:
-    """Make due again what a dead worker had claimed, under the same key. It is kept as an attempt.
+    """Make messages that a dead worker had claimed due again, with the same key. Records it as an attempt.
 
-    What was cut off so often that its time is up is dead; while what ends with it is locked, it stays as it is.
+    A message whose time is up after several such attempts is dead. If a row that ends with it is locked, it waits.
     """
     at = now(session)
     last = crud_lease.lock_cut_off(session, at=at, give_up_after=GIVE_UP_AFTER)
@@ -79,7 +79,7 @@ def expire_leases(session: Session) -> int:
 
 
 def _is_given_up(session: Session, message: Notification, *, at: datetime) -> bool:
-    """End a message. False, and nothing is written, if a page that it names or its incident is locked."""
+    """End a message. If one of its pages or its incident is locked, writes nothing and returns False."""
     outcome = Outcome(AttemptOutcome.DEAD, error=CUT_OFF)
     try:
         with session.begin_nested():

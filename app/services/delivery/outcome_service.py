@@ -1,4 +1,4 @@
-"""Records what came of an attempt: its message's end, the pages that it named, and what timelines say of that."""
+"""Records the outcome of an attempt: for its message, the pages in a bundle, and the timelines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,21 +16,21 @@ from app.services.delivery.transition_service import apply_all, apply_leased
 from app.services.notification import named_by
 from app.services.policies.actions.webhook import tell_webhook_answer
 
-Names = Mapping[int, str]  # of users, by id
+Names = Mapping[int, str]  # user names, by id
 
 
 def end_attempt(
     session: Session, message: Notification, event: Event, outcome: Outcome, *, at: datetime, names: Names
 ) -> Sequence[Entry] | None:
-    """Write what came of an attempt. Returns what to add to timelines, which the caller does for several at once.
+    """Write the outcome of an attempt. Returns the timeline entries, which the caller adds for several at once.
 
-    None, and nothing is written, if the lease was lost.
+    If the lease was lost, writes nothing and returns None.
     """
     status = apply_leased(session, message, event, at=at)
     if status is None:
         return None
     if status is DeliveryStatus.DELIVERED and event.type is not EventType.ACCEPTED:
-        return ()  # whatever we saw of it: it arrived, and the timeline says so already
+        return ()  # whatever our call returned: it arrived, and the timeline already says so
     if event.type is EventType.FAILED:
         return ()
     if message.kind is NotificationKind.WEBHOOK_ACTION:
@@ -52,7 +52,7 @@ def recipients(session: Session, messages: Iterable[Notification]) -> Names:
 
 
 def on_timelines(messages: Iterable[Notification], names: Names) -> list[TimelinePage]:
-    """Those of the messages that are pages of an incident: what becomes of them is on its record."""
+    """The messages that are pages of an incident: their outcomes go into its timeline."""
     return [
         TimelinePage(
             message.id,

@@ -1,4 +1,4 @@
-"""What sending is handed of this installation."""
+"""The parts of this installation that sending needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from app.services.ports import Paging
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What sending needs: where the outbox is, which channels there are, how long a worker may hold a message."""
+    """What sending needs: the outbox, the channels, and how long a worker may hold a message."""
 
     database: Database
     channels: Mapping[str, Channel]

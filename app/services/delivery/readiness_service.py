@@ -1,4 +1,4 @@
-"""Looks at a claimed message just before it is sent: its lease, its incident, its recipient, and a bundle's pages."""
+"""Checks a claimed message just before it is sent: its lease, incident and recipient, and a bundle's pages."""
 
 from datetime import datetime
 
@@ -20,13 +20,13 @@ WHOLE_ENOUGH = 0.9  # of a lease
 
 
 class LeaseLost(Exception):
-    """Another worker has taken the message over: it waited here for longer than its lease."""
+    """The message waited here for longer than its lease, and another worker took it over."""
 
 
 def moment_to_send(delivery: Delivery, message: Notification) -> datetime | None:
-    """The time, or None after cancelling a page whose incident somebody has acknowledged meanwhile.
+    """The current time if the message may be sent. None if it was cancelled, as after an acknowledgement.
 
-    Raises LeaseLost. Most often one look is all that it takes.
+    Raises LeaseLost. Usually a single query is enough.
     """
     with delivery.database.reading() as session:
         snapshot = crud_lease.snapshots(session, [message])[message.id]
@@ -39,7 +39,7 @@ def moment_to_send(delivery: Delivery, message: Notification) -> datetime | None
 
 
 def _make_ready(delivery: Delivery, session: Session, message: Notification) -> datetime | None:
-    """Renew its lease, rewrite a bundle, or cancel what is not needed."""
+    """Renew the lease, rewrite a bundle, or cancel what is no longer needed."""
     snapshot = crud_lease.snapshots(session, [message])[message.id]
     at = snapshot.at
     _keep_lease(delivery, session, message, snapshot)
@@ -73,7 +73,7 @@ def _is_short(delivery: Delivery, snapshot: DeliverySnapshot) -> bool:
 
 
 def _keep_lease(delivery: Delivery, session: Session, message: Notification, snapshot: DeliverySnapshot) -> None:
-    """Renew the lease of a message that has waited for its turn. Raises LeaseLost."""
+    """Renew the lease of a message that waited for its turn. Raises LeaseLost."""
     if not _is_mine(message, snapshot):
         raise LeaseLost
     if _is_short(delivery, snapshot):
@@ -87,7 +87,7 @@ def _is_to_be_sent(message: Notification, snapshot: DeliverySnapshot) -> bool:
 
 
 def _rewrite_bundle(session: Session, bundle: Notification, *, at: datetime) -> bool:
-    """Leave out of a bundle what is not needed any more. False if nothing is left."""
+    """Remove pages that are no longer needed from a bundle. False if none is left."""
     pages = crud_outbox.bundled_in(session, bundle.id)
     snapshots = crud_lease.snapshots(session, pages)
     wanted = [page for page in pages if is_wanted(page, snapshots[page.id])]

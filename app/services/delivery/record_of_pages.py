@@ -1,4 +1,4 @@
-"""Decides what the timelines of incidents say of pages that left or never will."""
+"""Words the timeline entries about pages that were sent or failed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from typing import Any
 from app.core.channel import spoken
 from app.core.vocabulary import TimelineEventType
 
-Entry = dict[str, Any]  # the attributes of a TimelineEvent
+Entry = dict[str, Any]  # the columns of a TimelineEvent
 
 
 class Fate(StrEnum):
-    """What became of a page, as a timeline says it."""
+    """The fate of a page, in the words of the timeline."""
 
     SENT = "Paged {who} by {channel}"
     NOT_SENT = "Could not page {who} by {channel}"
@@ -42,7 +42,7 @@ class TimelinePage:
 def entries(
     pages: Iterable[TimelinePage], fate: Fate, *, at: datetime, error: str | None, together: int | None = None
 ) -> list[Entry]:
-    """An entry for each page; `together`: so many incidents were named in one message."""
+    """An entry for each page. `together` is the number of incidents in one message."""
     ending = "" if together is None else f", in one message about {together} incidents"
     return [
         {

@@ -1,4 +1,4 @@
-"""Records what came of messages that were sent, fenced by their leases, whether the database is there or not."""
+"""Records the outcomes of sent messages, fenced by their leases. Waits while the database is away."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,8 +28,8 @@ from app.services.notification import follow_up
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 0.5
-PATIENCE_SECONDS = 5.0  # with whoever holds a message that was sent
-TOGETHER_SECONDS = 0.2  # with several: each is tried by itself after that
+PATIENCE_SECONDS = 5.0  # for a lock on a sent message
+TOGETHER_SECONDS = 0.2  # for locks on several; then each is tried alone
 EVENTS = {
     DeliveryStatus.ACCEPTED: EventType.ACCEPTED,
     DeliveryStatus.RETRY: EventType.FAILED,
@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: of what, how it ended, when it began and how long it took."""
+    """One attempt: its message, outcome, start and duration."""
 
     message: Notification
     outcome: Outcome
@@ -49,11 +49,11 @@ class Attempt:
 
 
 def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
-    """Record what came of messages, together if nothing is wrong with any of them, else one by one. Never raises.
+    """Record the outcomes of messages, together if possible, else one by one. Never raises.
 
-    A locked message is waited for briefly and then given up, as it would keep its whole channel waiting. Its lease
-    stays, and it is sent again under the same key after that. `expire_leases` skips locked messages, so if the message
-    itself was locked, it is sent again only after the lock is gone.
+    Waits only briefly for a locked message, because the whole channel waits with it. Then the message keeps its lease
+    and is sent again with the same key after that. `expire_leases` skips locked messages, so a message that is itself
+    locked is sent again only after the lock is released.
     """
     batches = [list(attempts)]
     while batches:
@@ -66,10 +66,10 @@ def record_all(delivery: Delivery, attempts: Sequence[Attempt]) -> None:
 
 
 def _record_batch(delivery: Delivery, attempts: Sequence[Attempt]) -> Exception | None:
-    """Record and log what came of messages. Returns what kept all of them from being recorded."""
+    """Record and log the outcomes of messages. Returns the error if none could be recorded."""
     try:
         are_recorded = outlast(delivery, lambda: _record_together(delivery, attempts))
-    except Exception as error:  # noqa: BLE001 - the caller logs it, or tries each message by itself
+    except Exception as error:  # noqa: BLE001 - the caller logs it, or tries each message alone
         return error
     for attempt, is_recorded in zip(attempts, are_recorded, strict=True):
         reach("recorded")
@@ -88,14 +88,14 @@ def _log_unrecorded(attempt: Attempt, error: Exception) -> None:
 
 
 def log_fields(message: Notification) -> dict[str, Any]:
-    """What a line of the log says of a message."""
+    """The fields of a message in the log."""
     return {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
 
 
 def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
-    """Do a job; while the database is away, again until the lease of a message would have expired.
+    """Do a job. While the database is away, retry it until the message's lease would have expired.
 
-    Raises what the job raises else, and at once what others hold: a lock says that the database is there.
+    Raises any other error of the job at once, a lock timeout included: it shows that the database is reachable.
     """
     deadline = time.monotonic() + delivery.lease.total_seconds()
     while True:
@@ -109,7 +109,7 @@ def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:
 
 
 def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bool]:
-    """Record outcomes in one transaction. False: another worker has taken that message over."""
+    """Record outcomes in one transaction. False for each message that another worker has taken over."""
     with delivery.database.transaction() as session:
         wait_briefly(session, PATIENCE_SECONDS if len(attempts) == 1 else TOGETHER_SECONDS)
         at = now(session)
@@ -123,7 +123,7 @@ def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bo
 def _record(
     delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime, names: Names
 ) -> Sequence[Entry] | None:
-    """Write an outcome, fenced by the lease: None if another worker has taken the message over."""
+    """Write an outcome, fenced by the lease. None if another worker has taken the message over."""
     message = attempt.message
     event = _event(attempt, at=at)
     entries = outcome_service.end_attempt(session, message, event, attempt.outcome, at=at, names=names)
@@ -133,7 +133,7 @@ def _record(
 
 
 def _event(attempt: Attempt, *, at: datetime) -> Event:
-    """What the attempt means for its message."""
+    """The event of the attempt for its message."""
     outcome, number = attempt.outcome, attempt.message.attempt
     began_at = attempt.message.first_attempt_at or attempt.began_at
     following = follow_up(outcome, attempt=number, first_attempt_at=began_at, at=at)

@@ -1,4 +1,4 @@
-"""Turns status updates into messages: one for each person and channel, after their pages, while it is still true."""
+"""Turns status updates into messages: one per person and channel, after their pages, if still true."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-# In which states of its incident it is true that somebody took it, or that it is resolved.
+# The statuses of the incident in which an update is still true.
 TRUE_IN = {
     UpdateEvent.ACKNOWLEDGED: (IncidentStatus.ACKNOWLEDGED, IncidentStatus.SNOOZED),
     UpdateEvent.RESOLVED: (IncidentStatus.RESOLVED,),
@@ -30,9 +30,9 @@ TRUE_IN = {
 
 
 def release(session: Session, channel: str, paging: Paging, *, limit: int) -> int:
-    """Write the messages that are due by a channel, so many that no more than `limit` are under way.
+    """Write the due messages of a channel, so that at most `limit` are under way.
 
-    Pages need the channel as well. Returns how many people get one.
+    The limit leaves room for pages. Returns how many people get a message.
     """
     at = now(session)
     recipients = crud_status_update.recipients_due(session, channel, at=at, limit=limit)
@@ -48,12 +48,12 @@ def release(session: Session, channel: str, paging: Paging, *, limit: int) -> in
 
 
 def carries_updates(message: Notification) -> bool:
-    """True of a message that tells its reader how incidents go on."""
+    """True if the message is a status update."""
     return message.kind is NotificationKind.NOTICE and ("said" in message.facts or "updates" in message.facts)
 
 
 def rewrite(session: Session, message: Notification) -> bool:
-    """Leave out what is no longer true, because an incident was reopened, say. False if nothing is left."""
+    """Remove updates that are no longer true, for example after a reopening. False if none is left."""
     facts = read(message.kind, message.facts)
     updates = _updates(facts) if isinstance(facts, StatusUpdateFacts | StatusUpdatesFacts) else ()
     if not updates:
@@ -91,7 +91,7 @@ def _by_person(updates: Iterable[StatusUpdate]) -> Iterator[list[StatusUpdate]]:
 
 
 class _Contacts:
-    """How the people of some updates want to be reached, asked once for all of them."""
+    """The channel choices of the people of some updates, loaded together."""
 
     def __init__(self, session: Session, updates: Sequence[StatusUpdate], paging: Paging, at: datetime) -> None:
         ids = sorted({update.user_id for update in updates if update.user_id is not None})
@@ -102,7 +102,7 @@ class _Contacts:
             self._preferences[preference.user_id][preference.channel] = preference
 
     def address(self, update: StatusUpdate, incident: Incident) -> str | None:
-        """Where the update goes; None if its reader does not want it there now, or is not active any more."""
+        """The address for the update. None if its reader does not want it there now, or is no longer active."""
         if update.user_id is None:
             return update.address
         user = self._users.get(update.user_id)
@@ -114,7 +114,7 @@ class _Contacts:
 
 
 def _is_true(event: UpdateEvent, cycle: int, incident: Incident | None) -> bool:
-    """False once it was reopened, and of an acknowledgement once it is resolved: that is said then."""
+    """False after a reopening; for an acknowledgement, also after a resolution, which has its own update."""
     return incident is not None and incident.cycle == cycle and incident.status in TRUE_IN[event]
 
 
@@ -133,7 +133,7 @@ def _updates(facts: UpdateFacts) -> tuple[StatusUpdateFacts, ...]:
 
 
 def _message(session: Session, update: StatusUpdate, address: str, facts: UpdateFacts, *, at: datetime) -> Notification:
-    """The message to the reader of an update. It is exempt: that no incident is open does not cancel it."""
+    """The message to the reader of an update. It is exempt: it is not cancelled because the incident is not open."""
     said = message_service.composer(session).compose(update.channel, facts)
     return Notification(
         incident_id=facts.incident.id if isinstance(facts, StatusUpdateFacts) else None,
@@ -153,7 +153,7 @@ def _message(session: Session, update: StatusUpdate, address: str, facts: Update
 
 
 def _write(session: Session, message: Notification, facts: UpdateFacts) -> None:
-    """Say these facts instead, here and in the outbox."""
+    """Replace the facts of the message, here and in the outbox."""
     said = message_service.composer(session).compose(message.channel, facts)
     message.subject, message.body, message.html, message.facts = said.subject, said.body, said.html, stored(facts)
     values = {"subject": said.subject, "body": said.body, "html": said.html, "facts": message.facts}

@@ -1,8 +1,8 @@
 """Decides when a page may go to a person by a channel: alone, together with others, or later.
 
-A person who has heard nothing for a while hears at once. After that a token bucket lets single pages through, and
-what is more is named in one message when its oldest page has waited 22 s. So the first page of an incident is alone
-or named in a bundle within 30 s, and a storm is at most three messages in its first minute.
+A person who got no page for a while is paged at once. After that, a token bucket lets single pages through. Further
+pages are bundled into one message once the oldest has waited 22 s. So the first page of an incident is sent alone or in
+a bundle within 30 s, and a storm is at most three messages in its first minute.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ BUNDLE_AFTER = timedelta(seconds=22)
 
 
 class Release(StrEnum):
-    """What becomes of the pages that wait."""
+    """What to do with the waiting pages."""
 
     ALONE = "alone"
     BUNDLE = "bundle"
@@ -36,7 +36,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, and the bucket after it. `until` is when to look again at pages that wait."""
+    """What to do, and the bucket afterwards. `until` is when to look at waiting pages again."""
 
     release: Release
     bucket: Bucket
@@ -45,7 +45,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody whose pages wait on one channel: how many, since when, the first of them, and the token bucket."""
+    """A recipient whose pages wait on one channel: how many, since when, the first one, and the token bucket."""
 
     name: str
     bucket: Bucket
@@ -56,9 +56,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
-    """What becomes of the pages of several recipients, those that are alike together, and their buckets after it.
+    """The decisions for several recipients, grouped by kind, and their buckets afterwards.
 
-    `alone` has the page of each recipient who is sent a single one. `postponed` has who is looked at again when.
+    `alone` holds the page of each recipient who gets a single one. `postponed` says who is looked at again and when.
     """
 
     alone: Mapping[str, int]
@@ -68,7 +68,7 @@ class ReleasePlan:
 
 
 def plan(recipients: Iterable[Recipient], *, at: datetime) -> ReleasePlan:
-    """Decide for each recipient; none of them changes what becomes of another."""
+    """Decide for each recipient, independently of the others."""
     alone: dict[str, int] = {}
     bundled: list[str] = []
     postponed: dict[datetime, tuple[str, ...]] = defaultdict(tuple)

@@ -1,4 +1,4 @@
-"""Releases pages as fast as a person can follow: alone, or several in one message. Nothing is dropped."""
+"""Releases pages at a pace a person can follow: alone, or several in one message. Drops none."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,9 +22,9 @@ ONE_BY_ONE_SECONDS = 0.02
 
 
 def due(session: Session, channel: str, *, limit: int) -> Sequence[str]:
-    """A batch of recipients whose pages are to be looked at. Who has no token bucket yet gets one.
+    """A batch of recipients with waiting pages. Creates missing token buckets.
 
-    Commit it before `release`, so that no other worker waits for a new bucket for as long as that takes.
+    Commit it before `release`, so that no other worker has to wait for a new bucket until `release` ends.
     """
     at = now(session)
     recipients = crud_throttle.recipients_due(session, channel, at=at, limit=limit)
@@ -35,10 +35,10 @@ def due(session: Session, channel: str, *, limit: int) -> Sequence[str]:
 
 
 def release(session: Session, channel: str, recipients: Collection[str]) -> None:
-    """Release the pages of these recipients whose time has come.
+    """Release the due pages of these recipients.
 
-    Skips those without a bucket, and those whose bucket or pages are locked: they are due again with the next look,
-    with all their tokens.
+    Skips recipients without a bucket, and those whose bucket or pages are locked: they are due again next time, with
+    all their tokens.
     """
     at = now(session)
     wait_briefly(session)
@@ -50,17 +50,17 @@ def release(session: Session, channel: str, recipients: Collection[str]) -> None
 
 
 def release_excluding(session: Session, channels: Collection[str]) -> None:
-    """Release all pages that no live worker can send, `excluding` these channels: no throttle matters to them."""
+    """Release all pages that no live worker can send, `excluding` these channels: throttling them is pointless."""
     crud_throttle.release_excluding(session, crud_heartbeat.served(session, channels, at=now(session)))
 
 
 def forget_old(session: Session) -> int:
-    """Forget the buckets that are full again. Returns how many."""
+    """Delete the buckets that are full again. Returns how many."""
     return crud_throttle.forget_full(session, before=now(session) - FULL_AFTER)
 
 
 def _add_buckets(session: Session, channel: str, recipients: Sequence[str], *, at: datetime) -> None:
-    """Add buckets: all together, or one by one if another transaction is adding some of them."""
+    """Add buckets together, or one by one if another transaction is adding some of them."""
     wait_briefly(session)
     if _are_added(session, channel, recipients, at=at):
         return
@@ -82,7 +82,7 @@ def _are_added(session: Session, channel: str, recipients: Collection[str], *, a
 
 
 def _waiting(session: Session, channel: str, recipients: Collection[str]) -> Iterator[Recipient]:
-    """The recipients whose bucket this transaction could lock: it alone looks after their pages."""
+    """The recipients whose bucket this transaction could lock: only it handles their pages."""
     rows = crud_throttle.lock_buckets(session, channel, recipients)
     for name, waiting in crud_throttle.waiting_for(session, channel, rows).items():
         bucket = Bucket(rows[name].tokens, rows[name].refilled_at, rows[name].last_sent_at)
@@ -90,7 +90,7 @@ def _waiting(session: Session, channel: str, recipients: Collection[str]) -> Ite
 
 
 def _carry_out(session: Session, channel: str, plan: ReleasePlan, *, at: datetime) -> Sequence[str]:
-    """Write what becomes of the pages. Returns whose they were, without recipients all of whose pages are locked."""
+    """Write the decisions. Returns the recipients, except those all of whose pages are locked."""
     unlocked = crud_throttle.lock_still_waiting(session, plan.alone.values())
     released: dict[str, Collection[int]] = {who: [id_] for who, id_ in plan.alone.items() if id_ in unlocked}
     for recipient in plan.bundled:

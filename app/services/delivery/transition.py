@@ -1,7 +1,7 @@
-"""Decides what an event makes of a message: its status, its times, its lease, and why it ended.
+"""Decides how an event changes a message: its status, its times, its lease, and why it ended.
 
-Nothing else decides these. A message goes from pending over sending to accepted and delivered, or ends as dead or
-cancelled. An event that means nothing in the state a message is in changes nothing.
+Nothing else decides these. A message goes from pending through sending to accepted and delivered, or ends as dead or
+cancelled. An event that does not apply to a message's state changes nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What of a message decides what an event makes of it."""
+    """The part of a message that decides how an event changes it."""
 
     status: DeliveryStatus
     kind: NotificationKind
@@ -82,13 +82,13 @@ class State:
 
     @property
     def is_waiting(self) -> bool:
-        """True if its recipient's token bucket has not released it."""
+        """True if the recipient's token bucket has not released it yet."""
         return self.status is DeliveryStatus.PENDING and self.is_throttled
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The columns that change, with their new values. `erases_text`: what it says is a secret, and it has ended."""
+    """The changed columns with their new values. `erases_text`: it ended, and its text is a secret."""
 
     columns: tuple[tuple[str, Any], ...] = ()
     erases_text: bool = False
@@ -98,7 +98,7 @@ class Changes:
 
 
 def apply(state: State, event: Event, at: datetime) -> Changes:
-    """What the event changes. Total: nothing if it means nothing in this state."""
+    """The changes of an event. Total: no change if it does not apply to this state."""
     values = RULES[event.type](state, event, at)
     has_ended = "status" in values and values["status"].has_ended
     return Changes(tuple(sorted(values.items())), erases_text=has_ended and state.kind.is_secret)
@@ -130,7 +130,7 @@ def _renewed(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
 
 
 def _given_back(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
-    """As it was before it was claimed, but for when it is due."""
+    """Undo the claim, except for when it is due."""
     if not state.is_sending:
         return {}
     if state.delivered_at is not None:
@@ -141,7 +141,7 @@ def _given_back(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
 
 
 def _lease_expired(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
-    """Due again at once: it may have been sent. What its provider reports as delivered has arrived."""
+    """Due again at once, as it may not have been sent; delivered if its provider reported that."""
     if not state.is_sending:
         return {}
     if state.delivered_at is not None:
@@ -161,7 +161,7 @@ def _accepted(state: State, event: Event, at: datetime) -> Mapping[str, Any]:
 
 
 def _failed(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
-    """Tried again later. A page that a bundle names goes with the bundle's next attempt."""
+    """Retry later. A page in a bundle is retried with the bundle."""
     if not state.is_sending:
         return {}
     said = _said(event)
@@ -172,7 +172,7 @@ def _failed(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
 
 def _dead(reason: EndReason) -> Callable[[State, Event, datetime], Mapping[str, Any]]:
     def rule(state: State, event: Event, at: datetime) -> Mapping[str, Any]:
-        """It will not arrive: a page's next channel is due at once."""
+        """It will not arrive. A page's next channel is due at once."""
         if not state.is_under_way:
             return {}
         if state.delivered_at is not None:
@@ -183,7 +183,7 @@ def _dead(reason: EndReason) -> Callable[[State, Event, datetime], Mapping[str, 
 
 
 def _not_needed(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
-    """Its incident is acknowledged, say: nothing follows. What an earlier attempt said stays."""
+    """It is no longer needed, for example after an acknowledgement. No fallback; an earlier error stays."""
     if not state.is_under_way:
         return {}
     if state.delivered_at is not None:
@@ -192,7 +192,7 @@ def _not_needed(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
 
 
 def _deactivated(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
-    """Its recipient can no longer be paged: the fallback of a page is due at once."""
+    """Its recipient can no longer be paged. A page's fallback is due at once."""
     if not state.is_under_way:
         return {}
     said = {"last_error": DEACTIVATED}
@@ -202,7 +202,7 @@ def _deactivated(state: State, _event: Event, at: datetime) -> Mapping[str, Any]
 
 
 def _reported_delivered(state: State, event: Event, at: datetime) -> Mapping[str, Any]:
-    """Before our own record of the attempt only the fact is kept: that record turns it into the status."""
+    """The provider reported delivery. Until our own attempt is recorded, only the time is kept."""
     if _has_final_word(state):
         return {}
     known = _provider_id(state, event)
@@ -210,7 +210,7 @@ def _reported_delivered(state: State, event: Event, at: datetime) -> Mapping[str
 
 
 def _reported_lost(state: State, event: Event, at: datetime) -> Mapping[str, Any]:
-    """Final, also for a worker that still waits for the provider's answer: without its lease it writes nothing."""
+    """Final, even if a worker still waits for the provider's answer: without the lease it writes nothing."""
     if _has_final_word(state):
         return {}
     ended = _lost(state, DeliveryStatus.DEAD, EndReason.UNDELIVERED, at)
@@ -238,7 +238,7 @@ def _lost(state: State, status: DeliveryStatus, reason: EndReason, at: datetime)
 
 
 def _said(event: Event) -> Mapping[str, Any]:
-    """What an attempt leaves behind; in a page that was named in a bundle only its error."""
+    """The traces of an attempt. For a page in a bundle, only the error."""
     if event.first_attempt_at is None:
         return {"last_error": event.error}
     own = {"provider_id": event.provider_id, "first_attempt_at": event.first_attempt_at}
@@ -250,7 +250,7 @@ def _provider_id(state: State, event: Event) -> Mapping[str, Any]:
 
 
 def _has_final_word(state: State) -> bool:
-    """True also of a message that was reported as delivered and whose own answer we still wait for."""
+    """True also if delivery was reported while we still wait for the provider's answer."""
     return state.status.is_final or (state.is_sending and state.delivered_at is not None)
 
 

@@ -1,4 +1,4 @@
-"""The one place that applies what `transition` decides, to messages that are locked or held under a lease."""
+"""Applies the decisions of `transition` to messages that are locked or leased. Nothing else does."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from app.services.delivery.transition import Changes, Event, State, apply
 
 
 def apply_all(session: Session, messages: Sequence[Notification], event: Event, *, at: datetime) -> list[Notification]:
-    """Write what an event makes of messages that this transaction has locked. Returns those that it changed."""
+    """Apply an event to messages that this transaction has locked. Returns the changed ones."""
     alike: dict[Changes, list[Notification]] = defaultdict(list)
     for message in messages:
         alike[apply(state_of(message), event, at)].append(message)
@@ -26,10 +26,10 @@ def apply_all(session: Session, messages: Sequence[Notification], event: Event, 
 
 
 def apply_leased(session: Session, message: Notification, event: Event, *, at: datetime) -> DeliveryStatus | None:
-    """Write what an event makes of a claimed message. Returns its status after it.
+    """Apply an event to a claimed message. Returns its new status.
 
-    None, and nothing is written, if another worker has taken the lease over. What the provider has reported as
-    delivered meanwhile has arrived, whatever became of our call.
+    If another worker has taken the lease over, writes nothing and returns None. If the provider has reported delivery
+    meanwhile, the message is delivered, whatever our call returned.
     """
     state = state_of(message)
     changes = apply(state, event, at)

@@ -1,4 +1,4 @@
-"""Says what a change of an account leaves behind: policies that page nobody, and a person whom no channel reaches."""
+"""Warns about what a change of an account breaks: policies that name it, and a person whom no channel reaches."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from app.services.policies.actions.registry import ACTIONS, Mentions
 from app.services.ports import Paging
 
 UNPROVED_ADMIN = (
-    "This administrator's address is not proved: somebody else may have signed up with it. Set a new password, or have "
-    "the address confirmed."
+    "This administrator's address is not confirmed: somebody else may have signed up with it. Set a new password, or "
+    "have the address confirmed."
 )
 
 
 def of_change(session: Session, user: User, paging: Paging) -> list[str]:
-    """Warnings about an account as it stands after a change."""
+    """Warnings about an account after a change."""
     if not user.is_active:
         return _holes(session, user)
     unproved = [UNPROVED_ADMIN] if user.is_superuser and not user.is_address_proved else []
@@ -27,11 +27,11 @@ def of_change(session: Session, user: User, paging: Paging) -> list[str]:
 
 
 def _holes(session: Session, user: User) -> list[str]:
-    """The policies that name somebody who is not active any more, each in a sentence."""
+    """A sentence for each policy that names an account which is no longer active."""
     owner = crud_user.owner_of(session, user.email) or crud_user.former_owner_of(session, user.email)
     address = user.email.lower() if owner is not None and owner.id == user.id else None
     return [
-        f"The policy “{policy.name}” names this account, which is no longer active: change its steps."
+        f"The policy “{policy.name}” names this account, which is no longer active. Change the policy's steps."
         for policy in crud_policy.active(session)
         if are_steps(policy.steps) and any(_names(mentions, user.id, address) for mentions in _mentioned(policy))
     ]

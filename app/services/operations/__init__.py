@@ -1,4 +1,4 @@
-"""Running the service: health, healing of escalations that stand still, and repeated requests.
+"""Running the service: health checks, restarting stuck escalations, and repeated requests.
 
 May import every room but explain.
 """

@@ -1,4 +1,4 @@
-"""Keeps the invariant that no open incident is forgotten: an escalation that stands still is restarted."""
+"""Restarts escalations that have stopped moving, so that no open incident is forgotten."""
 
 from datetime import datetime
 
@@ -44,7 +44,7 @@ def heal(session: Session, pulse: Pulse) -> int:
 
 
 def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
-    """Returns 0 and logs an error if it cannot be restarted; it is retried with a later tick."""
+    """Restart one. If that fails, logs an error and returns 0; a later tick retries it."""
     incident_id = incident.id
     try:
         with session.begin_nested():
@@ -61,7 +61,7 @@ def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: da
         return 0
     escalation_service.begin(session, incident, policy, at=at)
     session.flush()
-    description = f"The escalation by policy “{policy.name}” stood still and was restarted."
+    description = f"The escalation by policy “{policy.name}” was stuck and has been restarted."
     record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
     log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
     return 1

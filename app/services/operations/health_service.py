@@ -1,4 +1,4 @@
-"""Whether paging works: the heartbeats of the workers, and what is late, stuck or failed."""
+"""Checks whether paging works: the workers' heartbeats, and what is late, stuck or failed."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(slots=True)
 class Pulse:
-    """Who this worker is, and where its round over open incidents stands. `held` ones were locked and come first."""
+    """This worker's identity and its place in the round over open incidents. `held` were locked and come first."""
 
     id: UUID = field(default_factory=uuid4)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
@@ -66,7 +66,7 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
 
 
 def leave(session: Session, pulse: Pulse) -> None:
-    """Remove the heartbeat of a worker that stops in good order."""
+    """Remove the heartbeat of a worker that shuts down normally."""
     crud_heartbeat.remove(session, pulse.id)
 
 
@@ -94,12 +94,14 @@ def forget_old(session: Session) -> int:
 
 
 def require_work(session: Session, worker: WorkerHealth) -> Health:
-    """The health of this process: it reaches the database, and its worker's ticks complete. Raises WorkerStalled."""
+    """Check this process: the database answers and the worker completes its ticks. Raises WorkerStalled."""
     now(session)
     if worker.status == "stalled":
         state = worker.model_dump(mode="json")
         raise WorkerStalled(
-            "The worker has completed no tick for a minute: pages are late.", database="ok", worker=state
+            "The worker has completed no tick for a minute, so pages are late. Check the service's log.",
+            database="ok",
+            worker=state,
         )
     return Health(status="ok", version=__version__, tzdata=zone_data_version(), database="ok", worker=worker)
 
@@ -107,7 +109,7 @@ def require_work(session: Session, worker: WorkerHealth) -> Health:
 def is_well(session: Session) -> bool:
     """True if no step is late or failing, no message is stuck, no fallback failed, and every page was accepted.
 
-    A page counts as accepted once a channel took it, for its person or, in its place, for an administrator.
+    A page counts as accepted once a channel took it, for its person or for an administrator instead.
     """
     at = now(session)
     return not (

@@ -1,4 +1,4 @@
-"""Answers a repeated request with its first answer."""
+"""Answers a repeated request with the first answer."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,8 +26,8 @@ class Request:
 def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey:
     """The row for the answer; it holds one already if the request came before. Raises IdempotencyKeyReused.
 
-    It is written in the request's own transaction: a failed request leaves nothing behind, and the same request at
-    the same time waits for the first to finish.
+    It is written in the request's own transaction: a failed request leaves nothing behind, and a concurrent repeat
+    waits for the first to finish.
     """
     at = now(session)
     row = crud_idempotency_key.claim(

@@ -1,4 +1,4 @@
-"""Notices when a webhook refuses a token that it took before: then alerts are being lost, and the admins are paged."""
+"""Pages the admins when a webhook refuses a token that it accepted before: alerts are being lost."""
 
 import structlog
 from sqlalchemy.orm import Session
@@ -14,22 +14,22 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
-OWN_SOURCE = "system"  # of incidents that the service opens about itself
+OWN_SOURCE = "system"  # the service of incidents about the service itself
 SERVICE = "incident management"
 NOTE = "You are paged as an administrator: alerts are being lost."
 DESCRIPTION = (
-    "The webhook /v1/alerts/{source} refuses a token that it took before. Whoever still sends it loses alerts. Set the "
+    "The webhook /v1/alerts/{source} refuses a token that it accepted before, so alerts are being lost. Set the "
     "new token at the sender, or the old one here."
 )
 
 
 def keep_working(session: Session, source: str, seal: str) -> None:
-    """Keep that a source's webhook took the token with this seal."""
+    """Record that a source's webhook accepted the token with this seal."""
     crud_webhook_token.keep_working(session, source, seal, at=now(session))
 
 
 def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> None:
-    """Open an incident about a token that was taken before, and page the admins, once for all processes."""
+    """Open an incident about a token that was accepted before, and page the admins: once for all processes."""
     at = now(session)
     if not crud_webhook_token.mark_refused(session, source, seal, at=at):
         return
@@ -44,7 +44,7 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
         alert_id=f"webhook_token:{source}",
     )
     [incident] = incident_service.open_many(session, [new], at=at)
-    if incident is not None:  # one that is open already says the same
+    if incident is not None:  # an open incident already says so
         situation = Situation(session=session, incident=incident, paging=paging, at=at)
         if not last_resort_service.page_admins(situation, note=NOTE):
             last_resort_service.say_unreachable(session, incident, at=at)

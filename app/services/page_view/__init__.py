@@ -1,1 +1,1 @@
-"""What the page behind a link shows of an incident. Only reads."""
+"""The content of the page behind a link. Only reads."""

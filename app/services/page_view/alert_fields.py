@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-MAX_READ = 2_000  # of a large alert's fields; the rest is not looked at
+MAX_READ = 2_000  # fields of a large alert; the rest is ignored
 MAX_FIELDS = 40
 MAX_VALUE = 300
 MAX_DEPTH = 8
-TEXTS = ("message", "reason", "alert_text")  # by the last part of their names, best first
+TEXTS = ("message", "reason", "alert_text")  # matched by the last part of a field's name, best first
 UNRENDERED = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
@@ -24,7 +24,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class AlertFields:
-    """An alert's own text, if it has one, its other fields by name, and how many of them are left out."""
+    """An alert's text, if any, its other fields by name, and how many fields are left out."""
 
     text: str | None
     fields: tuple[Field, ...]

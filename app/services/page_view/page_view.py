@@ -8,7 +8,7 @@ from app.services.page_view.alert_fields import AlertFields
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. `comment` is what somebody wrote, if it was that."""
+    """One timeline entry. `comment` is the text if it was a comment."""
 
     at: datetime
     description: str
@@ -18,7 +18,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """Where a policy says how to deal with its incidents."""
+    """The runbook of a policy."""
 
     policy: str
     url: str
@@ -26,7 +26,7 @@ class Runbook:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """When somebody last took the incident, and who: None if it was nobody in particular."""
+    """When the incident was last acknowledged, and by whom; None if not by a person."""
 
     at: datetime
     by: str | None
@@ -34,7 +34,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do about it: the messages that policies sent with the page, and their runbooks."""
+    """What to do: the messages of the policies that paged, and their runbooks."""
 
     notes: tuple[str, ...]
     runbooks: tuple[Runbook, ...]
@@ -42,7 +42,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """The alerts of an incident: how many, when the newest came, and what that one says."""
+    """The alerts of an incident: their number, and the newest one with its time."""
 
     count: int
     newest_at: datetime | None
@@ -51,7 +51,7 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """Which actions the page offers."""
+    """The actions that the page offers."""
 
     acknowledge: bool
     snooze: bool
@@ -62,9 +62,9 @@ class Offers:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """An incident as the page behind a link shows it, and what it offers. `person` is whose link it is.
+    """An incident as the page behind a link shows it, with the actions it offers. `person` is the link's owner.
 
-    `is_escalated` holds while an escalation by hand goes on: nobody has acknowledged or ended it since.
+    `is_escalated` is true after a manual escalation, until somebody acknowledges or ends the incident.
     """
 
     id: int

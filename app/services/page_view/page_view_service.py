@@ -17,7 +17,7 @@ MAX_NOTES = 3
 
 
 def view(session: Session, incident_id: int, person: User | None) -> PageView:
-    """The incident as the person of a link sees it. Raises NotFound."""
+    """The incident as the link's owner sees it. Raises NotFound."""
     incident = incident_service.get(session, incident_id)
     entries = crud_timeline.slice(session, incident.id, LATEST)
     acknowledgement = _acknowledgement(session, incident)
@@ -49,7 +49,7 @@ def _advice(session: Session, incident: Incident, person: User | None) -> Advice
 
 
 def _runbooks(escalations: Sequence[Escalation]) -> tuple[Runbook, ...]:
-    """The runbooks of the policies that have begun on the incident, each address once."""
+    """The runbooks of the policies that have started on the incident, without duplicates."""
     found: dict[str, Runbook] = {}
     for escalation in escalations:
         policy = escalation.version.policy
@@ -84,14 +84,14 @@ def _offers(incident: Incident, person: User | None, acknowledgement: TimelineEv
 
 
 def _can_acknowledge(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:
-    """Also if it is acknowledged and was escalated by hand since: whoever acknowledges again is paged no more."""
+    """True also if it was escalated manually after an acknowledgement: acknowledging again stops those pages."""
     if incident.status is IncidentStatus.ACKNOWLEDGED:
         return _is_escalated(incident, acknowledgement)
     return incident.status is not IncidentStatus.RESOLVED
 
 
 def _is_escalated(incident: Incident, acknowledgement: TimelineEvent | None) -> bool:
-    """True if somebody escalated it and nobody has acknowledged it since."""
+    """True if it was escalated manually and nobody has acknowledged it since."""
     if incident.escalated_at is None or incident.status not in (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED):
         return False
     return acknowledgement is None or acknowledgement.created_at < incident.escalated_at
@@ -109,6 +109,6 @@ def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | No
 
 
 def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, str]:
-    """The names of those who did something, also of those who have left since."""
+    """The names of the people in the timeline, including those who have left."""
     ids = {entry.user_id for entry in entries if entry.user_id is not None}
     return {user.id: user.display_name for user in crud_user.by_ids(session, sorted(ids))}

@@ -36,7 +36,7 @@ def change_profile(client: TestClient, by: Person, whose: int | str = "me", **ch
 
 def test_its_channel_is_switched_off_and_says_why(gone: dict[str, Any]) -> None:
     assert (gone["enabled"], gone["is_enabled"]) == (False, False)
-    assert "does not exist any more" in gone["disabled_reason"]
+    assert "no longer exists" in gone["disabled_reason"]
 
 
 @pytest.mark.usefixtures("gone")

@@ -13,7 +13,7 @@ from tests.support.world import OTHER_NUMBER, PASSWORD, Person
 
 USERS = "/v1/users"
 ENDS: dict[str, dict[str, Any] | None] = {"deactivated": {"is_active": False}, "deleted": None}
-NONE_LEFT = "No channel that works is left for pages:"
+NONE_LEFT = "No working channel is left for pages."
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_whoever_ends_an_account_learns_which_policies_name_it(
     names(add_policy, "assigned", type="assign", user_id=on_call.id)
     names(add_policy, "somebody else", **notify(target=["admins", admin.id, "stranger@example.com"]))
     assert change(client, on_call, admin, end) == [
-        f"The policy “{name}” names this account, which is no longer active: change its steps."
+        f"The policy “{name}” names this account, which is no longer active. Change the policy's steps."
         for name in ("by id", "by address", "assigned")
     ]
 
@@ -83,7 +83,7 @@ def test_to_be_always_quiet_is_to_switch_off_for_these_severities(client: TestCl
     hours = {"from": "22:00", "until": "07:00", "time_zone": "UTC"}
     assert put(client, on_call, "email", quiet_severities=["low", "high"], quiet_hours=hours)["warnings"] == []
     [warning] = put(client, on_call, "email", quiet_hours=None)["warnings"]
-    assert warning.startswith("No channel that works is left for pages of severity high, low:")
+    assert warning.startswith("No working channel is left for pages of severity high, low.")
 
 
 def test_to_clear_the_number_of_the_last_channel_warns(client: TestClient, on_call: Person) -> None:
