@@ -1,1 +1,1 @@
-"""The world outside: sources of alerts, channels to people."""
+"""The outside world: sources of alerts, and channels to people."""

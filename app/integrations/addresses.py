@@ -1,4 +1,4 @@
-"""Which addresses of the network a URL that somebody gave may lead to: not this machine, nor what is beside it."""
+"""Checks where a URL that somebody gave may lead: not to this machine or its private network."""
 
 import socket
 from ipaddress import ip_address
@@ -16,9 +16,9 @@ Resolved = list[tuple[int, str]] | OSError
 
 
 def parsed(url: str, *, schemes: tuple[str, ...] = ("http", "https")) -> Url:
-    """The parts of a URL that can be posted to. Raises ValueError with a sentence that does not repeat it."""
+    """The parts of a URL that can be posted to. Raises ValueError with a sentence that does not repeat the URL."""
     if len(url) > MAX_URL or any(character <= " " or character == "\x7f" for character in url):
-        raise ValueError("This is not a URL: it is too long, or has spaces or control characters in it.")
+        raise ValueError("This is not a URL: it is too long, or contains spaces or control characters.")
     try:
         parts = parse_url(url)
     except LocationParseError as error:
@@ -28,12 +28,12 @@ def parsed(url: str, *, schemes: tuple[str, ...] = ("http", "https")) -> Url:
             f"The URL must begin with {' or '.join(f'{scheme}://' for scheme in schemes)} and name a host."
         )
     if parts.auth is not None:
-        raise ValueError("The URL must not have a user's name or a password in it.")
+        raise ValueError("The URL must not contain a user name or a password.")
     return parts
 
 
 def host_of(url: str) -> str:
-    """The host's name of a URL, in lower case; empty if it has none."""
+    """The host name of a URL in lower case, or an empty text."""
     try:
         return (parse_url(url).host or "").strip("[]")
     except LocationParseError:
@@ -41,7 +41,7 @@ def host_of(url: str) -> str:
 
 
 def is_this_machine(url: str) -> bool:
-    """True if a URL leads nowhere but to the machine of whoever follows it."""
+    """True if a URL leads to the very machine that opens it."""
     host = host_of(url)
     try:
         address = ip_address(host)
@@ -52,7 +52,7 @@ def is_this_machine(url: str) -> bool:
 
 
 def require_public_literal(parts: Url) -> None:
-    """Raise ValueError if the host is written as an address that is not public. A name is looked up when sending."""
+    """Raise ValueError if the host is an IP address that is not public. A name is looked up when sending."""
     host = (parts.host or "").strip("[]")
     try:
         address = ip_address(host.partition("%")[0])
@@ -69,7 +69,7 @@ def _is_localhost(host: str) -> bool:
 
 
 def may_be_called(address: str, *, allows_private: bool) -> bool:
-    """True of an address, as a resolver gives it, that something may be sent to."""
+    """True if something may be sent to the address, which is in the form of a resolver's answer."""
     target = ip_address(address.partition("%")[0])
     return not is_metadata(target) and (allows_private or is_public(target))
 
@@ -77,14 +77,14 @@ def may_be_called(address: str, *, allows_private: bool) -> bool:
 def resolve(host: str, port: int, *, seconds: float) -> list[str]:
     """The addresses of a host, best first. Raises OSError; TimeoutError if the system's resolver takes too long.
 
-    The resolver cannot be told to stop: it is left behind in a thread of its own.
+    The resolver cannot be interrupted, so it runs on in its own thread.
     """
     answers: Queue[Resolved] = Queue()
     Thread(target=_look_up, args=(host, port, answers), daemon=True).start()
     try:
         found = answers.get(timeout=max(seconds, 0.001))
     except Empty:
-        raise TimeoutError(f"The name was not resolved within {seconds:g} s.") from None
+        raise TimeoutError(f"The host's name was not resolved within {seconds:g} s.") from None
     if isinstance(found, OSError):
         raise found
     return list(dict.fromkeys(address for _, address in found))

@@ -1,4 +1,4 @@
-"""The open connections of this process, and the deadline that an exchange over one of them keeps."""
+"""The open connections of this process, and the deadline of each exchange."""
 
 import io
 import socket
@@ -20,7 +20,7 @@ CONNECTIONS_OF_A_POOL = 16
 
 @dataclass
 class Watch:
-    """Ends an exchange at its deadline, even one whose server sends a byte now and then."""
+    """Ends an exchange at its deadline, even if the server keeps sending a byte now and then."""
 
     seconds: float
     deadline: float = field(init=False)
@@ -45,7 +45,7 @@ class Watch:
         return max(self.deadline - time.monotonic(), 0.001)
 
     def check(self) -> None:
-        """Raise TimeoutError after the deadline: what looks like an answer then is one that was cut off."""
+        """Raise TimeoutError after the deadline: then any answer is a truncated one."""
         if self.has_expired:
             raise TimeoutError
 
@@ -54,16 +54,16 @@ class Watch:
         connected = self.connected
         if connected is not None:
             with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # whoever reads it finds its end
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # the reader sees the end of the stream
 
 
 _current = threading.local()
 
 
 class Lines(io.BufferedReader):
-    """What a server says, line by line. A line without a line break at its end was cut off, and is not believed.
+    """A server's answer, line by line. A line without a line break was cut off and is an error.
 
-    `has_ended`: a line was asked for where there was none left.
+    `has_ended`: a line was requested after the end of the stream.
     """
 
     has_ended = False
@@ -77,7 +77,7 @@ class Lines(io.BufferedReader):
 
 
 class _WholeHead(HTTPResponse):
-    """An answer whose head came in full: http.client takes the end of the connection for the end of the head."""
+    """An answer with a complete head: http.client takes the end of the connection for the end of the head."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -90,7 +90,7 @@ class _WholeHead(HTTPResponse):
 
 
 class _Watched:
-    """A connection that tells this thread's watch which socket it waits at."""
+    """A connection that tells this thread's watch which socket it uses."""
 
     sock: socket.socket | None
     response_class: Any = _WholeHead
@@ -124,7 +124,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 @lru_cache(maxsize=1)
 def pools() -> PoolManager:
-    """The open connections of this process, shared by its threads. It asks no proxy of the environment."""
+    """The open connections of this process, shared by its threads. Ignores the proxies of the environment."""
     manager = PoolManager(POOLS, maxsize=CONNECTIONS_OF_A_POOL, ssl_context=ssl.create_default_context())
     manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
     return manager

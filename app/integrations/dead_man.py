@@ -1,4 +1,4 @@
-"""Tells somebody outside that all is well, so that they alarm when this falls silent."""
+"""Pings a URL while paging is healthy, so that an outside service can alert when the pings stop."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,12 +12,12 @@ TIMEOUT_SECONDS = 10
 
 
 def ping_of(url: str | None) -> Callable[[], None] | None:
-    """What asks for the operator's URL, if there is one."""
+    """The function that pings the operator's URL, if one is set."""
     return partial(ping, url) if url else None
 
 
 def ping(url: str) -> None:
-    """Ask for a URL. That it does not answer is logged; it is not ours to mend."""
+    """Ping a URL. A failure is only logged."""
     try:
         answer = requests.get(url, timeout=TIMEOUT_SECONDS)
         log.info("dead_man_pinged", status_code=answer.status_code)

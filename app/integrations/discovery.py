@@ -1,4 +1,4 @@
-"""Finds what registers itself, such as channels, so that no list elsewhere names it."""
+"""Imports modules that register themselves, such as channels, so that no list has to name them."""
 
 from importlib import import_module
 from pkgutil import walk_packages

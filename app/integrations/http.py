@@ -1,4 +1,4 @@
-"""The one way out over HTTP for channels: a POST and its outcome, within a deadline, to no forbidden place."""
+"""The only way for channels to call out over HTTP: a POST with a deadline, never to a forbidden address."""
 
 import json as json_format
 import time
@@ -23,7 +23,7 @@ from app.integrations.connections import Watch, pools
 
 log = structlog.get_logger()
 
-TEMPORARY = {408, 425, 429}  # RFC 9110, RFC 8470, RFC 6585: the same again may work later
+TEMPORARY = {408, 425, 429}  # RFC 9110, RFC 8470, RFC 6585: a retry may work
 SERVER_ERROR = 500
 FORM_REFUSED = {400, 413, 422}
 MAX_RETRY_AFTER = 24 * 3600.0
@@ -37,10 +37,10 @@ USER_AGENT = "incident-service"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a channel allows, and how it reads answers.
+    """A channel's limits, and how it reads answers.
 
-    `gone` are the status codes that mean that the address will never work again; `id_header` and `id_field` say
-    where the provider's id is; `answer_characters` of the body become the outcome's `answer`.
+    `gone` are the status codes for an address that will never work again. `id_header` and `id_field` say where the
+    provider's id is. The first `answer_characters` of the body become the outcome's `answer`.
     """
 
     timeout_seconds: float = 10.0
@@ -63,10 +63,10 @@ def post(
     auth: tuple[str, str] | None = None,
     limits: Limits | None = None,
 ) -> Outcome:
-    """Post JSON, a form (a mapping) or a body as it is, and say what came of it. Never raises for what is out there.
+    """Post JSON, a form (a mapping) or a raw body, and return the outcome. Never raises because of the other side.
 
-    2xx is accepted; 408, 425, 429, 5xx, time-outs and errors of the network are to be tried again, and the rest is
-    final: redirects are not followed. The host's name is resolved once, and what was checked is connected to.
+    2xx is accepted. 408, 425, 429, 5xx, time-outs and network errors are retried. Everything else is final; redirects
+    are not followed. The host is resolved once, and only the checked addresses are connected to.
     """
     limits = limits or Limits()
     try:
@@ -85,9 +85,9 @@ def post(
 def post_or_plainer(
     limits: Limits, first: Attempt, plainer: Attempt, *, is_refused: Callable[[Outcome], bool]
 ) -> Outcome:
-    """Post a message; if its extras are why it was refused, at once again without them, in the time that is left.
+    """Post a message. If the server refuses its content, post it again without extras, in the remaining time.
 
-    A button or a delivery report is nice to have; that somebody is woken is not.
+    A button or a delivery report is nice to have. Waking somebody is a must.
     """
     began = time.monotonic()
     outcome = first(limits)
@@ -99,7 +99,7 @@ def post_or_plainer(
 
 
 def is_form_refused(outcome: Outcome) -> bool:
-    """True if a server says that it does not like what was posted, not to whom or by whom."""
+    """True if a server refuses the content, rather than the recipient or the sender."""
     return outcome.status_code in FORM_REFUSED
 
 
@@ -120,7 +120,7 @@ def _exchange(target: Url, body: bytes, headers: dict[str, str], limits: Limits,
         response = _first_to_answer(addresses, target, body, headers, watch)
         content, is_whole = _beginning(response)
         if (watch.has_expired or not is_whole) and classified(response.status) is AttemptOutcome.ACCEPTED:
-            raise ProtocolError(f"the answer {response.status} broke off")
+            raise ProtocolError(f"the answer {response.status} was cut off")
         return _outcome(response, content, target, limits)
     except (HTTPError, OSError) as error:
         if watch.has_expired or isinstance(error, ReadTimeoutError):
@@ -142,7 +142,7 @@ def _port(target: Url) -> int:
 def _first_to_answer(
     addresses: list[str], target: Url, body: bytes, headers: dict[str, str], watch: Watch
 ) -> BaseHTTPResponse:
-    """The answer of the first address that can be connected to; one that is silent keeps its share of the time."""
+    """The answer of the first address that accepts a connection. Each address gets a share of the time."""
     for left, address in zip(range(len(addresses), 1, -1), addresses, strict=False):
         with suppress(NewConnectionError, ConnectTimeoutError):
             return _ask(address, target, body, headers, watch, connect_seconds=watch.remaining() / left)
@@ -152,7 +152,7 @@ def _first_to_answer(
 def _ask(
     address: str, target: Url, body: bytes, headers: dict[str, str], watch: Watch, *, connect_seconds: float
 ) -> BaseHTTPResponse:
-    """Post to exactly this address; the certificate must be the name's."""
+    """Post to exactly this address. The certificate must match the host's name."""
     name = (target.host or "").strip("[]")
     tls = {"server_hostname": name} if target.scheme == "https" else {}
     pool = pools().connection_from_host(address, _port(target), target.scheme, pool_kwargs=tls)
@@ -171,18 +171,18 @@ def _ask(
 
 
 def _beginning(response: BaseHTTPResponse) -> tuple[bytes, bool]:
-    """The beginning of the body, and whether all of it came.
+    """The start of the body, and whether the body is complete.
 
-    A server that breaks off in the middle of "accepted" may have failed meanwhile: twice is better than never. An
-    answer that states no length ends where its connection does.
+    A server whose answer is cut off may have failed: a duplicate is better than no message. An answer without a length
+    ends with its connection.
     """
     content, is_whole = b"", False
     with suppress(HTTPError, OSError):
         while part := response.read(MAX_ANSWER_BYTES - len(content), decode_content=False):
             content += part
-        is_whole = True  # the read that finds the end raises if the answer's own length is not reached
+        is_whole = True  # reading at the end raises if the stated length was not reached
     if not response.closed:
-        response.close()  # the rest is not waited for, and its connection not used again
+        response.close()  # do not wait for the rest, and do not reuse the connection
     return content, is_whole
 
 
@@ -203,14 +203,14 @@ def _outcome(response: BaseHTTPResponse, content: bytes, target: Url, limits: Li
 
 
 def classified(status: int) -> AttemptOutcome:
-    """What a status code means for the message."""
+    """The outcome for a status code."""
     if 200 <= status < 300:
         return AttemptOutcome.ACCEPTED
     return AttemptOutcome.RETRY if status in TEMPORARY or status >= SERVER_ERROR else AttemptOutcome.DEAD
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After, also of one that is a date (RFC 9110, section 10.2.3): by the sender's clock."""
+    """The seconds of a Retry-After. A date (RFC 9110, section 10.2.3) is read by the sender's clock."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_RETRY_AFTER)
@@ -223,7 +223,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(headers: Mapping[str, str]) -> datetime:
-    """When the answer was sent, by its sender's clock; now, if it does not say so."""
+    """When the answer was sent, by its sender's clock; now, if it has no date."""
     with suppress(ValueError, TypeError):
         sent_at = parsedate_to_datetime(headers.get("Date", ""))
         if sent_at.tzinfo is not None:
@@ -245,7 +245,7 @@ def _provider_id(response: BaseHTTPResponse, text: str, limits: Limits) -> str |
 
 
 def _without_secrets(text: str, target: Url) -> str:
-    """A path or a query is often all that a URL's owner has for a password."""
+    """The error without paths and queries: in many URLs they are the secret."""
     for part in (target.request_uri, target.path, target.query):
         if part and part != "/":
             text = text.replace(part, "…")

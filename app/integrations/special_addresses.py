@@ -1,7 +1,7 @@
-"""Addresses that are no place on the public Internet, whatever this version of Python says of them.
+"""Addresses that are not on the public Internet, whatever this version of Python says about them.
 
 IPv4: https://www.iana.org/assignments/iana-ipv4-special-registry
-IPv6: https://www.iana.org/assignments/iana-ipv6-special-registry, and all that is no global unicast (2000::/3)
+IPv6: https://www.iana.org/assignments/iana-ipv6-special-registry, and everything outside global unicast (2000::/3)
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -29,7 +29,7 @@ SPECIAL_IPV4 = tuple(
         "203.0.113.0/24",  # documentation (RFC 5737)
         "224.0.0.0/4",  # multicast (RFC 5771)
         "240.0.0.0/4",  # reserved (RFC 1112), and the limited broadcast (RFC 8190)
-        "168.63.129.16/32",  # Azure's platform: public by its number, and within every virtual machine of Azure
+        "168.63.129.16/32",  # Azure's platform: a public address, but reachable from every virtual machine of Azure
     )
 )
 GLOBAL_UNICAST = IPv6Network("2000::/3")
@@ -42,7 +42,7 @@ SPECIAL_IPV6 = tuple(
         "3fff::/20",  # documentation (RFC 9637)
     )
 )
-# Where clouds hand out the credentials of the machine that asks. Not even who allows private addresses means these.
+# Where clouds hand out a machine's credentials. Refused even where private addresses are allowed.
 METADATA = frozenset(
     {
         IPv4Address("169.254.169.254"),  # AWS, Azure, Google, Oracle, DigitalOcean, OpenStack and others
@@ -71,7 +71,7 @@ IPV4_BITS = 0xFFFF_FFFF
 
 
 def is_public(address: Address) -> bool:
-    """True of an address that stands for a place on the public Internet, also as IPv4 hides in IPv6."""
+    """True for an address on the public Internet. Also checks an IPv4 address inside an IPv6 one."""
     hidden = ipv4_within(address)
     if hidden is not None and (address in MAPPED or address in NAT64 or address in SIX_TO_FOUR):
         return is_public(hidden)
@@ -81,14 +81,14 @@ def is_public(address: Address) -> bool:
 
 
 def is_metadata(address: Address) -> bool:
-    """True of an address at which a cloud tells a machine its secrets."""
+    """True for an address at which a cloud hands out a machine's secrets."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         address = IPv6Address(int(address))
     return address in METADATA or ipv4_within(address) in METADATA
 
 
 def ipv4_within(address: Address) -> IPv4Address | None:
-    """The IPv4 address that packets to an IPv6 address end at."""
+    """The IPv4 address that packets to an IPv6 address finally reach."""
     if isinstance(address, IPv4Address):
         return None
     number = int(address)

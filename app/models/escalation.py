@@ -12,7 +12,7 @@ from app.db.base_class import Base, Created, Timestamps, words
 
 
 class EscalationPolicy(Timestamps, Base):
-    """Whom to page for which incidents, and when. Deletion is soft: events keep pointing at it."""
+    """Whom to page for which incidents, and when. Soft-deleted, because events refer to it."""
 
     __tablename__ = "escalation_policies"
     __table_args__ = (
@@ -30,7 +30,7 @@ class EscalationPolicy(Timestamps, Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     runbook_url: Mapped[str | None] = mapped_column(String(2048))
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
-    # A change has reached the open incidents up to this id, but for those that were locked; None: all of them.
+    # The rollout has reached the open incidents up to this id, except locked ones. None: it is complete.
     rollout_after: Mapped[int | None] = mapped_column("spread_after")
     rollout_locked: Mapped[list[int]] = mapped_column(
         "spread_held", ARRAY(Integer), default=list, server_default=text("'{}'")
@@ -39,7 +39,7 @@ class EscalationPolicy(Timestamps, Base):
 
 
 class EscalationPolicyVersion(Created, Base):
-    """The steps as they were: an escalation keeps the ones it began with. Insert-only."""
+    """One version of a policy: an escalation keeps the version it started with. Insert-only."""
 
     __tablename__ = "escalation_policy_versions"
     __table_args__ = (UniqueConstraint("policy_id", "version"),)
@@ -55,9 +55,9 @@ class EscalationPolicyVersion(Created, Base):
 
 
 class Escalation(Timestamps, Base):
-    """How far one policy has come on one incident. `step` is the one that fires next; `loop` only rises.
+    """The progress of one policy on one incident. `step` fires next; `loop` only rises.
 
-    `brought_forward` and `other_step` are for a loop in which a step was brought forward: see `escalation.Position`.
+    `brought_forward` and `other_step` are used once a step was brought forward: see `escalation.Position`.
     """
 
     __tablename__ = "escalations"
@@ -92,7 +92,7 @@ class Escalation(Timestamps, Base):
 
 
 class EscalationEvent(Base):
-    """A step that fired, once by constraint; inserted with its final status and never updated."""
+    """A step that fired, only once by constraint. Inserted with its final status and never updated."""
 
     __tablename__ = "escalation_events"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Answers that are given again when a client repeats a request."""
+"""Stored answers for repeated requests."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from app.db.base_class import Base, Created
 
 
 class IdempotencyKey(Created, Base):
-    """The answer to a user's request on a route under a key; written in the request's own transaction."""
+    """The answer to a user's request with a key. Written in the request's own transaction."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("user_id", "route", "key"), Index(None, "created_at"))
@@ -19,4 +19,4 @@ class IdempotencyKey(Created, Base):
     route: Mapped[str] = mapped_column(String(255))
     key: Mapped[str] = mapped_column(String(255))
     request_hash: Mapped[str] = mapped_column(String(64))
-    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # unlike JSONB, in its order
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # unlike JSONB, it keeps the order

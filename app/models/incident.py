@@ -17,11 +17,11 @@ SEARCHED = ("title", "description", "service")
 
 
 class Incident(Timestamps, Base):
-    """Something that is wrong. `cycle` only rises; pages of an older cycle are void.
+    """An incident. `cycle` only rises; pages of an earlier cycle are void.
 
-    `policy_cycles` counts the cycles that policies began since a person or an alert last did something.
-    `is_unmatched`: no policy matches in this cycle; `unmatched_due_at` is when the worker looks whether the
-    administrators are to be paged for that.
+    `policy_cycles` counts the cycles that policies have started since the last move by a person or an alert.
+    `is_unmatched`: no policy matches in this cycle. `unmatched_due_at` is when the worker checks whether to page the
+    administrators about that.
     """
 
     __tablename__ = "incidents"
@@ -85,7 +85,7 @@ class Incident(Timestamps, Base):
 
 
 class IncidentAssignment(Base):
-    """Who works on an incident, and as what."""
+    """A user assigned to an incident, with a role."""
 
     __tablename__ = "incident_assignments"
     __table_args__ = (UniqueConstraint("incident_id", "user_id"), Index(None, "user_id"))
@@ -100,7 +100,7 @@ class IncidentAssignment(Base):
 
 
 class IncidentComment(Created, Base):
-    """What somebody wrote about an incident."""
+    """A comment on an incident."""
 
     __tablename__ = "incident_comments"
     __table_args__ = (Index(None, "incident_id", "id"), Index(None, "user_id"))
@@ -112,7 +112,7 @@ class IncidentComment(Created, Base):
 
 
 class TimelineEvent(Created, Base):
-    """One change of an incident, by whom (nobody: the service itself), with its data. Never updated."""
+    """One change of an incident, by a user or (if null) the service, with its data. Never updated."""
 
     __tablename__ = "timeline_events"
     __table_args__ = (Index(None, "incident_id", "id"), Index(None, "user_id"))

@@ -1,4 +1,4 @@
-"""The outbox: what must be sent, and every attempt to send it."""
+"""The outbox: messages, and every attempt to send them."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from app.db.base_class import Base, Created, Timestamps, words
 class Notification(Created, Base):
     """One message to one recipient by one channel, written in the transaction that causes it.
 
-    A throttled page waits until its recipient's token bucket releases it, alone or within a bundle. At `fallback_at`
+    A throttled page waits until its recipient's token bucket releases it, alone or in a bundle. At `fallback_at`
     the person's next channel is tried as well.
     """
 
@@ -85,7 +85,7 @@ class Notification(Created, Base):
 
     @property
     def tries(self) -> list["NotificationAttempt"]:
-        """The attempts to send it, by itself and together with others."""
+        """The attempts to send it, alone and in a bundle."""
         return [*self.attempts, *(self.bundle.attempts if self.bundle else ())]
 
 

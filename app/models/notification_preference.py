@@ -1,4 +1,4 @@
-"""How a person wants to be reached."""
+"""Channel preferences and verification codes."""
 
 from datetime import datetime, time
 from typing import Any
@@ -10,11 +10,11 @@ from app.db.base_class import Base, Created, Timestamps
 
 
 class NotificationPreference(Timestamps, Base):
-    """One person's choice for one channel. Without a row the channel's default holds.
+    """One person's settings for one channel. Without a row, the channel's defaults apply.
 
     `position` orders a person's channels; those without one come last. Pages of a severity in `quiet_severities` do
-    not come by this channel; with quiet hours, only not within them. An address is verified if it is the verified one.
-    Without a choice of `status_updates` the channel's default holds.
+    not use this channel; with quiet hours, only during those. An address is verified if it equals the verified one.
+    If `status_updates` is null, the channel's default applies.
     """
 
     __tablename__ = "notification_preferences"
@@ -36,7 +36,7 @@ class NotificationPreference(Timestamps, Base):
 
 
 class AddressVerification(Created, Base):
-    """A code on its way to prove that an address is its owner's. One for each channel of a user."""
+    """A code that was sent to verify an address. One for each channel of a user."""
 
     __tablename__ = "address_verifications"
     __table_args__ = (UniqueConstraint("user_id", "channel"),)

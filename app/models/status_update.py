@@ -1,4 +1,4 @@
-"""What people who were paged for an incident will hear of it."""
+"""Status updates for people who were paged."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from app.db.base_class import Base, Created, words
 
 
 class StatusUpdate(Created, Base):
-    """Somebody took an incident, or it is resolved: to be said to one person on the channel that paged them.
+    """A status update (acknowledged or resolved) for one person on the channel that paged them.
 
-    Written in the transaction of the move. It waits here, apart from the outbox, so that it never holds up a page;
-    from `due_at` on it becomes a message, alone or with others. `ended_at`: it did, or it is no longer true.
+    Written in the transaction of the move. It waits here and not in the outbox, so that it never delays a page. From
+    `due_at` on it becomes a message, alone or with others. `ended_at` is set once it did, or is no longer true.
     """
 
     __tablename__ = "status_updates"

@@ -1,4 +1,4 @@
-"""Users and what proves who they are."""
+"""Users, their sessions and their tokens."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -11,10 +11,10 @@ from app.db.base_class import Base, Created, Timestamps, words
 
 
 class User(Timestamps, Base):
-    """A person. Deletion is soft: the row stays for authorship, the address becomes free.
+    """A person. Soft-deleted: the row stays for authorship, the address becomes free.
 
-    Until its address is proved, an account only claims it: a policy that names the address does not mean the account.
-    `pending_email` is the address that replaces `email` once it is proved.
+    Until its address is confirmed, a policy that names the address does not page the account. `pending_email` replaces
+    `email` once it is confirmed.
     """
 
     __tablename__ = "users"
@@ -43,12 +43,12 @@ class User(Timestamps, Base):
 
     @property
     def display_name(self) -> str:
-        """What others see: the full name, else the part of the address before the @."""
+        """The name others see: the full name, else the part of the address before the @."""
         return display_name(self.full_name, self.email)
 
     @property
     def may_respond(self) -> bool:
-        """True of responders, and of administrators whatever their role."""
+        """True for responders, and for administrators whatever their role."""
         return self.is_superuser or self.role is not UserRole.VIEWER
 
 
@@ -58,7 +58,7 @@ def display_name(full_name: str | None, email: str) -> str:
 
 
 class AuthSession(Created, Base):
-    """One login and the family of refresh tokens that came of it. Revoking it ends them all at once."""
+    """One login, with its family of refresh tokens. Revoking it ends them all at once."""
 
     __tablename__ = "auth_sessions"
     __table_args__ = (Index(None, "user_id"), Index(None, "created_at"))
@@ -90,7 +90,7 @@ class RefreshToken(Created, Base):
 
 
 class PasswordRecovery(Created, Base):
-    """A request for a new password, which waits for the worker. Nobody has looked yet whether the address is known."""
+    """A request for a new password, for the worker. Whether the address has an account is not checked yet."""
 
     __tablename__ = "password_recoveries"
 
@@ -100,7 +100,7 @@ class PasswordRecovery(Created, Base):
 
 
 class PasswordResetToken(Created, Base):
-    """A single-use token that was mailed to its user, stored as its fingerprint."""
+    """A single-use reset token that was mailed to its user, stored as its fingerprint."""
 
     __tablename__ = "password_reset_tokens"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The tokens that webhooks took."""
+"""The tokens that webhooks have accepted."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from app.db.base_class import Base
 
 
 class WebhookToken(Base):
-    """A token that a webhook took at least once, stored as its seal.
+    """A token that a webhook accepted at least once, stored as its seal.
 
-    `refused_at` is when it was first refused after that; the administrators were paged then.
+    `refused_at` is when it was first refused after that. The administrators were paged then.
     """
 
     __tablename__ = "webhook_tokens"

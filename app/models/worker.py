@@ -1,4 +1,4 @@
-"""The workers that are alive."""
+"""The workers and their heartbeats."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from app.db.base_class import Base
 
 
 class WorkerHeartbeat(Base):
-    """What one worker last said of itself: the channels that are set up there, and how its providers are."""
+    """The last heartbeat of a worker: its channels, and the state of their providers."""
 
     __tablename__ = "worker_heartbeats"
     __table_args__ = (Index(None, "last_seen_at"),)

@@ -1,1 +1,1 @@
-"""What stands between the network and the application: connections, and the heads of requests."""
+"""The HTTP server between the network and the application: limits on connections and request heads."""

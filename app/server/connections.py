@@ -1,20 +1,20 @@
-"""The open connections of one process, and which of them gives way when there are too many."""
+"""The open connections of one process, and which to close when there are too many."""
 
 from enum import IntEnum
 from typing import Protocol
 
 from app.server.limits import ConnectionLimits
 
-GRACE_SECONDS = 0.1  # a client that has just connected is about to say what it wants
+GRACE_SECONDS = 0.1  # a client that has just connected is about to send its request
 
 
 class Phase(IntEnum):
-    """What a connection is doing, in the order in which connections give way to new ones."""
+    """The phase of a connection, in the order in which connections are closed for new ones."""
 
-    SILENT = 0  # has asked for nothing yet
-    IDLE = 1  # was answered, and may ask again
+    SILENT = 0  # has not sent a request yet
+    IDLE = 1  # was answered, and may send another request
     RECEIVING = 2  # is sending a body
-    ANSWERING = 3  # waits for us: never gives way
+    ANSWERING = 3  # waits for our answer: never closed
 
 
 class Connection(Protocol):
@@ -25,12 +25,12 @@ class Connection(Protocol):
         ...
 
     def unsent(self) -> int:
-        """How many bytes of an answer the client has not read yet."""
+        """The number of answer bytes the client has not read yet."""
         ...
 
 
 class Connections:
-    """Every open connection with its phase and since when it is in it (seconds), the longest first."""
+    """All open connections by phase, with the time they entered it (seconds), longest first."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
@@ -43,7 +43,7 @@ class Connections:
         return len(self._phase_of)
 
     def admit(self, connection: Connection, *, at: float) -> bool:
-        """Take a new connection in, if need be in the place of another. False if none can give way."""
+        """Accept a new connection, closing another one if needed. False if none can be closed."""
         if len(self) >= self.limits.connections:
             self.turned_away += 1
             giving_way = self._longest_waiting(at)
@@ -55,26 +55,26 @@ class Connections:
         return True
 
     def move(self, connection: Connection, phase: Phase, *, at: float) -> None:
-        """Say what a connection is doing now."""
+        """Set the phase of a connection."""
         self.drop(connection)
         self._phase_of[connection] = phase
         self._phases[phase][connection] = at
 
     def drop(self, connection: Connection) -> None:
-        """Forget a connection that was closed."""
+        """Remove a closed connection."""
         phase = self._phase_of.pop(connection, None)
         if phase is not None:
             del self._phases[phase][connection]
         self._unsent.pop(connection, None)
 
     def phase(self, connection: Connection) -> Phase | None:
-        """None: it was never taken in, or was closed."""
+        """The connection's phase. None if it was not accepted, or was closed."""
         return self._phase_of.get(connection)
 
     def hang_up_on_late(self, *, at: float) -> int:
-        """Close what has sent no whole head in time. Returns how many.
+        """Close connections that have not sent a complete head in time. Returns how many.
 
-        A client that still reads its last answer, however slowly, has that long again.
+        A client that is still reading its last answer, however slowly, gets the same time again.
         """
         due = at - self.limits.head_seconds
         late = [c for phase in (Phase.SILENT, Phase.IDLE) for c in self._overdue(phase, due)]

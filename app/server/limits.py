@@ -1,18 +1,18 @@
-"""How much of this process the network may take."""
+"""Limits on the process's resources for network clients."""
 
 from dataclasses import dataclass
 
-# Of the descriptors, for what pages people: the database, providers, the resolver, and files.
+# File descriptors reserved for paging: the database, providers, the resolver, and files.
 KEPT_DESCRIPTORS = 256
 LEAST_BACKLOG, MOST_BACKLOG = 128, 2048
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """The bounds of a process. A head is the request line with the headers.
+    """The limits of a process. A head is the request line with the headers.
 
-    `backlog` is how many clients the system may let wait: all of them may be accepted before one can be turned away,
-    so they count as well.
+    `backlog` is the number of clients that the system lets wait. All of them may be accepted before one can be turned
+    away, so they count too.
     """
 
     connections: int
@@ -31,5 +31,5 @@ def within(descriptors: int, *, wanted: int) -> ConnectionLimits:
 
 
 def needed(connections: int) -> int:
-    """How many descriptors it takes to have that many connections."""
+    """The number of descriptors needed for that many connections."""
     return connections + KEPT_DESCRIPTORS + LEAST_BACKLOG

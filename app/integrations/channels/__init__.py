@@ -1,1 +1,1 @@
-"""One file for each way to deliver a message."""
+"""One file or folder for each channel."""

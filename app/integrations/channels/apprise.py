@@ -1,6 +1,6 @@
-"""Apprise: some 170 services behind one kind of address. An extra, for administrators.
+"""Apprise: some 170 services behind one kind of address. An optional extra, for administrators.
 
-It tells success from failure and nothing else, so a failure is always tried again.
+It reports success or failure without a reason, so a failure is always retried.
 """
 
 import logging
@@ -19,12 +19,12 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import AttemptOutcome, Severity
 from app.integrations.channels.urgency import severity_of
 
-# What shows on this machine's screen, writes its log, moves its hardware or reads keys from its disk.
+# Services that use this machine's screen, log, hardware or the keys on its disk.
 LOCAL_SCHEMES = frozenset(
     {"blink1", "dbus", "fcm", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "vapid", "windows"}
 )
 FILE_PARAMETERS = frozenset({"attach", "keyfile", "pgpkey", "pgppub", "subfile"})
-WITH_TEMPLATE_FILES = frozenset({"discord", "workflow", "workflows"})  # elsewhere `template` is a name
+WITH_TEMPLATE_FILES = frozenset({"discord", "workflow", "workflows"})  # for other services `template` is a name
 NOTIFY_TYPES = {
     Severity.CRITICAL: "failure",
     Severity.HIGH: "failure",
@@ -34,7 +34,7 @@ NOTIFY_TYPES = {
 
 
 class AppriseSettings(ChannelSettings):
-    """Whether there is this channel, and how long one message may take in all."""
+    """Whether the channel is enabled, and the total time for one message."""
 
     apprise_enabled: bool = False
     apprise_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 20.0
@@ -42,17 +42,19 @@ class AppriseSettings(ChannelSettings):
 
 @cache
 def _library() -> Any:
-    """The package, which is an extra, with all its services loaded. Raises ImportError."""
+    """The optional package, with all its services loaded. Raises ImportError."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it imports imghdr, to be ready for Pythons without it
+        warnings.simplefilter("ignore", DeprecationWarning)  # it warns about imghdr, for Python versions without it
         library = import_module("apprise")
-        import_module("apprise.manager_plugins").NotificationManager().load_modules()  # a second: not the first page
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # what it says of a failure names the address
+        import_module(
+            "apprise.manager_plugins"
+        ).NotificationManager().load_modules()  # takes a second, which the first page should not wait for
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages about failures contain the address
     return library
 
 
 def _service(address: str, *, timeout_seconds: float) -> Any:
-    """The one service that an address stands for; None if it stands for none. Nothing is kept on the disk."""
+    """The service of an address; None if there is none. Stores nothing on disk."""
     library = _library()
     asset = library.AppriseAsset(
         service_timeout=timeout_seconds, storage_mode="memory", pgp_autogen=False, pem_autogen=False
@@ -62,7 +64,7 @@ def _service(address: str, *, timeout_seconds: float) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class AppriseChannel:
-    """Hands a message to the service that an address names, and waits no longer than the total time allowed."""
+    """Sends a message to the service of its address, within the total time allowed."""
 
     timeout_seconds: float
     name: str = "apprise"
@@ -73,7 +75,7 @@ class AppriseChannel:
             if service is None:
                 return Outcome(AttemptOutcome.DEAD, error="Apprise does not know this kind of address.")
             return self._notify(service, envelope)
-        except Exception as error:  # noqa: BLE001 - whatever one of 170 services raises, another try may pass
+        except Exception as error:  # noqa: BLE001 - whatever one of 170 services raises, a retry may work
             return Outcome(AttemptOutcome.RETRY, error=f"Apprise failed: {type(error).__name__}")
 
     def provider(self, address: str) -> str:
@@ -93,7 +95,7 @@ class AppriseChannel:
         )
         if result:
             return Outcome(AttemptOutcome.ACCEPTED)
-        return Outcome(AttemptOutcome.RETRY, error=f"{service.service_name} did not take it.")
+        return Outcome(AttemptOutcome.RETRY, error=f"{service.service_name} did not accept the message.")
 
 
 @register
@@ -116,9 +118,11 @@ class AppriseType:
         except ImportError as error:
             raise ValueError("Apprise is not installed here.") from error
         if service is None:
-            raise ValueError("This is not the address of a service that Apprise knows, such as tgram://token/chat.")
+            raise ValueError(
+                "This is not the address of a service that Apprise knows. Use one such as tgram://token/chat."
+            )
         if service.schemas() & LOCAL_SCHEMES or _names_a_file(address, service.schemas()):
-            raise ValueError("An address must not lead to the machine that the service runs on.")
+            raise ValueError("An address must not lead to the machine that this service runs on.")
         return address
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:

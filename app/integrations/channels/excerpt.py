@@ -1,4 +1,4 @@
-"""As much of a text as a provider takes, and what it then leaves out."""
+"""Cuts a text to a provider's limit, and says what was left out."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from app.core.channel import Envelope
 from app.core.facts import BundleFacts
 
-NAMED = re.compile(r"#([0-9]{1,18})(?:-#([0-9]{1,18}))?\b", re.ASCII)  # as `message.named` writes it: #12, or #12-#34
-# Half of it would be another incident, or lead elsewhere. A name is one character longer than any number may be.
+NAMED = re.compile(
+    r"#([0-9]{1,18})(?:-#([0-9]{1,18}))?\b", re.ASCII
+)  # a name as `message.named` writes it: #12, or #12-#34
+# Never cut these: half a number is another incident, half a URL leads elsewhere.
 UNDIVIDED = re.compile(r"#\w{1,19}(?:-#\w{1,19})?|https?://[!-~]{1,300}", re.ASCII)
 MAX_UNDIVIDED = 320  # characters
-MAX_WORD = 40  # characters; what is longer, or has no spaces as Chinese has none, is cut anywhere
+MAX_WORD = 40  # characters; a longer word, or text without spaces such as Chinese, is cut anywhere
 MARKS = " ,\n"
 
 
 def excerpt(envelope: Envelope, text: str, fits: Callable[[str], bool]) -> str:
-    """The text, or a beginning of it that fits with its ending: how many incidents it does not name, or an ellipsis.
+    """The text, or as much of it as fits with its ending: the number of incidents left out, or an ellipsis.
 
-    `fits` holds for what is shorter than something that fits. Where it holds for nothing, only the ending is left.
+    If a text `fits`, so does any shorter one. If nothing fits, only the ending is left.
     """
     if not text or fits(text):
         return text
@@ -42,7 +44,7 @@ def _cut(text: str, length: int, ids: Sequence[int]) -> str:
 
 
 def _boundary(text: str, length: int) -> int:
-    """Where to end, of so many characters: after a whole word if one ends nearby, and never within a name or a URL."""
+    """Where to cut: after a whole word if one ends nearby, and never inside a name or a URL."""
     nearby = max(text.rfind(mark, max(length - MAX_WORD, 0), length) for mark in MARKS)
     end = length if nearby < 0 else nearby
     around = UNDIVIDED.finditer(text, max(end - MAX_UNDIVIDED, 0), end + MAX_UNDIVIDED)
@@ -50,7 +52,7 @@ def _boundary(text: str, length: int) -> int:
 
 
 def _count_unnamed(ids: Sequence[int], text: str) -> int:
-    """How many of the sorted ids the text names neither by their number nor in a range."""
+    """How many of the sorted ids the text does not name, neither alone nor in a range."""
     named: set[int] = set()
     for run in NAMED.finditer(text):
         first, last = int(run[1]), int(run[2] or run[1])

@@ -1,4 +1,4 @@
-"""What webhook, Slack and Teams have in common: the address is a URL that its owner gave."""
+"""Shared parts of webhook, Slack and Teams, whose address is a URL from its owner."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,7 +14,7 @@ COUNTED = " and 1000000 more"
 
 
 class HookSettings(ChannelSettings):
-    """Where URLs may lead, and how long one message may take in all."""
+    """Where URLs may lead, and the total time for one message."""
 
     webhook_allow_private_addresses: bool = False
     webhook_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
@@ -33,7 +33,7 @@ def settings_of(own: ChannelSettings) -> HookSettings:
 
 
 def clean_url(address: str, own: ChannelSettings, *, is_secret: bool = False) -> str:
-    """The URL as it is given; one whose path is a secret needs TLS. Raises ValueError with what is wrong with it."""
+    """The checked URL. One with a secret path needs TLS. Raises ValueError with the reason."""
     is_private_allowed = settings_of(own).webhook_allow_private_addresses
     schemes = ("https",) if is_secret and not is_private_allowed else ("http", "https")
     parts = parsed(address, schemes=schemes)
@@ -43,7 +43,7 @@ def clean_url(address: str, own: ChannelSettings, *, is_secret: bool = False) ->
 
 
 def rest_of(pages: Sequence[PageFacts], *, limit: int) -> str:
-    """Names, by their numbers, the incidents for which a message has no line left; over the limit it counts them."""
+    """The numbers of the incidents without a line in the message. Over the limit they are only counted."""
     text = "Also: " + ", ".join(f"#{page.incident.id}" for page in pages)
     if len(text) <= limit:
         return text
@@ -52,24 +52,24 @@ def rest_of(pages: Sequence[PageFacts], *, limit: int) -> str:
 
 
 def line_of(page: PageFacts, *, limit: int) -> str:
-    """One incident of a bundle, its number first: a long title must not push that out."""
+    """One incident of a bundle, its number first, so that a long title cannot push it out."""
     incident = page.incident
     said = f"#{incident.id} [{incident.severity.upper()}] {incident.service}: {incident.title}"
     return shortened(said, limit)
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning and an ellipsis: at most so many characters, none that cannot be shown."""
+    """The text without unprintable characters, cut to the limit with an ellipsis."""
     return cut("".join(map(_shown, text)).strip(), limit)
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, or its beginning and an ellipsis: at most so many characters."""
+    """The text, cut to the limit with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _shown(character: str) -> str:
-    """Tabs and the spaces of other scripts are spaces: without them two words would be one."""
+    """Replace tabs and other kinds of space by spaces, so that words stay apart."""
     if character == "\n" or character.isprintable():
         return character
     return " " if character.isspace() else ""

@@ -19,8 +19,8 @@ MAX_SECTION = 3000
 MAX_FIELD = 2000
 MAX_LINE = 200
 MAX_FALLBACK = 3000
-MAX_TEXTS = 9000  # characters of all texts with their escapes: well within what Slack takes in one message
-GONE = frozenset({404, 410})  # no_service, channel_is_archived: the webhook or its channel is no more
+MAX_TEXTS = 9000  # characters of all texts with their escapes: well within Slack's limit for one message
+GONE = frozenset({404, 410})  # no_service, channel_is_archived: the webhook or its channel no longer exists
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 Block = dict[str, Any]
@@ -28,7 +28,7 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SlackChannel:
-    """Posts messages to incoming webhooks. Slack knows no idempotency key: a duplicate is seen twice."""
+    """Posts messages to incoming webhooks. Slack has no idempotency keys, so a duplicate appears twice."""
 
     own: HookSettings
     name: str = "slack"
@@ -46,9 +46,9 @@ class SlackChannel:
 
 
 def layout(envelope: Envelope) -> dict[str, Any]:
-    """The message as blocks, and as the text that notifications and screen readers say.
+    """The message as blocks, and as text for notifications and screen readers.
 
-    The body is what a template made of it. What it cannot make is from the facts: fields, a button, links.
+    The body comes from a template. Fields, the button and links come from the facts.
     """
     header = {"type": "header", "text": _plain(envelope.subject, MAX_HEADER)}
     return {"text": escaped(envelope.subject, MAX_FALLBACK), "blocks": [header, *_content(envelope)]}
@@ -64,7 +64,7 @@ def _content(envelope: Envelope) -> list[Block]:
 
 
 def plain(envelope: Envelope) -> dict[str, Any]:
-    """The message without blocks, for when Slack refuses those."""
+    """The message without blocks, in case Slack refuses those."""
     link = link_of(envelope)
     ending = f"\n{link}" if link and link not in envelope.body else ""
     said = escaped(f"{envelope.subject}\n{envelope.body}", MAX_FALLBACK - len(ending))
@@ -72,7 +72,7 @@ def plain(envelope: Envelope) -> dict[str, Any]:
 
 
 def _body(body: str) -> list[Block]:
-    """The text in as many sections as it needs; one that is too long ends where a line does."""
+    """The text in as many sections as it needs, split at line ends."""
     lines = [_safe(line, MAX_SECTION) for line in shortened(body, MAX_TEXTS).split("\n")]
     shown = _fitting(lines, MAX_TEXTS)
     return [_section(text) for text in _packed([*shown, "…"] if len(shown) < len(lines) else shown)]
@@ -93,7 +93,7 @@ def _button(link: str | None) -> list[Block]:
 
 
 def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Block]:
-    """The body, then every incident, whatever the body says: none may go unnamed."""
+    """The body, then every incident: none may be left out, whatever the body says."""
     said = escaped(body, MAX_SECTION)
     lines = _fitting([_line(page) for page in pages], MAX_TEXTS - len(said))
     rest = [rest_of(pages[len(lines) :], limit=MAX_SECTION)] if len(lines) < len(pages) else []
@@ -101,13 +101,13 @@ def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Block]:
 
 
 def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
-    """The first lines, as many as there is room for."""
+    """As many of the first lines as fit."""
     lengths = accumulate(len(line) + 1 for line in lines)
     return lines[: sum(length <= room + 1 for length in lengths)]
 
 
 def _packed(lines: Sequence[str]) -> list[str]:
-    """The lines in as few texts as a section's size allows."""
+    """The lines, joined into as few texts as the size of a section allows."""
     texts: list[str] = []
     for line in lines:
         if texts and len(texts[-1]) + 1 + len(line) <= MAX_SECTION:
@@ -131,7 +131,7 @@ def _plain(text: str, limit: int) -> dict[str, Any]:
 
 
 def escaped(text: str, limit: int) -> str:
-    """Text in which nothing is a link or a mention, at most so many characters with its escapes."""
+    """Text without links and mentions, cut to the limit, escapes included."""
     return _safe(shortened(text, limit), limit)
 
 
@@ -143,7 +143,7 @@ def _safe(shown: str, limit: int) -> str:
 
 @register
 class SlackType:
-    """Slack, and what takes its webhooks. It is always set up: each person names a webhook."""
+    """Slack, and services that accept its webhooks. Always set up: each person names a webhook."""
 
     name = "slack"
     order = 50

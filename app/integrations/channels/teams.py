@@ -17,8 +17,8 @@ from app.integrations.channels.push.text import link_of
 from app.integrations.channels.urgency import severity_of
 
 # A card has up to 28 KB: https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
-MAX_TEXTS_BYTES = 20 * 1024  # what all texts and lines come to
-MAX_BUNDLE_BYTES = 5 * 1024  # of them, the body of a bundle: its incidents need the others
+MAX_TEXTS_BYTES = 20 * 1024  # for all texts and lines together
+MAX_BUNDLE_BYTES = 5 * 1024  # of these for the body of a bundle: the incidents need the rest
 MAX_TITLE = 200
 MAX_TEXT = 5000
 MAX_BUNDLE_TEXT = 1200
@@ -34,7 +34,7 @@ Element = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TeamsChannel:
-    """Posts cards to workflows. They know no idempotency key: a duplicate is seen twice."""
+    """Posts cards to workflows. They have no idempotency keys, so a duplicate appears twice."""
 
     own: HookSettings
     name: str = "teams"
@@ -52,9 +52,9 @@ class TeamsChannel:
 
 
 def layout(envelope: Envelope) -> dict[str, Any]:
-    """The message as the one card of what a workflow's "webhook request received" trigger takes.
+    """The message as the single card for a workflow's "webhook request received" trigger.
 
-    The body is what a template made of it. What it cannot make is from the facts: fields, a button, links.
+    The body comes from a template. Fields, the button and links come from the facts.
     """
     urgency = severity_of(envelope)
     color = COLORS.get(urgency, "default") if urgency else "default"
@@ -64,7 +64,7 @@ def layout(envelope: Envelope) -> dict[str, Any]:
 
 
 def plain(envelope: Envelope) -> dict[str, Any]:
-    """The message as nothing but texts, for when a workflow refuses the rest."""
+    """The message as text only, in case a workflow refuses the rest."""
     texts = [envelope.subject, envelope.body, link_of(envelope)]
     return _message([_text(text, MAX_TEXT) for text in texts if text])
 
@@ -84,7 +84,7 @@ def _content(envelope: Envelope) -> tuple[list[Element], list[Element]]:
 
 
 def _body(body: str, limit: int, room: int) -> list[Element]:
-    """A text for each paragraph, of at most so many characters; what there is no room for is an ellipsis."""
+    """One text for each paragraph, cut to the limit with an ellipsis."""
     paragraphs = [_text(paragraph, limit) for paragraph in PARAGRAPHS.split(shortened(body, room))]
     shown = list(_fitting(paragraphs, room))
     return [*shown, _text("…", limit)] if len(shown) < len(paragraphs) else shown
@@ -100,7 +100,7 @@ def _open(link: str | None) -> list[Element]:
 
 
 def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Element]:
-    """The body, then every incident, whatever the body says: none may go unnamed."""
+    """The body, then every incident: none may be left out, whatever the body says."""
     said = _body(body, MAX_BUNDLE_TEXT, MAX_BUNDLE_BYTES)
     lines = list(_fitting((_line(page) for page in pages), MAX_TEXTS_BYTES - sum(map(_size, said))))
     rest = [_text(rest_of(pages[len(lines) :], limit=MAX_REST), MAX_REST)] if len(lines) < len(pages) else []
@@ -108,7 +108,7 @@ def _bundle(body: str, pages: Sequence[PageFacts]) -> list[Element]:
 
 
 def _fitting(elements: Iterable[Element], room: int) -> Iterable[Element]:
-    """The first elements, as many as there is room for, in bytes."""
+    """As many of the first elements as fit, in bytes."""
     for element in elements:
         room -= _size(element)
         if room < 0:
@@ -126,14 +126,14 @@ def _line(page: PageFacts) -> Element:
 
 
 def _text(text: str, limit: int, **style: Any) -> Element:
-    """A text in which nothing is Markdown: runs of a RichTextBlock are shown as they are."""
+    """Text without Markdown: a RichTextBlock shows its runs literally."""
     run = {"type": "TextRun", "text": shortened(text, limit) or "…", **style}
     return {"type": "RichTextBlock", "inlines": [run]}
 
 
 @register
 class TeamsType:
-    """Teams. It is always set up: each person names a workflow."""
+    """Teams. Always set up: each person names a workflow."""
 
     name = "teams"
     order = 60

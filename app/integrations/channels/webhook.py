@@ -1,4 +1,4 @@
-"""Webhooks: JSON to a URL, signed as Standard Webhooks says (https://www.standardwebhooks.com)."""
+"""Webhooks: JSON to a URL, signed by Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ from app.integrations import http
 from app.integrations.addresses import host_of
 from app.integrations.channels.hook import HookSettings, clean_url
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every secret
 MIN_KEY_BYTES = 24  # Standard Webhooks: 24 to 64 bytes
 DERIVED_FOR = b"webhook signatures"
 GONE = frozenset({410})
@@ -29,7 +29,7 @@ ANSWER_CHARACTERS = 500
 
 
 class WebhookSettings(HookSettings):
-    """The secrets that sign, newest first; while two are set, receivers can change from one to the other."""
+    """The signing secrets, newest first. While two are set, receivers can change from one to the other."""
 
     webhook_signing_secrets: SecretStr = SecretStr("")
 
@@ -52,7 +52,7 @@ def _key(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class WebhookChannel:
-    """Posts a message as JSON. Its id is the idempotency key, so that a receiver can tell a duplicate."""
+    """Posts a message as JSON. Its id is the idempotency key, so that receivers can recognize duplicates."""
 
     keys: tuple[bytes, ...]
     own: HookSettings
@@ -70,7 +70,7 @@ class WebhookChannel:
 
 
 def payload(envelope: Envelope) -> dict[str, Any]:
-    """What is posted: the kind of message, the time of this attempt, and what the message says."""
+    """The posted JSON: the kind of message, the time of this attempt, and the message."""
     facts = envelope.facts
     is_update = isinstance(facts, StatusUpdateFacts | StatusUpdatesFacts)
     is_about_incidents = isinstance(facts, PageFacts | BundleFacts) or is_update
@@ -83,7 +83,7 @@ def payload(envelope: Envelope) -> dict[str, Any]:
 
 
 def signature(keys: tuple[bytes, ...], message_id: UUID, body: str) -> dict[str, str]:
-    """The headers that prove where a body comes from: a signature by each key, the newest first."""
+    """The headers that prove the sender: a signature by each key, newest first."""
     timestamp = str(int(utcnow().timestamp()))
     signed = f"{message_id}.{timestamp}.{body}".encode()
     signatures = (base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys)
@@ -96,7 +96,7 @@ def signature(keys: tuple[bytes, ...], message_id: UUID, body: str) -> dict[str,
 
 @register
 class WebhookType:
-    """Any URL. It is always set up: without a secret of its own it signs with one that comes from SECRET_KEY."""
+    """Any URL. Always set up: without its own secret it signs with one derived from SECRET_KEY."""
 
     name = WEBHOOK
     order = 40

@@ -1,1 +1,1 @@
-"""Senders of alerts: a folder each, whose `source.py` registers it and whose `parse` accepts any JSON object."""
+"""Senders of alerts, one folder each. Its `source.py` registers it; its `parse` accepts any JSON object."""

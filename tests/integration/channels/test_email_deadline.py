@@ -260,4 +260,4 @@ def test_no_timer_is_left_running(mail_to: Callable[..., Outcome]) -> None:
 def test_an_address_that_the_server_does_not_take_is_final(mail_to: Callable[..., Outcome]) -> None:
     outcome = mail_to(Tarpit(answers=ANSWERS), address="jürgen@example.com", timeout_seconds=60)
     assert outcome.result is DEAD
-    assert "takes no such address" in (outcome.error or "")
+    assert "accepts no such address" in (outcome.error or "")

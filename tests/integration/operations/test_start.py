@@ -26,7 +26,7 @@ WHOLE = "must be a full URL with http:// or https:// and a host, such as https:/
         ({"DEAD_MAN_URL": "ftp://x"}, f"DEAD_MAN_URL {WHOLE}"),
         (
             {"TWILIO_ACCOUNT_SID": "AC1"},
-            "SMS by Twilio is set up in part: TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER missing",
+            "SMS by Twilio is only partly set up: set TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER",
         ),
         ({"NTFY_URL": "ftp://x"}, "NTFY_URL: The URL must begin with http:// or https:// and name a host."),
         ({"WEBHOOK_TIMEOUT_SECONDS": "51"}, "WEBHOOK_TIMEOUT_SECONDS must be at most 50."),

@@ -1,1 +1,1 @@
-"""E-mail by SMTP, or as files while no server is set."""
+"""E-mail by SMTP, or written to files if no server is set."""

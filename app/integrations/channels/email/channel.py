@@ -1,4 +1,4 @@
-"""Mail: by SMTP, or as files under the data directory while no server is set."""
+"""Mail by SMTP, or written to files in the data directory if no server is set."""
 
 import re
 import smtplib
@@ -38,7 +38,7 @@ _address: TypeAdapter[str] = TypeAdapter(Email)
 
 @dataclass(frozen=True, slots=True)
 class EmailChannel:
-    """Sends a message as a mail whose Message-ID is the idempotency key, so that a duplicate can be told."""
+    """Sends a message as a mail. Its Message-ID is the idempotency key, so that duplicates can be recognized."""
 
     sender: Address
     transport: Transport
@@ -59,7 +59,7 @@ class EmailChannel:
         return Outcome(AttemptOutcome.ACCEPTED, provider_id=message["Message-ID"])
 
     def _plainer(self, envelope: Envelope, spent_seconds: float) -> Outcome:
-        """The same mail as nothing but text: what a filter minds is mostly in the HTML."""
+        """The same mail as plain text only: spam filters mostly object to the HTML."""
         log.warning("extras_refused", channel=self.name)
         return replace(self, transport=self.transport.within(spent_seconds)).send(replace(envelope, html=None))
 
@@ -76,11 +76,11 @@ class EmailChannel:
             encoding = _encoding(envelope.html)
             message.add_alternative(
                 envelope.html, subtype="html", cte=encoding
-            )  # the last is the best (RFC 2046, section 5.1.4)
+            )  # clients prefer the last part (RFC 2046, section 5.1.4)
         return message
 
     def _addressed(self, envelope: Envelope) -> EmailMessage:
-        """The headers: from whom, to whom, and which thread a mail client shows it in."""
+        """The headers: sender, recipient, and the thread in which a mail client shows it."""
         message = EmailMessage(policy=WIRE_FORMAT)
         message["From"] = self.sender
         message["To"] = _mailbox(envelope.address)
@@ -100,9 +100,9 @@ class EmailChannel:
 
 
 def _mailbox(address: str, name: str = "") -> Address:
-    """The address for a header, its domain as the DNS has it: not every server takes other letters than ASCII.
+    """The address for a header, with an ASCII domain: not every server accepts other letters.
 
-    By IDNA 2008 (RFC 5891): the older rules, which are Python's own codec, mail straße.de's to strasse.de. Raises
+    By IDNA 2008 (RFC 5891): by the older rules of Python's own codec, mail for straße.de would go to strasse.de. Raises
     ValueError, of which `idna.IDNAError` is one, IndexError and MessageError.
     """
     if address.isascii():
@@ -112,43 +112,47 @@ def _mailbox(address: str, name: str = "") -> Address:
 
 
 def _sender(written: str) -> Address:
-    """Raises ConfigurationError for what no mail could come from."""
+    """The sender's address. Raises ConfigurationError if it cannot send mail."""
     name, address = parseaddr(written)
     try:
         sender = _mailbox(address, name)
     except (ValueError, IndexError, MessageError) as error:
-        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}") from error
+        raise ConfigurationError(
+            f"SMTP_FROM is not an e-mail address: {written!r}. Use one such as 'Pager <pager@example.com>'"
+        ) from error
     if not (sender.username and sender.domain):
-        raise ConfigurationError(f"SMTP_FROM is not an e-mail address: {written!r}")
+        raise ConfigurationError(
+            f"SMTP_FROM is not an e-mail address: {written!r}. Use one such as 'Pager <pager@example.com>'"
+        )
     return sender
 
 
 def _encoding(text: str) -> str:
-    """What every server takes, also one without 8BITMIME: the one in which the text is shorter."""
+    """The shorter of the two encodings that every server accepts, even without 8BITMIME."""
     outside = sum(len(character.encode("utf-8", "replace")) for character in text if not character.isascii())
     return "base64" if outside * 6 > len(text) + outside else "quoted-printable"
 
 
 def _refusal(error: Exception, envelope: Envelope) -> Outcome:
     if isinstance(error, smtplib.SMTPNotSupportedError) and not envelope.address.isascii():
-        return Outcome(AttemptOutcome.DEAD, error=f"The mail server takes no such address: {error}"[:1000])
+        return Outcome(AttemptOutcome.DEAD, error=f"The mail server accepts no such address: {error}"[:1000])
     return replace(_failure(error), is_address_gone=_is_gone(error))
 
 
 def is_content_refused(error: Exception) -> bool:
-    """True if a server took the recipient and then refused the mail for good."""
+    """True if a server accepted the recipient and then refused the mail for good."""
     return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= REFUSED_FROM
 
 
 def _is_gone(error: Exception) -> bool:
-    """True if a server says that there is no such mailbox, or none any more."""
+    """True if a server says that the mailbox does not exist, or no longer exists."""
     code = _reply_code(error)
     is_about_recipient = isinstance(error, smtplib.SMTPRecipientsRefused)
     return is_about_recipient and code is not None and code >= REFUSED_FROM and bool(GONE.search(_reply_text(error)))
 
 
 def _failure(error: Exception) -> Outcome:
-    """4yz, a lost connection or a time-out: again. 5yz: final, unless it is about us and not about the mail."""
+    """Retry after 4yz, a lost connection or a time-out. 5yz is final, unless it is about us and not the mail."""
     code = _reply_code(error)
     about_us = isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPNotSupportedError)
     is_final = code is not None and code >= REFUSED_FROM and not about_us
@@ -172,7 +176,7 @@ def _reply_text(error: Exception) -> str:
 
 @register
 class EmailType:
-    """Mail. Outside production it needs no server: it is written into files."""
+    """Mail. Outside production it needs no server: mails are written to files."""
 
     name = EMAIL
     order = 10

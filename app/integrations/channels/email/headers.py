@@ -1,4 +1,4 @@
-"""Headers of a mail as they go over the wire: encoded words of RFC 2047, folded by RFC 5322.
+"""Headers of a mail as sent: encoded words (RFC 2047), folded (RFC 5322).
 
 Python's own folding drops spaces between encoded words or makes empty ones, depending on its patch release.
 """
@@ -11,19 +11,19 @@ from email.policy import EmailPolicy
 from typing import Any
 
 MAX_WORD = 75  # RFC 2047, section 2
-MAX_LINE = 76  # likewise, of a line with an encoded word in it
+MAX_LINE = 76  # likewise, for a line that contains an encoded word
 PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
-# What stands for itself in every place that an encoded word may have (RFC 2047, section 5).
+# Characters that need no encoding wherever an encoded word may stand (RFC 2047, section 5).
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 FOLD = "\r\n "
 OWN = {"subject", "from"}
 
 
 class WireFormat(EmailPolicy):
-    """Python's policy for SMTP, but for the headers in which people write."""
+    """Python's policy for SMTP, except for the headers with free text."""
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        """Keep a text as it is: what looks like an encoded word in it is none."""
+        """Keep the text as it is, even if part of it looks like an encoded word."""
         name, parsed = super().header_store_parse(name, value)
         return name, value if name.lower() in OWN else parsed
 
@@ -51,7 +51,7 @@ WIRE_FORMAT = WireFormat(linesep="\r\n")
 
 
 def text(value: str, taken: int) -> str:
-    """A text for a header of whose first line some characters are taken: as it is if it can be, else encoded."""
+    """A header's text, plain if possible, else encoded. Some characters of its first line are already taken."""
     if PLAIN.fullmatch(value) and "=?" not in value:
         lines = _folded(value, taken)
         if all(len(line) <= MAX_LINE for line in lines):
@@ -60,13 +60,13 @@ def text(value: str, taken: int) -> str:
 
 
 def words(value: str, taken: int) -> list[str]:
-    """Encoded words that a decoder joins to the text, each of whole characters: as `q` or `b`, whichever is shorter."""
+    """The text as encoded words of whole characters, in `q` or `b`, whichever is shorter."""
     found = [list(_packed(value, taken, letter, encode)) for letter, encode in (("q", _q), ("b", _b))]
     return min(found, key=lambda candidate: sum(map(len, candidate)))
 
 
 def _folded(value: str, taken: int) -> list[str]:
-    """Lines that break at single spaces, the first with its place taken."""
+    """The text in lines broken at single spaces. Part of the first line is already taken."""
     lines = [" " * taken]
     for word in value.split(" "):
         is_first = lines == [" " * taken]
@@ -79,7 +79,7 @@ def _folded(value: str, taken: int) -> list[str]:
 
 
 def _packed(value: str, taken: int, letter: str, encode: Callable[[str], str]) -> Iterator[str]:
-    """As much of the text as fits into each word."""
+    """The text in pieces that fit into one word each."""
     rest = value.encode("utf-8", "replace").decode()
     room = MAX_LINE - taken
     while rest:

@@ -1,4 +1,4 @@
-"""Ways that a complete mail takes: a connection to an SMTP server, or a file."""
+"""The transports of a mail: a connection to an SMTP server, or a file."""
 
 import os
 import smtplib
@@ -23,16 +23,16 @@ class Transport(Protocol):
     def deliver(self, message: EmailMessage) -> None: ...
 
     def within(self, spent_seconds: float) -> "Transport":
-        """The same way, for a second try of which so many seconds are spent."""
+        """The same transport for a second try, after so many seconds of the deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpTransport:
-    """A connection for each mail: nothing to keep alive, nothing that one slow mail can hold up.
+    """One connection for each mail: nothing to keep alive, and a slow mail delays no other.
 
     `timeout_seconds` bounds all of it, from looking up the host to the goodbye. `own_name` is what EHLO says: looked
-    up once, for smtplib would ask the name servers anew for each mail, without a limit.
+    up once, because smtplib would ask the name servers for each mail, without a limit.
     """
 
     host: str
@@ -48,7 +48,7 @@ class SmtpTransport:
             try:
                 self._exchange(message, watch)
             except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
-                raise  # the server did answer, whatever happened after that
+                raise  # the server answered, whatever happened after that
             except OSError as error:
                 if watch.has_expired or isinstance(error, TimeoutError):
                     raise TimeoutError(f"The mail was not accepted within {self.timeout_seconds:g} s.") from error
@@ -74,14 +74,14 @@ class SmtpTransport:
             _hang_up(smtp)
 
     def _spoken_over(self, line: socket.socket) -> socket.socket:
-        """The session's own handle of the line: TLS and smtplib replace and close it as they like."""
+        """The session's own handle of the socket: TLS and smtplib replace and close theirs."""
         if self.tls == "tls":
             return ssl.create_default_context().wrap_socket(line.dup(), server_hostname=self.host)
         return line.dup()
 
 
 class _Session(smtplib.SMTP):
-    """A session over a connection that is there; once the watch has ended it, nothing counts as an answer."""
+    """An SMTP session over an open connection. After the watch has ended it, nothing counts as an answer."""
 
     def __init__(self, connected: socket.socket, watch: Watch, host: str, own_name: str) -> None:
         self._connected, self._watch = connected, watch
@@ -95,7 +95,7 @@ class _Session(smtplib.SMTP):
         if self.file is None and self.sock is not None:
             self.file = Lines(self.sock.makefile("rb").detach())
         answer = super().getreply()
-        if self._watch.has_expired:  # the beginning of "250-" is "250"
+        if self._watch.has_expired:  # a truncated "250-" reads as "250"
             self.close()
             raise smtplib.SMTPServerDisconnected("The answer was cut off.")
         return answer
@@ -103,7 +103,7 @@ class _Session(smtplib.SMTP):
 
 @contextmanager
 def _line_to(host: str, port: int, watch: Watch) -> Iterator[socket.socket]:
-    """A connection to the host that the watch ends, and nothing before: no single read has a time-out."""
+    """A connection that only the watch ends: no single read has a time-out."""
     with _connected(resolve(host, port, seconds=watch.remaining())[:MAX_ADDRESSES], port, watch) as line:
         line.settimeout(None)
         watch.connected = line
@@ -112,7 +112,7 @@ def _line_to(host: str, port: int, watch: Watch) -> Iterator[socket.socket]:
 
 
 def _connected(addresses: list[str], port: int, watch: Watch) -> socket.socket:
-    """A connection to the first address that takes it; a dead one leaves the next ones their share of the time."""
+    """A connection to the first address that accepts one. Each address gets a share of the time."""
     for tried, address in enumerate(addresses[:-1]):
         with suppress(OSError):
             return socket.create_connection((address, port), watch.remaining() / (len(addresses) - tried))
@@ -120,7 +120,7 @@ def _connected(addresses: list[str], port: int, watch: Watch) -> socket.socket:
 
 
 def _hang_up(smtp: smtplib.SMTP) -> None:
-    """Say goodbye if the server still listens: the mail's fate was decided before."""
+    """Send QUIT if the server still listens. The outcome of the mail is already decided."""
     try:
         smtp.quit()
     except (smtplib.SMTPException, OSError):
@@ -129,7 +129,7 @@ def _hang_up(smtp: smtplib.SMTP) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileTransport:
-    """Writes each mail as an .eml file that appears whole or not at all; the same mail twice is one file."""
+    """Writes each mail to an .eml file, atomically. The same mail again replaces its file."""
 
     directory: Path
 
@@ -140,6 +140,6 @@ class FileTransport:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = str(message["Message-ID"]).strip("<>").partition("@")[0]
         draft = self.directory / f".{name}.{os.getpid()}"
-        draft.touch(mode=0o600)  # reset tokens and the links of pages are in it
+        draft.touch(mode=0o600)  # it contains reset tokens and the links of pages
         draft.write_bytes(message.as_bytes())
         draft.rename(self.directory / f"{name}.eml")

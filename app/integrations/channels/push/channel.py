@@ -1,4 +1,4 @@
-"""Push messages: to a topic of ntfy, or to a browser that has subscribed."""
+"""Push messages to an ntfy topic, or to a subscribed browser."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from app.integrations.channels.push.text import MAX_BODY
 from app.integrations.channels.push.vapid import public_key, vapid_key
 from app.integrations.channels.push.web import WebPush, clean_subscription
 
-NO_WEB_PUSH = "Web Push is not set up here."
+NO_WEB_PUSH = "Web Push is not set up here. An operator has to set WEB_PUSH_PRIVATE_KEY."
 
 
 class PushSettings(ChannelSettings):
@@ -31,7 +31,7 @@ class PushSettings(ChannelSettings):
 
 @dataclass(frozen=True, slots=True)
 class PushChannel:
-    """Sends by the way that the address is made for."""
+    """Sends by ntfy or Web Push, depending on the address."""
 
     ntfy: Ntfy
     web: WebPush | None
@@ -55,7 +55,7 @@ def _is_subscription(address: str) -> bool:
 
 
 def application_server_key(own: ChannelSettings) -> str:
-    """The public key that a browser subscribes with. Raises NotFound where there is no Web Push."""
+    """The public key for a browser's subscription. Raises NotFound without Web Push."""
     web = _web(own) if isinstance(own, PushSettings) else None
     if web is None:
         raise NotFound(NO_WEB_PUSH)

@@ -13,8 +13,8 @@ from app.integrations.channels.push.text import body_of, link_of
 from app.integrations.channels.urgency import severity_of
 from app.integrations.http import Limits, is_form_refused, post, post_or_plainer
 
-NO_SERVER = "NTFY_URL is not set here: give the whole URL of the topic, such as https://ntfy.sh/a-long-topic."
-# Its server's message-size-limit; what reaches it becomes an attachment, or is refused. JSON may have twice of that:
+NO_SERVER = "NTFY_URL is not set here, so give the full URL of the topic, such as https://ntfy.sh/a-long-topic."
+# The server's message-size-limit; a longer message becomes an attachment or is refused. JSON may have twice that:
 # https://docs.ntfy.sh/publish/#limitations and https://github.com/binwiederhier/ntfy/blob/main/server/server.go
 MAX_MESSAGE_BYTES = 4096 - 1
 MAX_JSON_BYTES = 2 * 4096 - 1
@@ -31,7 +31,7 @@ TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Ntfy:
-    """Publishes to a topic, on the operator's server, if there is one, or on another that the address names."""
+    """Publishes to a topic, on the operator's server or on the one in the address."""
 
     server: str | None
     token: str | None
@@ -56,7 +56,7 @@ class Ntfy:
         return host_of(self._place(address)[0])
 
     def _place(self, address: str) -> tuple[str, str]:
-        """The server and the topic. The operator's token is for the operator's server only."""
+        """The server and the topic. The operator's token goes only to the operator's server."""
         if TOPIC.fullmatch(address):
             return self.server or "", address
         server, _, topic = address.rpartition("/")
@@ -64,7 +64,7 @@ class Ntfy:
 
 
 def _message(envelope: Envelope, topic: str) -> dict[str, Any]:
-    """With as much of the text as ntfy takes. The title and the link are short, and stay whole."""
+    """The message, with its text cut to ntfy's limit. The title and the link are short and stay whole."""
     severity, link = severity_of(envelope), link_of(envelope)
     message: dict[str, Any] = {"topic": topic, "title": envelope.subject}
     if severity is not None:
@@ -75,7 +75,7 @@ def _message(envelope: Envelope, topic: str) -> dict[str, Any]:
 
 
 def _plain(envelope: Envelope, topic: str) -> dict[str, Any]:
-    """Without what leads somewhere or sounds, for when a server refuses that."""
+    """The message without links and sounds, for servers that refuse those."""
     link = link_of(envelope)
     ending = f"\n{link}" if link else ""
     message: dict[str, Any] = {"topic": topic, "title": envelope.subject}
@@ -89,7 +89,7 @@ def _fits(message: dict[str, Any]) -> bool:
 
 
 def clean_topic(address: str, *, has_server: bool, allows_private: bool) -> str:
-    """The name of a topic on the operator's server, or the URL of one as it is given. Raises ValueError."""
+    """A topic's name on the operator's server, or a topic's URL. Raises ValueError."""
     if TOPIC.fullmatch(address):
         if not has_server:
             raise ValueError(NO_SERVER)
@@ -99,5 +99,7 @@ def clean_topic(address: str, *, has_server: bool, allows_private: bool) -> str:
         require_public_literal(parts)
     given = urlsplit(address)
     if not TOPIC.fullmatch(given.path.removeprefix("/")) or given.query or given.fragment or address[-1] in "?#":
-        raise ValueError("The URL of an ntfy topic is that of its server and the topic's name.")
+        raise ValueError(
+            "An ntfy address must be the server's URL followed by the topic's name, such as https://ntfy.sh/a-long-topic."
+        )
     return address

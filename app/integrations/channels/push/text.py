@@ -1,4 +1,4 @@
-"""What a push message says and where a tap on it leads."""
+"""The text of a push message, and the target of a tap on it."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ MAX_BODY = 2000  # characters
 
 
 def body_of(envelope: Envelope, fits: Callable[[str], bool]) -> str:
-    """The body, or its beginning: a telephone shows a few lines of it. `fits` tells what the provider takes."""
+    """The body, cut to what a phone shows and to what `fits` the provider's limit."""
     return excerpt(envelope, envelope.body.strip(), lambda text: len(text) <= MAX_BODY and fits(text))
 
 
 def link_of(envelope: Envelope) -> str | None:
-    """The signed page of the incident; of a bundle, that of the first."""
+    """The signed link of the incident; for a bundle, that of the first."""
     if isinstance(envelope.facts, StatusUpdateFacts):
         return envelope.facts.link
     return next((page.link or None for page in envelope.pages), None)

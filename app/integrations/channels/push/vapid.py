@@ -1,4 +1,4 @@
-"""Who sends a Web Push: VAPID (RFC 8292), a JWT signed with the operator's key on the curve P-256."""
+"""Identifies the sender of a Web Push: VAPID (RFC 8292), a JWT signed with the operator's P-256 key."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ KEY_BYTES = 32
 MAIL = re.compile(r"mailto:[^\s<>@]+@((?:[\w-]+\.)+[\w-]+)")
 NO_KEY = "WEB_PUSH_PRIVATE_KEY is not a key: make one with `python -m app vapid-key`"
 NO_CONTACT = (
-    "WEB_PUSH_CONTACT must be an address that push services can reach, like mailto:operator@example.com or "
+    "WEB_PUSH_CONTACT must be an address that push services can reach, such as mailto:operator@example.com or "
     "https://pager.example.com: Apple and others refuse every message without one"
 )
 
@@ -33,18 +33,20 @@ NO_CONTACT = (
 def vapid_key(private_key: str, contact: str | None) -> EllipticCurvePrivateKey:
     """The key of WEB_PUSH_PRIVATE_KEY. Raises ConfigurationError, also for a contact that push services refuse."""
     if contact is None:
-        raise ConfigurationError("WEB_PUSH_CONTACT is missing: push services want a mailto: address to complain to")
+        raise ConfigurationError(
+            "WEB_PUSH_CONTACT is missing: push services need it for complaints. Use a mailto: address"
+        )
     try:
         key = _key(decoded(private_key))
     except (ValueError, TypeError):
-        raise ConfigurationError(NO_KEY) from None  # the error could show the secret
+        raise ConfigurationError(NO_KEY) from None  # the error could contain the secret
     if not _is_reachable(contact):
         raise ConfigurationError(NO_CONTACT)
     return key
 
 
 def _key(raw: bytes) -> EllipticCurvePrivateKey:
-    """Of 32 bytes, or of a DER document. Raises ValueError, TypeError."""
+    """The key from 32 bytes or from a DER document. Raises ValueError, TypeError."""
     if len(raw) == KEY_BYTES:
         return derive_private_key(int.from_bytes(raw, "big"), SECP256R1())
     key = load_der_private_key(raw, None)
@@ -54,7 +56,7 @@ def _key(raw: bytes) -> EllipticCurvePrivateKey:
 
 
 def _is_reachable(contact: str) -> bool:
-    """True of a mailto: or https: URL (RFC 8292, section 2.1) that does not lead to the sender's own machine."""
+    """True for a mailto: or https: URL (RFC 8292, section 2.1) that does not lead to this machine."""
     mail = MAIL.fullmatch(contact)
     if mail is not None:
         return not is_this_machine(f"https://{mail[1]}")
@@ -68,7 +70,7 @@ def _is_reachable(contact: str) -> bool:
 
 
 def proof(key: EllipticCurvePrivateKey, audience: str, contact: str) -> dict[str, str]:
-    """The header that says who sends this, to that push service only."""
+    """The header that identifies us, valid for that push service only."""
     expires_at = int(utcnow().timestamp()) + TOKEN_SECONDS
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     token = jwt.encode({"aud": audience, "sub": contact, "exp": expires_at}, pem, algorithm="ES256")
@@ -76,7 +78,7 @@ def proof(key: EllipticCurvePrivateKey, audience: str, contact: str) -> dict[str
 
 
 def public_key(key: EllipticCurvePrivateKey) -> str:
-    """The public key, as browsers want it."""
+    """The public key in the format of browsers."""
     return encoded(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
 
 

@@ -1,4 +1,4 @@
-"""Push to a browser: RFC 8030 (delivery), RFC 8188 and 8291 (encryption), RFC 8292 (who sends it)."""
+"""Push to a browser: RFC 8030 (delivery), RFC 8188 and 8291 (encryption), RFC 8292 (sender)."""
 
 import json
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from app.integrations.channels.push.text import body_of, link_of
 from app.integrations.channels.push.vapid import decoded, encoded, proof
 from app.integrations.http import Limits, post, post_or_plainer
 
-TTL_SECONDS = 4 * 3600  # a browser that is offline for longer learns of it from other channels
+TTL_SECONDS = 4 * 3600  # a browser that is offline for longer gets no push
 MAX_PAYLOAD_BYTES = 3900  # RFC 8291, section 4: 4096 with the header and the tag
 GONE = frozenset({404, 410})  # RFC 8030, section 7.3
 POINT_BYTES, AUTH_BYTES = 65, 16
 ENCODING = "aes128gcm"
-EXTRAS = {"Topic", "Urgency"}  # RFC 8030, sections 5.3 and 5.4: a message without them is one all the same
+EXTRAS = {"Topic", "Urgency"}  # RFC 8030, sections 5.3 and 5.4: optional headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,9 @@ class WebPush:
             encrypted = _encrypted(_payload(envelope), subscription["keys"])
             headers = _headers(envelope) | self._proof(endpoint)
         except (LookupError, ValueError, TypeError, AttributeError, ECEException) as error:
-            return Outcome(AttemptOutcome.DEAD, error=f"This is not a subscription: {type(error).__name__}.")
+            return Outcome(
+                AttemptOutcome.DEAD, error=f"The address is not a Web Push subscription: {type(error).__name__}."
+            )
         limits = Limits(self.timeout_seconds, allows_private=self.allows_private, gone=GONE, id_header="Location")
         plain = {name: value for name, value in headers.items() if name not in EXTRAS}
         return post_or_plainer(
@@ -67,7 +69,7 @@ class WebPush:
 
 
 def _encrypted(payload: bytes, keys: dict[str, str]) -> bytes:
-    """The payload for one browser alone (RFC 8291), by a key of its own."""
+    """The payload, encrypted for this browser only (RFC 8291)."""
     body: bytes = http_ece.encrypt(
         payload,
         private_key=generate_private_key(SECP256R1()),
@@ -79,7 +81,7 @@ def _encrypted(payload: bytes, keys: dict[str, str]) -> bytes:
 
 
 def topic_of(incident_id: int) -> str:
-    """The same for all messages of an incident. Always of 24 characters: services decode it as base64url.
+    """A topic shared by all messages of an incident: always 24 characters, because services decode it as base64url.
 
     RFC 8030, section 5.4, allows up to 32 characters of that alphabet. No base64 is 1 long modulo 4, and Apple refuses
     a topic that is, as `incident-1000` would be.
@@ -88,7 +90,7 @@ def topic_of(incident_id: int) -> str:
 
 
 def _headers(envelope: Envelope) -> dict[str, str]:
-    """What the push service reads. Of one incident's messages it keeps the newest for a browser that is offline."""
+    """The headers for the push service. For an offline browser it keeps only an incident's newest message."""
     topic = {"Topic": topic_of(envelope.incident_id)} if envelope.incident_id is not None else {}
     return {
         "Content-Type": "application/octet-stream",
@@ -100,7 +102,7 @@ def _headers(envelope: Envelope) -> dict[str, str]:
 
 
 def _payload(envelope: Envelope) -> bytes:
-    """What the browser's service worker reads: JSON of `title`, `body`, `url` and `incident_id`."""
+    """The JSON for the browser's service worker: `title`, `body`, `url` and `incident_id`."""
     said = {"title": envelope.subject, "url": link_of(envelope), "incident_id": envelope.incident_id}
 
     def payload(body: str) -> bytes:
@@ -110,14 +112,14 @@ def _payload(envelope: Envelope) -> bytes:
 
 
 def clean_subscription(address: str, *, allows_private: bool) -> str:
-    """A browser's `PushSubscription.toJSON()`, without what is not needed. Raises ValueError."""
+    """A browser's `PushSubscription.toJSON()`, reduced to what is needed. Raises ValueError."""
     try:
         given = json.loads(address)
         endpoint, keys = given["endpoint"], given["keys"]
         point, auth = decoded(keys["p256dh"]), decoded(keys["auth"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
-            "A Web Push subscription is a JSON object with endpoint, keys.p256dh and keys.auth."
+            "A Web Push subscription must be a JSON object with endpoint, keys.p256dh and keys.auth."
         ) from error
     _require_endpoint(endpoint, allows_private=allows_private)
     _require_keys(point, auth)
@@ -127,7 +129,7 @@ def clean_subscription(address: str, *, allows_private: bool) -> str:
 
 def _require_endpoint(endpoint: Any, *, allows_private: bool) -> None:
     if not isinstance(endpoint, str) or not endpoint.isascii():
-        raise ValueError("The endpoint of a subscription is a URL.")
+        raise ValueError("The endpoint of a Web Push subscription must be a URL.")
     parts = parsed(endpoint, schemes=("http", "https") if allows_private else ("https",))
     if not allows_private:
         require_public_literal(parts)
@@ -139,4 +141,4 @@ def _require_keys(point: bytes, auth: bytes) -> None:
     except ValueError as error:
         raise ValueError("keys.p256dh is not a point of the curve P-256.") from error
     if len(point) != POINT_BYTES or len(auth) != AUTH_BYTES:
-        raise ValueError(f"keys.p256dh has {POINT_BYTES} bytes and keys.auth {AUTH_BYTES}.")
+        raise ValueError(f"keys.p256dh must have {POINT_BYTES} bytes and keys.auth {AUTH_BYTES}.")

@@ -1,4 +1,4 @@
-"""SMS: by Twilio, or by a gateway of the operator's."""
+"""SMS by Twilio, or by the operator's gateway."""
 
 import json
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ _headers: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 
 class SmsSettings(ChannelSettings):
-    """The way to a provider. Twilio's account is among the general settings."""
+    """The settings of a provider. Twilio's account is in the general settings."""
 
     twilio_base_url: str = "https://api.twilio.com"
     sms_timeout_seconds: Annotated[float, Field(gt=0, le=50)] = 10.0
@@ -34,7 +34,7 @@ class SmsSettings(ChannelSettings):
 
 @register
 class SmsType:
-    """SMS, where a provider is set."""
+    """SMS, if a provider is set."""
 
     name = "sms"
     order = 20
@@ -81,7 +81,7 @@ def _twilio(settings: Settings, own: SmsSettings) -> TwilioChannel | None:
     given = {"TWILIO_ACCOUNT_SID": account, "TWILIO_AUTH_TOKEN": token, "TWILIO_PHONE_NUMBER": sender}
     missing = [name for name, value in given.items() if not value]
     if len(missing) < len(given):
-        raise ConfigurationError(f"SMS by Twilio is set up in part: {' and '.join(missing)} missing")
+        raise ConfigurationError(f"SMS by Twilio is only partly set up: set {' and '.join(missing)}")
     return None
 
 
@@ -113,4 +113,4 @@ def _headers_of(given: SecretStr | None) -> dict[str, str]:
         return _headers.validate_python(json.loads(given.get_secret_value()) if given else {})
     except (ValueError, RecursionError):
         told = 'SMS_GATEWAY_HEADERS must be a JSON object of texts, such as {"Authorization": "Bearer …"}'
-        raise ConfigurationError(told) from None  # the error would show the secret
+        raise ConfigurationError(told) from None  # the error would contain the secret

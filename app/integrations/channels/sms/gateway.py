@@ -1,4 +1,4 @@
-"""SMS by any gateway that takes a POST: a modem's, a carrier's, a provider that is not Twilio."""
+"""SMS by any gateway that takes a POST: a modem, a carrier, another provider."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DEFAULT_BODY = '{"to": {{ to | tojson }}, "text": {{ text | tojson }}, "key": {{
 
 @dataclass(frozen=True, slots=True)
 class GatewayChannel:
-    """Posts a body that the operator worded. `id_path` leads to the message's id in a JSON answer: `data.0.id`."""
+    """Posts a body by the operator's template. `id_path` leads to the message's id in a JSON answer: `data.0.id`."""
 
     url: str
     body: str
@@ -62,7 +62,7 @@ class GatewayChannel:
 
 
 def _within(value: Any, step: str) -> Any:
-    """The member of an object, or the item of a list that has this number."""
+    """The member of an object, or the item of a list, with this name or number."""
     if isinstance(value, dict):
         return value.get(step)
     if isinstance(value, list) and step.isdecimal() and int(step) < len(value):

@@ -1,4 +1,4 @@
-"""What every provider of SMS is handed: a number that can be dialled and a text that is not too long."""
+"""Prepares an SMS for any provider: a number that can be dialled, and a text within the limit."""
 
 import re
 
@@ -8,12 +8,12 @@ from app.core.phone import e164
 from app.integrations.channels.excerpt import excerpt
 from app.integrations.channels.push.text import link_of
 
-MAX_TEXT = 1600  # Twilio's limit (error 21617), and what ten messages hold; the shipped templates stay far below
-ORNAMENTS = re.compile(r"[ ()./-]")  # what PhoneNumber allows beside digits and a plus
+MAX_TEXT = 1600  # Twilio's limit (error 21617), about ten messages; the shipped templates stay far below
+ORNAMENTS = re.compile(r"[ ()./-]")  # what PhoneNumber allows besides digits and a plus
 
 
 def dialled(address: str) -> str:
-    """A number as E.164, also one that was stored as its owner wrote it; what is none loses only its ornaments."""
+    """The number as E.164, even if stored as its owner wrote it. Anything else only loses its punctuation."""
     try:
         return e164(address, get_settings().phone_default_region)
     except ValueError:
@@ -21,7 +21,7 @@ def dialled(address: str) -> str:
 
 
 def text_of(envelope: Envelope) -> str:
-    """The body. One that is too long loses its end, but never its link, nor how many incidents it does not name."""
+    """The body. If it is too long, its end is cut, but never the link or the number of incidents left out."""
     text = envelope.body.strip() or envelope.subject
     if len(text) <= MAX_TEXT:
         return text

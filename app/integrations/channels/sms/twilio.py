@@ -14,12 +14,12 @@ from app.integrations.http import Limits, post, post_or_plainer
 
 CALLBACK, CALLBACK_REFUSED = "StatusCallback", 21609
 TOO_MANY = 20429
-SERVICE_PREFIX = "MG"  # of a messaging service's id, which stands for many numbers
+SERVICE_PREFIX = "MG"  # prefix of a messaging service's id, which represents many numbers
 
 
 @dataclass(frozen=True, slots=True)
 class TwilioChannel:
-    """Hands a message to Twilio, which reports to `public_url` what became of it."""
+    """Hands a message to Twilio, which reports its delivery to `public_url`."""
 
     account_sid: str
     auth_token: str
@@ -52,14 +52,14 @@ class TwilioChannel:
     def _form(self, envelope: Envelope) -> dict[str, str]:
         sender = "MessagingServiceSid" if self.sender.startswith(SERVICE_PREFIX) else "From"
         form = {"To": dialled(envelope.address), sender: self.sender, "Body": text_of(envelope)}
-        if not is_this_machine(self.public_url):  # Twilio refuses a message whose reports it could not deliver
+        if not is_this_machine(self.public_url):  # Twilio refuses a message if it cannot deliver the reports
             query = urlencode({"key": str(envelope.idempotency_key)})
             form[CALLBACK] = f"{callback_url(self.public_url)}?{query}"
         return form
 
 
 def _explained(outcome: Outcome) -> Outcome:
-    """The outcome as Twilio's own error code says it."""
+    """The outcome by Twilio's own error code."""
     said, code = _error(outcome.answer or ""), _code(outcome)
     if code is None:
         return replace(outcome, answer=None)

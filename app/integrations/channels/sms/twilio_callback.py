@@ -1,4 +1,4 @@
-"""What Twilio reports of a message, and how it proves that it is Twilio.
+"""Reads Twilio's reports about messages, and checks that they come from Twilio.
 
 https://www.twilio.com/docs/usage/security#validating-requests and
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
@@ -24,12 +24,12 @@ Form = Sequence[tuple[str, str]]
 
 
 def callback_url(public_url: str) -> str:
-    """Where Twilio reports to, without the query."""
+    """The URL for Twilio's reports, without the query."""
     return f"{public_url.rstrip('/')}{CALLBACK_PATH}"
 
 
 def spellings(url: str) -> tuple[str, str]:
-    """The URL without its port and with it: Twilio signs the one or the other, and its own libraries take either.
+    """The URL with and without its port: Twilio signs one of them, and its own libraries accept both.
 
     https://github.com/twilio/twilio-python/blob/main/twilio/request_validator.py
     """
@@ -37,7 +37,7 @@ def spellings(url: str) -> tuple[str, str]:
     end = next((index for index, character in enumerate(rest) if character in "/?#"), len(rest))
     place, path = rest[:end], rest[end:]
     host, _, port = place.rpartition(":")
-    if not port.isdecimal():  # there is none; within brackets is an address
+    if not port.isdecimal():  # no port; a colon within brackets belongs to an address
         host, port = place, "443" if scheme.lower() == "https" else "80"
     return f"{scheme}://{host}{path}", f"{scheme}://{host}:{port}{path}"
 
@@ -50,7 +50,7 @@ def signature(url: str, form: Form, token: str) -> str:
 
 
 def report_of(key: UUID, form: Form) -> DeliveryReport:
-    """What a status callback says. A status that is not known is one on the way."""
+    """The report in a status callback. An unknown status counts as under way."""
     fields = dict(form)
     status = fields.get("MessageStatus", "").lower()
     if status in FAILED:

@@ -1,4 +1,4 @@
-"""A body with several alerts taken apart: Kibana's summary of alerts, or a list of them under `alerts`.
+"""Splits a body with several alerts: Kibana's summary of alerts, or a list of them under `alerts`.
 
 A summary groups them as new, ongoing and recovered (and all), each with a `count` and documents as `data`:
 https://www.elastic.co/guide/en/kibana/current/rule-action-variables.html
@@ -21,16 +21,16 @@ REPEATED_CONTEXT_LIMIT = 16 * 1024 * 1024
 
 
 class Member(NamedTuple):
-    """One alert of several; `group` is the summary's name for its kind."""
+    """One of several alerts. `group` is the summary's name for its kind."""
 
     group: str | None
     alert: dict[str, Any]
 
 
 def members_of(body: dict[str, Any], *, is_identified: bool) -> list[Member] | None:
-    """The alerts of a body that lists any number of them; None if the body is one alert.
+    """The alerts of a body that lists any number of them. None if the body itself is one alert.
 
-    A body that is identified as an alert stays one if its list is empty.
+    A body that identifies itself as an alert remains one if its list is empty.
     """
     alerts = decoded(body.get("alerts"))
     if isinstance(alerts, dict) and any(group in alerts for group in (*GROUPS, EVERY_GROUP)):
@@ -42,12 +42,12 @@ def members_of(body: dict[str, Any], *, is_identified: bool) -> list[Member] | N
 
 
 def context_of(body: dict[str, Any]) -> dict[str, Any]:
-    """What the alerts of a body share: all that stands around them."""
+    """The context that the alerts of a body share: everything around them."""
     return {key: value for key, value in body.items() if key != "alerts"}
 
 
 def metadata_of(body: dict[str, Any], members: list[Member]) -> Iterator[dict[str, Any]]:
-    """For each alert the metadata that its own body would have: the alert and its context.
+    """The metadata of each alert, as if it had its own body: the alert and its context.
 
     If the context of all alerts together is too large, only the first alert keeps it.
     """
@@ -84,7 +84,7 @@ def _count(group: Any) -> bool:
 
 
 def _each(value: Any, depth: int = LIST_DEPTH) -> Iterator[dict[str, Any]]:
-    """The alerts of nested lists. Empty items are none: a template's loop ends in one, after a comma."""
+    """The alerts of nested lists. Skips empty items: a template's loop leaves one after its last comma."""
     value = decoded(value)
     if isinstance(value, list) and depth:
         for item in value:

@@ -1,8 +1,8 @@
-"""Look-ups in an Elastic body, whose shape is its sender's choice: one spelling for any way to write a field.
+"""Look-ups in an Elastic body, whose shape its sender chooses: one name for every spelling of a field.
 
 `rule.id`, `{"rule": {"id": ...}}`, `rule_id` and `ruleId` are all the field `rule_id`. Kibana's Mustache
 templates render a missing variable as "", a list comma-joined and an object as a string that holds JSON. Kibana's
-Test button sends a template unrendered: a text that is nothing but variables counts as empty too.
+Test button sends the template unrendered: a text with nothing but variables counts as empty too.
 """
 
 import json
@@ -33,9 +33,9 @@ VARIABLE = re.compile(r"\{\{[^{}]{0,200}\}?\}\}|\{\{\{[^{}]{0,200}\}\}\}")
 
 
 def fields_of(value: dict[str, Any], within: str = "") -> Fields:
-    """The object's texts and numbers by path, without the empty ones.
+    """The object's non-empty texts and numbers, by path.
 
-    A wrapped field has two paths: with the wrapper and without it. If several fields have one path, the first one
+    A wrapped field has two paths: with the wrapper and without it. If several fields share a path, the first one
     counts; a field without a wrapper comes before a wrapped one.
     """
     fields: Fields = {}
@@ -48,7 +48,7 @@ def fields_of(value: dict[str, Any], within: str = "") -> Fields:
 
 
 def first(fields: Fields, paths: Iterable[str]) -> str | None:
-    """The text of the first path there is."""
+    """The text of the first path that exists."""
     return next((fields[path] for path in paths if path in fields), None)
 
 
@@ -58,7 +58,7 @@ def tags_of(fields: Fields) -> list[tuple[str, str]]:
 
 
 def decoded(value: Any) -> Any:
-    """The object or list that a string holds as JSON; else the value. Objects joined by commas are a list."""
+    """The object or list in a JSON string, else the value. Objects joined by commas are a list."""
     text = value.strip() if isinstance(value, str) else ""
     if not text.startswith(("{", "[")):
         return value
@@ -71,7 +71,7 @@ def decoded(value: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """A text or number, a list comma-joined as Mustache does; "" for all else, True and False included."""
+    """A text or number; a list joined by commas, as Mustache does; "" for anything else, even True and False."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, list):
@@ -80,12 +80,12 @@ def text_of(value: Any) -> str:
 
 
 def has_variable(text: str) -> bool:
-    """True for a text with a variable that was not rendered: it is the same for every alert."""
+    """True for a text with an unrendered variable, which is the same for every alert."""
     return "{{" in text and VARIABLE.search(text) is not None
 
 
 def _is_unrendered(text: str) -> bool:
-    """True for a text that holds variables and nothing else to read."""
+    """True for a text with nothing but variables."""
     if "{{" not in text or len(text) > TEMPLATE_LIMIT or not has_variable(text):
         return False
     rest = VARIABLE.sub("", SECTION.sub("", text))

@@ -1,4 +1,4 @@
-"""Elastic's alerts: Kibana's webhook connector, whose owner writes the body, Watcher, and alert documents.
+"""Elastic's alerts: Kibana's webhook connector with any body, Watcher, and alert documents.
 
 The variables of Kibana's templates:
 https://www.elastic.co/guide/en/kibana/current/rule-action-variables.html
@@ -65,7 +65,7 @@ NAME = (
     "alert_subject",
 )
 REASON = (
-    "alert_text",  # ElastAlert 2's: beside it, `message` is the log line that matched
+    "alert_text",  # ElastAlert 2's; its `message` is the log line that matched
     "message",
     "context_message",
     "reason",
@@ -90,7 +90,7 @@ GROUP_SEVERITY = ("action_group_name", "action_group", "action_group_id", "log_l
 
 
 class Facts(NamedTuple):
-    """What an object says of an alert; None where it says nothing."""
+    """The fields of an alert in an object; None for missing ones."""
 
     dedup_key: str | None
     rule_id: str | None
@@ -107,7 +107,7 @@ class Facts(NamedTuple):
 
 
 def parse(body: dict[str, Any]) -> list[AlertSignal]:
-    """The alerts of any JSON object, whatever it holds: one, unless it lists several or none."""
+    """The alerts of any JSON object: one, unless it lists several or none."""
     facts = _facts(fields_of(context_of(body)))
     key = _key(facts)
     members = members_of(body, is_identified=_alert_key(facts) is not None)
@@ -117,9 +117,9 @@ def parse(body: dict[str, Any]) -> list[AlertSignal]:
 
 
 def _several(body: dict[str, Any], members: list[Member], shared: Facts, shared_key: str | None) -> list[AlertSignal]:
-    """Each alert speaks for itself; the body around them fills in what it leaves out.
+    """Each alert has its own fields; the body around them fills in missing ones.
 
-    A key around them serves those without one, but resolves only if none of them fires.
+    A key of the body applies to alerts without one, but resolves only if none of them fires.
     """
     own = [_facts(fields_of(member.alert, within="alert")) for member in members]
     firing = [_is_firing(member.group, facts, shared) for member, facts in zip(members, own, strict=True)]
@@ -134,7 +134,7 @@ def _several(body: dict[str, Any], members: list[Member], shared: Facts, shared_
 
 
 def _still_firing(signals: list[AlertSignal]) -> list[AlertSignal]:
-    """A summary covers a span of time: what recovered in it and is active again has not recovered."""
+    """A summary covers a span of time: an alert that recovered and is active again has not recovered."""
     firing = {signal.dedup_key for signal in signals if signal.is_firing} - {None}
     return [signal for signal in signals if signal.is_firing or signal.dedup_key not in firing]
 
@@ -161,12 +161,12 @@ def _signal(facts: Facts, key: str | None, metadata: dict[str, Any], *, is_firin
 
 
 def _key(facts: Facts) -> str | None:
-    """What tells the alert from others: the key of the alert itself, or else of its rule."""
+    """The key that identifies the alert: its own, else that of its rule."""
     return _alert_key(facts) or _rule_key(facts)
 
 
 def _alert_key(facts: Facts) -> str | None:
-    """The first there is of the sender's key, rule id and alert, watch, rule name and alert, alert, id.
+    """The first that exists of: the sender's key, rule id and alert, watch, rule name and alert, alert, id.
 
     Kibana's alert ids are unique within their rule only: `query matched` is the id of an alert of many rules.
     """
@@ -183,7 +183,7 @@ def _alert_key(facts: Facts) -> str | None:
 
 
 def _rule_key(facts: Facts) -> str | None:
-    """A rule that does not name its alerts has one at a time. ElastAlert 2 sends the rule's name alone."""
+    """A rule without alert names has one alert at a time. ElastAlert 2 sends only the rule's name."""
     key = facts.rule_id or facts.elastalert_rule
     return dedup_key_from(key) if key else None
 
@@ -193,7 +193,7 @@ def _within(rule: str | None, alert: str | None) -> str | None:
 
 
 def _former_key(facts: Facts, key: str | None, *, is_firing: bool) -> FormerKey | None:
-    """Earlier versions left the rule's name out of the key: their incidents go on under the alert's id alone.
+    """Earlier versions left the rule's name out of the key: their incidents continue under the alert's id alone.
 
     A recovery also resolves what a body without the rule's name opened.
     """
@@ -205,7 +205,7 @@ def _former_key(facts: Facts, key: str | None, *, is_firing: bool) -> FormerKey 
 
 
 def _is_of(keys: set[str], metadata: dict[str, Any]) -> bool:
-    """True if the last alert that an incident keeps has one of the keys, or none that we know of."""
+    """True if the incident's last stored alert has one of the keys, or no known key."""
     known = {signal.dedup_key for signal in parse(metadata)} - {None}
     return not known or not known.isdisjoint(keys)
 
@@ -215,7 +215,7 @@ def _completed(own: Facts, shared: Facts) -> Facts:
 
 
 def _facts(fields: Fields) -> Facts:
-    """Cut here, so that what many alerts share is cut once."""
+    """Cut the shared context here, once for all alerts."""
     is_deprecated = "alert_instance_id" in fields
     name, reason, service = first(fields, NAME), first(fields, REASON), _service(fields)
     return Facts(
@@ -240,7 +240,7 @@ def _identifier(fields: Fields, paths: tuple[str, ...]) -> str | None:
 
 
 def _dedup_key(fields: Fields) -> str | None:
-    """A template that joins two missing variables leaves only their separator, which is no key."""
+    """Refuse a key that is only a separator: a template made it of two missing variables."""
     text = _identifier(fields, ("dedup_key",))
     return text if text and any(map(str.isalnum, text)) else None
 
@@ -251,7 +251,7 @@ def _service(fields: Fields) -> str | None:
 
 
 def _severity(fields: Fields) -> str | None:
-    """The first one we know, from the fields of a severity, the tags that name one, the bare tags, the action group."""
+    """The first known severity in: the severity fields, tags that name one, bare tags, the action group."""
     tags = tags_of(fields)
     texts = [fields[path] for path in (*SEVERITY, *TAGGED_SEVERITY) if path in fields]
     texts += [word for key, word in tags if key in {"severity", "priority"}]

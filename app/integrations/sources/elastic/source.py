@@ -16,8 +16,9 @@ class Elastic:
     name = payload.SOURCE
     settings_type = SourceSettings
     description = (
-        "Receive alerts from Elastic. They open, update or resolve incidents; one key has one unresolved incident.\n\n"
-        "The body's shape is the sender's: fields that are not known are kept in the incident's metadata."
+        "Receive alerts from Elastic. They open, update or resolve incidents. Each key has at most one unresolved "
+        "incident.\n\n"
+        "The sender chooses the shape of the body. The incident's metadata keeps unknown fields."
     )
     example = {
         "alert_name": "High latency - api-gateway",
@@ -29,7 +30,7 @@ class Elastic:
     }
 
     def token(self, settings: Settings, own: SourceSettings) -> SecretStr | None:
-        """`ELASTIC_WEBHOOK_TOKEN`, without which the service does not start in production."""
+        """`ELASTIC_WEBHOOK_TOKEN`. Without it, the service does not start in production."""
         return settings.elastic_webhook_token
 
     def parse(self, body: dict[str, Any]) -> list[AlertSignal]:
