@@ -1,4 +1,4 @@
-"""What a channel is: how a message is handed to it, what comes back, and which channels there are."""
+"""The protocol of a channel, its messages and outcomes, and the registry of all channels."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from app.core.facts import BundleFacts, Facts, PageFacts
 from app.core.registry import Registry
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 
-EMAIL = "email"  # the channel of what goes to an account and not to a preference
-WEBHOOK = "webhook"  # the channel of what a policy's step calls
+EMAIL = "email"  # the channel of messages to an account itself, whatever its preferences
+WEBHOOK = "webhook"  # the channel of a policy's webhook calls
 SPOKEN = {"email": "e-mail", "sms": "SMS", "slack": "Slack", "teams": "Teams", "webhook": "webhook", "push": "push"}
 
 
 def spoken(channel: str) -> str:
-    """What sentences call a channel."""
+    """The name of a channel in sentences."""
     return SPOKEN.get(channel, channel)
 
 
@@ -24,7 +24,7 @@ def spoken(channel: str) -> str:
 class Envelope:
     """One message, ready to send. The key is the same for every attempt.
 
-    `facts` are what the message says, for channels that lay it out themselves. Without them there is only the text.
+    `facts` are the message's data, for channels with their own layout. Without them there is only the text.
     """
 
     address: str
@@ -69,9 +69,9 @@ _WITH_ITS_BODY = re.compile(rf"({ANSWERED} \d+): .*", re.DOTALL)
 
 
 def without_answer(error: str | None) -> str | None:
-    """What everybody may read of an error. What a server answered is for administrators.
+    """The part of an error that everybody may read. Only administrators may read a server's answer.
 
-    Whoever names the URL would read what only we can reach.
+    Otherwise anybody who sets a URL could read answers from places that only this service can reach.
     """
     return _WITH_ITS_BODY.sub(r"\1.", error) if error is not None else None
 
@@ -120,9 +120,9 @@ class ChannelType(Protocol):
 
     @property
     def has_status_updates(self) -> bool:
-        """True if people whom it paged also hear by it who took the incident and that it is over, unless they say no.
+        """True if people it paged also get status updates on it by default.
 
-        False of what rings a phone.
+        False for channels that ring a phone.
         """
         ...
 
@@ -144,9 +144,9 @@ class ChannelType(Protocol):
 
 
 def registry() -> Registry[ChannelType]:
-    """A registry without channels yet. It keeps them in the order in which a person who has set none is reached."""
+    """An empty registry of channels. It keeps them in the default order of preference."""
     return Registry("channels", order=lambda channel: (channel.order, channel.name))
 
 
 CHANNELS = registry()
-register = CHANNELS.register  # decorates a ChannelType: from now on there is such a channel
+register = CHANNELS.register  # class decorator that registers a ChannelType

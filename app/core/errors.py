@@ -100,7 +100,7 @@ class InvalidResetToken(DomainError):
 
 
 class UnknownLink(NotFound):
-    """The link leads nowhere. The message says what to do, because a person reads it on a page."""
+    """The link is not valid. The message says what to do, because a person reads it on a page."""
 
 
 class LinkExpired(DomainError):

@@ -37,13 +37,13 @@ UNKNOWN_LINK = (
 )
 EXPIRED_LINK = (
     "This link to incident #{id} has expired: a link works for {hours} hours. Open the link in the newest message "
-    "about the incident. If there is none, ask a colleague to acknowledge it, or use the API."
+    "about the incident. If you have none, ask a colleague to acknowledge it, or use the API."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an access token says: who, and in which login session."""
+    """The claims of an access token: the user and the login session."""
 
     user_id: int
     session_id: UUID
@@ -128,13 +128,13 @@ class Tokens:
         return claims, float(payload["exp"])
 
     def seal(self, data: bytes) -> str:
-        """A fingerprint that only this installation can make: what is guessable cannot be tried out on it."""
+        """A fingerprint that only this installation can make, so that guessable texts cannot be tried on it."""
         return hmac.new(self._key.encode(), b"seal:" + data, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class PageLink:
-    """What a page's link allows: to see one incident and to act on it as one person. Nobody: `user_id` is None."""
+    """The rights of a page's link: see one incident and act on it as one person. `user_id` is None for no account."""
 
     incident_id: int
     user_id: int | None
@@ -143,7 +143,7 @@ class PageLink:
 class PageLinks:
     """Signs and reads the links that pages carry: `<incident>.<user or 0>.<expiry, unix seconds>.<signature>`.
 
-    Short enough for an SMS. They are good for their one purpose only, because their key is derived for it.
+    Short enough for an SMS. They work for this one purpose only, because their key is derived for it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -152,12 +152,12 @@ class PageLinks:
         self._lifetime = timedelta(hours=settings.page_link_hours)
 
     def url(self, link: PageLink, *, at: datetime) -> str:
-        """The address of the page about an incident, good for `PAGE_LINK_HOURS` from `at`."""
+        """The URL of the page about an incident, valid for `PAGE_LINK_HOURS` from `at`."""
         payload = f"{link.incident_id}.{link.user_id or 0}.{int((at + self._lifetime).timestamp())}"
         return f"{self._base}/{payload}.{self._sign(payload)}"
 
     def read(self, token: str, *, at: datetime) -> PageLink:
-        """What a token allows. Raises UnknownLink for one that is not ours, LinkExpired for one that was."""
+        """The rights of a token. Raises UnknownLink for one that is not ours, LinkExpired for an expired one."""
         payload, _, signature = token.rpartition(".")
         if not hmac.compare_digest(self._sign(payload).encode(), signature.encode("utf-8", "replace")):
             raise UnknownLink(UNKNOWN_LINK)
@@ -173,7 +173,7 @@ class PageLinks:
 
 
 def without_punctuation(text: str, token: re.Pattern[str]) -> str:
-    """The token that a text begins with, without the punctuation that was copied along with the link; else the text."""
+    """The token at the start of the text, without punctuation copied with the link; else the text itself."""
     found = token.match(text)
     return found[1] if found else text
 

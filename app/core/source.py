@@ -1,4 +1,4 @@
-"""What a source of alerts is: how a monitoring system's body becomes signals, and which sources there are."""
+"""The protocol of an alert source, which turns a body into signals, and the registry of all sources."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FormerKey:
-    """The key under which an earlier version opened the incident of an alert, if that was another one.
+    """The key under which an earlier version opened the incident of an alert, if it differs from today's.
 
-    That key did not tell all alerts apart: `is_of(metadata)` says whether an incident with this metadata stands for
+    Several alerts could share that key: `is_of(metadata)` says whether an incident with this metadata belongs to
     this alert.
     """
 
@@ -38,7 +38,7 @@ class AlertSignal:
     service: str
     metadata: dict[str, Any]
     former_key: FormerKey | None = None
-    unreadable_because: str | None = None  # set for what stands for an alert that could not be read
+    unreadable_because: str | None = None  # set for the incident of unreadable alerts
 
 
 class SourceSettings(BaseSettings):
@@ -60,7 +60,7 @@ class SourceType(Protocol):
 
     @property
     def description(self) -> str:
-        """What the API's documentation says of the operation. The first sentence is its summary."""
+        """The description of the operation in the API reference. The first sentence is its summary."""
         ...
 
     @property

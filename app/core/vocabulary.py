@@ -9,7 +9,7 @@ class Environment(StrEnum):
 
 
 class UserRole(StrEnum):
-    """What a user may do, beside an administrator's rights."""
+    """A user's role, independent of administrator rights."""
 
     RESPONDER = "responder"
     VIEWER = "viewer"  # reads incidents, and changes their own profile only
@@ -30,9 +30,9 @@ class Severity(StrEnum):
 
 
 class UnmatchedIncidents(StrEnum):
-    """What happens with an incident that no policy matches, beside its record."""
+    """Whether the administrators are paged about an incident that no policy matches."""
 
-    PAGE_ADMINS_FOR_ALERTS = "page_admins_for_alerts"  # if an alert opened it: nobody knows of it yet
+    PAGE_ADMINS_FOR_ALERTS = "page_admins_for_alerts"  # only if an alert opened it: then nobody knows about it yet
     PAGE_ADMINS = "page_admins"
     RECORD_ONLY = "record_only"
 
@@ -52,7 +52,7 @@ class EscalationState(StrEnum):
     RUNNING = "running"  # a step is due at next_run_at
     FINISHED = "finished"  # every step of every loop has fired
     STOPPED = "stopped"  # the incident was acknowledged, snoozed or resolved
-    ENDED = "ended"  # the policy was switched off, deleted, or matches no longer
+    ENDED = "ended"  # the policy was switched off, deleted, or no longer matches
 
 
 class EventStatus(StrEnum):
@@ -88,7 +88,7 @@ class DeliveryStatus(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """True if it is not tried any more."""
+        """True if it will not be tried again."""
         return self.has_reached or self.is_lost
 
     @property
@@ -120,11 +120,11 @@ class NotificationKind(StrEnum):
 
     PAGE = "page"
     MANUAL_PAGE = "manual_page"
-    BUNDLE = "bundle"  # names several pages that one person is sent by one channel
+    BUNDLE = "bundle"  # one message for several pages to one person by one channel
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail
-    VERIFICATION = "verification"  # the code that proves an address
+    VERIFICATION = "verification"  # the code that confirms an address
     TEST = "test"
-    NOTICE = "notice"  # only informs: about a person's own settings, or how an incident that paged them goes on
+    NOTICE = "notice"  # information only: about a person's own account, or a status update
     WEBHOOK_ACTION = "webhook_action"  # an action of a policy's step
 
     @property
@@ -134,7 +134,7 @@ class NotificationKind(StrEnum):
 
     @property
     def is_secret(self) -> bool:
-        """True if whoever reads it could impersonate the recipient."""
+        """True if somebody who reads it could impersonate the recipient."""
         return self in (NotificationKind.PASSWORD_RESET, NotificationKind.VERIFICATION)
 
 
@@ -147,13 +147,13 @@ class MessageKind(StrEnum):
     VERIFICATION = "verification"
     TEST = "test"
     NOTICE = "notice"
-    ACKNOWLEDGED = "acknowledged"  # somebody took an incident that paged the reader
+    ACKNOWLEDGED = "acknowledged"  # an incident that paged the reader was acknowledged
     RESOLVED = "resolved"
     STATUS_UPDATES = "status_updates"  # several of the two
 
 
 class UpdateEvent(StrEnum):
-    """What people who were paged for an incident hear afterwards."""
+    """The status updates for people who were paged."""
 
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"

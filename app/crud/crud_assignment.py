@@ -1,4 +1,4 @@
-"""Who works on which incident."""
+"""Assignments of users to incidents."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
         return bool(session.scalar(select(assigned.exists() | paged.exists() | acknowledged.exists())))
 
     def incidents_with_any(self, session: Session, incident_ids: Sequence[int]) -> set[int]:
-        """Those of the incidents that somebody is assigned to."""
+        """The incidents that have an assignee."""
         query = select(IncidentAssignment.incident_id).where(IncidentAssignment.incident_id.in_(incident_ids))
         return set(session.scalars(query.distinct()))
 

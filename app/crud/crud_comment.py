@@ -1,4 +1,4 @@
-"""What people write about incidents."""
+"""Comments on incidents."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Escalations: which are due, and which stand where."""
+"""Escalations: which are due, and where they stand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         return session.scalar(select(func.count()).select_from(late.limit(1000).subquery())) or 0
 
     def has_quarantined(self, session: Session, *, due_before: datetime) -> bool:
-        """True if a step failed and is to be tried again before a time."""
+        """True if a step failed and its retry is due before a time."""
         query = select(Escalation.id).where(Escalation.quarantined_at.is_not(None), Escalation.next_run_at < due_before)
         return session.scalar(query.limit(1)) is not None
 

@@ -1,4 +1,4 @@
-"""The workers that are alive."""
+"""The workers and their heartbeats."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Answers kept for repeated requests."""
+"""Stored answers for repeated requests."""
 
 from datetime import datetime
 

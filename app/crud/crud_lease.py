@@ -1,4 +1,4 @@
-"""The lease under which a worker holds a message: renewed, given back, expired, or ended with an outcome."""
+"""The lease under which a worker holds a message: renewed, released, expired, or ended with an outcome."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class DeliverySnapshot:
 
 class CRUDLease(CRUDBase[Notification]):
     def snapshots(self, session: Session, messages: Sequence[Notification]) -> dict[int, DeliverySnapshot]:
-        """What became of messages, their incidents and their recipients by this moment, by the message's id."""
+        """The current state of messages, their incidents and recipients, by message id."""
         query = (
             select(
                 Notification.id,
@@ -57,14 +57,14 @@ class CRUDLease(CRUDBase[Notification]):
         return {row[0]: DeliverySnapshot(*row[1:]) for row in session.execute(query)}
 
     def write(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> Fenced | None:
-        """Set columns of a message. None, and nothing is written, if another worker has its lease, or nobody."""
+        """Set columns of a message. If this worker no longer holds its lease, writes nothing and returns None."""
         mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
         changed = update(Notification).where(mine).values(**values).returning(Notification.delivered_at)
         row = session.execute(changed, execution_options={"synchronize_session": False}).first()
         return None if row is None else Fenced(row.delivered_at)
 
     def lock_cut_off(self, session: Session, *, at: datetime, give_up_after: timedelta) -> Sequence[Notification]:
-        """What a worker did not finish within its lease, the last time after its time was up. Locked."""
+        """The messages whose lease expired after their time was up. Locked."""
         return session.scalars(
             self._expired(at)
             .where(Notification.lease_until >= Notification.first_attempt_at + give_up_after)
@@ -74,7 +74,7 @@ class CRUDLease(CRUDBase[Notification]):
     def lock_expired(
         self, session: Session, *, at: datetime, excluding: Collection[int] = ()
     ) -> Sequence[Notification]:
-        """What a worker took and did not finish within its lease, `excluding` these. Locked, without its texts."""
+        """The messages whose lease expired, `excluding` these. Locked, without their texts."""
         texts = [defer(column, raiseload=True) for column in (Notification.body, Notification.html)]
         return session.scalars(self._expired(at).where(Notification.id.not_in(excluding)).options(*texts)).all()
 

@@ -1,4 +1,4 @@
-"""Reads of the outbox: what was sent, for people and for what is decided from it."""
+"""Reads of the outbox, for people and for decisions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,14 +121,14 @@ class CRUDNotification(CRUDBase[Notification]):
         return session.scalars(select(Notification).where(own, Notification.created_at >= since)).all()
 
     def has_postponed_fallback(self, session: Session, *, at: datetime) -> bool:
-        """True if what follows a page that did not arrive could not be done, and is to be tried again."""
+        """True if the fallback of a page failed and will be retried."""
         is_late = Notification.fallback_at > Notification.created_at + FALLBACK_LATE
         query = select(Notification.id).where(Notification.fallback_at > at, is_late)
         return session.scalar(query.limit(1)) is not None
 
     def has_stuck(self, session: Session, *, before: datetime) -> bool:
         """True if a message was due before a time, or its lease ended then, and nobody has taken it."""
-        is_late = WAITING & (Notification.next_attempt_at < before)  # also while its person's pace holds it
+        is_late = WAITING & (Notification.next_attempt_at < before)  # even while it is throttled
         is_lost = (Notification.status == DeliveryStatus.SENDING) & (Notification.lease_until < before)
         return any(session.scalar(select(Notification.id).where(which).limit(1)) for which in (is_late, is_lost))
 

@@ -1,4 +1,4 @@
-"""How people want to be reached."""
+"""Channel preferences."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ class CRUDPreference(CRUDBase[NotificationPreference]):
         return session.scalars(query.order_by(NotificationPreference.id)).all()
 
     def put(self, session: Session, user_id: int, channel: str, *, at: datetime) -> NotificationPreference:
-        """The row of a user's channel, made if there is none, locked."""
+        """The row of a user's channel, created if missing, locked."""
         new = {"user_id": user_id, "channel": channel, "created_at": at, "updated_at": at}
         session.execute(insert(NotificationPreference).values(**new).on_conflict_do_nothing())
         query = select(NotificationPreference).filter_by(user_id=user_id, channel=channel)
@@ -44,7 +44,7 @@ class CRUDVerification(CRUDBase[AddressVerification]):
         session.execute(delete(AddressVerification).where(AddressVerification.user_id == user_id))
 
     def put(self, session: Session, user_id: int, channel: str, *, at: datetime) -> AddressVerification:
-        """The row of a user's channel, made if there is none, with nothing sent yet, locked."""
+        """The row of a user's code, created empty if missing, locked."""
         new = {"user_id": user_id, "channel": channel, "created_at": at, "expires_at": at, "sent": 0}
         new |= {"address": "", "code_hash": ""}
         session.execute(insert(AddressVerification).values(**new).on_conflict_do_nothing())

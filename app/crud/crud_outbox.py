@@ -1,4 +1,4 @@
-"""What goes into the outbox, what is due in it, and the pages that end together."""
+"""Writes to the outbox: inserting, claiming due messages, and ending pages together."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from app.models import Incident, Notification
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a worker takes messages with: they are its own until a time, which it proves by the token."""
+    """The lease for claimed messages: the worker owns them until a time, and proves it by the token."""
 
     taken_at: datetime
     until: datetime
@@ -35,7 +35,7 @@ class CRUDOutbox(CRUDBase[Notification]):
             wake(session, "send")
 
     def unsent_of(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
-        """Pages of an incident's cycle that nobody has begun to send, and whose fallback is still to come."""
+        """Unsent pages of an incident's cycle whose fallback is still planned."""
         return session.scalars(
             select(Notification).where(
                 Notification.incident_id == incident_id,
@@ -55,7 +55,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         limit: int,
         excluding: Collection[str] = (),
     ) -> Sequence[Notification]:
-        """Take due messages of a channel, oldest first, under a lease. Those that another worker holds are left to it.
+        """Take due messages of a channel, oldest first, under a lease. Skips those that another worker holds.
 
         Without a channel: those of all channels `excluding` the given ones.
         """
@@ -96,11 +96,11 @@ class CRUDOutbox(CRUDBase[Notification]):
         return [(row, incidents[row.incident_id]) for row in rows if row.incident_id is not None]
 
     def postpone_fallback(self, session: Session, id_: int, *, until: datetime) -> None:
-        """Look after a page later that could not be looked after now."""
+        """Postpone the fallback of a page."""
         self.write(session, [id_], {"fallback_at": until})
 
     def bundled_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
-        """The pages that a bundle names and that still wait for it, without what each of them would say by itself."""
+        """The pages that still wait in a bundle, without their own texts."""
         return session.scalars(
             select(Notification)
             .options(defer(Notification.body, raiseload=True), defer(Notification.html, raiseload=True))
@@ -122,7 +122,7 @@ class CRUDOutbox(CRUDBase[Notification]):
                 set_committed_value(message, name, value)
 
     def end_chain(self, session: Session, incident_id: int, *, user_id: int) -> None:
-        """Let no page of an incident to a person go on any more, not even one that somebody asked for by hand.
+        """Stop all pages of an incident to a person, even those of a manual escalation.
 
         An ordinary page is void as soon as its incident is acknowledged, so these become ordinary ones.
         """
@@ -133,7 +133,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         session.execute(ended, execution_options={"synchronize_session": False})
 
     def count_notices(self, session: Session, channel: str, *, limit: int) -> int:
-        """How many notices are on their way by a channel, at most `limit`."""
+        """How many notices are under way on a channel, at most `limit`."""
         is_under_way = WAITING | (Notification.status == DeliveryStatus.SENDING)
         mine = (Notification.channel == channel) & (Notification.kind == NotificationKind.NOTICE)
         some = select(Notification.id).where(is_under_way, mine).limit(limit).subquery()
@@ -145,7 +145,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
 
     def named_in(self, session: Session, bundle_id: int) -> Sequence[Notification]:
-        """All pages that a bundle names, whatever became of them, locked."""
+        """All pages of a bundle, whatever their status, locked."""
         query = select(Notification).where(Notification.bundle_id == bundle_id).order_by(Notification.id)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
 

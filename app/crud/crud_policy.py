@@ -43,7 +43,7 @@ class ActivePolicy:
 
 
 class CRUDPolicy(CRUDBase[EscalationPolicy]):
-    """Deleted policies are not found, unless a method says so."""
+    """Policies. Methods leave out deleted policies unless they say otherwise."""
 
     def get(self, session: Session, id_: int) -> EscalationPolicy | None:
         return session.scalar(select(EscalationPolicy).where(EscalationPolicy.id == id_, KEPT))

@@ -1,4 +1,4 @@
-"""What people who were paged will hear of the incident."""
+"""Status updates for people who were paged."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ NEW = ("incident_id", "cycle", "event", "said", "user_id", "recipient", "channel
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """What happened to an incident in a cycle, in a sentence. `by_id`: who did it, and so need not hear of it."""
+    """A change of an incident in a cycle, in a sentence. `by_id` is its author, who gets no update about it."""
 
     incident_id: int
     cycle: int
@@ -78,7 +78,7 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
         session.execute(new, {"rows": as_json([asdict(change) for change in changes]), "at": at, "due_at": due_at})
 
     def recipients_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
-        """Whom to tell now by a channel. A person whose pages wait there is left alone: pages go first."""
+        """The people whose updates are due on a channel, except those with pages waiting there: pages go first."""
         waits = select(Notification.id).where(
             Notification.is_throttled,
             Notification.recipient == StatusUpdate.recipient,
@@ -111,7 +111,7 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
         return set(session.scalars(select(StatusUpdate.id).where(StatusUpdate.id.in_(ids), page)))
 
     def end(self, session: Session, ids: Collection[int], *, at: datetime) -> None:
-        """Nothing more is to come of these updates."""
+        """End these updates: they were sent or are no longer true."""
         ended = update(StatusUpdate).where(StatusUpdate.id.in_(ids)).values(ended_at=at)
         session.execute(ended, execution_options={"synchronize_session": False})
 

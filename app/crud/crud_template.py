@@ -22,7 +22,7 @@ class CRUDTemplate(CRUDBase[NotificationTemplate]):
     def put(
         self, session: Session, channel: str, event: MessageKind, *, default: dict[str, str | None], at: datetime
     ) -> NotificationTemplate:
-        """The row of a message, made of the default if there is none, locked."""
+        """The row of a message, created from the default if missing, locked."""
         new = {"channel": channel, "event": event, **default, "created_at": at, "updated_at": at}
         session.execute(insert(NotificationTemplate).values(**new).on_conflict_do_nothing())
         query = select(NotificationTemplate).filter_by(channel=channel, event=event)

@@ -24,7 +24,7 @@ class Waiting:
 
 class CRUDThrottle(CRUDBase[NotificationThrottle]):
     def without_bucket(self, session: Session, channel: str, recipients: Collection[str]) -> list[str]:
-        """Those of the recipients that have no bucket yet, in their order."""
+        """The recipients without a bucket, in order."""
         mine = NotificationThrottle.channel == channel, NotificationThrottle.recipient.in_(recipients)
         known = session.scalars(select(NotificationThrottle.recipient).where(*mine)).all()
         return sorted(set(recipients).difference(known))
@@ -56,7 +56,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         session.execute(new.on_conflict_do_update(index_elements=["recipient", "channel"], set_=changed), rows)
 
     def recipients_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
-        """The recipients whose waiting pages are to be looked at by now."""
+        """The recipients whose waiting pages are due for a look."""
         return session.scalars(
             select(Notification.recipient)
             .where(Notification.is_throttled, Notification.channel == channel, Notification.next_attempt_at <= at)
@@ -65,7 +65,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         ).all()
 
     def waiting_for(self, session: Session, channel: str, recipients: Collection[str]) -> dict[str, Waiting]:
-        """What waits for each of these recipients. Only who has locked a bucket changes that."""
+        """The waiting pages of each of these recipients. Only the holder of a bucket's lock changes them."""
         numbers = func.count(), func.min(Notification.created_at), func.min(Notification.id)
         waiting = (
             select(Notification.recipient, *numbers)
@@ -77,7 +77,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
     def lock_waiting(self, session: Session, channel: str, recipient: str) -> Sequence[Notification]:
         """All pages that wait for a recipient and are not locked, oldest first, locked.
 
-        They come without what each of them would say by itself.
+        They come without their own texts.
         """
         return session.scalars(
             select(Notification)
@@ -93,7 +93,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         return set(session.scalars(free.with_for_update(skip_locked=True)))
 
     def bundle(self, session: Session, ids: Collection[int], *, bundle_id: int) -> None:
-        """Let these pages go with a bundle."""
+        """Put these pages into a bundle."""
         gone = update(Notification).where(Notification.id.in_(ids))
         named = gone.values(is_throttled=False, next_attempt_at=None, bundle_id=bundle_id)
         session.execute(named, execution_options={"synchronize_session": False})
@@ -104,9 +104,9 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         session.execute(free, execution_options={"synchronize_session": False})
 
     def postpone(self, session: Session, channel: str, recipients: Collection[str], *, until: datetime) -> None:
-        """Look at what waits for these recipients again at that time.
+        """Postpone the waiting pages of these recipients to that time.
 
-        What waits until then already stays as it is, and so does what is locked.
+        Leaves pages that already wait until then, and locked ones, as they are.
         """
         mine = Notification.is_throttled & (Notification.channel == channel) & Notification.recipient.in_(recipients)
         self._update_free(session, mine & (Notification.next_attempt_at < until), next_attempt_at=until)
@@ -117,11 +117,11 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
         self._update_free(session, others, is_throttled=False)
 
     def forget_full(self, session: Session, *, before: datetime) -> int:
-        """Forget the buckets of recipients who were sent nothing lately: they are full again."""
+        """Delete the buckets of recipients who got nothing lately: they are full again."""
         return affected(session.execute(delete(NotificationThrottle).where(NotificationThrottle.refilled_at < before)))
 
     def _update_free(self, session: Session, which: ColumnElement[bool], **values: Any) -> None:
-        """Update the pages that are not locked: waiting for one would keep everybody else from being paged."""
+        """Update the pages that are not locked: waiting for one would delay everybody else's pages."""
         free = select(Notification.id).where(which).with_for_update(skip_locked=True)
         changed = update(Notification).where(Notification.id.in_(free)).values(**values)
         session.execute(changed, execution_options={"synchronize_session": False})

@@ -1,4 +1,4 @@
-"""Pages that no channel has taken though it is high time."""
+"""Pages that no channel has accepted in time."""
 
 from datetime import datetime
 
@@ -8,15 +8,17 @@ from sqlalchemy.orm import Session, aliased
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, NotificationKind
 from app.models import Incident, Notification
 
-WAITING = Notification.status.in_([DeliveryStatus.PENDING, DeliveryStatus.RETRY])  # as the index of what is due has it
+WAITING = Notification.status.in_(
+    [DeliveryStatus.PENDING, DeliveryStatus.RETRY]
+)  # the same condition as the index of due messages
 REACHED = [status for status in DeliveryStatus if status.has_reached]
 PAGES = [kind for kind in NotificationKind if kind.is_page]
 
 
 def exist(session: Session, *, before: datetime) -> bool:
-    """True if a page that was first tried before a time is still wanted, and nothing was accepted in its place.
+    """True if a page first tried before a time is still needed, and nothing was accepted instead.
 
-    In its place: what its step sent the same person by another channel, and what it fell back to, be it to an
+    Instead means: a page of the same step to the same person by another channel, or a fallback, including one to an
     administrator.
     """
     overdue, instead = _overdue_pages(before).cte("overdue"), aliased(Notification)
@@ -33,7 +35,7 @@ def exist(session: Session, *, before: datetime) -> bool:
 
 
 def _overdue_pages(before: datetime) -> Select[int, int | None, str]:
-    """Pages that are still wanted, of which they or the bundle that names them were first tried before a time."""
+    """Pages that are still needed and that were first tried before a time, alone or in a bundle."""
     is_under_way = or_(WAITING, Notification.status == DeliveryStatus.SENDING)
     tried = select(Notification.id).where(is_under_way, Notification.first_attempt_at < before).cte("tried")
     page = aliased(Notification)

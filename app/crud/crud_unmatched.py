@@ -17,7 +17,7 @@ LOST = [status for status in DeliveryStatus if status.is_lost]
 
 class CRUDUnmatched(CRUDBase[Incident]):
     def mark(self, session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-        """Set on locked incidents, with one statement, that no policy matches and when the worker looks at them."""
+        """Mark locked incidents as unmatched, and set when the worker checks them. One statement."""
         session.flush()
         values = {"is_unmatched": True, "unmatched_due_at": at}
         ids = [incident.id for incident in incidents]
@@ -28,7 +28,7 @@ class CRUDUnmatched(CRUDBase[Incident]):
                 set_committed_value(incident, name, value)
 
     def claim_due(self, session: Session, *, at: datetime, limit: int) -> Sequence[Incident]:
-        """Lock the incidents that the worker is to look at, oldest first. Skips what another transaction has locked."""
+        """Lock the incidents that are due for a check, oldest first. Skips locked ones."""
         query = (
             select(Incident)
             .where(Incident.unmatched_due_at <= at)
@@ -41,7 +41,7 @@ class CRUDUnmatched(CRUDBase[Incident]):
         return session.scalars(query).all()
 
     def postpone(self, session: Session, incident_id: int, *, until: datetime) -> None:
-        """Look at an incident later that could not be looked at now."""
+        """Postpone the check of an incident."""
         session.execute(update(Incident).where(Incident.id == incident_id).values(unmatched_due_at=until))
 
     def with_page(self, session: Session, incident_ids: Collection[int]) -> set[int]:

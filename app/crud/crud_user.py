@@ -21,13 +21,13 @@ LOCAL_PART = func.split_part(User.email, "@", 1, type_=String())
 
 
 class CRUDUser(CRUDBase[User]):
-    """Deleted users are in no answer here, unless it says so."""
+    """Users. Methods leave out deleted users unless they say otherwise."""
 
     def get(self, session: Session, id_: int) -> User | None:
         return session.scalar(select(User).where(User.id == id_, PRESENT))
 
     def get_for_update(self, session: Session, id_: int) -> User | None:
-        """As it is now: what this session read of it before may be outdated."""
+        """Read it again: the session's copy may be outdated."""
         query = select(User).where(User.id == id_, PRESENT).with_for_update(key_share=True)
         return session.scalar(query, execution_options={"populate_existing": True})
 
@@ -36,13 +36,13 @@ class CRUDUser(CRUDBase[User]):
         return session.scalar(select(User).where(func.lower(User.email) == func.lower(email), PRESENT))
 
     def owner_of(self, session: Session, email: str) -> User | None:
-        """The account that has proved this address. Case does not count."""
+        """The account that has confirmed this address. Case is ignored."""
         return session.scalar(
             select(User).where(func.lower(User.email) == func.lower(email), PRESENT, User.is_address_proved)
         )
 
     def former_owner_of(self, session: Session, email: str) -> User | None:
-        """The deleted account that had proved this address; of several, the last. Case does not count."""
+        """The deleted account that had confirmed this address; of several, the last one. Case is ignored."""
         return session.scalar(
             select(User)
             .where(func.lower(User.email) == func.lower(email), ~PRESENT, User.is_address_proved)
@@ -51,9 +51,9 @@ class CRUDUser(CRUDBase[User]):
         )
 
     def by_emails(self, session: Session, emails: Sequence[str]) -> dict[str, User]:
-        """The user of each address that has one, by the address as it is given; else who had it last and was deleted.
+        """The user of each address, by the address as given; else the deleted user who had it last.
 
-        Case does not count, as in `by_email`.
+        Case is ignored, as in `by_email`.
         """
         if not emails:
             return {}
@@ -97,7 +97,7 @@ class CRUDUser(CRUDBase[User]):
         return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
 
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
-        """Whoever they are by now: also those who left, for the record."""
+        """Users by their ids, deleted and inactive ones included."""
         return session.scalars(select(User).where(User.id.in_(ids)).order_by(User.id)).all()
 
     def names(self, session: Session, ids: Collection[int]) -> dict[int, str]:
@@ -123,7 +123,7 @@ class CRUDUser(CRUDBase[User]):
         session.execute(select(func.pg_advisory_xact_lock(FIRST_ADMIN_LOCK)))
 
     def lock_active_admins(self, session: Session) -> Sequence[int]:
-        """The ids of all active admins, locked in order, so that two cannot end each other at once."""
+        """The ids of all active admins, locked in order, so that two cannot remove each other at once."""
         return session.scalars(
             select(User.id).where(ACTIVE, User.is_superuser).order_by(User.id).with_for_update(key_share=True)
         ).all()

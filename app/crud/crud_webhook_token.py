@@ -1,4 +1,4 @@
-"""The tokens that webhooks took."""
+"""The tokens that webhooks have accepted."""
 
 from datetime import datetime
 
@@ -12,18 +12,18 @@ from app.models import WebhookToken
 
 class CRUDWebhookToken(CRUDBase[WebhookToken]):
     def keep_working(self, session: Session, source: str, seal: str, *, at: datetime) -> None:
-        """Keep that a token was taken."""
+        """Record that a token was accepted."""
         works = {"worked_at": at, "refused_at": None}
         row = insert(WebhookToken).values(source=source, seal=seal, **works)
         session.execute(row.on_conflict_do_update(index_elements=["source", "seal"], set_=works))
 
     def taken(self, session: Session, source: str) -> frozenset[str]:
-        """The seals of the tokens that were taken and have not been refused since."""
+        """The seals of the tokens that were accepted and not refused since."""
         still = WebhookToken.source == source, WebhookToken.refused_at.is_(None)
         return frozenset(session.scalars(select(WebhookToken.seal).where(*still)))
 
     def mark_refused(self, session: Session, source: str, seal: str, *, at: datetime) -> bool:
-        """Keep that a token which was taken is refused now. True for whoever does so first."""
+        """Record that an accepted token is now refused. True for the first caller only."""
         mine = WebhookToken.source == source, WebhookToken.seal == seal, WebhookToken.refused_at.is_(None)
         marked = update(WebhookToken).where(*mine).values(refused_at=at).returning(WebhookToken.seal)
         return session.scalar(marked) is not None

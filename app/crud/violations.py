@@ -10,7 +10,7 @@ from app.core.errors import DomainError
 
 @contextmanager
 def violations(known: dict[str, DomainError]) -> Iterator[None]:
-    """Raise the error that stands for the constraint violated within; others pass unchanged."""
+    """Raise the domain error for the constraint violated inside the block. Others pass unchanged."""
     try:
         yield
     except IntegrityError as error:
