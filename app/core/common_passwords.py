@@ -8,7 +8,7 @@ from functools import cache
 
 FEWEST_CHARACTERS = 3  # different ones: fewer is a repetition
 
-# How people disguise letters. An exclamation mark is one of them, or stands for itself.
+# Common disguises of letters. An exclamation mark may be one, or just itself.
 _DISGUISES = {"@": "a", "4": "a", "3": "e", "0": "o", "$": "s", "5": "s", "7": "t"}
 _PLAIN: tuple[Mapping[int, str], ...] = (
     {},

@@ -46,7 +46,7 @@ Conditions = Annotated[
     JsonObject,
     AfterValidator(_checked_conditions),
     Field(
-        description="Maps each attribute to a value, or to a list of which any value may match. All conditions must "
+        description="Maps each attribute to a value, or to a list: then any value may match. All conditions must "
         "hold. Attributes: severity, service (with * globs), source, assigned (true or false), metadata.<path>. "
         "{} matches every incident.",
         examples=[{"severity": ["critical", "high"], "service": ["database", "primary-*"]}],

@@ -14,7 +14,7 @@ METADATA_PREFIX = "metadata."
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What conditions can ask of an incident."""
+    """The facts of an incident that conditions can check."""
 
     severity: str
     service: str
@@ -25,7 +25,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class ConditionResult:
-    """What one condition wanted, any of these, and what the incident has."""
+    """The result of one condition: the accepted values, and the incident's value."""
 
     attribute: str
     wanted: tuple[Any, ...]
@@ -35,11 +35,11 @@ class ConditionResult:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Which step fires next, in which loop, and how many loops are left after this one.
+    """The step that fires next, its loop, and how many loops are left after this one.
 
     Once a step was brought forward in a loop, the steps that page run ahead of those that only change something:
     `brought_forward` is how much earlier than written they are due, and `other_step` is the next step of the other
-    kind (the number of steps if none is left). It is None while the steps fire in the order in which they stand.
+    kind (the number of steps if none is left). It is None while the steps fire in their order.
     """
 
     loop: int
@@ -63,12 +63,12 @@ class Decision:
 
 
 def matches(conditions: Mapping[str, Any], facts: Facts) -> bool:
-    """All conditions must hold; of a list of values one must. No condition matches everything."""
+    """True if all conditions hold. Of a list, any value may match. Without conditions everything matches."""
     return all(result.holds for result in _results(conditions, facts))
 
 
 def explain(conditions: Mapping[str, Any], facts: Facts) -> tuple[ConditionResult, ...]:
-    """What each condition wants and what it found. The policy matches if all of them hold."""
+    """The result of each condition. The policy matches if all of them hold."""
     return tuple(_results(conditions, facts))
 
 
@@ -96,7 +96,7 @@ def _holds(attribute: str, values: Sequence[Any], found: Any) -> bool:
 
 
 def glob_matches(pattern: str, text: str) -> bool:
-    """`*` stands for any run of characters; case does not count. Linear in the text for each `*`."""
+    """`*` matches any run of characters. Case is ignored. Linear in the text for each `*`."""
     first, *rest = pattern.casefold().split("*")
     text = text.casefold()
     if not rest:
@@ -113,7 +113,7 @@ def glob_matches(pattern: str, text: str) -> bool:
 
 
 def _look_up(metadata: Any, path: str) -> Any:
-    """Follow a dotted path. A key that has dots in it counts as well as nested objects do."""
+    """Follow a dotted path. A key may contain the dots itself, or objects may be nested."""
     if not isinstance(metadata, Mapping):
         return None
     if path in metadata:
@@ -131,7 +131,7 @@ def _words(found: Any) -> set[str | None]:
 
 
 def _word(value: Any) -> str | None:
-    """Senders quote numbers and booleans as they please, so 5 is "5" and 5.0, and True is "true"; null is no text."""
+    """A comparable form, None for null. Senders quote values at will: 5 equals "5" and 5.0, and True equals "true"."""
     if value is None:
         return None
     is_whole = isinstance(value, float) and value.is_integer()
@@ -144,7 +144,7 @@ def delays_of(steps: Sequence[Mapping[str, Any]]) -> list[timedelta]:
 
 
 def first_due(delays: Sequence[timedelta], base: datetime) -> datetime:
-    """The first step is due at the base plus its delay."""
+    """When the first step is due: the base plus its delay."""
     return base + delays[0]
 
 
@@ -156,7 +156,7 @@ def evaluate(
     changing: Collection[int] = (),
     has_reached: bool = True,
 ) -> Decision:
-    """What follows the step that fired just now. `changing` are the steps that page nobody and only change something.
+    """Decide what follows a step that fired. `changing` are the steps that page nobody and only change something.
 
     The next step is due at fired_at + (its delay - the fired step's delay): lateness shifts what follows, so that an
     outage never ends in a burst. A step that was to page and reached nobody brings forward the next step that pages,
@@ -179,9 +179,9 @@ def evaluate(
 
 
 def is_in_vain(decision: Decision, *, has_reached: bool | None) -> bool:
-    """True if nobody was reached in this loop and nobody will be: its last step fired, or its last one that pages.
+    """True if this loop reached nobody and will not: its last step, or the last one that pages, has fired.
 
-    `has_reached` is of the step that fired, None if it was not to page anybody. Earlier ones have reached nobody.
+    `has_reached` is that of the fired step, None if it has nobody to page. Earlier steps have reached nobody.
     """
     return not has_reached and (decision.ends_loop or (has_reached is False and not decision.pages_again))
 
@@ -189,7 +189,7 @@ def is_in_vain(decision: Decision, *, has_reached: bool | None) -> bool:
 def to_come(
     delays: Sequence[timedelta], position: Position, due_at: datetime, *, changing: Collection[int] = ()
 ) -> list[tuple[int, datetime]]:
-    """The steps that are left in this loop, in their order, and when each is due if every page reaches somebody."""
+    """The remaining steps of this loop in order, and when each is due if every page reaches somebody."""
     found = [(position.step, due_at)]
     while not (decision := evaluate(delays, position, due_at, changing=changing)).ends_loop and decision.due_at:
         position, due_at = decision.position, decision.due_at
@@ -235,13 +235,13 @@ def _end_loop(delays: Sequence[timedelta], position: Position, fired_at: datetim
 
 
 def retry_unreachable(position: Position, fired_at: datetime) -> Decision:
-    """Nobody could be reached, not even an admin: begin again in a while, with a loop that is none of the repeats."""
+    """Nobody is reachable, not even an admin: start over soon, with an extra loop that uses up no repeat."""
     again = Position(position.loop + 1, 0, position.repeats_left)
     return Decision(again, fired_at + UNREACHABLE_RETRY, ends_loop=True)
 
 
 def quarantine_until(failures: int, failed_at: datetime) -> datetime:
-    """When to try an escalation again that failed so many times: twice as late each time, up to a limit."""
+    """When to retry an escalation that failed so many times: the delay doubles each time, up to a limit."""
     exponent = min(failures - 1, 10)
     delay: timedelta = min(QUARANTINE_FIRST * 2**exponent, QUARANTINE_LONGEST)
     return failed_at + delay

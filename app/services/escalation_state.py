@@ -1,4 +1,4 @@
-"""Decides how the escalation of an incident moves from one state to the next."""
+"""Decides how an escalation moves from one state to the next."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ MAX_ERROR = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an escalation has come: the columns of its row that only `start` and `transition` decide."""
+    """The progress of an escalation: the columns of its row that only `start` and `transition` decide."""
 
     state: EscalationState
     cycle: int
@@ -56,19 +56,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Somebody escalates by hand: the step of a stopped escalation is due now."""
+    """Somebody escalates manually: the step of a stopped escalation is due now."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A step was performed: earlier failures no longer count."""
+    """A step was performed. Earlier failures no longer count."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepFired:
-    """A step was performed. `has_reached` is None if it was not to page anybody.
+    """A step was performed. `has_reached` is None if it has nobody to page.
 
     `changing` are the steps that only change something. `are_admins_paged` is set only if `needs_last_resort` asks for
     it: False if no administrator could be reached.
@@ -81,14 +81,14 @@ class StepFired:
     changing: Collection[int] = ()
 
     def decision(self, position: Position) -> Decision:
-        """What follows by the policy alone."""
+        """The decision by the policy alone."""
         has_reached = self.has_reached is not False
         return evaluate(self.delays, position, self.at, changing=self.changing, has_reached=has_reached)
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No page of the incident arrived anywhere. `cycle` is the incident's."""
+    """No page of the incident arrived. `cycle` is the incident's."""
 
     at: datetime
     cycle: int
@@ -96,7 +96,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A step could not be performed. `is_counted` is False if another transaction had locked what it needs."""
+    """A step failed. `is_counted` is False if it only could not get a lock."""
 
     at: datetime
     error: str
@@ -107,7 +107,7 @@ Event = Stopped | Ended | Resumed | Recovered | StepFired | Unreachable | Failed
 
 
 def start(before: Progress | None, *, version_id: int, cycle: int, repeat: int, due_at: datetime) -> Progress:
-    """Begin with the first step, with nothing left of what was before; `loop` only rises."""
+    """Start at the first step, without anything of an earlier run; `loop` only rises."""
     return Progress(
         state=RUNNING,
         cycle=cycle,
@@ -125,7 +125,7 @@ def start(before: Progress | None, *, version_id: int, cycle: int, repeat: int, 
 
 
 def transition(now: Progress, event: Event) -> Progress:
-    """Where an escalation stands after an event. Every event has an outcome in every state."""
+    """The progress after an event. Every event has an outcome in every state."""
     match event:
         case StepFired():
             return _after_step(now, event)
@@ -140,7 +140,7 @@ def transition(now: Progress, event: Event) -> Progress:
 
 
 def _after_word(now: Progress, event: Stopped | Ended | Resumed) -> Progress:
-    """Somebody's word, or the policy's: it stops if it runs, runs if it is stopped, or ends."""
+    """Apply a person's or the policy's event: stop a running escalation, resume a stopped one, or end it."""
     if isinstance(event, Ended):
         return replace(now, state=ENDED, next_run_at=None)
     if isinstance(event, Stopped) and now.state is RUNNING:
@@ -151,9 +151,9 @@ def _after_word(now: Progress, event: Stopped | Ended | Resumed) -> Progress:
 
 
 def needs_last_resort(now: Progress, event: StepFired) -> bool:
-    """True if a loop has reached nobody and no later step of it pages: the administrators are to be paged now.
+    """True if the administrators must be paged now: the loop has reached nobody, and no later step of it pages.
 
-    A loop without a step that pages is over only with its last step. An escalation that its own step has stopped needs
+    A loop without a paging step is over only after its last step. An escalation that its own step has stopped needs
     nothing: see `step_service` for an incident that ends without a page.
     """
     if now.has_reached or now.state is not RUNNING:
@@ -162,20 +162,20 @@ def needs_last_resort(now: Progress, event: StepFired) -> bool:
 
 
 def _after_step(now: Progress, event: StepFired) -> Progress:
-    """The next step, the next loop or the end; another try in a while if not even an administrator was reached."""
+    """The next step, the next loop or the end; a retry soon if not even an administrator was reached."""
     if event.are_admins_paged is False:
         missed = replace(now, unreachable_since=now.unreachable_since or event.at)
         return _follow(missed, retry_unreachable(now.position, event.at))
     decision = event.decision(now.position)
     has_reached = now.has_reached or bool(event.has_reached)
     since = None if has_reached or event.are_admins_paged else now.unreachable_since
-    # The administrators are paged once in a loop, which may go on with steps that only change something.
+    # The administrators are paged once per loop, which may go on with steps that only change something.
     has_paged = has_reached or (bool(event.are_admins_paged) and not decision.ends_loop)
     return _follow(replace(now, has_reached=has_paged, unreachable_since=since), decision)
 
 
 def _after_alarm(now: Progress, event: Unreachable) -> Progress:
-    """A finished escalation goes on after a while; of a running one the next step is due by then."""
+    """Restart a finished escalation soon; the next step of a running one is due by then."""
     marked = replace(now, unreachable_since=now.unreachable_since or event.at)
     if now.cycle != event.cycle:
         return marked
@@ -188,7 +188,7 @@ def _after_alarm(now: Progress, event: Unreachable) -> Progress:
 
 
 def _after_failure(now: Progress, event: Failed) -> Progress:
-    """Quarantined: tried again with growing delays."""
+    """Quarantine it: retried with growing delays."""
     attempts = now.attempts + event.is_counted
     is_running = now.state is RUNNING
     return replace(
@@ -201,7 +201,7 @@ def _after_failure(now: Progress, event: Failed) -> Progress:
 
 
 def _follow(now: Progress, decision: Decision) -> Progress:
-    """Stand where the decision leads. A new loop has reached nobody yet; only a running escalation is due."""
+    """Apply the decision. A new loop has reached nobody yet; only a running escalation has a due time."""
     if decision.due_at is None:
         return replace(now, state=FINISHED, next_run_at=None)
     to = decision.position

@@ -1,4 +1,4 @@
-"""Sends a code to an address and checks it: whoever knows it can read messages to that address."""
+"""Sends a code to an address and checks it: a user who knows it reads the messages to that address."""
 
 import secrets
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reads what became of the pages of a cycle from the outbox's rows."""
+"""Reads the state of a cycle's pages from the outbox."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -86,7 +86,7 @@ class Place:
 
 
 def of_page(sent: Sent, stop: Stop | None) -> list[Reason]:
-    """What became of a page, and whether it was a fallback, a last resort or part of a bundle."""
+    """The outcome of a page, and whether it was a fallback, a last resort or part of a bundle."""
     code, sentence, at = _outcome(sent, stop)
     id_ = sent.notification_id
     found = [Reason(code, sentence, at, sent.channel, sent.error, notification_id=id_)]
