@@ -80,7 +80,7 @@ def bad_transition(world: World) -> None:
     world.user.call(f"POST {address}/resolve")
     for request in ("acknowledge", "snooze?hours=1"):
         refusal = world.user.refused(f"POST {address}/{request}", status=409, code="invalid_transition")
-        holds("reopen" in refusal["detail"], "the refusal names what is possible")
+        holds("Reopen it first." in refusal["detail"], "the refusal names what is possible")
     body = {"status": "acknowledged"}
     world.user.refused(f"PUT {address}", body, status=409, code="invalid_transition")
     reopened = world.user.call(f"POST {address}/reopen")

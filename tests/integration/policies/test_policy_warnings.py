@@ -82,7 +82,7 @@ def test_somebody_without_a_channel_that_works_is_a_warning(
 def test_somebody_without_the_channel_that_is_named_is_a_warning(api: Api, ada: Person, add_policy: Opener) -> None:
     policy = add_policy(steps=steps(0, target=[ada.id, "assignees"], channels=["sms"]))
     [warning] = warned(api, policy)
-    assert warning.startswith(f"Ada Lovelace (user {ada.id}) has none of the channels that an action names (sms)")
+    assert warning.startswith(f"Ada Lovelace (user {ada.id}) can use none of the channels that an action names (sms)")
 
 
 def test_if_nobody_is_reachable_the_warnings_say_that_too(
@@ -93,7 +93,7 @@ def test_if_nobody_is_reachable_the_warnings_say_that_too(
         put(client, ada, channel, enabled=False)
         put(client, admin, channel, enabled=False)
     assert warned(api, alone)[-1].startswith("Nobody whom this policy names is reachable")
-    assert warned(api, group)[0] == "No administrator has a channel that works."
+    assert warned(api, group)[0] == "No administrator has a working channel."
 
 
 def test_a_policy_that_pages_nobody_is_a_warning(api: Api, add_policy: Opener) -> None:
