@@ -223,9 +223,9 @@ def test_verifying_needs_a_login_and_a_channel_that_there_is(client: TestClient,
 
 @pytest.mark.parametrize("what", ["verify", "test"])
 @pytest.mark.parametrize(
-    ("channel", "advice"), [("sms", "set its address first"), ("slack", "an operator has to name its provider")]
+    ("channel", "advice"), [("sms", "Set its address first"), ("slack", "An operator has to name its provider first")]
 )
-def test_what_leads_nowhere_is_refused_with_what_to_do(
+def test_an_unusable_channel_is_refused_with_what_to_do(
     client: TestClient, user: Person, what: str, channel: str, advice: str
 ) -> None:
     found = problem(post(client, user, what, channel=channel), 409)

@@ -90,7 +90,7 @@ def test_an_impossible_move_is_a_conflict_that_says_what_is_possible(
     refusal = problem(api.send(f"POST /incidents/{before['id']}/{move}"), 409)
     assert refusal["code"] == "invalid_transition"
     assert refusal["possible"] == possible
-    assert all(word in refusal["detail"] for word in possible)
+    assert all(word.capitalize() in refusal["detail"] for word in possible)
     stored = api.incident(before["id"])
     assert before == {name: stored[name] for name in before}
 
