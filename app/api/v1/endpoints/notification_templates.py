@@ -23,7 +23,7 @@ Event = Annotated[MessageKind, Path(description="The kind of message", examples=
 
 @router.get("")
 def list_templates(user: AdminUser, paging: PagingDep, session: SessionDep) -> list[TemplateRead]:
-    """List the wording of every message: one for each channel and kind of message, including defaults."""
+    """List the wording of every message. One for each channel and kind of message, including defaults."""
     return template_service.effective(session, paging)
 
 

@@ -12,5 +12,5 @@ router = APIRouter(prefix="/workers", tags=["health"], route_class=Transactional
 
 @router.get("")
 def list_workers(user: AdminUser, session: SessionDep) -> list[WorkerRead]:
-    """List the workers of the last day: which are alive, and which providers fail. For administrators."""
+    """List the workers of the last day. Shows which are alive, and which providers fail. For administrators."""
     return health_service.workers(session)
