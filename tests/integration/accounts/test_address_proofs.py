@@ -325,7 +325,7 @@ def test_to_promote_an_account_of_an_unproved_address_is_answered_with_a_warning
 ) -> None:
     for person, is_warned in ((squatter, True), (user, False)):
         answer = client.put(f"/v1/users/{person.id}", json={"is_superuser": True}, headers=admin.headers)
-        assert any("not proved" in warning for warning in answer.json()["warnings"]) is is_warned
+        assert any("not confirmed" in warning for warning in answer.json()["warnings"]) is is_warned
 
 
 class TestWhereGuessesAreLimited:

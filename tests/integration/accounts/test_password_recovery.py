@@ -67,7 +67,7 @@ def test_a_known_address_gets_one_mail_with_a_token(
     [mail] = outbox.sent
     assert (mail.address, mail.subject) == (user.email, "Set a new password")
     assert mailed_token(outbox)
-    assert "within 30 minutes" in mail.body
+    assert "after 30 minutes" in mail.body
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_a_test_is_sent_for_real(client: TestClient, on_call: Person, tick: Tick
     assert outbox.sent == []
     [message] = sms.sent
     assert (message.address, message.kind) == (NUMBER, "test")
-    assert "a test of your sms channel" in message.body
+    assert "the test of your sms channel" in message.body
     [listed] = on_call.on(client).call("GET /notifications")
     assert (listed["id"], listed["status"], len(listed["attempts"])) == (sent["id"], "accepted", 1)
 

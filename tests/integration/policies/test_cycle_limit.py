@@ -26,7 +26,7 @@ def test_a_policy_that_reopens_what_it_resolves_is_stopped_and_says_so(
         clock.advance(seconds=1)
     fired = events(client, incident, admin)
     assert len(fired) == 6
-    assert "limit of 5 cycles" in str(fired[-1]["metadata"])
+    assert "restarted this incident 5 times" in str(fired[-1]["metadata"])
     assert timeline(client, incident, admin).count("cycle_limit_reached") == 1
     assert admin.on(client).call(f"GET /incidents/{incident['id']}")["status"] == "open"
 

@@ -106,5 +106,5 @@ def test_an_action_that_is_not_registered_is_refused(client: TestClient, admin: 
 
 
 def test_two_actions_cannot_have_one_name(shout: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="two actions named shout"):
+    with pytest.raises(ValueError, match="two actions are named shout"):
         ACTIONS.add(Shout())

@@ -51,7 +51,7 @@ def test_an_address_of_no_account_is_a_warning(api: Api, ada: Person, add_policy
     policy = add_policy(steps=steps(0, target=[ada.id, "alicce@example.com"]))
     assert policy["warnings"] == warned(api, policy)
     [warning] = policy["warnings"]
-    assert warning.startswith("No account has the address alicce@example.com.")
+    assert warning.startswith("No account has the address alicce@example.com, so it gets pages by e-mail only")
 
 
 @pytest.mark.parametrize("named_by", ["id", "email", "assign"])

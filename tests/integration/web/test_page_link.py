@@ -42,7 +42,7 @@ def test_a_browser_follows_the_redirect_to_the_page(
     link = link_of(open_incident(), admin)
     answer = client.post(f"{link}/acknowledge")
     assert answer.url.path == link
-    assert "Acknowledged. Nobody" in page(answer)
+    assert "Acknowledged. Paging has stopped." in page(answer)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -107,7 +107,7 @@ def test_a_link_that_was_used_offers_to_send_a_new_one(
     post(client, path, **NEW)
     answer = client.get(path) if method == "GET" else post(client, path, **NEW)
     shown = page(answer, 400)
-    assert "has been used" in shown
+    assert "was used before" in shown
     assert '<form method="post" action="../reset-password">' in shown
 
 
