@@ -26,7 +26,7 @@ from app.services.notification import GIVE_UP_AFTER
 
 log = structlog.get_logger()
 
-CUT_OFF = "The worker stopped before it recorded the outcome. The message may have been sent."
+CUT_OFF = "The worker did not record the outcome in time. The message may have been sent."
 
 
 def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[Notification]:
