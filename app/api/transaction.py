@@ -35,7 +35,7 @@ from app.services.operations.idempotency_service import Request as RepeatableReq
 Endpoint = Callable[..., Any]
 
 REPEATABLE = "repeatable_request"
-# What is wrong with a request's query. It is raised where the handler would run: authorization comes first.
+# An error in the request's query. It is raised where the handler would run, after authorization.
 QUERY_REFUSAL: ContextVar[RequestValidationError | None] = ContextVar("query_refusal", default=None)
 
 CLIENT_LEFT = 499  # as NGINX logs it; nobody reads the answer
@@ -44,7 +44,7 @@ MAX_DEADLOCKS = 5
 
 
 class TransactionalRoute(APIRoute):
-    """Runs the handler in one thread and one transaction; see the module's docstring."""
+    """Runs the handler in one thread and one transaction. See the module's docstring."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         # What reads by a key is fast, and costs nothing more.
@@ -123,7 +123,7 @@ class Call:
 
 
 def _in_one_transaction(endpoint: Endpoint, shape: Shape) -> Endpoint:
-    """The endpoint as FastAPI sees it: a coroutine, so that the answer is serialized without another thread."""
+    """The endpoint for FastAPI: a coroutine, so that serializing the answer needs no other thread."""
     signature = inspect.signature(endpoint, eval_str=True)
     if inspect.iscoroutinefunction(endpoint):  # needs no database
         return endpoint
@@ -144,7 +144,7 @@ def _in_one_transaction(endpoint: Endpoint, shape: Shape) -> Endpoint:
 
 
 def _run(call: Call) -> Any:
-    """Run in a transaction if the handler asks for a session. Retries deadlocks."""
+    """Run the handler, in a transaction if it takes a session. Retries deadlocks."""
     session: Session | None = call.arguments.get("session")
     if session is None:
         return call.handler(**call.arguments)
@@ -174,7 +174,7 @@ def _resolved(value: Any, session: Session) -> Any:
 
 
 def _named_answer(session: Session, handler: Callable[[], Any]) -> Any:
-    """The handler's answer, with people's names beside their ids."""
+    """The handler's answer, with people's names added to their ids."""
     given = handler()
     put_names(session, [given])
     return given

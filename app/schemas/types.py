@@ -20,21 +20,21 @@ from app.core.security import MAX_ID
 
 MAX_TEXT = 20_000
 MAX_WORDS = 6  # of a search: each costs the database as much as all others together may
-MAX_METADATA_BYTES = 65_536  # of an incident's metadata as compact UTF-8 JSON; what an alert says beyond it is cut
-# No less than an alert's metadata may have, which a person must be able to send back. PostgreSQL writes 1e300 out.
+MAX_METADATA_BYTES = 65_536  # for an incident's metadata as compact UTF-8 JSON; a larger alert is cut
+# At least the depth of an alert's metadata, so that people can send it back. PostgreSQL writes 1e300 in full.
 MAX_JSON_DEPTH = 70
 MAX_JSON_INTEGER = 2**14_000
 TOO_LARGE = f"must have at most {MAX_METADATA_BYTES} bytes as compact UTF-8 JSON"
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXAMPLE_TIME = "2026-01-20T10:30:00Z"
 
-# Reserved for multicast DNS, but many a company's own mail lives under it.
+# Reserved for multicast DNS, but many companies use it for internal mail.
 if "local" in SPECIAL_USE_DOMAIN_NAMES:
     SPECIAL_USE_DOMAIN_NAMES.remove("local")
 
 
 def storable(text: str) -> str:
-    """Refuse what PostgreSQL's text cannot hold. Lone surrogates pydantic refuses itself."""
+    """Refuse what PostgreSQL's text cannot store. Pydantic itself refuses lone surrogates."""
     if "\x00" in text:
         raise ValueError("must not contain the NUL character")
     return text
@@ -48,7 +48,7 @@ def _deliverable_in_form(address: str) -> str:
 
 
 def _as_stored(address: str) -> str:
-    """An address in the one form in which it is stored and counted; other text as it is."""
+    """An e-mail address in its canonical form; any other text unchanged."""
     try:
         return _deliverable_in_form(address)
     except ValueError:
@@ -56,12 +56,12 @@ def _as_stored(address: str) -> str:
 
 
 def _dialable(number: str) -> str:
-    """A telephone number as E.164; without a country it is of `PHONE_DEFAULT_REGION`."""
+    """A telephone number as E.164. Without a country code, it belongs to `PHONE_DEFAULT_REGION`."""
     return e164(number, get_settings().phone_default_region)
 
 
 def storable_json(value: Any, depth: int = 0) -> Any:
-    """Refuse JSON that PostgreSQL's JSONB cannot hold, or that nobody could read."""
+    """Refuse JSON that PostgreSQL's JSONB cannot store, or that is nested too deeply."""
     if depth > MAX_JSON_DEPTH:
         raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
     if isinstance(value, dict):
@@ -84,11 +84,11 @@ def _storable_scalar(value: Any) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must not contain NaN or Infinity")
     elif isinstance(value, int) and abs(value) > MAX_JSON_INTEGER:
-        raise ValueError("must not contain integers of over 4,000 digits")
+        raise ValueError("must not contain integers of more than 4,000 digits")
 
 
 def _written_out(time: Any) -> Any:
-    """Refuse what is not RFC 3339, a count of seconds for one: nobody sees in it what was meant."""
+    """Refuse anything but RFC 3339, such as a count of seconds, whose unit would be a guess."""
     if not (isinstance(time, str) and RFC_3339.fullmatch(time)):
         raise ValueError(f"must be an RFC 3339 time with its zone, such as {EXAMPLE_TIME}")
     return time
@@ -103,12 +103,12 @@ def _in_utc(time: datetime) -> datetime:
 
 def _known_channel(name: str) -> str:
     if name not in CHANNELS:
-        raise ValueError(f"is not a channel: use one of {', '.join(CHANNELS.names())}")
+        raise ValueError(f"is not a channel. Use one of {', '.join(CHANNELS.names())}")
     return name
 
 
 def web_address(url: str) -> str:
-    """An http or https URL without credentials. Where it leads is looked up when it is called."""
+    """An http or https URL without credentials. Its host is resolved when it is called."""
     try:
         parts = urlsplit(url)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -117,12 +117,12 @@ def web_address(url: str) -> str:
     if not is_good or any(character <= " " or character == "\x7f" for character in url):
         raise ValueError("must be an http or https URL")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not have a user's name or a password in it")
+        raise ValueError("must not contain a user name or a password")
     return url
 
 
 class _OneOfTheChannels:
-    """Lists the registered channels in the schema, whenever that is made."""
+    """Lists the channels that are registered when the schema is made."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {**handler(core_schema), "enum": CHANNELS.names()}
@@ -130,7 +130,7 @@ class _OneOfTheChannels:
 
 def _not_common(password: str) -> str:
     if is_common(password):
-        raise ValueError("is one of the passwords that everybody guesses: use another one, such as a few random words")
+        raise ValueError("is one of the most common passwords. Use another one, such as a few random words")
     return password
 
 
@@ -166,7 +166,7 @@ Email = Annotated[
     Field(json_schema_extra={"format": "email"}),
 ]
 Username = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_as_stored)]
-CurrentPassword = Annotated[str, StringConstraints(max_length=1024), Storable]  # may have been set under other rules
+CurrentPassword = Annotated[str, StringConstraints(max_length=1024), Storable]  # may have been set under older rules
 Password = Annotated[str, StringConstraints(min_length=8, max_length=1024), Storable, AfterValidator(_not_common)]
 WebAddress = Annotated[str, StringConstraints(max_length=2048), Storable, AfterValidator(web_address)]
 FullName = Annotated[str, StringConstraints(max_length=255, strip_whitespace=True), Storable]

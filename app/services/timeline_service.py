@@ -1,4 +1,4 @@
-"""The record of what happened to an incident: every change, by whom, with its data."""
+"""Records the timeline of an incident: every change, by whom, with its data."""
 
 from datetime import datetime
 from typing import Any

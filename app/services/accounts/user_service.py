@@ -1,4 +1,4 @@
-"""Keeps user accounts and their rights."""
+"""Creates, changes and deletes user accounts and their rights."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ IF_NOT_YOU = "If you did not ask for this, tell an administrator at once."
 
 
 def create(session: Session, new: UserCreate, passwords: Passwords) -> User:
-    """Make an account. Whoever makes it for somebody else vouches for its address. Raises DuplicateEmail."""
-    hashed = passwords.hash(new.password)  # before the first statement: no connection waits for it
+    """Create an account for somebody else. Its address counts as confirmed. Raises DuplicateEmail."""
+    hashed = passwords.hash(new.password)  # before the first statement, so that no connection waits for it
     return add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=True)
 
 
@@ -50,17 +50,17 @@ def add(session: Session, fields: Mapping[str, Any], hashed_password: str, *, is
 
 
 def themselves(session: Session, asked: Sequence[tuple[User, None]], *, waits: bool) -> list[User]:  # noqa: ARG001
-    """The users of many requests at once: each has been read with its token."""
+    """The users of many requests at once. Each was loaded with its token."""
     return [user for user, _ in asked]
 
 
 def get(session: Session, user_id: int) -> User:
-    """Raises NotFound, for a deleted user too."""
+    """The user. Raises NotFound, also for a deleted one."""
     return _found(crud_user.get(session, user_id), user_id)
 
 
 def list_users(session: Session, part: Slice, *, is_address_proved: bool | None = None) -> Page[User]:
-    """Users, oldest first: all, or those whose address is proved or is not."""
+    """Users, oldest first: all, or only those with a confirmed or unconfirmed address."""
     return crud_user.slice(session, part, is_address_proved=is_address_proved)
 
 
@@ -70,7 +70,7 @@ def search_directory(session: Session, q: str, part: Slice) -> Page[User]:
 
 
 def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwords) -> User:
-    """Change somebody's account, as an administrator, who vouches for an address that they set.
+    """Change somebody's account as an administrator. An address set here counts as confirmed.
 
     Raises NotFound, DuplicateEmail, LastAdmin.
     """
@@ -87,10 +87,10 @@ def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwo
 
 
 def promote(session: Session, user_id: int, password: str, passwords: Passwords) -> User:
-    """Make an active administrator of an account, for the owner of its address.
+    """Make the owner of an account's address an active administrator.
 
-    Whoever had the account until now may be somebody else: the password is new, the sessions end, and what an account
-    with an unproved address had set up is removed. Raises NotFound.
+    Somebody else may have had the account until now. So the password is new, the sessions end, and the channels of an
+    account with an unconfirmed address are removed. Raises NotFound.
     """
     hashed = passwords.hash(password)
     user = _found(crud_user.get_for_update(session, user_id), user_id)
@@ -104,7 +104,7 @@ def promote(session: Session, user_id: int, password: str, passwords: Passwords)
 def take_over(session: Session, user: User, *, at: datetime) -> None:
     """Hand an account to the owner of its address.
 
-    Whoever signed up with an address without proving it may have set where its owner's pages go: that is removed.
+    Somebody else may have signed up with the address and set where its owner's pages go. That is removed.
     """
     if user.is_address_proved:
         return
@@ -117,8 +117,8 @@ def take_over(session: Session, user: User, *, at: datetime) -> None:
 def change(session: Session, user: User, changes: Mapping[str, Any], *, at: datetime) -> Mapping[str, Any]:
     """Change a locked account. Returns what really changed, as attribute -> old value. Raises DuplicateEmail.
 
-    A new password or a deactivation ends its tokens at once. The owner is told of a new password or address, the latter
-    where they were reached before. A new address or number revives its channel.
+    A new password or a deactivation ends its tokens at once. The owner is notified of a new password or address, the
+    latter at the old address. A new address or number switches its channel back on.
     """
     resets = {"pending_email": None} if "hashed_password" in changes else {}
     with violations({EMAIL_IS_UNIQUE: taken()}):
@@ -148,12 +148,12 @@ def _tell_owner(session: Session, user: User, old: Mapping[str, Any], *, at: dat
 
 
 def tell(session: Session, user: User, sentence: str, address: str, *, at: datetime) -> None:
-    """Mail the owner of an account something about it."""
+    """Mail a notice about the account to its owner."""
     notification_service.enqueue_own(session, user, NoticeFacts(sentence), channel=EMAIL, address=address, at=at)
 
 
 def delete(session: Session, user_id: int) -> User:
-    """Delete softly: hidden, tokens ended, the address free again, authorship kept. Raises NotFound, LastAdmin."""
+    """Soft-delete an account: hidden, tokens ended, address free, authorship kept. Raises NotFound, LastAdmin."""
     _require_another_admin(session, user_id)
     user = _found(crud_user.get_for_update(session, user_id), user_id)
     at: datetime = now(session)
@@ -164,16 +164,16 @@ def delete(session: Session, user_id: int) -> User:
 
 
 def _require_another_admin(session: Session, user_id: int) -> None:
-    """Raise LastAdmin if this is the only active admin. Locks them all: two at once must not end each other."""
+    """Raise LastAdmin if this is the only active admin. Locks all admins, so that two cannot remove each other."""
     if list(crud_user.lock_active_admins(session)) == [user_id]:
-        raise LastAdmin("The last active administrator can be neither deleted, deactivated nor demoted.")
+        raise LastAdmin("This is the last active administrator. Make somebody else an administrator first.")
 
 
 def taken() -> DuplicateEmail:
-    return DuplicateEmail("There is an account with this e-mail address already.")
+    return DuplicateEmail("An account with this e-mail address already exists. Use another address.")
 
 
 def _found(user: User | None, user_id: int) -> User:
     if user is None:
-        raise NotFound(f"There is no user {user_id}.")
+        raise NotFound(f"User {user_id} does not exist.")
     return user

@@ -1,4 +1,4 @@
-"""Shows what was sent, to whom, and every attempt."""
+"""Shows messages, their recipients and every attempt to deliver them."""
 
 from sqlalchemy.orm import Session
 
@@ -13,13 +13,13 @@ from app.services.incidents import collaboration_service, incident_service
 
 
 def deliveries(session: Session, wanted: NotificationFilter, part: Slice, *, user: User) -> Page[NotificationRead]:
-    """Deliveries, newest first: one's own, or everybody's for an administrator."""
+    """Deliveries, newest first: the user's own, or everybody's for an administrator."""
     rows = crud_notification.slice(session, wanted, part, visible_to=None if user.is_superuser else user.id)
     return rows.map(lambda row: _seen_by(user, NotificationRead.model_validate(row)))
 
 
 def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[NotificationRead]:
-    """What was sent about an incident, newest first; of others' addresses only what tells them apart.
+    """The messages about an incident, newest first. Others' addresses are masked.
 
     Raises NotFound, PermissionDenied.
     """
@@ -29,7 +29,7 @@ def deliveries_of(session: Session, incident_id: int, part: Slice, *, user: User
 
 
 def _seen_by(user: User, read: NotificationRead) -> NotificationRead:
-    """What servers answered is for administrators, and so are others' addresses."""
+    """Hide servers' answers and others' addresses from everybody but administrators."""
     if user.is_superuser:
         return read
     recipient = read.recipient if read.user_id == user.id else masked(read.recipient)

@@ -1,4 +1,4 @@
-"""Turns what a monitoring system says of an alert into values that the database takes."""
+"""Turns the values of a monitoring system's alert into values that the database can store."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ NEGATIONS = frozenset({"not", "non", "no", "never"})
 
 
 def is_recovered(text: str) -> bool:
-    """True for any spelling of recovered, resolved or ok. Every other group or status means that it fires."""
+    """True for any spelling of recovered, resolved or ok. Any other group or status means that the alert fires."""
     return _squashed(text) in RECOVERED
 
 
@@ -44,10 +44,10 @@ def severity_from(text: str) -> str | None:
 
 
 def severity_within(text: str) -> str | None:
-    """Our severity for a text that has a vendor's word among others: `critical (P1)`, `Critical - page`, `Sev 2`.
+    """Our severity for a text that contains a vendor's word: `critical (P1)`, `Critical - page`, `Sev 2`.
 
-    The first word counts, except one that is denied, as in `non-critical`. For places where a severity belongs: in
-    running text these words mean other things.
+    The first such word counts, unless it is negated, as in `non-critical`. Use it only for fields that hold a
+    severity: in running text these words mean other things.
     """
     whole = severity_from(text)
     if whole is not None or len(text) > WORD_LIMIT:
@@ -62,7 +62,7 @@ def severity_within(text: str) -> str | None:
 
 
 def dedup_key_from(text: str) -> str:
-    """The key as it is. One that is too long or cannot be stored ends in a hash, so that different keys stay apart."""
+    """The key itself. A key that is too long or cannot be stored gets a hash at its end, so that keys stay distinct."""
     readable = scrub(text)
     if readable == text and len(text) <= DEDUP_KEY_LIMIT:
         return text
@@ -71,12 +71,12 @@ def dedup_key_from(text: str) -> str:
 
 
 def cut_line(text: str, limit: int) -> str:
-    """As `cut`, on one line: for titles and names, which end up in subjects and headers."""
+    """As `cut`, but on one line: for titles and names, which are used in subjects and headers."""
     return cut(" ".join(text.split()), limit)
 
 
 def _squashed(text: str) -> str:
-    """Letters and digits alone; nothing for a text too long to be a word."""
+    """The letters and digits only; empty for a text that is too long to be a word."""
     if len(text) > WORD_LIMIT:
         return ""
     return "".join(character for character in text.casefold() if character.isalnum())

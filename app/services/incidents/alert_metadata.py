@@ -1,4 +1,4 @@
-"""Cuts what an alert says of itself to the size that an incident's metadata may have."""
+"""Cuts an alert's body to the size limit of an incident's metadata."""
 
 from typing import Any
 

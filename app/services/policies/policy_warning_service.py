@@ -1,6 +1,6 @@
-"""Finds what in policies does not work as written: channels, addresses and people whom a page would not reach.
+"""Warns about parts of policies that do not work as written: channels, addresses and people no page would reach.
 
-In as many statements for a hundred policies as for one.
+The number of statements does not grow with the number of policies.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,26 +22,26 @@ from app.services.policies import action_service
 from app.services.policies.actions.registry import ACTIONS, Mentions, Paged
 from app.services.ports import Paging
 
-MALFORMED = "This policy is malformed, so its steps may fail. Write its conditions and steps again."
+MALFORMED = "This policy is malformed, so its steps may fail. Save its conditions and steps again."
 NOT_SET_UP = (
-    "The channel {} is not set up here: nobody is paged by it. An action that names only such channels pages by the "
-    "one that each person puts first."
+    "The channel {} is not set up here, so it pages nobody. An action that names only such channels uses each "
+    "person's own first channel instead."
 )
-NO_ACCOUNT = "No account has the address {}. Pages go to it by e-mail only, and there is nobody to fall back to."
-NO_ACCOUNT_NO_MAIL = "No account has the address {}, and e-mail is not set up here: nobody is paged there."
-GONE = "{} is deactivated or deleted: nobody is paged or assigned in their place."
-VIEWER = "{} is a viewer, who may only read incidents: a page reaches them, but they can act by its link alone."
-NO_CHANNEL = "{} has no channel that works, and gets no page."
-NO_NAMED_CHANNEL = "{} has none of the channels that an action names ({}), and gets no page by it."
-NOBODY_IN = {"admins": "No administrator has a channel that works.", "all": "No user has a channel that works."}
-NOBODY = "Nobody whom this policy names is reachable: the administrators are paged instead."
-NO_PAGE = "No step of this policy pages anybody: the administrators are paged once its last step has fired."
+NO_ACCOUNT = "No account has the address {}, so it gets pages by e-mail only, without a fallback to another channel."
+NO_ACCOUNT_NO_MAIL = "No account has the address {}, and e-mail is not set up here, so nobody is paged there."
+GONE = "{} is deactivated or deleted. Nobody is paged or assigned in their place."
+VIEWER = "{} is a viewer: a page reaches them, but they can act on the incident only through the page's link."
+NO_CHANNEL = "{} has no working channel, so they get no page."
+NO_NAMED_CHANNEL = "{} can use none of the channels that an action names ({}), so it does not page them."
+NOBODY_IN = {"admins": "No administrator has a working channel.", "all": "No user has a working channel."}
+NOBODY = "Nobody whom this policy names is reachable, so it pages the administrators instead."
+NO_PAGE = "No step of this policy pages anybody, so the administrators are paged after its last step."
 BATCH = 500  # policies that are looked at together
 DEPENDS_ON_THE_INCIDENT = (Group("assignees"), Group("creator"))
 
 
 class Steps(Protocol):
-    """A policy, in whatever form it comes."""
+    """A policy, as a row or as a request."""
 
     @property
     def conditions(self) -> Any: ...
@@ -52,19 +52,19 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the actions of a policy name."""
+    """Whom and what the actions of a policy name."""
 
     pages: tuple[Paged, ...]
     mentions: tuple[Mentions, ...]
 
     def user_ids(self) -> set[int]:
-        """The users whom it names by id, to page or to assign."""
+        """The users it names by id, to page or to assign."""
         return {user_id for mentions in self.mentions for _, user_id in mentions.users}
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Whom the policies name, and the accounts of those who have left."""
+    """The people the policies name, and the accounts of those who have left."""
 
     directory: Directory
     left: Mapping[int, User]
@@ -82,7 +82,7 @@ class Known:
 def list_policies(
     session: Session, part: Slice, paging: Paging, *, has_warnings: bool | None = None
 ) -> Page[tuple[EscalationPolicy, list[str]]]:
-    """Policies with their warnings, oldest first: all, or only those with or without any."""
+    """Policies with their warnings, oldest first: all, or only those with or without warnings."""
     if has_warnings is None:
         return _with_warnings(session, part, paging)
     skipped, page = 0, Slice(limit=BATCH, after=part.after)
@@ -104,14 +104,14 @@ def _with_warnings(session: Session, part: Slice, paging: Paging) -> Page[tuple[
 
 
 def warnings(session: Session, policies: Sequence[Steps], paging: Paging) -> list[list[str]]:
-    """What does not work as written, for each of the policies."""
+    """The warnings of each policy."""
     named = [_named(policy) for policy in policies]
     known = _known(session, [one for one in named if one is not None], paging)
     return [[MALFORMED] if one is None else list(dict.fromkeys(_warnings(one, known))) for one in named]
 
 
 def _named(policy: Steps) -> Named | None:
-    """None of a malformed policy."""
+    """Whom and what a policy names; None if it is malformed."""
     if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
         return None
     actions = [action for step in policy.steps for action in step["actions"]]
@@ -159,7 +159,7 @@ def _of_target(paged: Paged, known: Known) -> Iterator[str]:
 
 
 def _of_people(paged: Paged, known: Known) -> Iterator[str]:
-    """What is wrong with somebody who is named."""
+    """Warnings about people whom the action names."""
     for person in known.directory.people(paged.target, None):
         name = known.name_of(person.user_id or 0)
         if known.is_viewer(person.user_id or 0):
@@ -173,7 +173,7 @@ def _of_people(paged: Paged, known: Known) -> Iterator[str]:
 
 
 def _may_reach(paged: Paged, known: Known) -> bool:
-    """False if it is known already that the target reaches nobody, whatever the incident."""
+    """False if the target reaches nobody, whatever the incident."""
     if isinstance(paged.target, OnChannel) or paged.target in DEPENDS_ON_THE_INCIDENT:
         return True
     return any(_is_reached(person, paged.channels, known) for person in known.directory.people(paged.target, None))

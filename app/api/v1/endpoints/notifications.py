@@ -1,4 +1,4 @@
-"""What became of each message."""
+"""Deliveries: the state of each message."""
 
 from typing import Annotated, Any
 
@@ -34,11 +34,11 @@ TWILIO_BODY: dict[str, Any] = {
 
 
 async def get_filter(
-    incident_id: Annotated[Alternatives[FilterId], Query(description="About one of these incidents")] = [],  # noqa: B006 - FastAPI copies it
-    channel: Annotated[Alternatives[ChannelName], Query(description="By one of these channels")] = [],  # noqa: B006
-    status: Annotated[Alternatives[DeliveryStatus], Query(description="In one of these")] = [],  # noqa: B006
+    incident_id: Annotated[Alternatives[FilterId], Query(description="Incident is any of these ids")] = [],  # noqa: B006 - FastAPI copies it
+    channel: Annotated[Alternatives[ChannelName], Query(description="Channel is any of these values")] = [],  # noqa: B006
+    status: Annotated[Alternatives[DeliveryStatus], Query(description="Status is any of these values")] = [],  # noqa: B006
 ) -> NotificationFilter:
-    """Each filter may be repeated: its values are alternatives."""
+    """A filter may be repeated: a delivery matches any of its values."""
     return NotificationFilter(incident_id=incident_id, channel=channel, status=status)
 
 
@@ -49,7 +49,7 @@ def list_notifications(
     session: SessionDep,
     paginated: PaginatedDep,
 ) -> list[NotificationRead]:
-    """List deliveries with their attempts, newest first. One's own, or everybody's for an administrator."""
+    """List deliveries with their attempts, newest first. Your own, or everybody's for administrators."""
     deliveries = delivery_record_service.deliveries(session, wanted, paginated.part, user=user)
     paginated.link_next(deliveries)
     return deliveries
@@ -64,5 +64,5 @@ def list_notifications(
 )
 @any_query
 def receive_twilio_report(report: TwilioReport, paging: PagingDep, session: SessionDep) -> None:
-    """Hear from Twilio what became of a message. The request must carry Twilio's signature in X-Twilio-Signature."""
+    """Receive Twilio's report about a message. The request needs Twilio's signature in X-Twilio-Signature."""
     callback_service.take(session, report, paging)

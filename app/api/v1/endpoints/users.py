@@ -1,4 +1,4 @@
-"""Accounts: one's own, and for administrators everybody's."""
+"""Accounts: your own, and everybody's for administrators."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRou
 @router.get("/me")
 @gathered(user_service.themselves, reads=nothing, is_reading=True)
 def read_me(user: AnyUser, session: SessionDep) -> UserRead:
-    """Read one's own account."""
+    """Read your own account."""
     return UserRead.model_validate(user)
 
 
@@ -61,10 +61,10 @@ def read_me(user: AnyUser, session: SessionDep) -> UserRead:
 def update_me(
     body: UserUpdateMe, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
 ) -> UserRead:
-    """Change one's own account. What is absent stays. A new password ends every session, this one too.
+    """Change your own account. Absent fields stay. A new password ends every session, including this one.
 
-    A new password or e-mail address needs `current_password`. A new address is sent a code, and is the `pending_email`
-    until that is confirmed.
+    A new password or e-mail address needs `current_password`. A code is sent to a new address, which stays the
+    `pending_email` until the code is confirmed.
     """
     if body.current_password is not None:
         hit("password_check", account=str(user.id))
@@ -74,17 +74,17 @@ def update_me(
 
 @router.post("/me/email/verify", responses=problems(ALL_PROVED, TooManyRequests))
 def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
-    """Send another code to the address of one's account that is not proved yet."""
+    """Send another code to your account's address that is not confirmed yet."""
     hit("address_verification", account=str(user.id))
     minutes = own_account_service.send_code(session, user, auth) // timedelta(minutes=1)
-    return Message(msg=f"A code is on its way. It is good for {minutes} minutes.")
+    return Message(msg=f"A code is on its way. It expires after {minutes} minutes.")
 
 
 @router.post("/me/email/confirm", responses=problems(DuplicateEmail, TooManyRequests, WrongCode))
 def confirm_my_email(
     body: Confirmation, user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep
 ) -> UserRead:
-    """Confirm the code that came to the address of one's account. Each code can be tried five times."""
+    """Confirm the code that was sent to the address of your account. Each code allows five tries."""
     hit("address_confirmation", account=str(user.id))
     return UserRead.model_validate(own_account_service.confirm(session, user, body.code, auth))
 
@@ -93,7 +93,7 @@ def confirm_my_email(
 def search_directory(
     user: CurrentUser, session: SessionDep, paginated: PaginatedDep, q: NameWords = ""
 ) -> list[DirectoryEntry]:
-    """Find colleagues by their names. Lists active accounts with id and name, oldest first; `q` narrows the list."""
+    """Find colleagues by name. Lists the ids and names of active accounts, oldest first; `q` narrows the list."""
     found = user_service.search_directory(session, q, paginated.part)
     paginated.link_next(found)
     return [DirectoryEntry.model_validate(colleague) for colleague in found]
@@ -105,7 +105,7 @@ def list_users(
     session: SessionDep,
     paginated: PaginatedDep,
     is_address_proved: Annotated[
-        bool | None, Query(description="Only accounts whose address is proved, or is not")
+        bool | None, Query(description="Only accounts whose address is confirmed (true) or not (false)")
     ] = None,
 ) -> list[UserRead]:
     """List accounts, oldest first. For administrators."""
@@ -118,7 +118,7 @@ def list_users(
 @idempotent
 @hashes_passwords
 def create_user(body: UserCreate, user: AdminUser, auth: AuthDep, session: SessionDep) -> UserRead:
-    """Make an account for somebody else. Its address counts as proved. For administrators."""
+    """Create an account for somebody else. Its address counts as confirmed. For administrators."""
     return UserRead.model_validate(user_service.create(session, body, auth.passwords))
 
 
@@ -133,10 +133,10 @@ def read_user(user_id: UserId, user: AdminUser, session: SessionDep) -> UserRead
 def update_user(
     user_id: UserId, body: UserUpdate, user: AdminUser, auth: AuthDep, paging: PagingDep, session: SessionDep
 ) -> UserRead:
-    """Change an account. What is absent stays. Deactivating it or setting its password ends its sessions at once.
+    """Change an account. Absent fields stay. Deactivating it or setting its password ends its sessions at once.
 
-    `warnings` name the policies that name an account that was deactivated. For administrators, the last active of whom
-    can be neither deactivated nor demoted.
+    After a deactivation, `warnings` list the policies that name the account. For administrators. The last active
+    administrator cannot be deactivated or demoted.
     """
     changed = user_service.update(session, user_id, body, auth.passwords)
     return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
@@ -144,9 +144,9 @@ def update_user(
 
 @router.delete("/{user_id}", responses=problems(NotFound, LastAdmin))
 def delete_user(user_id: UserId, user: AdminUser, paging: PagingDep, session: SessionDep) -> UserRead:
-    """Delete an account. It is hidden from now on, its address free, its authorship kept.
+    """Delete an account. It is hidden, its address becomes free, and what it wrote keeps its author.
 
-    `warnings` name the policies that name it. For administrators, the last active of whom cannot be deleted.
+    `warnings` list the policies that name it. For administrators. The last active administrator cannot be deleted.
     """
     deleted = user_service.delete(session, user_id)
     return UserRead.with_warnings(deleted, loss_service.of_change(session, deleted, paging))
