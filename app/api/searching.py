@@ -1,7 +1,7 @@
 """Searches wait for their turn on the event loop, where they hold neither a thread nor a connection.
 
-A search is a GET with words in `q`. The database is busy with each, so one person has few at once in a process, and all
-together never have every thread. Whoever leaves while they wait gives up their place.
+A search is a GET with words in `q`. It keeps the database busy, so each person may run only a few at once in a process,
+and searches never occupy all threads. A client that disconnects while it waits gives up its place.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Turns:
     """The places for searches of one event loop."""
 
     of_everybody: asyncio.Semaphore
-    # A person's places go with the last search that has one or waits for one.
+    # A person's entry is removed with the last search that runs or waits.
     of_users: WeakValueDictionary[int, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
 
     def of(self, user_id: int) -> asyncio.Semaphore:
@@ -42,7 +42,7 @@ _turns: RunVar[Turns] = RunVar("searches")
 
 
 def set_up(threads: int) -> None:
-    """Bound the searches side by side, of this event loop, to at most half of the threads that handle requests."""
+    """Limit this event loop's concurrent searches to at most half of the threads that handle requests."""
     _turns.set(Turns(asyncio.Semaphore(max(min(OF_EVERYBODY, threads // 2), 1))))
 
 
@@ -62,7 +62,7 @@ async def turn(request: Request) -> AsyncIterator[None]:
 
 
 def _searcher(request: Request) -> int | None:
-    """Who searches. None: nobody, or somebody who is refused before anything is searched."""
+    """The user who searches. None if the request is no search, or will be refused before it searches."""
     if request.method != "GET" or not request.query_params.get(WORDS, "").strip():
         return None
     scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))

@@ -106,7 +106,7 @@ def _resolve_all(request: Request, deferred: list[Deferred]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a route says of its handler: the status of its answers, and whether its database time is limited."""
+    """A route's settings for its handler: the status of its answers, and whether its database time is limited."""
 
     status: int
     is_limited: bool

@@ -1,4 +1,4 @@
-"""Measures JSON, and cuts it to a size. Takes no longer for a larger value."""
+"""Measures JSON and cuts it to a size. A larger value takes no longer."""
 
 import json
 from decimal import Decimal
@@ -10,14 +10,14 @@ from app.core.storable import MAX_DEPTH, scrub, storable
 TRUNCATED = "_truncated"
 MARK_BYTES = len(f',"{TRUNCATED}":true')
 MIN_ITEM_BYTES = 2  # a digit and its comma
-MIN_KEPT_TEXT = 8  # characters: less of a text says nothing
+MIN_KEPT_TEXT = 8  # characters: a shorter beginning of a text is useless
 ELLIPSIS = "…"
 
 
 def bounded(body: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The object as it can be stored: whole if it fits into `limit` bytes, else cut and marked `"_truncated": true`.
+    """The object in storable form: whole if it fits into `limit` bytes, else cut and marked `"_truncated": true`.
 
-    Small values stay whole and the large ones share the room that is left.
+    Small values stay whole; large ones share the remaining room.
     """
     if size_of(body, limit) <= limit:
         kept: dict[str, Any] = storable(body)
@@ -32,7 +32,7 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def size_of(value: Any, limit: int, depth: int = MAX_DEPTH) -> int:
-    """The bytes of the value as compact UTF-8 JSON. It stops counting beyond `limit`."""
+    """The size of the value in bytes, as compact UTF-8 JSON. Stops counting beyond `limit`."""
     if isinstance(value, dict) and depth:
         return _size_of_object(value, limit, depth - 1)
     if isinstance(value, (list, tuple)) and depth:
@@ -59,13 +59,13 @@ def _size_of_object(value: dict[str, Any], limit: int, depth: int) -> int:
 def _size_of_scalar(value: Any, limit: int) -> int:
     if isinstance(value, str) and len(value) > limit:
         return limit + 1
-    if isinstance(value, float) and "e" in repr(value):  # PostgreSQL writes 1e300 out
+    if isinstance(value, float) and "e" in repr(value):  # PostgreSQL writes 1e300 in full
         return max(len(repr(value)), len(format(Decimal(repr(value)), "f")))
     return len(json.dumps(storable(value, depth=0), ensure_ascii=False).encode())
 
 
 def _cut(value: Any, room: int, depth: int) -> Any:
-    """As much of the value as `room` bytes hold; None if that says nothing."""
+    """As much of the value as fits into `room` bytes; None if that would be useless."""
     if room < MIN_ITEM_BYTES:
         return None
     if size_of(value, room, depth) <= room:
@@ -80,7 +80,7 @@ def _cut(value: Any, room: int, depth: int) -> Any:
 
 
 def _cut_object(value: dict[str, Any], room: int, depth: int) -> dict[str, Any]:
-    """First the values that fit into an equal share, whole; then the others, cut to the room that is left."""
+    """Keep the values that fit into an equal share whole, then cut the others to the remaining room."""
     room -= 2
     items = {storable(str(key)): item for key, item in islice(value.items(), room // MIN_ITEM_BYTES)}
     kept: dict[str, Any] = dict.fromkeys(items)
@@ -105,7 +105,7 @@ def _cut_object(value: dict[str, Any], room: int, depth: int) -> dict[str, Any]:
 
 
 def _cut_list(value: list[Any] | tuple[Any, ...], room: int, depth: int) -> list[Any]:
-    """The first items, as many as fit."""
+    """As many of the first items as fit."""
     kept: list[Any] = []
     room -= 2
     for item in value:

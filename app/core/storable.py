@@ -1,4 +1,4 @@
-"""Values that the database takes, out of values that it may not take."""
+"""Turns any value into one that the database can store."""
 
 import json
 import math
@@ -17,7 +17,7 @@ REPLACEMENT = "\ufffd"
 
 
 def cut(text: str, limit: int) -> str:
-    """The storable text without outer white space, at most `limit` characters; an ellipsis marks a cut."""
+    """The text, stripped and storable, at most `limit` characters. An ellipsis marks a cut."""
     stripped = text.strip()
     if len(stripped) > limit:
         stripped = stripped[: limit - 1].rstrip() + "…"
@@ -25,12 +25,12 @@ def cut(text: str, limit: int) -> str:
 
 
 def scrub(text: str) -> str:
-    """PostgreSQL stores neither NUL nor half a surrogate pair, in text or JSONB: U+FFFD stands for each."""
+    """Replace NUL and lone surrogates by U+FFFD: PostgreSQL stores neither, in text or in JSONB."""
     return UNSTORABLE.sub(REPLACEMENT, text)
 
 
 def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The JSON value as JSONB can keep it: what it cannot keep, or lies deeper than `depth`, becomes text."""
+    """The value as JSONB can store it. What JSONB cannot store, or lies deeper than `depth`, becomes text."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict) and depth:

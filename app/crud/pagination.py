@@ -17,24 +17,24 @@ Row = TypeVar("Row")
 Other = TypeVar("Other")
 
 MAX_BYTES = 4 * 1024 * 1024
-REST_BYTES = 4_000  # at most, of the columns of a row that are not weighed, and of the names beside its ids
+REST_BYTES = 4_000  # at most, for a row's unmeasured columns and the names added to its ids
 
 
 class Page(list[Row]):
-    """The rows of a slice. If it `is_cut`, it has only the first of them: all would be more than an answer may hold."""
+    """The rows of a slice. If `is_cut`, only the first of them, because all would exceed the size of an answer."""
 
     def __init__(self, rows: Iterable[Row] = (), *, is_cut: bool = False) -> None:
         super().__init__(rows)
         self.is_cut = is_cut
 
     def map(self, read: Callable[[Row], Other]) -> "Page[Other]":
-        """The same page of something that is made of each row."""
+        """The same page with each row converted."""
         return Page(map(read, self), is_cut=self.is_cut)
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Which part of a list. `after` is the last id that the client has seen."""
+    """A part of a list. `after` is the last id the client has seen."""
 
     limit: int = 100
     skip: int = 0
@@ -59,7 +59,7 @@ class Slice:
     ) -> Page[Model]:
         """The rows of this slice that fit into `max_bytes` as JSON, and always the first one.
 
-        The database weighs the `wide` columns, so that what does not fit is never loaded.
+        The database measures the `wide` columns, so that rows that do not fit are never loaded.
         """
         order = partial(_order, newest_first=newest_first)
         part = self.of(query, key, newest_first=newest_first)
@@ -77,12 +77,12 @@ def _order(key: Any, *, newest_first: bool) -> Any:
 
 
 def as_json(*texts: Any) -> ColumnElement[int]:
-    """The bytes of texts as one JSON string."""
+    """The size of texts as one JSON string."""
     return func.octet_length(cast(func.to_json(func.concat("", *texts)), Text))
 
 
 def _weight(wide: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]) -> ColumnElement[int]:
-    """The bytes of a row as JSON. Numbers among the columns are bytes already."""
+    """The size of a row as JSON. Numbers among the columns are sizes already."""
     json = [func.octet_length(cast(column, Text)) for column in wide if isinstance(column.type, JSONB)]
     texts = [column for column in wide if isinstance(column.type, String)]
     bytes_ = [column for column in wide if isinstance(column.type, Integer)]

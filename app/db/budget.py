@@ -1,7 +1,7 @@
-"""Bounds the database time of a request that only reads.
+"""Limits the database time of a request that only reads.
 
-Each statement may take what the ones before it have left. PostgreSQL ends it then: the limit travels in front of the
-statement, in the same message, and is sent anew only when the one in force has become too generous.
+Each statement may take the time that the earlier ones have left. PostgreSQL stops it after that: the limit is sent with
+the statement, in the same message, and again only once the one in force is too generous.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ TOLERANCE_SECONDS = 0.1
 
 @dataclass
 class Budget:
-    """What is left for the statements of one transaction, and the limit that PostgreSQL knows of."""
+    """The time left for the statements of one transaction, and the limit that PostgreSQL has."""
 
     seconds: float
     limit: float | None = None
     started_at: float = 0.0
 
     def begin(self, statement: str) -> str:
-        """The statement as it is sent, when it is sent."""
+        """The statement with its limit, computed when it is sent."""
         self.started_at = monotonic()
         if self.limit is not None and self.limit <= self.seconds:
             return statement
@@ -49,7 +49,7 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 @contextmanager
 def limited(seconds: float = READING_SECONDS) -> Iterator[None]:
-    """Limit the time that all statements of this block take together, in one transaction. Raises QueryTooSlow."""
+    """Limit the total time of all statements in this block, in one transaction. Raises QueryTooSlow."""
     outer = _current.set(Budget(seconds))
     try:
         yield
@@ -63,7 +63,7 @@ def limited(seconds: float = READING_SECONDS) -> Iterator[None]:
 
 
 def install(engine: Engine) -> None:
-    """Let `limited` limit what is executed on this engine."""
+    """Make `limited` apply to this engine's statements."""
     event.listen(engine, "before_cursor_execute", _before, retval=True)
     event.listen(engine, "after_cursor_execute", _after)
 

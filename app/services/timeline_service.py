@@ -23,7 +23,7 @@ def record(
     by: User | None = None,
     **data: Any,
 ) -> None:
-    """Add an entry. `by` is None for what the service does by itself; `data` is JSON, of which much is cut."""
+    """Add an entry. `by` is None if the service did it. `data` is JSON; if it is large, it is cut."""
     event = TimelineEvent(
         incident_id=incident_id,
         event_type=event_type,

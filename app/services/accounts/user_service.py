@@ -65,7 +65,7 @@ def list_users(session: Session, part: Slice, *, is_address_proved: bool | None 
 
 
 def search_directory(session: Session, q: str, part: Slice) -> Page[User]:
-    """The active users whose names have all words of `q`, oldest first."""
+    """The active users whose names contain all words of `q`, oldest first."""
     return crud_user.search(session, q.split(), part)
 
 

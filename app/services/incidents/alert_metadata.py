@@ -7,5 +7,5 @@ from app.schemas.types import MAX_METADATA_BYTES
 
 
 def metadata_from(body: dict[str, Any]) -> dict[str, Any]:
-    """The body as an incident keeps it: whole if it fits, else cut and marked with `"_truncated": true`."""
+    """The body as an incident stores it: whole if it fits, else cut and marked with `"_truncated": true`."""
     return bounded(body, MAX_METADATA_BYTES)

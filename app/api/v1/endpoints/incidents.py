@@ -46,7 +46,7 @@ from app.services.incidents import collaboration_service, incident_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
-Words = Annotated[SearchWords, Query(description="Words, at most 6, that title, description or service hold")]
+Words = Annotated[SearchWords, Query(description="Up to 6 words to search for in title, description and service")]
 Name = Annotated[str, Storable]
 NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
 # Examples for OpenAPI.
@@ -114,8 +114,8 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record.
 
-    That is the first 500 comments and the newest 500 entries of the timeline, of each at most 1 MiB. The lists of
-    comments and of the timeline have them all, page by page.
+    The record has the first 500 comments and the newest 500 timeline entries, at most 1 MiB of each. The lists of
+    comments and of the timeline have all of them, page by page.
     """
     record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
     return IncidentDetail.of(

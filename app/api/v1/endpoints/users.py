@@ -39,7 +39,8 @@ from app.services.accounts import own_account_service, user_service
 from app.services.explain import loss_service
 
 NameWords = Annotated[
-    SearchWords, Query(description="Words, at most 6, of the name or of the address before the @. All must match")
+    SearchWords,
+    Query(description="Up to 6 words of the name, or of the part of the address before the @. All must match"),
 ]
 
 # Examples for OpenAPI.
