@@ -232,7 +232,7 @@ def test_an_answer_can_be_sent_back() -> None:
 def test_the_reference_says_plainly_what_a_delay_counts_from() -> None:
     for schema in (PolicyCreate.model_json_schema(), PolicyUpdate.model_json_schema()):
         text = schema["$defs"]["Step"]["properties"]["delay_minutes"]["description"]
-        assert "from the start of the escalation, not from the step before" in text
+        assert "from the start of the escalation, not from the previous step" in text
 
 
 @pytest.mark.parametrize("status", EventStatus)

@@ -49,7 +49,7 @@ class Step(Input):
 def _never_decreasing(steps: list[Step]) -> list[Step]:
     for number, (earlier, later) in enumerate(pairwise(steps), start=1):
         if later.delay_minutes < earlier.delay_minutes:
-            reason = "delay_minutes counts from the start of the escalation: it must not be less than the step before"
+            reason = "delay_minutes counts from the start of the escalation and must never decrease"
             raise refused(reason, number, "delay_minutes")
     return steps
 
