@@ -1,6 +1,6 @@
-"""Who gets a thread: a few are kept for alerts, the health check and the link in a page; passwords have others.
+"""Assigns threads to requests. A few are reserved for alerts, the health check and the link in a page.
 
-A request that waits for a password's hash keeps no other request waiting.
+Password hashes have threads of their own, so that they hold up no other request.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ _max_waiting_for_hashes: RunVar[int] = RunVar("max_waiting_for_hashes")
 
 
 def set_up(threads: Threads) -> None:
-    """Bound the threads that handle requests side by side, of this event loop. At least one is for ordinary ones."""
+    """Limit this event loop's threads for requests. At least one is left for ordinary requests."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = threads.total
     _ordinary.set(CapacityLimiter(max(threads.total - KEPT_THREADS, 1)))
     _hashing.set(CapacityLimiter(HASHING_REQUESTS))
@@ -54,12 +54,12 @@ def set_up(threads: Threads) -> None:
 
 
 def is_urgent(scope: Scope) -> bool:
-    """True of what must get through however busy the rest is."""
+    """True for requests that must get through however busy the service is."""
     return scope["type"] == "http" and f"{scope['path']}/".startswith(URGENT)
 
 
 def mark(scope: Scope) -> None:
-    """Say for the rest of this request whether it is urgent."""
+    """Mark the current request as urgent or not."""
     _is_urgent.set(is_urgent(scope))
 
 
@@ -75,18 +75,18 @@ def is_hashing(handler: Callable[..., Any]) -> bool:
 
 
 async def run_endpoint(endpoint: Callable[..., Any], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function for an endpoint in a thread that may do so. Raises TooManyRequests."""
+    """Run an endpoint's function in a thread of the right kind. Raises TooManyRequests."""
     if not is_hashing(endpoint):
         return await run(function, *args, **kwargs)
     limiter = _hashing.get(None)
     if limiter is not None and limiter.statistics().tasks_waiting >= _max_waiting_for_hashes.get():
-        detail = "Too many passwords are being checked: try again."
+        detail = "Too many passwords are being checked. Try again in a moment."
         raise TooManyRequests(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
     return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread: at once if the request is urgent, else when an ordinary one has its turn."""
+    """Run a function in a thread: at once if the request is urgent, else when an ordinary thread is free."""
     limiter = _ordinary.get(None)
     if limiter is None or _is_urgent.get():
         return await run_in_threadpool(function, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""What a handler asks for: a session, the user, a permission, a page, an id."""
+"""The dependencies of handlers: session, user, permission, pagination, ids."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,27 +22,27 @@ from app.utils.service_locator import Services
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 MAX_SKIP = 10_000
-SKIP = "How many to leave out. Large offsets are refused: follow the Link header instead"
+SKIP = "How many to skip. Large offsets are refused: follow the Link header instead"
 
 
-# Each dependency takes what it needs from the request itself: chains of them cost more than a query does.
+# Each dependency reads from the request itself: a chain of dependencies costs more than a query.
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
 async def get_services(request: Request) -> Services:
-    """All parts, for the few handlers that need a setting."""
+    """All services, for the few handlers that need a setting."""
     return _services(request)
 
 
 async def get_session(request: Request) -> Session:
-    """A session without a connection yet; the route opens the transaction and closes it."""
+    """A session without a connection yet. The route opens and ends its transaction."""
     return _services(request).database.session()
 
 
 async def get_database(request: Request) -> Database:
-    """Where to open transactions of one's own."""
+    """The database, for handlers that open their own transactions."""
     return _services(request).database
 
 
@@ -57,13 +57,13 @@ async def get_paging(request: Request) -> Paging:
 
 
 async def get_worker_health(request: Request) -> WorkerHealth:
-    """How the worker of this process is doing."""
+    """The pulse of this process's worker."""
     state: WorkerHealth = request.app.state.worker_health()
     return state
 
 
 async def get_rate_limit(request: Request) -> Callable[..., None]:
-    """Counts an attempt of this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
+    """Counts an attempt by this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
     sender = request.client.host if request.client else "unknown"
     return partial(_services(request).rate_limits.hit, sender=sender)
 
@@ -76,30 +76,30 @@ PagingDep = Annotated[Paging, Depends(get_paging)]
 WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
 
-# Closed to viewers, as every new route is.
+# Not for viewers. This is the default for new routes.
 CurrentUser = Annotated[User, Depends(RESPONDERS)]
 AdminUser = Annotated[User, Depends(ADMINS)]
-# Viewers too: for reading incidents, and for one's own profile.
+# Viewers too: to read incidents, and for their own profile.
 AnyUser = Annotated[User, Depends(EVERYBODY)]
 
 
 def skips_too_far() -> InvalidInput:
     """What is said to a client that asks for too large an offset."""
-    return InvalidInput(f"skip goes up to {MAX_SKIP}: follow the Link header's cursor instead.", pointer="skip")
+    return InvalidInput(f"skip must be at most {MAX_SKIP}. Follow the Link header's cursor instead.", pointer="skip")
 
 
 class Paginated:
-    """Which page the client wants, and the way to tell it of the next one (RFC 8288)."""
+    """The page the client asks for, and the Link header for the next one (RFC 8288)."""
 
     def __init__(
         self,
         request: Request,
         response: Response,
         skip: Annotated[int, Query(ge=0, description=SKIP, json_schema_extra={"maximum": MAX_SKIP})] = 0,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to answer")] = DEFAULT_LIMIT,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to return")] = DEFAULT_LIMIT,
         cursor: Annotated[
             int | None,
-            Query(ge=0, le=MAX_ID, description="Where the page before ended, from its Link header"),
+            Query(ge=0, le=MAX_ID, description="Where the previous page ended, from its Link header"),
         ] = None,
     ) -> None:
         if skip > MAX_SKIP:

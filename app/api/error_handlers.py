@@ -1,4 +1,4 @@
-"""Answers every error as a problem."""
+"""Answers every error as a problem (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -31,7 +31,7 @@ from app.db.session import is_unavailable
 log = structlog.get_logger()
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-MAX_LISTED, MAX_DETAIL = 100, 1000  # an answer stays small, however much is wrong
+MAX_LISTED, MAX_DETAIL = 100, 1000  # keeps the answer small, however many errors there are
 
 
 def install(app: FastAPI) -> None:
@@ -55,13 +55,13 @@ def _domain_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    """Built from the place and our own words: the input may hold a password, or what JSON cannot."""
+    """Build the errors from the place and our own words: the input may hold a password, or what JSON cannot."""
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     in_path = [item for item in found if item["loc"][0] == "path"]
     if in_path:
         said = [words_for(item, str(item["loc"][-1])) for item in in_path if item["type"] == "value_error"]
-        detail = " ".join(said) or "There is nothing at this address."
+        detail = " ".join(said) or "Nothing is at this address."
         return problem(request, HTTPStatus.NOT_FOUND, detail, code=ErrorCode.NOT_FOUND)
     listed = without_narrower([_field_error(item, error.body) for item in found[:MAX_LISTED]])
     detail = " ".join(message for _, message in listed[:3])
@@ -70,7 +70,7 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _field_error(item: Mapping[str, Any], body: Any) -> tuple[str, str]:
-    """The pointer to what is wrong, and the message."""
+    """The pointer to the wrong value, and the message."""
     pointer = pointer_to(item, body)
     return pointer, words_for(item, subject_of(pointer))
 

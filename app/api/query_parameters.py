@@ -1,4 +1,4 @@
-"""Refuses query parameters that a route does not declare: a filter that is misspelled must not answer everything."""
+"""Refuses query parameters that a route does not declare: a misspelled filter must not return everything."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -16,13 +16,13 @@ MAX_SHOWN, MAX_NAMED = 60, 10
 
 
 def any_query(handler: Handler) -> Handler:
-    """Mark a handler whose senders add query parameters of their own, such as a webhook."""
+    """Mark a handler whose callers may add their own query parameters, such as a webhook."""
     setattr(handler, ANY_QUERY, True)
     return handler
 
 
 def takes_any_query(handler: Callable[..., Any]) -> bool:
-    """Tell whether a handler is marked by `any_query`."""
+    """True if a handler is marked with `any_query`."""
     return getattr(handler, ANY_QUERY, False)
 
 
@@ -50,8 +50,8 @@ def _declared(dependant: Dependant) -> Iterator[str]:
 def unknown_parameter(name: str, declared: Sequence[str]) -> str:
     """What is said of a parameter that is none of the declared ones."""
     *others, last = declared or ("",)
-    use = f"Use {', '.join(others)} or {last}." if others else f"Use {last}." if last else "None are allowed here."
-    return f"The query parameter {_short(name)} is not known here. {use}"
+    use = f"Use {', '.join(others)} or {last}." if others else f"Use {last}." if last else "This route takes none."
+    return f"The query parameter {_short(name)} is unknown. {use}"
 
 
 def _error(name: str, declared: tuple[str, ...]) -> dict[str, Any]:

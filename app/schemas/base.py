@@ -9,19 +9,19 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from app.core.vocabulary import ErrorCode
 
-MAX_FIELDS = 100  # far over what any body has: to name each of a hundred thousand unknown ones takes seconds
+MAX_FIELDS = 100  # far more than any real body; naming a hundred thousand unknown fields would take seconds
 
 
 def refused(reason: str, *way: str | int) -> ValidationError:
-    """The error of one part of a value: what is wrong with it, and the way there."""
+    """An error in one part of a value: what is wrong, and the path to it."""
     kind = PydanticCustomError("refused", "{reason}", {"reason": reason})
     return ValidationError.from_exception_data("", [InitErrorDetails(type=kind, loc=way, input=None)])
 
 
 class Input(BaseModel):
-    """A request body: an unknown field is an error.
+    """A request body. An unknown field is an error.
 
-    `read_only` names what answers have and a client may send back, but not set: it is dropped unread.
+    `read_only` names fields of the answers that a client may send back but not set: they are ignored.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -38,18 +38,18 @@ class Input(BaseModel):
 
 
 class Update(Input):
-    """A partial update: what is absent stays, null clears."""
+    """A partial update: absent fields stay as they are, null clears."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Without defaults: a client that filled them in would overwrite what is stored."""
+        """Leave out the defaults: a client that filled them in would overwrite stored values."""
         schema = handler(core_schema)
         for field in handler.resolve_ref_schema(schema)["properties"].values():
             field.pop("default", None)
         return schema
 
     def changes(self) -> dict[str, Any]:
-        """The fields that the client named."""
+        """The fields that the client sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -61,14 +61,14 @@ class Read(BaseModel):
 
 @dataclass(frozen=True)
 class NameOf:
-    """Marks the field that has the display name of the user whose id is in another field."""
+    """Marks a field as the display name of the user whose id is in another field."""
 
     field: str
 
 
 @dataclass(frozen=True)
 class DocumentedAsList:
-    """Names the model of the items of what was validated by it when it came in, and is answered as it is stored."""
+    """Names the model of a list's items: they are validated on input and answered as stored."""
 
     model: type[BaseModel]
 
@@ -77,9 +77,9 @@ class DocumentedAsList:
 
 
 class Message(BaseModel):
-    """A sentence for a person."""
+    """A sentence for people."""
 
-    msg: str = Field(examples=["If the address is known, a mail is on its way."])
+    msg: str = Field(examples=["If the address has an account, a mail is on its way."])
 
 
 class FieldError(BaseModel):

@@ -22,7 +22,7 @@ from app.schemas.types import (
 
 READ_ONLY = frozenset({"id", "pending_email", "warnings", "created_at", "updated_at"})
 NOT_ONES_OWN = frozenset({"is_superuser", "is_active", "role", "is_address_proved"})
-MAX_FORM_BYTES = 32 * 1024  # to read a form takes a hundred times as long as to send it
+MAX_FORM_BYTES = 32 * 1024  # reading a form takes a hundred times as long as sending it
 EXAMPLE_EMAIL = "user@example.com"
 EXAMPLE_TOKEN = "dGhpcyBpcyBub3QgYSByZWFsIHRva2Vu"  # noqa: S105 - "this is not a real token" in base64
 
@@ -44,7 +44,7 @@ class Signup(Input):
 
 
 class UserCreate(Input):
-    """A new account, made by an administrator, who vouches for its address."""
+    """A new account, made by an administrator. Its address counts as confirmed."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"email": "new@example.com", "password": "securepassword"}]}
@@ -61,9 +61,9 @@ class UserCreate(Input):
 
 
 class UserUpdateMe(Update):
-    """What users may change about themselves. Rights are ignored.
+    """What users may change in their own account. Rights are ignored.
 
-    A new `email` or `password` needs the `current_password`. A new `email` only counts once its code is confirmed.
+    A new `email` or `password` needs the `current_password`. A new `email` takes effect once its code is confirmed.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
@@ -80,7 +80,7 @@ class UserUpdateMe(Update):
 
 
 class UserUpdate(Update):
-    """What an administrator may change about a user. An address that is set here counts as proved."""
+    """What an administrator may change in an account. An address set here counts as confirmed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"full_name": "Ada King"}]})
     read_only: ClassVar[frozenset[str]] = READ_ONLY
@@ -96,7 +96,7 @@ class UserUpdate(Update):
 
 
 class UserRead(Read):
-    """A user, never with a hash. `warnings` say what a change left that will not work as it looks."""
+    """A user. `warnings` say what will not work after a change."""
 
     id: int = Field(examples=[1])
     email: str = Field(examples=[EXAMPLE_EMAIL])
@@ -106,7 +106,7 @@ class UserRead(Read):
     is_superuser: bool
     role: UserRole
     is_address_proved: bool = Field(
-        description="False: only claimed, by signing up. Policies that name the address do not mean this account"
+        description="False until the address is confirmed: policies that name it do not page this account"
     )
     pending_email: str | None = Field(description="The address that replaces `email` once its code is confirmed")
     warnings: list[str] = []
@@ -115,19 +115,19 @@ class UserRead(Read):
 
     @classmethod
     def with_warnings(cls, user: object, warnings: list[str]) -> Self:
-        """A user, with what to look after now."""
+        """A user with warnings."""
         return cls.model_validate(user).model_copy(update={"warnings": warnings})
 
 
 class DirectoryEntry(Read):
-    """A colleague, as everybody who responds may find them."""
+    """A colleague, as every responder sees them."""
 
     id: int = Field(examples=[1])
     name: str = Field(validation_alias="display_name", examples=["Ada Lovelace"])
 
 
 def _form_or_json(value: Any) -> Any:
-    """The OAuth2 password form arrives as raw bytes; JSON is parsed already."""
+    """Parse the OAuth2 password form, which arrives as raw bytes. JSON is already parsed."""
     if isinstance(value, bytes):
         if len(value) > MAX_FORM_BYTES:
             raise ValueError(f"must not be longer than {MAX_FORM_BYTES} bytes")
@@ -166,7 +166,7 @@ class RefreshRequest(Input):
 
 
 class TokenPair(Read):
-    """An access token, and the single-use token that fetches the next pair."""
+    """An access token, and the single-use refresh token for the next pair."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of the scheme

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn's httptools protocol, within bounds that it does not have itself.
+"""HTTP/1.1 by uvicorn's httptools protocol, with limits that it lacks.
 
 `uvicorn app.main:app --http app.server.protocol:BoundedHttp`; `python -m app serve` does so by itself.
 """
@@ -23,12 +23,12 @@ from app.server.limits import ConnectionLimits, needed, within
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 1.0
-LINGER_SECONDS = 2.0  # to let a client that is still sending read why it was refused
+LINGER_SECONDS = 2.0  # so that a client that is still sending can read why it was refused
 CALM_SECONDS = 10.0
 
 
 class Sweep:
-    """Hangs up on late connections every second, and tells the log when there are too many."""
+    """Closes late connections every second, and logs when there are too many."""
 
     def __init__(self, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
         self._connections = connections
@@ -38,7 +38,7 @@ class Sweep:
         self._full_at: float | None = None
 
     def ensure(self) -> None:
-        """Go on for as long as there are connections."""
+        """Run while there are connections."""
         if not self._is_running:
             self._is_running = True
             self._loop.call_later(SWEEP_SECONDS, self._run)
@@ -67,7 +67,7 @@ _of_servers: WeakKeyDictionary[ServerState, tuple[Connections, Sweep]] = WeakKey
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Bounds the connections of a process, the size of a request's head, and the time that it may take."""
+    """Limits the connections of a process, and the size and duration of a request's head."""
 
     limits: ClassVar[ConnectionLimits | None] = None
 
@@ -86,7 +86,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_made(transport)
         self._sweep.ensure()
         if not self._peers.admit(self, at=self.loop.time()):
-            detail = "There are too many connections: try again."
+            detail = "There are too many connections. Try again in a second."
             self._is_refused = True
             transport.write(
                 _problem(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.OVERLOADED, detail, b"retry-after: 1\r\n")
@@ -98,9 +98,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser no more of a head than it may have: it keeps what it has not understood yet.
+        """Feed the parser no more of a head than the limit, because it buffers incomplete heads.
 
-        The same goes for what is no head and no body either: trailers, chunk extensions, empty lines.
+        The same limit holds for trailers, chunk extensions and empty lines.
         """
         most = self._peers.limits.head_bytes
         while data and not self._is_refused and not self.transport.is_closing():
@@ -163,22 +163,22 @@ class BoundedHttp(HttpToolsProtocol):
         return self.transport.get_write_buffer_size()
 
     def _should_upgrade_to_ws(self) -> bool:
-        return False  # the protocol that would take over has none of these bounds, and there are no WebSockets here
+        return False  # the other protocol has none of these limits, and there are no WebSockets here
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Not worth a line: anybody can ask for it."""
+        """Log nothing: anybody can send such a request."""
 
     def _refuse_head(self) -> None:
         limits = self._peers.limits
         log.warning("head_too_large")
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        detail = f"The headers are over {limits.head_bytes} bytes or {limits.head_fields} fields."
+        detail = f"The headers are over {limits.head_bytes} bytes or {limits.head_fields} fields. Send fewer."
         self._refuse(status, ErrorCode.HEADERS_TOO_LARGE, detail)
 
     def _refuse(self, status: HTTPStatus, code: ErrorCode, detail: str) -> None:
-        """Answer without the application, read on for a moment so that the client can see it, and hang up."""
+        """Answer without the application, keep reading briefly so that the client sees it, and close."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._hang_up_refused()  # in the middle of an answer there is no place for another
+            self._hang_up_refused()  # an answer is under way, so there is no place for another
             return
         self._is_refused = True
         self._is_in_head = False
@@ -193,7 +193,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def process_limits() -> ConnectionLimits:
-    """The limits of this process, by its settings and the descriptors that it may have."""
+    """The limits of this process, from its settings and its limit of descriptors."""
     wanted, allowed = get_settings().max_connections, descriptors.limit()
     limits = within(allowed, wanted=wanted)
     if limits.connections < wanted:
@@ -203,7 +203,7 @@ def process_limits() -> ConnectionLimits:
 
 
 def _problem(status: HTTPStatus, code: ErrorCode, detail: str, headers: bytes = b"") -> bytes:
-    """An answer in problem form (RFC 9457), whole."""
+    """A complete answer in problem form (RFC 9457)."""
     request_id = uuid4().hex
     content: dict[str, Any] = {
         "type": "about:blank",

@@ -1,4 +1,4 @@
-"""How large the body of a request may be, how long it may take, and what all of them may take together."""
+"""Limits the size and the duration of request bodies, and the memory of all of them together."""
 
 import sys
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from app.core.vocabulary import ErrorCode
 
 log = structlog.get_logger()
 
-FORM_PATH, MAX_FORM_BYTES = "/p/", 16 * 1024  # of the link in a page: anybody may post to it
+FORM_PATH, MAX_FORM_BYTES = "/p/", 16 * 1024  # the link in a page: anybody may post to it
 ALERTS_PATH = "/v1/alerts/"  # the webhooks limit their bodies themselves, once the sender has shown its secret
-KEPT_PART = 4  # a quarter of the memory is for what is urgent
+KEPT_PART = 4  # a quarter of the memory is reserved for urgent requests
 HANG_UP = {"Connection": "close"}
 
 
@@ -52,7 +52,7 @@ def too_large(max_bytes: int) -> BodyRefused:
 
 
 def overloaded() -> BodyRefused:
-    detail = "Too many requests are under way: try again."
+    detail = "Too many requests are under way. Try again in a second."
     return BodyRefused(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.OVERLOADED, detail, {"Retry-After": "1", **HANG_UP})
 
 
@@ -63,7 +63,7 @@ def too_slow(seconds: float) -> BodyRefused:
 
 @dataclass(eq=False)
 class Body:
-    """The body of one request under way: how much of it has come, and since when it is awaited."""
+    """The body of one request under way: how much of it has arrived, and since when more is awaited."""
 
     is_urgent: bool
     began_at: float
@@ -75,10 +75,10 @@ class Body:
 
 @dataclass
 class Bodies:
-    """The bodies of this process that are under way, oldest first, and the memory that they may take together.
+    """The bodies under way in this process, oldest first, and the memory that they may use together.
 
-    When it is used up, an unfinished one that has stalled gives way: whoever sends a whole body is not kept out by
-    those who begin bodies and never end them.
+    When the memory is used up, a stalled body is dropped. So clients that start bodies and never finish them cannot
+    keep out those that send whole ones.
     """
 
     limits: BodyLimits
@@ -143,7 +143,7 @@ class BodyLimit:
             self.bodies.end(body)
 
     def max_of(self, scope: Scope) -> int:
-        """How many bytes the body of this request may have."""
+        """The size limit of this request's body in bytes."""
         if scope["path"].startswith(ALERTS_PATH):
             return sys.maxsize
         most = self.limits.max_bytes
@@ -151,7 +151,7 @@ class BodyLimit:
 
 
 class _Exchange:
-    """One request. Once its body is refused, the answer says so, whatever the application makes of it."""
+    """One request. Once its body is refused, the answer says so, whatever the application answers."""
 
     def __init__(self, limit: BodyLimit, scope: Scope, body: Body, receive: Receive, send: Send) -> None:
         self._limit, self._scope, self._body = limit, scope, body
@@ -173,13 +173,13 @@ class _Exchange:
 
     async def receive(self) -> Message:
         if self._body.is_whole:
-            return await self._receive()  # waits for the client to hang up, for as long as the answer takes
+            return await self._receive()  # wait for the client to hang up until the answer is complete
         try:
             message = await self._receive_piece()
             self._require_allowed(self._body.size + len(message.get("body") or b""))
             self._limit.bodies.grow(self._body, len(message.get("body") or b""))
         except BodyRefused as refused:
-            # A copy: with its traceback the one that is raised would keep what has come of the body.
+            # A copy: the traceback of the raised one would keep the received body in memory.
             self._refused = refused.copy()
             raise
         self._body.is_whole = not message.get("more_body", False)

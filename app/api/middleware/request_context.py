@@ -1,4 +1,4 @@
-"""The id of a request, its line in the log, and the answer when nothing else answers."""
+"""Gives a request its id and its line in the log, and answers unhandled errors."""
 
 import os
 import re
@@ -23,7 +23,7 @@ QUIET_PATHS = {"/health"}
 
 
 class RequestContext:
-    """Gives every request an id that is on its log lines and in its answer, and answers for what nobody caught."""
+    """Gives every request an id, for its log lines and its answer, and answers exceptions that nobody caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -34,7 +34,7 @@ class RequestContext:
             return
         started = time.perf_counter()
         request_id = scope["request_id"] = _request_id(scope)
-        # Each request runs in a context of its own: nothing has to be unbound.
+        # Each request runs in its own context: nothing has to be unbound.
         structlog.contextvars.bind_contextvars(request_id=request_id)
         header = (b"x-request-id", request_id.encode())
         status = 0
@@ -53,10 +53,15 @@ class RequestContext:
             return
         except Exception:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
-            if status:  # the answer has begun: all that is left is to break it off
+            if status:  # the answer has started: all we can do is break it off
                 raise
             status_code = HTTPStatus.INTERNAL_SERVER_ERROR
-            answer = problem(Request(scope), status_code, "Something broke.", code=ErrorCode.INTERNAL)
+            answer = problem(
+                Request(scope),
+                status_code,
+                "An unexpected error occurred. The service's log has the details under this request's id.",
+                code=ErrorCode.INTERNAL,
+            )
             await answer(scope, receive, send_with_id)
         if scope["path"] not in QUIET_PATHS:
             _log(scope, status, time.perf_counter() - started)
@@ -74,7 +79,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own id if it is a sane one, so that both sides' logs can be joined."""
+    """The client's own id if it is well-formed, so that both sides' logs can be joined."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(given := value.decode("latin-1")):
             return str(given)
@@ -82,7 +87,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path for the log: without tokens of links, and without the address in the path of password recovery."""
+    """A path for the log, without the tokens of links and without the address of a password reset."""
     if path.startswith("/p/"):
         return PAGE_LINK.sub(r"/p/-\1", path)
     if path.startswith(RESET_LINK):

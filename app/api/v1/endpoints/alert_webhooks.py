@@ -55,6 +55,6 @@ def _add_route(router: APIRouter, source: SourceType) -> None:
 
 
 def _documented(source: SourceType) -> dict[str, Any]:
-    """Any content type is read as JSON: senders mislabel it, and an alert must not be lost over that."""
+    """Read the body as JSON, whatever its content type: senders mislabel it, and no alert may be lost over that."""
     content = {"application/json": {"schema": ANY_OBJECT, "example": source.example}, ANY_TYPE: {"schema": ANY_OBJECT}}
     return {"security": SECURITY, "requestBody": {"content": content}}  # even an empty body is an alert

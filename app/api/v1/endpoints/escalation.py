@@ -39,7 +39,7 @@ NOT_INVOLVED = PermissionDenied(
     "do this."
 )
 
-HasWarnings = Annotated[bool | None, Query(description="Whether something in them does not work as written")]
+HasWarnings = Annotated[bool | None, Query(description="Only policies with warnings (true) or without (false)")]
 
 
 def _read(session: Session, policy: EscalationPolicy, paging: Paging) -> PolicyRead:
@@ -64,7 +64,7 @@ def list_policies(
 @router.post("/policies", status_code=201, responses=problems(DuplicatePolicyName, NOBODY))
 @idempotent
 def create_policy(body: PolicyCreate, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
-    """Add an escalation policy. It also begins to escalate the open incidents that it matches."""
+    """Add an escalation policy. It also starts to escalate the open incidents it matches."""
     return _read(session, policy_service.create(session, body, paging), paging)
 
 
@@ -78,13 +78,13 @@ def read_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session
 def update_policy(
     policy_id: PolicyId, body: PolicyUpdate, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> PolicyRead:
-    """Change an escalation policy. What is absent stays. Escalations that run keep the steps they began with."""
+    """Change an escalation policy. Absent fields stay. Running escalations keep the steps they started with."""
     return _read(session, policy_service.update(session, policy_id, body, paging), paging)
 
 
 @router.delete("/policies/{policy_id}", responses=problems(NotFound))
 def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, session: SessionDep) -> PolicyRead:
-    """Delete an escalation policy. Its escalations end; the events of its steps are kept."""
+    """Delete an escalation policy. Its escalations end. The events of its steps are kept."""
     return _read(session, policy_service.delete(session, policy_id), paging)
 
 
@@ -92,7 +92,7 @@ def delete_policy(policy_id: PolicyId, user: AdminUser, paging: PagingDep, sessi
 def preview_escalation(
     body: PreviewRequest, user: AdminUser, paging: PagingDep, session: SessionDep
 ) -> EscalationPreview:
-    """Try out whom the policies would page. Nothing is written or sent, and the policy given here is not saved."""
+    """Preview whom the policies would page. Nothing is sent or saved, not even the policy given here."""
     return preview_service.preview(session, body, paging, by=user)
 
 
@@ -116,7 +116,7 @@ def escalate_incident(
     user: CurrentUser,
     paging: PagingDep,
     session: SessionDep,
-    body: Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")] = None,
+    body: Annotated[ActionNote | None, Body(description="An optional comment to add to the incident")] = None,
 ) -> IncidentRead:
     """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
 

@@ -48,7 +48,7 @@ router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Transact
 
 Words = Annotated[SearchWords, Query(description="Up to 6 words to search for in title, description and service")]
 Name = Annotated[str, Storable]
-NoteBody = Annotated[ActionNote | None, Body(description="Optional: a comment to add to the incident")]
+NoteBody = Annotated[ActionNote | None, Body(description="An optional comment to add to the incident")]
 # Examples for OpenAPI.
 NO_END = InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
 NO_SNOOZE = InvalidTransition("A resolved incident cannot snooze; possible: reopen.", possible=["reopen"])
@@ -64,18 +64,20 @@ WHOLE_RECORD = Slice(limit=500, max_bytes=1024 * 1024)
 
 
 async def get_filter(
-    status: Annotated[Alternatives[IncidentStatus], Query(description="In one of these")] = [],  # noqa: B006 - FastAPI copies it
-    severity: Annotated[Alternatives[Severity], Query(description="Of one of these")] = [],  # noqa: B006
-    service: Annotated[Alternatives[Name], Query(description="Of one of these, in full")] = [],  # noqa: B006
-    source: Annotated[Alternatives[Name], Query(description="From one of these: `api`, `elastic`")] = [],  # noqa: B006
-    assigned_to: Annotated[Alternatives[FilterId], Query(description="Owned by one of these users")] = [],  # noqa: B006
-    created_by: Annotated[Alternatives[FilterId], Query(description="Opened by one of these users")] = [],  # noqa: B006
-    created_after: Annotated[GivenTime | None, Query(description="Opened at this time or later")] = None,
+    status: Annotated[Alternatives[IncidentStatus], Query(description="Status is any of these values")] = [],  # noqa: B006 - FastAPI copies it
+    severity: Annotated[Alternatives[Severity], Query(description="Severity is any of these values")] = [],  # noqa: B006
+    service: Annotated[Alternatives[Name], Query(description="Service is any of these values, in full")] = [],  # noqa: B006
+    source: Annotated[Alternatives[Name], Query(description="Source is any of these values: `api`, `elastic`")] = [],  # noqa: B006
+    assigned_to: Annotated[Alternatives[FilterId], Query(description="The owner is any of these users")] = [],  # noqa: B006
+    created_by: Annotated[Alternatives[FilterId], Query(description="The creator is any of these users")] = [],  # noqa: B006
+    created_after: Annotated[GivenTime | None, Query(description="Opened at or after this time")] = None,
     created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
-    unmatched: Annotated[bool | None, Query(description="Whether no escalation policy matches them")] = None,
+    unmatched: Annotated[
+        bool | None, Query(description="Only incidents that no policy matches (true), or that one does (false)")
+    ] = None,
     q: Words = "",
 ) -> IncidentFilter:
-    """Each filter may be repeated: its values are alternatives."""
+    """A filter may be repeated: an incident matches any of its values."""
     return IncidentFilter(
         status=status,
         severity=severity,
@@ -97,7 +99,7 @@ def list_incidents(
     session: SessionDep,
     paginated: PaginatedDep,
 ) -> list[IncidentRead]:
-    """List incidents, newest first. A filter may be repeated: its values are alternatives."""
+    """List incidents, newest first. A filter may be repeated: an incident then matches any of its values."""
     incidents = incident_service.search(session, wanted, paginated.part)
     paginated.link_next(incidents)
     return [IncidentRead.model_validate(incident) for incident in incidents]
@@ -106,7 +108,7 @@ def list_incidents(
 @router.post("", status_code=201)
 @idempotent
 def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep) -> IncidentRead:
-    """Open an incident. The escalation of every policy that matches begins."""
+    """Open an incident. Starts the escalation of every matching policy."""
     return IncidentRead.model_validate(incident_service.open(session, body, by=user))
 
 
@@ -130,7 +132,7 @@ def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -
 def update_incident(
     incident_id: IncidentId, body: IncidentUpdate, user: CurrentUser, session: SessionDep
 ) -> IncidentRead:
-    """Change an incident. What is absent stays. A status goes through the same transitions as the actions do."""
+    """Change an incident. Absent fields stay. A status follows the same transitions as the actions."""
     return IncidentRead.model_validate(incident_service.update(session, incident_id, body, by=user))
 
 
@@ -141,7 +143,7 @@ router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_in
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
-    """Acknowledge an incident. Somebody is on it: paging stops. Acknowledging again changes nothing.
+    """Acknowledge an incident. Paging stops, because somebody is on it. Acknowledging again changes nothing.
 
     You become an assignee, and the owner if there is none.
     """
@@ -153,7 +155,7 @@ def acknowledge_incident(
 def resolve_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
-    """Resolve an incident. It is over: paging stops. Resolving again changes nothing."""
+    """Resolve an incident. Paging stops, because it is over. Resolving again changes nothing."""
     incident = incident_service.resolve(session, incident_id, by=user)
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
@@ -162,7 +164,7 @@ def resolve_incident(
 def reopen_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
-    """Reopen an incident. It is not over: paging begins anew. Reopening an open incident changes nothing."""
+    """Reopen an incident. Paging starts over. Reopening an open incident changes nothing."""
     incident = incident_service.reopen(session, incident_id, by=user)
     return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
 
@@ -173,13 +175,14 @@ def snooze_incident(
     user: CurrentUser,
     session: SessionDep,
     hours: Annotated[
-        float | None, Query(gt=0, le=720, allow_inf_nan=False, description="For how long; or say it in the body")
+        float | None,
+        Query(gt=0, le=720, allow_inf_nan=False, description="Hours to snooze for, unless the body says how long"),
     ] = None,
     body: Annotated[Snooze | None, Body()] = None,
 ) -> IncidentRead:
-    """Snooze an incident. It is quiet for a while, then it opens again by itself.
+    """Snooze an incident. Paging pauses, then the incident reopens by itself.
 
-    Give the time as `?hours=2` or in the body, not in both. The body may also have a comment.
+    Give the time as `?hours=2` or in the body, not both. The body may also have a comment.
     """
     wanted = incident_service.snooze_of(hours, body)
     incident = incident_service.snooze(session, incident_id, wanted, by=user)
@@ -190,7 +193,7 @@ def snooze_incident(
 def assign_incident(
     incident_id: IncidentId, body: AssignmentCreate, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
-    """Assign a user to an incident. The first assignee owns the incident. The same again changes nothing."""
+    """Assign a user to an incident. The first assignee owns the incident. Repeating it changes nothing."""
     return AssignmentRead.model_validate(collaboration_service.assign(session, incident_id, body, by=user))
 
 
@@ -198,7 +201,7 @@ def assign_incident(
 def unassign_incident(
     incident_id: IncidentId, user_id: UserId, user: CurrentUser, session: SessionDep
 ) -> AssignmentRead:
-    """End an assignment. If it was the owner's, the next assignee owns the incident."""
+    """Unassign a user from an incident. If they owned it, the next assignee becomes the owner."""
     return AssignmentRead.model_validate(collaboration_service.unassign(session, incident_id, user_id, by=user))
 
 
@@ -234,10 +237,10 @@ def list_timeline(
 def list_incident_notifications(
     incident_id: IncidentId, user: AnyUser, session: SessionDep, paginated: PaginatedDep
 ) -> list[NotificationRead]:
-    """List what was sent about an incident, newest first, with every attempt.
+    """List the messages sent about an incident, newest first, with every attempt.
 
-    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it. Only admins see the whole
-    address of somebody else.
+    For administrators, its creator, its assignees, and people who were paged for it or acknowledged it. Only
+    administrators see the full address of somebody else.
     """
     deliveries = delivery_record_service.deliveries_of(session, incident_id, paginated.part, user=user)
     paginated.link_next(deliveries)
@@ -248,7 +251,7 @@ def list_incident_notifications(
 def explain_incident(incident_id: IncidentId, user: AnyUser, paging: PagingDep, session: SessionDep) -> IncidentWhy:
     """Explain who was paged about an incident, who was not, and why.
 
-    For admins, its creator, its assignees, and whoever was paged for it or acknowledged it.
+    For administrators, its creator, its assignees, and people who were paged for it or acknowledged it.
     """
     return why_service.explain(session, incident_id, paging, user=user)
 
