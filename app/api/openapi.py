@@ -146,7 +146,7 @@ def _general_problems(operation: dict[str, Any], path: str) -> Iterator[Response
         yield general(ErrorCode.REQUEST_TIMEOUT)
         yield general(ErrorCode.BODY_TOO_LARGE)
         if not takes_any_type:
-            yield problems(UnsupportedMediaType(f"Send {' or '.join(sorted(kinds))}, and name it in Content-Type."))
+            yield problems(UnsupportedMediaType(f"Content-Type must be {' or '.join(sorted(kinds))}."))
     yield from _invalid_input(parameters, path, takes_any_query=takes_any_query)
     yield general(ErrorCode.HEADERS_TOO_LARGE)
     yield problems(Overloaded)

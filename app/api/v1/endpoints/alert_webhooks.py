@@ -19,8 +19,8 @@ from app.services.incidents import alert_intake_service
 PROBLEMS = problems(
     NotAuthenticated("The webhook's token is missing or wrong."),
     Conflict("The alert is opened and resolved faster than it can be applied."),
-    AlertTooLarge("The body is over 8388608 bytes."),
-    TooManyAlerts("A body may hold up to 2000 alerts. Send fewer at a time.", pointer="/alerts"),
+    AlertTooLarge("The body is over 8388608 bytes. Send less at a time."),
+    TooManyAlerts("A body may hold at most 2000 alerts. Send fewer at a time.", pointer="/alerts"),
     TooManyRequests,
 )
 READ_AS_JSON = "The body is read as JSON whatever its Content-Type says, and query parameters are ignored."

@@ -33,7 +33,7 @@ from app.services.accounts import auth_service, own_account_service
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionalRoute)
 
 # Examples for OpenAPI.
-ENDED_SESSION = NotAuthenticated("The refresh token is invalid, spent or expired: log in again.")
+ENDED_SESSION = NotAuthenticated("The refresh token is invalid, used or expired. Log in again.")
 NO_ADDRESS = NotFound("email is no address.")
 
 LOGIN_BODY = {

@@ -32,11 +32,13 @@ router = APIRouter(
 
 
 # Examples for OpenAPI.
-NOBODY = InvalidInput("There is no active user 2.", pointer="/steps/0/actions/0/user_id")
-TOO_FAR = InvalidInput("A preview is of a time within ten years.", pointer="/at")
+NOBODY = InvalidInput(
+    "User 2 does not exist or is not active. Name an active user.", pointer="/steps/0/actions/0/user_id"
+)
+TOO_FAR = InvalidInput("A preview looks at most ten years back or ahead. Set a closer time.", pointer="/at")
 NOT_INVOLVED = PermissionDenied(
-    "Only administrators, the incident's creator, its assignees, and whoever was paged for it or acknowledged it may "
-    "do this."
+    "Only administrators and people involved in the incident may do this: its creator, its assignees, and "
+    "anybody who was paged for it or acknowledged it."
 )
 
 HasWarnings = Annotated[bool | None, Query(description="Only policies with warnings (true) or without (false)")]
@@ -102,8 +104,8 @@ def list_escalation_events(
 ) -> list[EscalationEventRead]:
     """List the steps that fired for an incident, oldest first.
 
-    This is the canonical path: `/v1/incidents/{incident_id}/escalation-events` is an alias. For admins, its creator,
-    its assignees, and whoever was paged for it or acknowledged it.
+    This is the canonical path: `/v1/incidents/{incident_id}/escalation-events` is an alias. For
+    administrators, its creator, its assignees, and people who were paged for it or acknowledged it.
     """
     events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
@@ -118,11 +120,11 @@ def escalate_incident(
     session: SessionDep,
     body: Annotated[ActionNote | None, Body(description="An optional comment to add to the incident")] = None,
 ) -> IncidentRead:
-    """Escalate an incident now. The next step fires of every policy that matches, or did when its escalation began.
+    """Escalate an incident now. Fires the next step of every policy that matches, or did when its escalation started.
 
-    If there is none, the administrators are paged. A snoozed incident opens, an acknowledged one stays so, a resolved
-    one does not change. A second call within ten seconds changes nothing. For admins, the incident's creator,
-    its assignees, and whoever was paged for it or acknowledged it. This is the canonical path:
+    If there is none, the administrators are paged. A snoozed incident reopens, an acknowledged one stays acknowledged,
+    a resolved one does not change. A second call within ten seconds changes nothing. For administrators, the
+    incident's creator, its assignees, and people who were paged for it or acknowledged it. This is the canonical path:
     `/v1/incidents/{incident_id}/escalate` is an alias.
     """
     incident = manual_escalation_service.escalate_now(session, incident_id, paging, by=user)

@@ -13,7 +13,7 @@ from app.services.operations import health_service
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
 STALLED = WorkerStalled(  # an example for OpenAPI
-    "The worker has completed no tick for a minute: pages are late.",
+    "The worker has completed no tick for a minute, so pages are late. Check the service's log.",
     database="ok",
     worker={"status": "stalled", "last_tick_at": "2026-01-05T03:04:05Z"},
 )

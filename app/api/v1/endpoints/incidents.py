@@ -51,7 +51,7 @@ Name = Annotated[str, Storable]
 NoteBody = Annotated[ActionNote | None, Body(description="An optional comment to add to the incident")]
 # Examples for OpenAPI.
 NO_END = InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
-NO_SNOOZE = InvalidTransition("A resolved incident cannot snooze; possible: reopen.", possible=["reopen"])
+NO_SNOOZE = InvalidTransition("A resolved incident can't be snoozed. Reopen it first.", possible=["reopen"])
 NO_OWNER = InvalidInput("There is no active user 2.", pointer="/assigned_to")
 NOBODY = InvalidInput("There is no active user 2.", pointer="/user_id")
 NOT_ASSIGNED = NotFound("User 1 is not assigned to incident 1.")

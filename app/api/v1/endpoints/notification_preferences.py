@@ -16,8 +16,8 @@ from app.schemas.push import WebPushKey
 from app.services.contacts import preference_service, verification_service
 
 # Examples for OpenAPI.
-NO_SUCH_CHANNEL = InvalidInput("The channel apprise is not set up here.", pointer="/channels/0")
-FOR_ADMINS = PermissionDenied("Only administrators may set the channel apprise.")
+NO_SUCH_CHANNEL = InvalidInput("The channel apprise is not set up here. Leave it out.", pointer="/channels/0")
+FOR_ADMINS = PermissionDenied("Only administrators may set the channel apprise. Ask one of them.")
 NO_ADDRESS = InvalidInput("This is not a telephone number, such as +49 151 12345678.", pointer="/address")
 
 router = APIRouter(prefix="/notification-preferences", tags=["notifications"], route_class=TransactionalRoute)

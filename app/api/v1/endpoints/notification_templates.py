@@ -15,7 +15,9 @@ from app.services.messages import template_service
 router = APIRouter(prefix="/notification-templates", tags=["notifications"], route_class=TransactionalRoute)
 
 # Examples for OpenAPI.
-SAYS_NOTHING = InvalidInput("It says nothing, at least about the sample.", pointer="/body")
+SAYS_NOTHING = InvalidInput(
+    "The text is empty, at least for the sample. Write something that is always shown.", pointer="/body"
+)
 NO_INCIDENT = InvalidInput("There is no incident 2.", pointer="/incident_id")
 
 Event = Annotated[MessageKind, Path(description="The kind of message", examples=["page"])]

@@ -18,7 +18,9 @@ from app.services.delivery import callback_service, delivery_record_service
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=TransactionalRoute)
 
-NOT_SIGNED = PermissionDenied("Twilio's signature is missing or wrong.")  # an example for OpenAPI
+NOT_SIGNED = PermissionDenied(
+    "X-Twilio-Signature is missing or wrong. Check that PUBLIC_URL is the URL that Twilio calls."
+)  # an example for OpenAPI
 
 TWILIO_BODY: dict[str, Any] = {
     "requestBody": {

@@ -44,8 +44,12 @@ NameWords = Annotated[
 ]
 
 # Examples for OpenAPI.
-NEEDS_PASSWORD = InvalidInput("A new address or password needs current_password.", pointer="/current_password")
-ALL_PROVED = Conflict("The address of this account is proved, and no other one waits for its proof.")
+NEEDS_PASSWORD = InvalidInput(
+    "A new e-mail address or password needs current_password. Add it.", pointer="/current_password"
+)
+ALL_PROVED = Conflict(
+    "The address of this account is confirmed, and no new one is waiting. There is nothing to confirm."
+)
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=TransactionalRoute)
 
