@@ -57,7 +57,7 @@ def overloaded() -> BodyRefused:
 
 
 def too_slow(seconds: float) -> BodyRefused:
-    detail = f"The body did not come within {seconds:g} s."
+    detail = f"The body did not arrive within {seconds:g} s. Send it again."
     return BodyRefused(HTTPStatus.REQUEST_TIMEOUT, ErrorCode.REQUEST_TIMEOUT, detail, HANG_UP)
 
 
