@@ -3,8 +3,22 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Integer, String, Table, Text, bindparam, cast, column, func, select, update
+from sqlalchemy import (
+    Integer,
+    Select,
+    String,
+    Table,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
@@ -38,43 +52,7 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
 
         One statement for all changes. Each of them is added once for an incident's cycle, however often it happens.
         """
-        given = (
-            func.jsonb_to_recordset(cast(bindparam("rows", type_=Text()), JSONB))
-            .table_valued(
-                column("incident_id", Integer),
-                column("cycle", Integer),
-                column("event", String),
-                column("said", Text),
-                column("by_id", Integer),
-                name="given",
-            )
-            .render_derived(with_types=True)
-        )
-        bundle = aliased(Notification)
-        is_sent = Notification.status.in_([DeliveryStatus.SENDING, *REACHED])
-        is_sent_in_bundle = (Notification.status == DeliveryStatus.PENDING) & (bundle.status == DeliveryStatus.SENDING)
-        person = (Notification.incident_id, Notification.recipient, Notification.channel)
-        told = (
-            select(
-                Notification.incident_id,
-                Notification.cycle,
-                given.c.event,
-                given.c.said,
-                Notification.user_id,
-                Notification.recipient,
-                Notification.channel,
-                Notification.address,
-                bindparam("at", type_=StatusUpdate.created_at.type),
-                bindparam("due_at", type_=StatusUpdate.due_at.type),
-            )
-            .join(given, (given.c.incident_id == Notification.incident_id) & (given.c.cycle == Notification.cycle))
-            .outerjoin(bundle, bundle.id == Notification.bundle_id)
-            .where(IS_PAGE, is_sent | is_sent_in_bundle)
-            .where(Notification.user_id.is_distinct_from(given.c.by_id) | given.c.by_id.is_(None))
-            .ext(distinct_on(*person, given.c.event))
-            .order_by(*person, given.c.event, Notification.id.desc())  # the newest address
-        )
-        new = insert(TABLE).from_select(NEW, told, include_defaults=False).on_conflict_do_nothing()
+        new = insert(TABLE).from_select(NEW, _told(_given()), include_defaults=False).on_conflict_do_nothing()
         session.execute(new, {"rows": as_json([asdict(change) for change in changes]), "at": at, "due_at": due_at})
 
     def recipients_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
@@ -114,6 +92,47 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
         """End these updates: they were sent or are no longer true."""
         ended = update(StatusUpdate).where(StatusUpdate.id.in_(ids)).values(ended_at=at)
         session.execute(ended, execution_options={"synchronize_session": False})
+
+
+def _given() -> TableValuedAlias:
+    """The changes of the bound parameter `rows`, as rows."""
+    columns = (
+        column("incident_id", Integer),
+        column("cycle", Integer),
+        column("event", String),
+        column("said", Text),
+        column("by_id", Integer),
+    )
+    rows = func.jsonb_to_recordset(cast(bindparam("rows", type_=Text()), JSONB))
+    return rows.table_valued(*columns, name="given").render_derived(with_types=True)
+
+
+def _told(given: TableValuedAlias) -> Select[Any]:
+    """The updates to add, in the order of NEW: the newest address of each person, channel and event."""
+    bundle = aliased(Notification)
+    is_sent = Notification.status.in_([DeliveryStatus.SENDING, *REACHED])
+    is_sent_in_bundle = (Notification.status == DeliveryStatus.PENDING) & (bundle.status == DeliveryStatus.SENDING)
+    person = (Notification.incident_id, Notification.recipient, Notification.channel)
+    told = select(
+        Notification.incident_id,
+        Notification.cycle,
+        given.c.event,
+        given.c.said,
+        Notification.user_id,
+        Notification.recipient,
+        Notification.channel,
+        Notification.address,
+        bindparam("at", type_=StatusUpdate.created_at.type),
+        bindparam("due_at", type_=StatusUpdate.due_at.type),
+    )
+    return (
+        told.join(given, (given.c.incident_id == Notification.incident_id) & (given.c.cycle == Notification.cycle))
+        .outerjoin(bundle, bundle.id == Notification.bundle_id)
+        .where(IS_PAGE, is_sent | is_sent_in_bundle)
+        .where(Notification.user_id.is_distinct_from(given.c.by_id) | given.c.by_id.is_(None))
+        .ext(distinct_on(*person, given.c.event))
+        .order_by(*person, given.c.event, Notification.id.desc())
+    )
 
 
 crud_status_update = CRUDStatusUpdate(StatusUpdate)
