@@ -50,10 +50,10 @@ class CRUDUser(CRUDBase[User]):
             .limit(1)
         )
 
-    def by_emails(self, session: Session, emails: Sequence[str]) -> dict[str, User]:
-        """The user of each address, by the address as given; else the deleted user who had it last.
+    def owners_of(self, session: Session, emails: Sequence[str]) -> dict[str, User]:
+        """The user who has proved each address, by the address as given; else the deleted user who had proved it last.
 
-        Case is ignored, as in `by_email`.
+        Case is ignored, as in `owner_of` and `former_owner_of`.
         """
         if not emails:
             return {}
@@ -61,6 +61,7 @@ class CRUDUser(CRUDBase[User]):
         query = (
             select(given.c.email, User)
             .join_from(given, User, func.lower(User.email) == func.lower(given.c.email))
+            .where(User.is_address_proved)
             .ext(distinct_on(given.c.email))
             .order_by(given.c.email, PRESENT.desc(), User.deleted_at.desc(), User.id.desc())
         )

@@ -76,7 +76,7 @@ def _load(
 ) -> Directory:
     ids = {target.id for target in targets if isinstance(target, UserId)}
     emails = sorted({target.address for target in targets if isinstance(target, MailAddress)})
-    by_email = crud_user.by_emails(session, emails)
+    by_email = crud_user.owners_of(session, emails)
     admins = crud_user.active_admins(session)
     everybody = crud_user.all_active(session) if ALL in targets else []
     named = ids | {user.id for user in by_email.values()}

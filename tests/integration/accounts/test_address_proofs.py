@@ -12,6 +12,7 @@ from app.core.config import Settings
 from app.core.errors import WrongPassword
 from app.utils.service_locator import Services
 from tests.support.answers import problem
+from tests.support.explanations import why
 from tests.support.preferences import codes
 from tests.support.previews import preview
 from tests.support.scenario import Opener, Tick, events, steps
@@ -207,6 +208,21 @@ def test_a_preview_knows_no_claimant(client: TestClient, squatter: Person, admin
     found = preview(client, admin, incident={"severity": "high", "service": "database"})
     [person] = found["policies"][0]["steps"][0]["actions"][0]["people"]
     assert (person["recipient"], person["user_id"]) == (f"email:{LIST}", None)
+
+
+def test_a_claimed_address_of_a_policy_is_a_warning(squatter: Person, add_policy: Opener) -> None:
+    """The claimant is no account that the page could go to."""
+    [warning] = add_policy(steps=steps(0, target=LIST))["warnings"]
+    assert warning.startswith(f"No account has the address {squatter.email}.")
+
+
+def test_why_knows_no_claimant(
+    client: TestClient, squatter: Person, admin: Person, add_policy: Opener, open_incident: Opener
+) -> None:
+    add_policy(steps=steps(5, target=LIST))
+    found = why(client, open_incident(), admin)
+    assert "email:a***@example.com" in found
+    assert f"user:{squatter.id}" not in found
 
 
 def test_who_signed_up_proves_the_address_by_its_code(
