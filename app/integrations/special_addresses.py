@@ -63,6 +63,7 @@ METADATA = frozenset(
 
 MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291: the last 32 bits are the IPv4 address
 NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: likewise
+LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: likewise, with the usual prefix of 96 bits
 COMPATIBLE = IPv6Network("::/96")  # RFC 4291, deprecated: likewise
 TRANSLATED = IPv6Network("::ffff:0:0:0/96")  # RFC 2765: likewise
 SIX_TO_FOUR = IPv6Network("2002::/16")  # RFC 3056: the bits 16 to 47
@@ -92,7 +93,7 @@ def ipv4_within(address: Address) -> IPv4Address | None:
     if isinstance(address, IPv4Address):
         return None
     number = int(address)
-    if any(address in block for block in (MAPPED, NAT64, COMPATIBLE, TRANSLATED)):
+    if any(address in block for block in (MAPPED, NAT64, LOCAL_NAT64, COMPATIBLE, TRANSLATED)):
         return IPv4Address(number & IPV4_BITS)
     if address in SIX_TO_FOUR:
         return IPv4Address(number >> 80 & IPV4_BITS)

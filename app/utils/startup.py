@@ -26,6 +26,10 @@ GENERATED_PASSWORD_BYTES = 12
 HOW_TO_MAKE_AN_ADMIN = (
     "run `python -m app create-admin EMAIL`, or set FIRST_SUPERUSER and FIRST_SUPERUSER_PASSWORD and start again"
 )
+HOW_TO_PROMOTE = (
+    "FIRST_SUPERUSER is an account that is not an administrator: run `python -m app create-admin EMAIL`, which sets a "
+    "new password"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
             log.error("no_administrator", cure=HOW_TO_MAKE_AN_ADMIN)  # a generated password would end up in the log
             return
         if crud_user.by_email(session, email) is not None and settings.first_superuser is not None:
+            if not crud_user.active_admins(session):  # somebody may have signed up with the address
+                log.error("no_administrator", cure=HOW_TO_PROMOTE)
             return
         made = make_admin(session, email, password.get_secret_value() if password else None, passwords)
     if made.made_up_password is not None:

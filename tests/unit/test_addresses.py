@@ -188,6 +188,7 @@ def test_a_lookup_ends_when_the_time_does(monkeypatch: pytest.MonkeyPatch) -> No
     [
         *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
         *("::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::a9fe:a9fe%eth0"),
+        *("64:ff9b:1::a9fe:a9fe", "::a9fe:a9fe", "::ffff:0:a9fe:a9fe", "2001:0:4136:e378:8000:63bf:5601:5601"),
     ],
 )
 def test_where_a_cloud_tells_its_secrets_is_never_called(address: str) -> None:

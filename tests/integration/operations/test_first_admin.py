@@ -7,9 +7,12 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
+from app.core.security import Passwords
 from app.core.vocabulary import Environment
 from app.crud import crud_user
 from app.db.session import Database
+from app.schemas.user import UserCreate
+from app.services.accounts import user_service
 from app.utils import startup
 from tests.support.world import PASSWORD
 
@@ -45,6 +48,20 @@ def test_production_makes_the_admin_that_the_operator_names(
         startup.prepare(production.model_copy(update=named), database)
     assert admins(database) == ["boss@example.com"]
     assert PASSWORD not in str(logs) + capsys.readouterr().err
+
+
+def test_an_account_with_the_address_of_the_first_admin_is_not_promoted(
+    production: Settings, database: Database
+) -> None:
+    """Somebody may have signed up with it: the operator is told, and promotes it with a new password."""
+    with database.transaction() as session:
+        user_service.create(session, UserCreate(email="boss@example.com", password=PASSWORD), Passwords(4))
+    named = {"first_superuser": "boss@example.com", "first_superuser_password": SecretStr(PASSWORD)}
+    with capture_logs() as logs:
+        startup.prepare(production.model_copy(update=named), database)
+    assert admins(database) == []
+    [line] = [line for line in logs if line["event"] == "no_administrator"]
+    assert "python -m app create-admin EMAIL" in line["cure"]
 
 
 def test_production_with_an_admin_has_nothing_to_say(production: Settings, database: Database) -> None:
