@@ -1,6 +1,7 @@
 """A service of its own for a test: a real process on a real socket."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 KEPT_VARIABLES = ("PATH", "HOME", "LANG")
 DEADLINE_SECONDS = 180
+FEW_DESCRIPTORS = 512
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,22 @@ class LiveServer:
 
     url: str
     env: dict[str, str]
+    pid: int
 
 
 @pytest.fixture
 def server_settings() -> dict[str, str]:
     """More settings for the `live_server` of a file's tests."""
     return {}
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[int]:
+    """Processes that are started now get few descriptors. Gives the hard limit, up to which they may raise that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_DESCRIPTORS, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -50,10 +62,10 @@ def live_server(
         **settings,
     }
     log = tmp_path / "service.log"
-    server = LiveServer(f"http://127.0.0.1:{free_port}", env)
     with log.open("w") as output:
         command = [sys.executable, "-m", "app", "serve"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+    server = LiveServer(f"http://127.0.0.1:{free_port}", env, process.pid)
     try:
         wait_until(lambda: _is_healthy(server, process, log), seconds=DEADLINE_SECONDS)
         yield server

@@ -1,6 +1,7 @@
 """A worker without the service: it pages at once, says that it lives, pings, and ends when it is told to."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -111,6 +112,14 @@ def test_workers_alone_page_say_that_they_live_and_sign_off(policed: Database, s
     for worker in workers:
         assert worker.stop() == 0
     assert alive(policed) == 0
+
+
+def test_a_worker_raises_its_descriptors(
+    few_descriptors: int, own_database: Database, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    wait_until(lambda: alive(own_database) == 1, seconds=DEADLINE_SECONDS)
+    assert resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE) == (few_descriptors, few_descriptors)
 
 
 def test_a_worker_that_is_told_to_end_waits_for_no_provider_that_hangs(
