@@ -15,6 +15,7 @@ from app.models import User
 from app.schemas.user import Signup, UserUpdateMe
 from app.services.accounts import user_service
 from app.services.accounts.auth_service import Auth
+from app.services.accounts.user_service import Changed
 from app.services.contacts import code_service
 from app.services.contacts.address import masked
 from app.services.contacts.code_service import Claim
@@ -65,14 +66,13 @@ def send_code(session: Session, user: User, auth: Auth) -> timedelta:
     return _send_code(session, user, address, auth)
 
 
-def confirm(session: Session, user: User, code: str, auth: Auth) -> User:
+def confirm(session: Session, user: User, code: str, auth: Auth) -> Changed:
     """Check the code and put the address in force. Notifies the old one. Raises WrongCode, DuplicateEmail."""
     locked = _unchanged(session, user)
     at = now(session)
     address = _waiting(locked) or ""
     code_service.take(session, Claim(locked, ACCOUNT, EMAIL, address), code, auth.tokens, at=at)
-    user_service.change(session, locked, {"email": address, "pending_email": None, "is_address_proved": True}, at=at)
-    return locked
+    return user_service.confirm_address(session, locked, address, at=at)
 
 
 def _waiting(user: User) -> str | None:

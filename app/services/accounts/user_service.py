@@ -1,6 +1,7 @@
 """Creates, changes and deletes user accounts and their rights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,14 @@ log = structlog.get_logger()
 
 EMAIL_IS_UNIQUE = "uq_users_email"
 IF_NOT_YOU = "If you did not ask for this, tell an administrator at once."
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An account after a change, and the address that it had proved and gave up by that."""
+
+    user: User
+    former_address: str | None
 
 
 def create(session: Session, new: UserCreate, passwords: Passwords) -> User:
@@ -69,7 +78,7 @@ def search_directory(session: Session, q: str, part: Slice) -> Page[User]:
     return crud_user.search(session, q.split(), part)
 
 
-def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwords) -> User:
+def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwords) -> Changed:
     """Change somebody's account as an administrator. An address set here counts as confirmed.
 
     Raises NotFound, DuplicateEmail, LastAdmin.
@@ -82,8 +91,8 @@ def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwo
     user = _found(crud_user.get_for_update(session, user_id), user_id)
     if changes.get("email", user.email) != user.email:
         changes |= {"is_address_proved": True, "pending_email": None}
-    change(session, user, changes, at=now(session))
-    return user
+    old = change(session, user, changes, at=now(session))
+    return Changed(user, _given_up(user, old))
 
 
 def promote(session: Session, user_id: int, password: str, passwords: Passwords) -> User:
@@ -131,6 +140,19 @@ def change(session: Session, user: User, changes: Mapping[str, Any], *, at: date
     _tell_owner(session, user, old, at=at)
     log.info("user_updated", user_id=user.id, fields=sorted(old.keys() - {"hashed_password"}))
     return old
+
+
+def confirm_address(session: Session, user: User, address: str, *, at: datetime) -> Changed:
+    """Let an address hold that the owner of a locked account has proved. Raises DuplicateEmail."""
+    old = change(session, user, {"email": address, "pending_email": None, "is_address_proved": True}, at=at)
+    return Changed(user, _given_up(user, old))
+
+
+def _given_up(user: User, old: Mapping[str, Any]) -> str | None:
+    """The address that the account had proved before a change, if it has another one now."""
+    former: str = old.get("email", user.email)
+    was_proved = old.get("is_address_proved", user.is_address_proved)
+    return former if was_proved and former.lower() != user.email.lower() else None
 
 
 def _tell_owner(session: Session, user: User, old: Mapping[str, Any], *, at: datetime) -> None:

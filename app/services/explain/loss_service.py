@@ -18,12 +18,13 @@ UNPROVED_ADMIN = (
 )
 
 
-def of_change(session: Session, user: User, paging: Paging) -> list[str]:
-    """Warnings about an account after a change."""
+def of_change(session: Session, user: User, paging: Paging, *, former_address: str | None = None) -> list[str]:
+    """Warnings about an account after a change, and about the address that it gave up."""
+    left = _left_behind(session, former_address) if former_address is not None else []
     if not user.is_active:
-        return _holes(session, user)
+        return [*left, *_holes(session, user)]
     unproved = [UNPROVED_ADMIN] if user.is_superuser and not user.is_address_proved else []
-    return [*unproved, *reach_service.warnings(session, user, paging)]
+    return [*left, *unproved, *reach_service.warnings(session, user, paging)]
 
 
 def _holes(session: Session, user: User) -> list[str]:
@@ -32,9 +33,22 @@ def _holes(session: Session, user: User) -> list[str]:
     address = user.email.lower() if owner is not None and owner.id == user.id else None
     return [
         f"The policy “{policy.name}” names this account, which is no longer active. Change the policy's steps."
-        for policy in crud_policy.active(session)
-        if are_steps(policy.steps) and any(_names(mentions, user.id, address) for mentions in _mentioned(policy))
+        for policy in _policies(session)
+        if any(_names(mentions, user.id, address) for mentions in _mentioned(policy))
     ]
+
+
+def _left_behind(session: Session, address: str) -> list[str]:
+    """The policies that name an address that an account has given up, each in a sentence."""
+    return [
+        f"The policy “{policy.name}” names the former address {address}, which no account has now: change its steps."
+        for policy in _policies(session)
+        if any(_has_address(mentions, address.lower()) for mentions in _mentioned(policy))
+    ]
+
+
+def _policies(session: Session) -> list[ActivePolicy]:
+    return [policy for policy in crud_policy.active(session) if are_steps(policy.steps)]
 
 
 def _mentioned(policy: ActivePolicy) -> Iterator[Mentions]:
@@ -45,4 +59,8 @@ def _mentioned(policy: ActivePolicy) -> Iterator[Mentions]:
 
 def _names(mentions: Mentions, user_id: int, address: str | None) -> bool:
     by_id = any(named == user_id for _, named in mentions.users)
-    return by_id or any(named.lower() == address for _, named in mentions.addresses)
+    return by_id or _has_address(mentions, address)
+
+
+def _has_address(mentions: Mentions, address: str | None) -> bool:
+    return any(named.lower() == address for _, named in mentions.addresses)

@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from structlog.testing import capture_logs
 
 from app.core.channel import Envelope
 from app.core.config import ChannelSettings, Settings
@@ -208,8 +209,10 @@ def test_every_mail_is_of_7_bits(smtp: Callable[..., int], mailbox: Mailbox, tex
 
 def test_a_mail_whose_html_is_refused_goes_as_text_at_once(smtp: Callable[..., int], mailbox: Mailbox) -> None:
     mailbox.data_answers = ["554 5.7.1 This looks like spam"]
-    outcome = channel(smtp()).send(replace(ENVELOPE, html="<p>Bitte ansehen.</p>"))
+    with capture_logs() as logs:
+        outcome = channel(smtp()).send(replace(ENVELOPE, html="<p>Bitte ansehen.</p>"))
     assert outcome.result is AttemptOutcome.ACCEPTED
+    assert [(line["event"], line["log_level"]) for line in logs] == [("extras_refused", "warning")]
     assert [mail.get_content_type() for mail in mailbox.mails] == ["text/plain"]
 
 

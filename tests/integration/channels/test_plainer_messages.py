@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.channel import Channel, Envelope
 from app.core.vocabulary import AttemptOutcome
@@ -42,7 +43,9 @@ def test_a_message_that_is_refused_for_its_form_goes_without_it_at_once(
 ) -> None:
     server.script(Answer(status, "invalid_blocks"))
     envelope = page(address(channel, server))
-    assert channel.send(envelope).result is AttemptOutcome.ACCEPTED
+    with capture_logs() as logs:
+        assert channel.send(envelope).result is AttemptOutcome.ACCEPTED
+    assert [(line["event"], line["log_level"]) for line in logs] == [("extras_refused", "warning")]
     first, second = (asked.body.decode() for asked in server.requests)
     assert len(second) < len(first)
     for extra in ("blocks", "actions", "click", "priority", "msteams"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.core.channel import CHANNELS, Channel, Envelope
 from app.core.config import Settings, get_settings
@@ -219,7 +220,9 @@ def test_a_report_that_twilio_cannot_make_keeps_no_message_from_being_sent(
 ) -> None:
     twilio.script(refused(400, 21609, "The 'StatusCallback' URL is not a valid URL"))
     sender = channel(settings, twilio, public_url="https://pager.example.com")
-    assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    with capture_logs() as logs:
+        assert sender.send(ENVELOPE).result is AttemptOutcome.ACCEPTED
+    assert [(line["event"], line["log_level"]) for line in logs] == [("extras_refused", "warning")]
     first, second = (asked.form() for asked in twilio.requests)
     assert first.pop("StatusCallback")
     assert second == first

@@ -7,9 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.utils.service_locator import Services
-from tests.support.preferences import preference, put
-from tests.support.scenario import Opener, notify
-from tests.support.world import OTHER_NUMBER, PASSWORD, Person
+from tests.support.preferences import codes, preference, put
+from tests.support.scenario import Opener, Tick, notify
+from tests.support.world import OTHER_NUMBER, PASSWORD, Outbox, Person
 
 USERS = "/v1/users"
 ENDS: dict[str, dict[str, Any] | None] = {"deactivated": {"is_active": False}, "deleted": None}
@@ -55,6 +55,32 @@ def test_a_policy_does_not_mean_an_account_that_only_claims_its_address(
     client.post("/v1/auth/signup", json={"email": "list@example.com", "password": PASSWORD})
     names(add_policy, "by address", **notify(target="list@example.com"))
     assert change(client, log_in("list@example.com"), admin, end) == []
+
+
+LEFT = "The policy “by address” names the former address {}, which no account has now: change its steps."
+
+
+def test_an_address_that_policies_name_is_given_up_with_a_warning(
+    client: TestClient, on_call: Person, admin: Person, add_policy: Opener
+) -> None:
+    name, _, domain = on_call.email.partition("@")
+    names(add_policy, "by address", **notify(target=on_call.email))
+    names(add_policy, "by id", **notify(target=on_call.id))
+    assert change(client, on_call, admin, {"email": f"{name.upper()}@{domain}"}) == []
+    left = LEFT.format(f"{name.upper()}@{domain}")
+    assert change(client, on_call, admin, {"email": "new@example.com"}) == [left]
+
+
+def test_whoever_confirms_a_new_address_learns_which_policies_name_the_former(
+    client: TestClient, on_call: Person, add_policy: Opener, tick: Tick, outbox: Outbox
+) -> None:
+    names(add_policy, "by address", **notify(target=on_call.email))
+    new = {"email": "new@example.com", "current_password": PASSWORD}
+    assert client.put(f"{USERS}/me", json=new, headers=on_call.headers).json()["warnings"] == []
+    tick()
+    code = codes(Outbox(sent=[sent for sent in outbox.sent if sent.kind == "verification"]))[-1]
+    answer = client.post(f"{USERS}/me/email/confirm", json={"code": code}, headers=on_call.headers)
+    assert answer.json()["warnings"] == [LEFT.format(on_call.email)]
 
 
 def test_a_change_that_ends_nothing_warns_of_nothing(

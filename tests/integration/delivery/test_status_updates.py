@@ -8,7 +8,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.core.channel import Outcome
 from app.core.facts import StatusUpdateFacts, StatusUpdatesFacts
+from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, notify, steps
@@ -267,6 +269,21 @@ def test_nobody_hears_whom_no_page_reached(
     outbox.sent.clear()
     later()
     assert outbox.sent == []
+
+
+def test_nobody_hears_whose_page_failed_while_somebody_took_it(
+    client: TestClient, add_policy: Opener, open_incident: Opener, on_call: Person, tick: Tick, outbox: Outbox,
+    later: Later,
+) -> None:  # fmt: skip
+    """The page was on its way when the incident was acknowledged: whether it arrives is not known yet."""
+    add_policy()
+    outbox.answers = [Outcome(AttemptOutcome.DEAD, error="no such mailbox")]
+    incident = open_incident()
+    outbox.on_send = lambda: act(client, incident, "acknowledge", on_call)
+    tick()
+    assert len(outbox.sent) == 1
+    later()
+    assert said(outbox) == []
 
 
 def test_a_page_by_hand_counts_as_a_page(

@@ -87,11 +87,16 @@ def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: Rate
 
 @router.post("/me/email/confirm", responses=problems(DuplicateEmail, TooManyRequests, WrongCode))
 def confirm_my_email(
-    body: Confirmation, user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep
+    body: Confirmation, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
 ) -> UserRead:
-    """Confirm the code that was sent to the address of your account. Each code allows five tries."""
+    """Confirm the code that was sent to the address of your account. Each code allows five tries.
+
+    `warnings` list the policies that still name your former address.
+    """
     hit("address_confirmation", account=str(user.id))
-    return UserRead.model_validate(own_account_service.confirm(session, user, body.code, auth))
+    changed = own_account_service.confirm(session, user, body.code, auth)
+    warnings = loss_service.of_change(session, changed.user, paging, former_address=changed.former_address)
+    return UserRead.with_warnings(changed.user, warnings)
 
 
 @router.get("/directory")
@@ -140,11 +145,12 @@ def update_user(
 ) -> UserRead:
     """Change an account. Absent fields stay. Deactivating it or setting its password ends its sessions at once.
 
-    After a deactivation, `warnings` list the policies that name the account. For administrators. The last active
-    administrator cannot be deactivated or demoted.
+    `warnings` list the policies that name a deactivated account or its former address. For administrators. The last
+    active administrator cannot be deactivated or demoted.
     """
     changed = user_service.update(session, user_id, body, auth.passwords)
-    return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
+    warnings = loss_service.of_change(session, changed.user, paging, former_address=changed.former_address)
+    return UserRead.with_warnings(changed.user, warnings)
 
 
 @router.delete("/{user_id}", responses=problems(NotFound, LastAdmin))
