@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.core.channel import Outcome
+from app.core.vocabulary import AttemptOutcome
 from app.utils.service_locator import Services
 from tests.support.page_links import press
 from tests.support.scenario import Opener, Tick, act, notify
@@ -46,6 +48,24 @@ def test_acknowledging_again_ends_ones_own_chain(
     assert act(client, escalated, "acknowledge", on_call)["status"] == "acknowledged"
     go_on(clock, tick)
     assert (len(outbox.sent), sms.sent) == (1, [])
+
+
+@pytest.mark.parametrize(("who", "sent_by_sms"), [("on_call", 0), ("admin", 1)])
+def test_acknowledging_ends_the_chain_of_a_page_that_has_failed(
+    client: TestClient, add_policy: Opener, open_incident: Opener, tick: Tick, outbox: Outbox, sms: Outbox,
+    clock: Clock, on_call: Person, admin: Person, who: str, sent_by_sms: int,
+) -> None:  # fmt: skip
+    """The page by hand is lost, and its next channel is about to be tried."""
+    add_policy(steps=[{"delay_minutes": 10, "actions": [notify(target=on_call.id)]}])
+    incident = open_incident()
+    act(client, incident, "acknowledge", admin)
+    act(client, incident, "escalate", admin)
+    outbox.answers = [Outcome(AttemptOutcome.DEAD, error="no such mailbox")]
+    tick()
+    assert (len(outbox.sent), sms.sent) == (1, [])
+    act(client, incident, "acknowledge", {"on_call": on_call, "admin": admin}[who])
+    go_on(clock, tick)
+    assert len(sms.sent) == sent_by_sms
 
 
 def test_somebody_elses_chain_goes_on(
