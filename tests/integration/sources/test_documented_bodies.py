@@ -34,7 +34,8 @@ def api(client: TestClient, user: Person) -> Api:
 
 def block_of(section: str, number: int = 0) -> str:
     """A block of a section of the page."""
-    return BLOCK.findall(PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0])[number]
+    blocks: list[str] = BLOCK.findall(PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0])
+    return blocks[number]
 
 
 def rendered(body: str, values: Mapping[str, str]) -> dict[str, Any]:
