@@ -119,6 +119,16 @@ def test_the_push_service_is_told_how_urgent_it_is_and_what_it_replaces(
     assert "topic" not in second
 
 
+def test_a_message_whose_extras_are_refused_goes_without_them_at_once(
+    channel: Channel, service: HttpServer, browser: Browser, page: Envelope
+) -> None:
+    service.script(Answer(400, '{"reason": "BadWebPushTopic"}'))
+    assert channel.send(page).result is AttemptOutcome.ACCEPTED
+    first, second = service.requests
+    assert first.headers.keys() - second.headers.keys() == {"topic", "urgency"}
+    assert browser.read(second.body) == browser.read(first.body)
+
+
 @given_any(st.integers(1, 2**63 - 1))
 @example(1000)
 def test_the_topic_of_any_incident_decodes(incident_id: int) -> None:

@@ -74,6 +74,17 @@ def test_the_newest_alert_is_shown_with_its_text_and_its_fields(
     assert re.search(r"2 alerts, newest <span class=\"age\"><time", shown)
 
 
+def test_the_newest_alert_is_shown_beside_a_description_that_somebody_wrote(
+    client: TestClient, user: Person, link_of: Linker
+) -> None:
+    alert = {**ALERT, "message": "CPU at 91 %"}
+    incident = {"id": client.post("/v1/alerts/elastic", json=alert).json()["incident_id"]}
+    user.on(client).call(f"PUT /incidents/{incident['id']}", {"description": "The batch job is stuck."})
+    client.post("/v1/alerts/elastic", json={**ALERT, "message": "CPU at 99 %"})
+    said = re.findall(r'<p class="said">(.*?)</p>', page(client.get(link_of(incident, user))))
+    assert said == ["CPU at 99 %", "The batch job is stuck."]
+
+
 def test_every_time_is_a_machine_readable_time_and_says_utc(
     client: TestClient, user: Person, open_incident: Opener, link_of: Linker
 ) -> None:
