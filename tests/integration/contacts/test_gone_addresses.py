@@ -6,9 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app.integrations.channels.sms.twilio_callback import GONE_CODES
+from app.integrations.channels.sms.twilio_callback import report_of
 from app.services.delivery import callback_service
-from app.services.delivery.callback_service import DeliveryReport
 from app.utils.service_locator import Services
 from tests.support.preferences import GONE, post, preference, put
 from tests.support.scenario import Opener, Tick, notify, steps
@@ -212,7 +211,7 @@ def test_a_report_that_the_number_is_unknown_switches_its_channel_off(
 ) -> None:
     post(client, on_call, "test")
     tick()
-    report = DeliveryReport(only(session).idempotency_key, False, is_address_gone=code in GONE_CODES)
+    report = report_of(only(session).idempotency_key, [("MessageStatus", "undelivered"), ("ErrorCode", code)])
     with services.database.transaction() as own:
         callback_service.take(own, report, services.paging)
     assert preference(client, on_call)["enabled"] is is_on

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.channel import Outcome
 from app.core.facts import StatusUpdateFacts, StatusUpdatesFacts
 from app.core.vocabulary import AttemptOutcome
+from app.services.delivery import status_update_service
 from app.utils.service_locator import Services
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, notify, steps
@@ -206,6 +207,23 @@ def test_updates_spend_nothing_of_what_lets_pages_through(
     act(client, paged, "acknowledge", on_call)
     later()
     assert session.execute(text("SELECT * FROM notification_paces")).all() == before
+
+
+def test_updates_leave_room_for_pages_in_a_channel(
+    client: TestClient, add_policy: Opener, open_incident: Opener, user: Person, on_call: Person, admin: Person,
+    services: Services, outbox: Outbox, clock: Clock, tick: Tick,
+) -> None:  # fmt: skip
+    """One of two waits for as long as the other is under way, if one is all there may be."""
+    add_policy(steps=steps(0, target=[admin.id, on_call.id]))
+    incident = open_incident()
+    tick()
+    act(client, incident, "acknowledge", user)
+    clock.advance(seconds=21)
+    with services.database.transaction() as own:
+        assert [status_update_service.release(own, "email", services.paging, limit=1) for _ in range(2)] == [1, 0]
+    tick()
+    tick()
+    assert len(said(outbox)) == 2
 
 
 @pytest.mark.parametrize(("choice", "expected"), [({}, False), ({"status_updates": True}, True)])
