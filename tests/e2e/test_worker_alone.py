@@ -114,6 +114,14 @@ def test_workers_alone_page_say_that_they_live_and_sign_off(policed: Database, s
     assert alive(policed) == 0
 
 
+def test_a_worker_makes_no_administrator(own_database: Database, start_worker: StartWorker) -> None:
+    """Its output may be kept where everybody reads it, and the service may not be meant to have that account."""
+    start_worker(FIRST_SUPERUSER="boss@example.com", FIRST_SUPERUSER_PASSWORD="correct horse battery")
+    wait_until(lambda: alive(own_database) == 1, seconds=DEADLINE_SECONDS)
+    with own_database.transaction() as session:
+        assert session.scalars(select(User)).all() == []
+
+
 def test_a_worker_raises_its_descriptors(
     few_descriptors: int, own_database: Database, start_worker: StartWorker
 ) -> None:
