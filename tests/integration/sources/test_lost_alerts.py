@@ -9,6 +9,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from app.core.rate_limit import PER_SENDER, RateLimits
+from app.crud import crud_webhook_token
+from app.crud.clock import now
 from app.main import create_app
 from app.utils.service_locator import Services, build_services
 from tests.support.answers import problem
@@ -56,6 +58,14 @@ def test_a_token_that_worked_and_is_refused_pages_the_admins_once(
     with process(services, NEW) as client:
         about = [i["title"] for i in admin.on(client).call("GET /incidents?source=system")]
     assert about == ["Alerts from elastic are refused: a token that worked is wrong now"]
+
+
+def test_of_processes_that_refuse_a_token_at_once_one_is_first(services: Services) -> None:
+    """Both have read that it worked: the incident may be resolved before the second one looks."""
+    with services.database.transaction() as session:
+        crud_webhook_token.keep_working(session, "elastic", "seal", at=now(session))
+        refused = [crud_webhook_token.mark_refused(session, "elastic", "seal", at=now(session)) for _ in range(2)]
+    assert refused == [True, False]
 
 
 def test_a_token_that_works_again_and_is_refused_again_pages_again(
