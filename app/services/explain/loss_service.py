@@ -41,7 +41,8 @@ def _holes(session: Session, user: User) -> list[str]:
 def _left_behind(session: Session, address: str) -> list[str]:
     """The policies that name an address that an account has given up, each in a sentence."""
     return [
-        f"The policy “{policy.name}” names the former address {address}, which no account has now: change its steps."
+        f"The policy “{policy.name}” names the former address {address}, which no account has now. Change the policy's "
+        "steps."
         for policy in _policies(session)
         if any(_has_address(mentions, address.lower()) for mentions in _mentioned(policy))
     ]

@@ -13,7 +13,7 @@ from tests.support.world import OTHER_NUMBER, PASSWORD, Outbox, Person
 
 USERS = "/v1/users"
 ENDS: dict[str, dict[str, Any] | None] = {"deactivated": {"is_active": False}, "deleted": None}
-NONE_LEFT = "No working channel is left for pages."
+NONE_LEFT = "The policy “by address” names the former address {}, which no account has now. Change the policy's steps."
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_policy_does_not_mean_an_account_that_only_claims_its_address(
     assert change(client, log_in("list@example.com"), admin, end) == []
 
 
-LEFT = "The policy “by address” names the former address {}, which no account has now: change its steps."
+LEFT = "The policy “by address” names the former address {}, which no account has now. Change the policy's steps."
 
 
 def test_an_address_that_policies_name_is_given_up_with_a_warning(
