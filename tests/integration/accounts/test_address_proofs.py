@@ -213,7 +213,7 @@ def test_a_preview_knows_no_claimant(client: TestClient, squatter: Person, admin
 def test_a_claimed_address_of_a_policy_is_a_warning(squatter: Person, add_policy: Opener) -> None:
     """The claimant is no account that the page could go to."""
     [warning] = add_policy(steps=steps(0, target=LIST))["warnings"]
-    assert warning.startswith(f"No account has the address {squatter.email}.")
+    assert warning.startswith(f"No account has the address {squatter.email}, ")
 
 
 def test_why_knows_no_claimant(

@@ -13,7 +13,7 @@ from tests.support.world import OTHER_NUMBER, PASSWORD, Outbox, Person
 
 USERS = "/v1/users"
 ENDS: dict[str, dict[str, Any] | None] = {"deactivated": {"is_active": False}, "deleted": None}
-NONE_LEFT = "The policy “by address” names the former address {}, which no account has now. Change the policy's steps."
+NONE_LEFT = "No working channel is left for pages."
 
 
 @pytest.fixture
