@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, Text, bindparam, cast, column, func, select
+from sqlalchemy import ColumnElement, Insert, Table, TableValuedAlias, Text, bindparam, cast, column, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
@@ -22,16 +22,33 @@ Row = Mapping[str, Any]
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert rows, as column -> value; all have the same columns. Omitted columns get their defaults."""
     if rows:
-        session.execute(statement(model, tuple(rows[0])), {"rows": as_json(rows)})
+        session.execute(_insert_of(model, tuple(rows[0])), {"rows": as_json(rows)})
+
+
+def insertion(
+    model: type[Base], names: tuple[str, ...], given: TableValuedAlias, *conditions: ColumnElement[bool]
+) -> Insert:
+    """INSERT of these columns from the rows of `given` that meet all conditions, in their order.
+
+    Others add ON CONFLICT or RETURNING.
+    """
+    rows = select(*(given.c[name] for name in names)).where(*conditions)
+    return insert(model).from_select(names, rows, include_defaults=False)
+
+
+def given_rows(model: type[Base], names: tuple[str, ...], parameter: str) -> TableValuedAlias:
+    """The rows of a parameter that `as_json` has made, as a table with these columns of a model's."""
+    table: Table = model.__table__  # type: ignore[assignment]  # a mapped class has a table of its own
+    columns = [column(name, table.c[name].type) for name in names]
+    as_jsonb = cast(bindparam(parameter, type_=Text()), JSONB)
+    return func.jsonb_to_recordset(as_jsonb).table_valued(*columns, name=f"given_{parameter}").render_derived(
+        with_types=True
+    )
 
 
 @lru_cache(maxsize=64)
-def statement(model: type[Base], names: tuple[str, ...]) -> Insert:
-    """INSERT of these columns from the parameter `rows`, in their order. Others add ON CONFLICT or RETURNING."""
-    table: Table = model.__table__  # type: ignore[assignment]  # a mapped class has a table of its own
-    columns = [column(name, table.c[name].type) for name in names]
-    given = func.jsonb_to_recordset(cast(bindparam("rows", type_=Text()), JSONB)).table_valued(*columns, name="given")
-    return insert(table).from_select(names, select(*given.render_derived(with_types=True).c), include_defaults=False)
+def _insert_of(model: type[Base], names: tuple[str, ...]) -> Insert:
+    return insertion(model, names, given_rows(model, names, "rows"))
 
 
 def as_json(rows: Sequence[Row]) -> str:
