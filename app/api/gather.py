@@ -22,6 +22,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from app.core.batches import LOCKED
 from app.core.errors import Overloaded
 from app.crud.locks import wait_briefly
 from app.db.session import Database, is_contended, is_deadlock, is_unavailable
@@ -37,11 +38,6 @@ MAX_DEADLOCKS = 5
 PATIENT_LANES = 4
 
 
-class Locked:
-    """The outcome of an item whose row another transaction has locked."""
-
-
-LOCKED = Locked()
 Outcome = Any  # the answer, a DomainError that refuses the item, or LOCKED
 
 

@@ -19,8 +19,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from app.api.gather import LOCKED, Gatherer, Outcome, Threads
+from app.api.gather import Gatherer, Outcome, Threads
 from app.api.permission import RESPONDERS, Permission, permission_of
+from app.core.batches import LOCKED
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
 from app.core.security import MAX_ID, Claims
 from app.db.session import Database

@@ -10,19 +10,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, TableValuedAlias, Text, bindparam, cast, column, func, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ColumnElement, Integer, Table, TableValuedAlias, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.orm import Session
 
 from app.db.base_class import Base
 
 Row = Mapping[str, Any]
 
+POSITION = "position"  # of a row in its parameter: a join loses the order
+
 
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert rows, as column -> value; all have the same columns. Omitted columns get their defaults."""
     if rows:
-        session.execute(_insert_of(model, tuple(rows[0])), {"rows": as_json(rows)})
+        session.execute(insert_of(model, tuple(rows[0])), {"rows": as_json(rows)})
 
 
 def insertion(
@@ -32,28 +34,37 @@ def insertion(
 
     Others add ON CONFLICT or RETURNING.
     """
-    rows = select(*(given.c[name] for name in names)).where(*conditions)
-    return insert(model).from_select(names, rows, include_defaults=False)
+    rows = select(*(given.c[name] for name in names)).where(*conditions).order_by(given.c[POSITION])
+    return insert(table_of(model)).from_select(names, rows, include_defaults=False)
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table of a model, for statements that load no objects."""
+    table: Table = model.__table__  # type: ignore[assignment]  # a mapped class has a table of its own
+    return table
 
 
 def given_rows(model: type[Base], names: tuple[str, ...], parameter: str) -> TableValuedAlias:
     """The rows of a parameter that `as_json` has made, as a table with these columns of a model's."""
-    table: Table = model.__table__  # type: ignore[assignment]  # a mapped class has a table of its own
-    columns = [column(name, table.c[name].type) for name in names]
+    table = table_of(model)
+    columns = [*(column(name, table.c[name].type) for name in names), column(POSITION, Integer)]
     as_jsonb = cast(bindparam(parameter, type_=Text()), JSONB)
-    return func.jsonb_to_recordset(as_jsonb).table_valued(*columns, name=f"given_{parameter}").render_derived(
-        with_types=True
+    return (
+        func.jsonb_to_recordset(as_jsonb)
+        .table_valued(*columns, name=f"given_{parameter}")
+        .render_derived(with_types=True)
     )
 
 
 @lru_cache(maxsize=64)
-def _insert_of(model: type[Base], names: tuple[str, ...]) -> Insert:
+def insert_of(model: type[Base], names: tuple[str, ...]) -> Insert:
     return insertion(model, names, given_rows(model, names, "rows"))
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """The rows as a JSON array; times in ISO 8601."""
-    return json.dumps(rows, default=_plain, separators=(",", ":"))
+    """The rows as a JSON array, each with its position; times in ISO 8601."""
+    numbered = [{**row, POSITION: position} for position, row in enumerate(rows)]
+    return json.dumps(numbered, default=_plain, separators=(",", ":"))
 
 
 def _plain(value: Any) -> str:

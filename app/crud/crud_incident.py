@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
-from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
@@ -16,7 +14,6 @@ from app.crud.pagination import Page, Slice
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
-ALERT_BATCHES = 0x1A5BA7
 WINDOWS = 50  # of ids that are tried for one that is not locked
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
@@ -53,43 +50,6 @@ class IncidentFilter:
         if self.is_unmatched is not None:
             wanted.append(Incident.is_unmatched.expression if self.is_unmatched else ~Incident.is_unmatched)
         return wanted + [_mentions(word) for word in self.words]
-
-
-@dataclass(frozen=True, slots=True)
-class NewIncident:
-    """An incident to open, by hand or by an alert. `alert_severity` is what an alert reported, None for no alert."""
-
-    title: str
-    description: str | None
-    severity: Severity
-    service: str
-    metadata: dict[str, Any]
-    source: str = "api"
-    created_by: int | None = None
-    assigned_to: int | None = None
-    alert_id: str | None = None
-    alert_severity: Severity | None = None
-
-    def row(self, at: datetime) -> dict[str, Any]:
-        """The columns with their values."""
-        is_by_alert = self.alert_severity is not None
-        return {
-            "title": self.title,
-            "description": self.description,
-            "status": IncidentStatus.OPEN,
-            "severity": self.severity,
-            "service": self.service,
-            "metadata_": self.metadata,
-            "source": self.source,
-            "created_by": self.created_by,
-            "assigned_to": self.assigned_to,
-            "alert_id": self.alert_id,
-            "alert_severity": self.alert_severity,
-            "alert_count": int(is_by_alert),
-            "last_alert_at": at if is_by_alert else None,
-            "created_at": at,
-            "updated_at": at,
-        }
 
 
 def _mentions(word: str) -> ColumnElement[bool]:
@@ -144,9 +104,17 @@ class CRUDIncident(CRUDBase[Incident]):
         options = [selectinload(Incident.escalations)]
         return part.read(session, query, Incident.id, *wide, newest_first=True, options=options)
 
-    def one_batch_at_a_time(self, session: Session) -> None:
-        """Wait for other batches of alerts to end: two that share several alerts would wait for each other."""
-        session.execute(select(func.pg_advisory_xact_lock(ALERT_BATCHES)))
+    def lock_each(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Incidents by their ids, locked in order of their ids."""
+        if not ids:
+            return {}
+        query = (
+            _with_escalations(select(Incident).where(Incident.id.in_(ids)))
+            .order_by(Incident.id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        )
+        return {incident.id: incident for incident in session.scalars(query)}
 
     def lock_unresolved(self, session: Session, source: str, keys: Sequence[str]) -> dict[str, Incident]:
         """The unresolved incident of each alert key that has one, locked in order of their ids."""
@@ -160,25 +128,6 @@ class CRUDIncident(CRUDBase[Incident]):
             .execution_options(populate_existing=True)
         )
         return {incident.alert_id or "": incident for incident in session.scalars(_with_escalations(query))}
-
-    def add_new(self, session: Session, new: Sequence[NewIncident], *, at: datetime) -> list[Incident | None]:
-        """Insert with one statement; None in the place of one whose alert is open in another incident already.
-
-        In the order of their alerts: two batches of the same alerts wait for each other in one direction only.
-        """
-        if not new:
-            return []
-        statement = (
-            insert(Incident)
-            .on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
-            .returning(Incident, sort_by_parameter_order=False)
-        )
-        ordered = sorted(new, key=lambda incident: incident.alert_id or "")
-        inserted = list(session.scalars(statement, [incident.row(at) for incident in ordered]))
-        for incident in inserted:
-            set_committed_value(incident, "escalations", [])
-            set_committed_value(incident, "assignments", [])
-        return _in_the_order_of(new, inserted)
 
     def claim_snooze_ended(self, session: Session, *, at: datetime, limit: int) -> Sequence[Incident]:
         query = (
@@ -202,13 +151,6 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         query = select(Incident.id).where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
         return session.scalars(query.order_by(Incident.id).limit(limit)).all()
-
-
-def _in_the_order_of(new: Sequence[NewIncident], inserted: Sequence[Incident]) -> list[Incident | None]:
-    """Match what came back to what was sent: by alert key, and one after the other where there is none."""
-    by_key = {incident.alert_id: incident for incident in inserted if incident.alert_id is not None}
-    keyless = iter(sorted((i for i in inserted if i.alert_id is None), key=lambda incident: incident.id))
-    return [next(keyless) if one.alert_id is None else by_key.get(one.alert_id) for one in new]
 
 
 crud_incident = CRUDIncident(Incident)

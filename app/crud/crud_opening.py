@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from app.crud import bulk
 from app.crud.bulk import Row
 from app.models import Escalation, Incident, TimelineEvent
+from app.models.incident import UNRESOLVED
 
-UNRESOLVED = Incident.__table_args__[0].dialect_options["postgresql"]["where"]
 INCIDENT = (
     "id", "title", "description", "severity", "service", "metadata", "source", "created_by", "assigned_to", "alert_id",
     "alert_count", "alert_severity", "last_alert_at", "is_unmatched", "unmatched_due_at", "created_at", "updated_at",
@@ -50,10 +50,8 @@ class CRUDOpening:
 def _statement() -> Select[tuple[int]]:
     """The insertion of an incident's parts depends on its own, in one statement: they stand or fall together."""
     insertion = bulk.insertion(Incident, INCIDENT, bulk.given_rows(Incident, INCIDENT, "incidents"))
-    without_duplicates = insertion.on_conflict_do_nothing(
-        index_elements=["source", "alert_id"], index_where=UNRESOLVED
-    )
-    opened = without_duplicates.returning(Incident.id).cte("opened")
+    without_duplicates = insertion.on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
+    opened = without_duplicates.returning(bulk.table_of(Incident).c.id).cte("opened")
     ids = select(opened.c.id)
     parts = [_part_of(ids, Escalation, ESCALATION, "escalations"), _part_of(ids, TimelineEvent, ENTRY, "entries")]
     return ids.add_cte(*(part.cte(f"new_{part.table.name}") for part in parts))

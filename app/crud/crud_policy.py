@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,11 @@ KEPT = EscalationPolicy.deleted_at.is_(None)
 IS_CURRENT = (EscalationPolicy.id == EscalationPolicyVersion.policy_id) & (
     EscalationPolicy.version == EscalationPolicyVersion.version
 )
+FINGERPRINT = text(
+    "SELECT pg_advisory_xact_lock_shared(:key); "
+    "SELECT coalesce(hashtextextended(string_agg(concat_ws(' ', id, xmin, ctid, updated_at), ',' ORDER BY id), 0), 0) "
+    "FROM escalation_policies WHERE is_active AND deleted_at IS NULL"
+).bindparams(key=READING_POLICIES)
 ACTIVE_POLICY = select(
     EscalationPolicy.id,
     EscalationPolicy.name,
@@ -86,9 +91,14 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         """A policy's name, also of a deleted one."""
         return session.get_one(EscalationPolicy, policy_id).name
 
-    def read_until_the_end(self, session: Session) -> None:
-        """Let `wait_for_readers` wait for this transaction, which is about to read the policies."""
-        session.execute(select(func.pg_advisory_xact_lock_shared(READING_POLICIES)))
+    def fingerprint_until_the_end(self, session: Session) -> int:
+        """A hash that differs once a policy has changed. `wait_for_readers` waits until this transaction has ended.
+
+        The place and the transaction of a row's newest version differ after each change. Two statements in one round
+        trip: the second one sees what was committed before the lock was taken.
+        """
+        fingerprint: int = session.execute(FINGERPRINT).scalar_one()
+        return fingerprint
 
     def wait_for_readers(self, session: Session) -> bool:
         """True once every transaction that may have read the policies before now has ended.

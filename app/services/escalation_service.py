@@ -1,22 +1,25 @@
 """Starts, stops and ends escalations. The incident is locked by the caller."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
-from app.crud import crud_assignment, crud_policy, crud_unmatched
+from app.crud import crud_assignment, crud_incident, crud_policy, crud_unmatched
 from app.crud.crud_policy import ActivePolicy
 from app.crud.wakeup import wake
 from app.models import Escalation, Incident
-from app.services import escalation, escalation_state
-from app.services.escalation_state import Ended, Event, Progress, Stopped
+from app.services import escalation, escalation_state, policy_matching_service
+from app.services.escalation_state import Ended, Event, FirstStart, Progress, Stopped
+from app.services.policy_matching_service import matcher_of
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
+
+FIRST_CYCLE = 1
 
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
@@ -24,17 +27,30 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, at: datet
 
     What no policy matches is marked and recorded: the worker pages the administrators about it.
     """
-    policies = _policies(session)
-    ids = [incident.id for incident in incidents]
-    assigned = crud_assignment.incidents_with_any(session, ids) if policies else set()
+    matcher = policy_matching_service.matcher(session)
+    assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in incidents])
     unmatched = []
     for incident in incidents:
-        matching = _those_that_match(policies, facts_of(incident, assigned))
+        matching = matcher.matching(facts_of(incident, assigned))
         for policy in matching:
             begin(session, incident, policy, at=at)
         if not matching:
             unmatched.append(incident)
     _mark_unmatched(session, unmatched, at=at)
+
+
+def first_starts(session: Session, incidents: Sequence[escalation.Facts], *, at: datetime) -> list[list[FirstStart]]:
+    """What the matching policies begin on new incidents, for each of them. Writes nothing."""
+    matcher = policy_matching_service.matcher(session)
+    return [[_first_start(policy, at) for policy in matcher.matching(facts)] for facts in incidents]
+
+
+def _first_start(policy: ActivePolicy, at: datetime) -> FirstStart:
+    due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
+    progress = escalation_state.start(
+        None, version_id=policy.version_id, cycle=FIRST_CYCLE, repeat=policy.repeat, due_at=due_at
+    )
+    return FirstStart(policy.policy_id, policy.name, progress)
 
 
 def mark_abandoned(session: Session, incidents: Iterable[Incident], *, at: datetime) -> None:
@@ -69,16 +85,16 @@ def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
     edited and whoever was assigned since.
     """
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    active = _policies(session)
+    active = policy_matching_service.active_policies(session)
     begun = crud_policy.escalating(session, incident.id, incident.cycle)
-    kept = {policy.policy_id for policy in _those_that_match(map(_regardless_of_assignees, begun), facts)}
+    kept = {policy.policy_id for policy in matcher_of([*map(_regardless_of_assignees, begun)]).matching(facts)}
     on = {policy.policy_id for policy in active}
     for row in incident.escalations:
         if row.policy_id not in kept:
             reason = "it no longer matches." if row.policy_id in on else "the policy is off."
             end(session, incident, row, at=at, reason=reason)
     if incident.status is IncidentStatus.OPEN:
-        _begin_new(session, incident, _those_that_match(active, facts), at=at)
+        _begin_new(session, incident, policy_matching_service.matcher(session).matching(facts), at=at)
         mark_abandoned(session, [incident], at=at)
 
 
@@ -94,10 +110,16 @@ def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: dateti
     are_open = [incident for incident in incidents if incident.status is IncidentStatus.OPEN]
     if not are_open:
         return
-    policies = _policies(session)
+    matcher = policy_matching_service.matcher(session)
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in are_open])
     for incident in are_open:
-        _begin_new(session, incident, _those_that_match(policies, facts_of(incident, assigned)), at=at)
+        _begin_new(session, incident, matcher.matching(facts_of(incident, assigned)), at=at)
+
+
+def begin_for_metadata(session: Session, incident_ids: Collection[int], *, at: datetime) -> None:
+    """Begin the policies that match locked incidents only now that their metadata has changed. Nothing ends."""
+    if incident_ids and policy_matching_service.matcher(session).asks_metadata:
+        begin_on_open(session, list(crud_incident.lock_each(session, incident_ids).values()), at=at)
 
 
 def begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
@@ -107,19 +129,7 @@ def begin_matching(session: Session, incident: Incident, *, at: datetime) -> Non
 
 def _matching(session: Session, incident: Incident) -> Sequence[ActivePolicy]:
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    return _those_that_match(_policies(session), facts)
-
-
-def _those_that_match(policies: Iterable[ActivePolicy], facts: escalation.Facts) -> list[ActivePolicy]:
-    """Without malformed policies, which are logged as errors: one must not stop the others."""
-    matching = []
-    for policy in policies:
-        try:
-            if escalation.matches(policy.conditions, facts) and escalation.delays_of(policy.steps)[0] >= timedelta():
-                matching.append(policy)
-        except Exception:
-            log.exception("policy_malformed", policy_id=policy.policy_id)
-    return matching
+    return policy_matching_service.matcher(session).matching(facts)
 
 
 def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePolicy], *, at: datetime) -> None:
@@ -132,8 +142,9 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
     """Begin one policy on those of the incidents that it matches, unless it has already begun there."""
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
+    matcher = matcher_of([policy])
     for incident in batch:
-        if _those_that_match([policy], facts_of(incident, assigned)):
+        if matcher.matching(facts_of(incident, assigned)):
             begin(session, incident, policy, at=at)
 
 
@@ -141,12 +152,6 @@ def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
     """True if the policy has begun in this cycle. Earlier cycles do not count."""
     rows = (row for row in incident.escalations if row.policy_id == policy.policy_id)
     return any(row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in rows)
-
-
-def _policies(session: Session) -> Sequence[ActivePolicy]:
-    """The active policies. The rollout of a newer one waits until this transaction has ended."""
-    crud_policy.read_until_the_end(session)
-    return crud_policy.active(session)
 
 
 def stop(incident: Incident) -> None:
@@ -178,7 +183,7 @@ def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: da
     """Restart a failing escalation with its policy's current version. False if that is the same or does not match."""
     newer = crud_policy.current(session, row.policy_id)
     facts = facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    if newer.version_id == row.version_id or not _those_that_match([_regardless_of_assignees(newer)], facts):
+    if newer.version_id == row.version_id or not matcher_of([_regardless_of_assignees(newer)]).matching(facts):
         return False
     begin(session, incident, newer, at=at)
     return True

@@ -45,6 +45,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstStart:
+    """The escalation that a policy begins on an incident that has just been opened."""
+
+    policy_id: int
+    policy_name: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """Somebody acknowledged, snoozed or resolved the incident."""
 

@@ -34,6 +34,11 @@ class PolicyMatcher(Generic[Policy]):
         self._remembered: dict[Key, list[Policy]] = {}
         self._asks_metadata = [policy for policy in policies if _metadata_conditions(policy)]
 
+    @property
+    def asks_metadata(self) -> bool:
+        """True if the metadata of an incident can decide whether a policy matches."""
+        return bool(self._asks_metadata)
+
     def matching(self, facts: Facts) -> list[Policy]:
         """The policies all of whose conditions hold."""
         candidates = self._candidates(facts)

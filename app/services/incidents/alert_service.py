@@ -1,65 +1,77 @@
-"""Turns alerts into incidents: opens, updates, resolves. One alert is a batch of one."""
+"""Turns alerts into incidents: opens, updates, resolves. One alert is a batch of one.
 
-from collections.abc import Collection, Sequence
+Most alerts open an incident or repeat: those are planned from what was read once and written with one statement for
+all. The others are applied one after the other by `alert_change_service`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.batches import LOCKED, Locked
 from app.core.errors import Conflict
 from app.core.source import AlertSignal
-from app.core.vocabulary import AlertStatus, IncidentStatus, Severity, TimelineEventType
+from app.core.vocabulary import AlertStatus, Severity
 from app.crud import crud_incident
 from app.crud.clock import now
-from app.crud.crud_incident import NewIncident
-from app.crud.crud_status_update import StatusChange
-from app.models import Incident
+from app.crud.crud_alert import AlertedIncident, crud_alert
 from app.schemas.alert import AlertAnswer, AlertResult
-from app.services import escalation_service
-from app.services.incidents import incident_service, lifecycle_service, status_update_service
-from app.services.incidents.incident import Move, MoveRequest
-from app.services.timeline_service import record
+from app.services.incidents import alert_change_service, alert_repeat_service, incident_service
+from app.services.incidents.alert_change_service import MAX_ROUNDS, OVERTAKEN, Changes
+from app.services.incidents.alert_repeat_service import Done
+from app.services.incidents.opening import OpenedIncident, incident_of_alert
 
 log = structlog.get_logger()
 
-# An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
-MAX_ROUNDS = 10
 MAX_ALERTS = 2_000  # some seconds, in which other batches wait
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Alerts of one source that are applied together, and what is known of their incidents meanwhile.
+    """Alerts of one source that are applied together, and what is known of their incidents.
 
-    `unresolved` has the incident of each key that had one, locked; `changed` has those whose metadata changed;
-    `to_tell` has what those who were paged will hear.
+    `known` has the locked incident of each key that has one. `locked` has the keys whose incident another transaction
+    has locked; only a batch that `waits` for no lock has such.
     """
 
     session: Session
-    source: str
+    signals: Sequence[AlertSignal]
     at: datetime
     default_severity: Severity
-    unresolved: dict[str, Incident]
-    changed: dict[int, Incident] = field(default_factory=dict)
-    to_tell: list[StatusChange] = field(default_factory=list)
+    waits: bool
+    known: dict[str, AlertedIncident] = field(default_factory=dict)
+    locked: set[str | None] = field(default_factory=set)
+    done: dict[int, Done] = field(default_factory=dict)
 
-    def incident_of(self, signal: AlertSignal) -> Incident | None:
-        incident = self.unresolved.get(signal.dedup_key) if signal.dedup_key else None
-        return None if incident is None or incident.status is IncidentStatus.RESOLVED else incident
+    @property
+    def source(self) -> str:
+        return self.signals[0].source
 
-    def new_incident(self, signal: AlertSignal) -> NewIncident:
-        severity = Severity(signal.severity or self.default_severity)
-        return NewIncident(
-            title=signal.title,
-            description=signal.description,
-            severity=severity,
-            service=signal.service,
-            metadata=signal.metadata,
-            source=signal.source,
-            alert_id=signal.dedup_key,
-            alert_severity=severity,
-        )
+    def know(self, position: int, opened: OpenedIncident) -> None:
+        """Keep that the alert at a position has opened an incident."""
+        self.done[position] = (AlertStatus.INCIDENT_CREATED, opened.id)
+        key = opened.alert_id
+        if key is not None:
+            self.known[key] = AlertedIncident(
+                id=opened.id,
+                key=key,
+                metadata=opened.metadata_,
+                description=opened.description,
+                is_description_edited=False,
+                alert_count=opened.alert_count,
+                alert_severity=opened.alert_severity,
+            )
+
+    def left(self) -> dict[int, AlertSignal]:
+        """The alerts that are not applied yet and can be, by position."""
+        return {
+            position: signal
+            for position, signal in enumerate(self.signals)
+            if position not in self.done and signal.dedup_key not in self.locked
+        }
 
 
 def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity: Severity) -> list[AlertResult]:
@@ -68,56 +80,77 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     The database decides who opens the incident of a key (a partial unique index), so that concurrent posts of one
     alert open one. All signals of a batch have one source.
     """
+    results = ingest_each(session, signals, default_severity=default_severity, waits=True)
+    return [result for result in results if not isinstance(result, Locked)]
+
+
+def ingest_each(
+    session: Session, signals: Sequence[AlertSignal], *, default_severity: Severity, waits: bool
+) -> list[AlertResult | Locked]:
+    """As `ingest`. Unless it `waits`, LOCKED stands for an alert whose incident another transaction has locked."""
     if not signals:
         return []
-    batch = _locked_batch(session, signals, default_severity)
-    opened = _open_new(batch, signals)
-    results = []
-    for position, signal in enumerate(signals):
-        new = opened.get(position)
-        result = _apply(batch, signal) if new is None else _result(AlertStatus.INCIDENT_CREATED, new)
-        results.append(_told_of_unreadable(result, signal))
-    session.flush()
-    status_update_service.add(session, batch.to_tell, at=batch.at)
-    escalation_service.begin_on_open(session, list(batch.changed.values()), at=batch.at)
-    return results
-
-
-def _locked_batch(session: Session, signals: Sequence[AlertSignal], default_severity: Severity) -> Batch:
-    """The batch, with the unresolved incidents of its keys locked."""
-    source = signals[0].source
+    batch = Batch(session, signals, now(session), default_severity, waits)
     keys = {signal.dedup_key for signal in signals if signal.dedup_key}
     keys |= {signal.former_key.key for signal in signals if signal.former_key}
-    at = now(session)
-    if len(keys) > 1:
-        crud_incident.one_batch_at_a_time(session)
-    unresolved = crud_incident.lock_unresolved(session, source, sorted(keys))
-    return Batch(session, source, at, default_severity, unresolved | _under_former_keys(signals, unresolved))
+    if waits and len(keys) > 1:
+        crud_alert.one_batch_at_a_time(session)
+    _lock(batch, keys)
+    _open_new(batch)
+    batch.done.update(alert_repeat_service.count(session, batch.known, batch.left(), at=batch.at))
+    _apply_the_rest(batch)
+    return [_result(batch, position) for position in range(len(signals))]
 
 
-def _under_former_keys(signals: Sequence[AlertSignal], unresolved: dict[str, Incident]) -> dict[str, Incident]:
+def _lock(batch: Batch, keys: Collection[str]) -> None:
+    """Lock the unresolved incidents of these keys."""
+    found = crud_alert.lock_unresolved(batch.session, batch.source, keys, waits=batch.waits)
+    batch.known.update(found | _under_former_keys(batch.signals, found))
+    if not batch.waits:
+        busy = crud_alert.unresolved_keys(batch.session, batch.source, set(keys) - found.keys())
+        batch.locked.update(signal.dedup_key for signal in batch.signals if _has_key_in(signal, busy))
+
+
+def _has_key_in(signal: AlertSignal, keys: Collection[str]) -> bool:
+    return signal.dedup_key in keys or (signal.former_key is not None and signal.former_key.key in keys)
+
+
+def _under_former_keys(
+    signals: Sequence[AlertSignal], unresolved: dict[str, AlertedIncident]
+) -> dict[str, AlertedIncident]:
     """The incidents that an earlier version opened under another key, by the key of today."""
     found = {}
     for signal in signals:
         former = signal.former_key
         incident = unresolved.get(former.key) if former else None
-        if former and incident and signal.dedup_key not in unresolved and former.is_of(incident.metadata_):
+        if former and incident and signal.dedup_key not in unresolved and former.is_of(incident.metadata):
             found[signal.dedup_key or ""] = incident
     return found
 
 
-def _open_new(batch: Batch, signals: Sequence[AlertSignal]) -> dict[int, Incident]:
-    """Open with one statement what is clear from the start. The incidents, by their signal's position."""
-    opening = _first_of_their_key(signals, batch.unresolved)
-    incidents = _open_many(batch, list(opening.values()))
-    return {position: incident for position, incident in zip(opening, incidents, strict=True) if incident is not None}
+def _open_new(batch: Batch) -> None:
+    """Open, with one statement, the incidents of the alerts that fire first of their key. Raises Conflict.
+
+    Another transaction may be faster with some of them: their incidents are locked then.
+    """
+    for _ in range(MAX_ROUNDS):
+        opening = _first_of_their_key(batch.left(), batch.known)
+        if not opening:
+            return
+        new = [incident_of_alert(signal, default_severity=batch.default_severity) for signal in opening.values()]
+        opened = incident_service.open_many(batch.session, new, at=batch.at)
+        for position, incident in zip(opening, opened, strict=True):
+            if incident is not None:
+                batch.know(position, incident)
+        _lock(batch, {signal.dedup_key for p, signal in opening.items() if p not in batch.done and signal.dedup_key})
+    raise Conflict(OVERTAKEN)
 
 
-def _first_of_their_key(signals: Sequence[AlertSignal], known: Collection[str]) -> dict[int, AlertSignal]:
-    """The firing signals, by position, that have no key or are the first of a key that has no incident yet."""
+def _first_of_their_key(signals: Mapping[int, AlertSignal], known: Collection[str]) -> dict[int, AlertSignal]:
+    """The firing alerts, by position, that have no key or are the first of a key that has no incident yet."""
     seen: set[str | None] = set(known)
     first = {}
-    for position, signal in enumerate(signals):
+    for position, signal in signals.items():
         is_first = signal.dedup_key is None or signal.dedup_key not in seen
         seen.add(signal.dedup_key)
         if is_first and signal.is_firing:
@@ -125,92 +158,37 @@ def _first_of_their_key(signals: Sequence[AlertSignal], known: Collection[str]) 
     return first
 
 
-def _open_many(batch: Batch, signals: Sequence[AlertSignal]) -> list[Incident | None]:
-    """Open an incident for each. None stands for one that another transaction was faster with, which is then known."""
-    if not signals:
-        return []
-    new = [batch.new_incident(signal) for signal in signals]
-    incidents = incident_service.open_many(batch.session, new, at=batch.at)
-    lost = [s.dedup_key for s, incident in zip(signals, incidents, strict=True) if incident is None and s.dedup_key]
-    batch.unresolved.update(crud_incident.lock_unresolved(batch.session, batch.source, lost))
-    batch.unresolved.update({i.alert_id: i for i in incidents if i is not None and i.alert_id is not None})
-    return incidents
-
-
-def _apply(batch: Batch, signal: AlertSignal) -> AlertResult:
-    """What a signal does that did not open an incident with the batch."""
-    return _fire(batch, signal) if signal.is_firing else _recover(batch, signal)
-
-
-def _recover(batch: Batch, signal: AlertSignal) -> AlertResult:
-    incident = batch.incident_of(signal)
-    if incident is None:
-        return _result(AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None)
-    wanted = MoveRequest(Move.RESOLVE, batch.at)
-    change = lifecycle_service.move_untold(batch.session, incident, wanted, because=" because its alert recovered")
-    if change is not None:
-        batch.to_tell.append(change)
-    return _result(AlertStatus.INCIDENT_RESOLVED, incident)
-
-
-def _fire(batch: Batch, signal: AlertSignal) -> AlertResult:
-    """Count it for the incident that there is, or open one. Raises Conflict if others are faster again and again."""
-    for _ in range(MAX_ROUNDS):
-        incident = batch.incident_of(signal)
-        if incident is not None:
-            _repeat(batch, incident, signal)
-            return _result(AlertStatus.INCIDENT_UPDATED, incident)
-        [opened] = _open_many(batch, [signal])
-        if opened is not None:
-            return _result(AlertStatus.INCIDENT_CREATED, opened)
-    raise Conflict("The alert is opened and resolved faster than it can be applied.")
-
-
-def _repeat(batch: Batch, incident: Incident, signal: AlertSignal) -> None:
-    """Count it and keep what it says now. A description that a person wrote stays."""
-    if incident.metadata_ != signal.metadata:
-        batch.changed[incident.id] = incident
-    incident.metadata_ = signal.metadata
-    if signal.description is not None and not incident.is_description_edited:
-        incident.description = signal.description
-    incident.alert_count += 1
-    incident.last_alert_at = incident.updated_at = batch.at
-    count = incident.alert_count
-    description = f"The alert was repeated: {count} in all."
-    happened = TimelineEventType.ALERT_REPEATED
-    record(batch.session, incident.id, happened, description, at=batch.at, alert_count=count)
-    if signal.severity is not None:
-        _worsen(batch, incident, Severity(signal.severity))
-
-
-def _worsen(batch: Batch, incident: Incident, reported: Severity) -> None:
-    """Only an alert that is worse than it ever was raises the severity: a person may have lowered it since."""
-    if incident.alert_severity is None or reported.outranks(Severity(incident.alert_severity)):
-        incident.alert_severity = reported
-        lifecycle_service.raise_severity(batch.session, incident, reported, at=batch.at)
+def _apply_the_rest(batch: Batch) -> None:
+    """What neither opened an incident nor only repeated, in the order in which it came."""
+    rest = batch.left()
+    if not rest:
+        return
+    keys = {signal.dedup_key for signal in rest.values() if signal.dedup_key}
+    ids = {key: batch.known[key].id for key in keys & batch.known.keys()}
+    incidents = crud_incident.lock_each(batch.session, ids.values())
+    unresolved = {key: incidents[id_] for key, id_ in ids.items()}
+    changes = Changes(batch.session, batch.at, batch.default_severity, unresolved)
+    batch.done.update(zip(rest, alert_change_service.apply(changes, list(rest.values())), strict=True))
 
 
 MESSAGES = {
     AlertStatus.INCIDENT_CREATED: "Incident {id} was opened.",
     AlertStatus.INCIDENT_UPDATED: "Incident {id} was updated.",
     AlertStatus.INCIDENT_RESOLVED: "Incident {id} was resolved.",
-    AlertStatus.NO_MATCHING_ACTIVE_INCIDENT: "No unresolved incident stands for this alert.",
+    AlertStatus.NO_MATCHING_ACTIVE_INCIDENT: "No open incident matches this alert.",
 }
 
 
-def _result(status: AlertStatus, incident: Incident | None) -> AlertResult:
-    incident_id = incident.id if incident else None
-    return AlertResult(status=status, incident_id=incident_id, message=MESSAGES[status].format(id=incident_id))
-
-
-def _told_of_unreadable(result: AlertResult, signal: AlertSignal) -> AlertResult:
-    """The result, with a message and a log entry that say why an alert could not be read."""
-    reason = signal.unreadable_because
-    if reason is None:
-        return result
-    log.warning("alert_unreadable", source=signal.source, reason=reason, incident_id=result.incident_id)
-    message = f"The alert could not be read: {reason}. {result.message} Its description has the text that was sent."
-    return result.model_copy(update={"message": message})
+def _result(batch: Batch, position: int) -> AlertResult | Locked:
+    if position not in batch.done:
+        return LOCKED
+    status, incident_id = batch.done[position]
+    message = MESSAGES[status].format(id=incident_id)
+    reason = batch.signals[position].unreadable_because
+    if reason is not None:
+        log.warning("alert_unreadable", source=batch.source, reason=reason, incident_id=incident_id)
+        message = f"The alert could not be read: {reason}. {message} Its description has the text that was sent."
+    return AlertResult(status=status, incident_id=incident_id, message=message)
 
 
 def answer(results: list[AlertResult], *, has_unreadable: bool = False) -> AlertAnswer:

@@ -1,6 +1,6 @@
 """Finds, opens and changes incidents, and makes the moves that people ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,10 @@ from app.core.errors import InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
 from app.crud.clock import now
-from app.crud.crud_incident import IncidentFilter, NewIncident
+from app.crud.crud_incident import IncidentFilter
+from app.crud.crud_opening import crud_opening
 from app.crud.pagination import Page, Slice
+from app.crud.wakeup import wake
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
 from app.schemas.types import TOO_LARGE, is_small
@@ -21,6 +23,7 @@ from app.services import escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
 from app.services.incidents.incident import MOVES_TO, Move, MoveRequest
+from app.services.incidents.opening import NewIncident, OpenedIncident, Opening, opening_of
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
@@ -44,10 +47,34 @@ def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incide
     return crud_incident.slice(session, wanted, part)
 
 
-def open(session: Session, new: IncidentCreate, *, by: User) -> Incident:  # noqa: A001 - the field's verb
+def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident:  # noqa: A001 - the field's verb
     """Open an incident by hand. Raises InvalidInput if the assignee does not exist."""
-    require_active_user(session, new.assigned_to, pointer="/assigned_to")
-    incident = NewIncident(
+    [outcome] = open_each(session, [(by, new)], waits=True)
+    if isinstance(outcome, InvalidInput):
+        raise outcome
+    return outcome
+
+
+def open_each(
+    session: Session,
+    asked: Sequence[tuple[User, IncidentCreate]],
+    *,
+    waits: bool,  # noqa: ARG001 - see Many
+) -> list[OpenedIncident | InvalidInput]:
+    """Open an incident for each of these users. InvalidInput stands for one whose assignee does not exist.
+
+    `waits` makes no difference: an opening waits for no lock on a row.
+    """
+    assignees = _active(session, {new.assigned_to for _, new in asked} - {None})
+    refusals = [_refusal_of_assignee(new.assigned_to, assignees) for _, new in asked]
+    wanted = zip(asked, refusals, strict=True)
+    incidents = [_by_hand(new, by=user) for (user, new), refusal in wanted if refusal is None]
+    opened = iter(open_many(session, incidents, at=now(session)))
+    return [_opened(next(opened)) if refusal is None else refusal for refusal in refusals]
+
+
+def _by_hand(new: IncidentCreate, *, by: User) -> NewIncident:
+    return NewIncident(
         title=new.title,
         description=new.description,
         severity=new.severity,
@@ -56,32 +83,41 @@ def open(session: Session, new: IncidentCreate, *, by: User) -> Incident:  # noq
         assigned_to=new.assigned_to,
         created_by=by.id,
     )
-    [opened] = open_many(session, [incident], at=now(session), by=by)
-    if opened is None:
+
+
+def _opened(incident: OpenedIncident | None) -> OpenedIncident:
+    if incident is None:
         raise RuntimeError("an incident without an alert met a duplicate")
-    return opened
+    return incident
 
 
-def open_many(
-    session: Session, new: Sequence[NewIncident], *, at: datetime, by: User | None = None
-) -> list[Incident | None]:
-    """Open a batch with one statement for each table. None stands for one whose alert is open already."""
-    incidents = crud_incident.add_new(session, new, at=at)
-    opened = [incident for incident in incidents if incident is not None]
-    for incident in opened:
-        description = f"Incident opened with severity {incident.severity}."
-        record(session, incident.id, TimelineEventType.CREATED, description, at=at, by=by, **_opening(incident))
-        log.info("incident_opened", incident_id=incident.id, severity=incident.severity, source=incident.source)
-    if opened:
-        escalation_service.start_matching(session, opened, at=at)
-    return incidents
+def open_many(session: Session, new: Sequence[NewIncident], *, at: datetime) -> list[OpenedIncident | None]:
+    """Open a batch, with one statement for all that is written. None stands for one whose alert is open already."""
+    if not new:
+        return []
+    starts = escalation_service.first_starts(session, [incident.facts for incident in new], at=at)
+    ids = crud_opening.next_ids(session, len(new))
+    openings = [opening_of(*parts, at=at) for parts in zip(ids, new, starts, strict=True)]
+    written = crud_opening.add(
+        session,
+        incidents=[opening.incident.row() for opening in openings],
+        escalations=[row for opening in openings for row in opening.escalations()],
+        entries=[row for opening in openings for row in opening.entries()],
+    )
+    opened = [opening if opening.incident.id in written else None for opening in openings]
+    _announce(session, [opening for opening in opened if opening is not None])
+    return [None if opening is None else opening.incident for opening in opened]
 
 
-def _opening(incident: Incident) -> dict[str, Any]:
-    """What the timeline keeps of an opening. A repeated alert replaces the description, so its first one is kept."""
-    if incident.alert_severity is None or incident.description is None:
-        return {"source": incident.source}
-    return {"source": incident.source, "first_description": incident.description}
+def _announce(session: Session, openings: Sequence[Opening]) -> None:
+    """Log what was opened, and wake the worker if it has something to do at once."""
+    for incident in (opening.incident for opening in openings):
+        seen = {"incident_id": incident.id, "severity": incident.severity, "source": incident.source}
+        log.info("incident_opened", **seen)
+        if incident.is_unmatched:
+            log.warning("no_policy_matched", **seen)
+    if any(opening.is_due_at_once for opening in openings):
+        wake(session, "plan")
 
 
 def acknowledge(session: Session, incident_id: int, *, by: User | None) -> Incident:
@@ -186,8 +222,23 @@ def _move_to(session: Session, incident: Incident, wanted: IncidentStatus, *, at
 
 def require_active_user(session: Session, user_id: int | None, *, pointer: str) -> None:
     """Raise InvalidInput if a body names a user who does not exist or is not active."""
-    if user_id is not None and not crud_user.active(session, [user_id]):
-        raise InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
+    refusal = _refusal_of_assignee(user_id, _active(session, {user_id} - {None}), pointer=pointer)
+    if refusal is not None:
+        raise refusal
+
+
+def _active(session: Session, user_ids: Collection[int | None]) -> set[int]:
+    """Those of the users who are active."""
+    ids = [user_id for user_id in user_ids if user_id is not None]
+    return {user.id for user in crud_user.active(session, ids)} if ids else set()
+
+
+def _refusal_of_assignee(
+    user_id: int | None, active: Collection[int], *, pointer: str = "/assigned_to"
+) -> InvalidInput | None:
+    if user_id is None or user_id in active:
+        return None
+    return InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
 
 
 def locked(session: Session, incident_id: int) -> Incident:

@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import Severity
 from app.crud import crud_webhook_token
 from app.crud.clock import now
-from app.crud.crud_incident import NewIncident
 from app.services.incidents import incident_service
+from app.services.incidents.opening import NewIncident
 from app.services.policies import last_resort_service
 from app.services.policies.situation import Situation
 from app.services.ports import Paging
@@ -43,8 +43,9 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
         source=OWN_SOURCE,
         alert_id=f"webhook_token:{source}",
     )
-    [incident] = incident_service.open_many(session, [new], at=at)
-    if incident is not None:  # an open incident already says so
+    [opened] = incident_service.open_many(session, [new], at=at)
+    if opened is not None:  # an open incident already says so
+        incident = incident_service.locked(session, opened.id)
         situation = Situation(session=session, incident=incident, paging=paging, at=at)
         if not last_resort_service.page_admins(situation, note=NOTE):
             last_resort_service.say_unreachable(session, incident, at=at)

@@ -55,7 +55,7 @@ def test_no_rows_are_no_statement(session: Session) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_one_statement_is_made_for_the_same_columns() -> None:
-    assert bulk.statement(Incident, ("title", "service")) is bulk.statement(Incident, ("title", "service"))
+    assert bulk.insert_of(Incident, ("title", "service")) is bulk.insert_of(Incident, ("title", "service"))
 
 
 @given(metadata=st.dictionaries(TEXT, JSON, max_size=4), title=TEXT.filter(bool))

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.api.gather import LOCKED, Gatherer, Outcome, Threads
+from app.api.gather import Gatherer, Outcome, Threads
+from app.core.batches import LOCKED
 from app.core.errors import NotFound, Overloaded
 from app.db.session import Database, connect
 
