@@ -31,7 +31,7 @@ from app.services.contacts.name_service import put_names
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-GATHERED = "_gathered"
+SHORT_WAY = "_short_way"
 BEARER = "bearer "
 JSON = "application/json"
 WRITERS = 8  # as many kinds of request as may be written at one moment, each on a connection of its own
@@ -50,11 +50,34 @@ class Many(Protocol):
 Reader = Callable[[Request], Awaitable[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a short way must know of its route."""
+
+    name: str
+    model: type[BaseModel]
+    status: int
+    permission: Permission
+
+
+class ShortWay(Protocol):
+    """The way that a usual request takes."""
+
+    async def answer(self, request: Request) -> Response | None:
+        """The answer, or None for a request that takes the ordinary way. Raises the DomainError that refuses it."""
+        ...
+
+
 def gathered(many: Many, *, reads: Reader, is_reading: bool = False) -> Callable[[Handler], Handler]:
     """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user."""
+    return takes(lambda route: Gathering(route, many, reads, is_reading))
+
+
+def takes(short_way: Callable[[Route], ShortWay]) -> Callable[[Handler], Handler]:
+    """Let the usual requests of a handler take another way, which is made from the route."""
 
     def mark(handler: Handler) -> Handler:
-        setattr(handler, GATHERED, (many, reads, is_reading))
+        setattr(handler, SHORT_WAY, short_way)
         return handler
 
     return mark
@@ -70,13 +93,10 @@ def threads() -> Threads:
 class Gathering:
     """The short way of one route."""
 
-    name: str
+    route: Route
     many: Many
     reads: Reader
-    model: type[BaseModel]
-    status: int
     is_reading: bool
-    permission: Permission = RESPONDERS
     _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
 
     async def answer(self, request: Request) -> Response | None:
@@ -88,11 +108,11 @@ class Gathering:
         except (Unusual, NotAuthenticated):
             return None
         body = await self._gatherer_of(services.database).submit((claims, value))
-        return Response(body, self.status, media_type=JSON)
+        return Response(body, self.route.status, media_type=JSON)
 
     def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:
         if self._gatherer is None or self._gatherer.database is not database:
-            self._gatherer = Gatherer(self.name, database, self._run, threads(), is_reading=self.is_reading)
+            self._gatherer = Gatherer(self.route.name, database, self._run, threads(), is_reading=self.is_reading)
         return self._gatherer
 
     def _run(self, session: Session, items: Sequence[tuple[Claims, Any]], *, waits: bool) -> Sequence[Outcome]:
@@ -110,7 +130,7 @@ class Gathering:
         if user is None:
             return NotAuthenticated("The access token has been revoked.")
         try:
-            self.permission.check(user)
+            self.route.permission.check(user)
         except PermissionDenied as refusal:
             return refusal
         return None
@@ -118,20 +138,22 @@ class Gathering:
     def _answer_of(self, outcome: Outcome) -> Outcome:
         if outcome is LOCKED or isinstance(outcome, DomainError):
             return outcome
-        return self.model.model_validate(outcome)
+        return self.route.model.model_validate(outcome)
 
     def _rendered(self, answer: Outcome) -> Outcome:
         """An answer as it leaves."""
-        return self.model.__pydantic_serializer__.to_json(answer) if isinstance(answer, BaseModel) else answer
+        return as_json(answer) if isinstance(answer, BaseModel) else answer
 
 
-def gathering_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> Gathering | None:
-    """The short way of a handler, if it is marked with `gathered`."""
-    marked = getattr(endpoint, GATHERED, None)
-    if marked is None:
-        return None
-    many, reads, is_reading = marked
-    return Gathering(name, many, reads, model, status, is_reading, permission_of(endpoint) or RESPONDERS)
+def short_way_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> ShortWay | None:
+    """The short way of a handler, if it is marked with one."""
+    make: Callable[[Route], ShortWay] | None = getattr(endpoint, SHORT_WAY, None)
+    return make(Route(name, model, status, permission_of(endpoint) or RESPONDERS)) if make else None
+
+
+def as_json(answer: BaseModel) -> bytes:
+    """An answer as it leaves."""
+    return type(answer).__pydantic_serializer__.to_json(answer)
 
 
 async def nothing(request: Request) -> None:

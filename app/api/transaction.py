@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.api import capacity, searching
-from app.api.gathered import gathering_of
+from app.api.gathered import short_way_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
 from app.api.permission import Deferred, permission_of
@@ -59,7 +59,7 @@ class TransactionalRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         accepted = accepted_media_types(self)
-        short = gathering_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
+        short = short_way_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
         declared = None if takes_any_query(self.endpoint) else declared_by(self.dependant)
 
         async def checked(request: Request) -> Response:

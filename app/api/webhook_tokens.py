@@ -26,6 +26,10 @@ class KnownTokens:
     _taken: frozenset[str] = frozenset()
     _look_at: float = 0.0
 
+    def has_kept(self, services: Services, token: str) -> bool:
+        """True if this process has kept that a token works."""
+        return _seal(services, token) in self._kept
+
     async def keep_working(self, services: Services, token: str) -> None:
         """Record that a token was accepted, once for each process. If that fails, the alert is still taken."""
         seal = _seal(services, token)

@@ -56,6 +56,24 @@ def token_of(source: str) -> Any:
     return Depends(require_token)
 
 
+def has_right_token(request: Request, services: Services, source: str) -> bool:
+    """True if a request may post alerts, and there is nothing to keep of its token."""
+    token = services.sources[source].token
+    if token is None:
+        return not services.settings.is_production
+    expected = token.get_secret_value()
+    headers = request.headers
+    offered = _given(headers.get("authorization", ""), headers.get("x-webhook-token", ""))
+    is_right = any(same_secret(given, expected) for given in offered)
+    return is_right and _known_tokens(request, services, source).has_kept(services, expected)
+
+
+def is_small(request: Request) -> bool:
+    """True if the body says that it is short enough to be read on the event loop."""
+    told = request.headers.get("content-length", "")
+    return told.isdecimal() and int(told) <= START_BYTES
+
+
 def _known_tokens(request: Request, services: Services, source: str) -> KnownTokens:
     """What this process knows about a source's tokens."""
     state = request.app.state

@@ -23,6 +23,7 @@ from app.services.ports import Paging
 for kind in ("channels", "sources"):  # each registers itself
     import_all(f"app.integrations.{kind}")
 
+GATHERING_CONNECTIONS = 12  # of the threads in which gathered requests are run
 CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
 
 
@@ -128,7 +129,7 @@ def name_of_database(settings: Settings) -> str:
 
 
 def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:
-    overflow = settings.worker_threads + CONNECTIONS_BESIDE_THREADS
+    overflow = settings.worker_threads + CONNECTIONS_BESIDE_THREADS + GATHERING_CONNECTIONS
     database = connect(url, pool_size=settings.database_pool_size, overflow=overflow, revive=revive)
     try:
         yield database

@@ -6,7 +6,7 @@ from typing import NoReturn
 from sqlalchemy.orm import Session
 
 from app.core.errors import AlertTooLarge, DomainError, TooManyAlerts
-from app.core.source import Source
+from app.core.source import AlertSignal, Source
 from app.core.vocabulary import Severity
 from app.schemas.alert import AlertAnswer
 from app.services.incidents import alert_body, alert_service
@@ -41,6 +41,15 @@ def receive(session: Session, source: Source, posted: PostedAlert, *, default_se
         signals.append(unreadable_alert(source.name, body.unreadable))
     results = alert_service.ingest(session, signals, default_severity=default_severity)
     return alert_service.answer(results, has_unreadable=body.unreadable is not None)
+
+
+def single_alert(source: Source, content: bytes) -> AlertSignal | None:
+    """The alert of a body that holds exactly one, and nothing that cannot be read. None for any other body."""
+    body = alert_body.read(content)
+    if body.unreadable is not None or len(body.objects) != 1:
+        return None
+    signals = source.parse(body.objects[0])
+    return signals[0] if len(signals) == 1 else None
 
 
 def _refuse_too_large(

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.deps import ServicesDep, SessionDep
+from app.api.gathered_alerts import gathers_alerts
 from app.api.media_types import ANY_TYPE
 from app.api.problems import problems
 from app.api.query_parameters import any_query
@@ -37,6 +38,7 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
 
 def _add_route(router: APIRouter, source: SourceType) -> None:
     @any_query
+    @gathers_alerts(source.name)
     def receive(posted: Alert, services: ServicesDep, session: SessionDep) -> AlertAnswer:
         severity = services.settings.webhook_default_severity
         sender = services.sources[source.name]

@@ -15,6 +15,7 @@ from app.api.deps import (
     SessionDep,
     UserId,
 )
+from app.api.gathered import gathered, json_body
 from app.api.idempotency import idempotent
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
@@ -107,6 +108,7 @@ def list_incidents(
 
 @router.post("", status_code=201)
 @idempotent
+@gathered(incident_service.open_each, reads=json_body(IncidentCreate))
 def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep) -> IncidentRead:
     """Open an incident. Starts the escalation of every matching policy."""
     return IncidentRead.model_validate(incident_service.open(session, body, by=user))
