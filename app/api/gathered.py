@@ -189,6 +189,17 @@ def json_body(model: type[BaseModel]) -> Reader:
     return read
 
 
+def path_id_and_body(name: str, model: type[BaseModel]) -> Callable[[Request], Awaitable[tuple[int, Any]]]:
+    """For a handler that is given an id from its path, and a JSON body or none."""
+    id_of, body_of = path_id(name), json_body(model)
+
+    async def read(request: Request) -> tuple[int, Any]:
+        id_ = await id_of(request)
+        return id_, (await body_of(request) if await request.body() else None)
+
+    return read
+
+
 def _require_usual(request: Request) -> None:
     if request.scope["query_string"] or "idempotency-key" in request.headers:
         raise Unusual

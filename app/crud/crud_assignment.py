@@ -1,8 +1,8 @@
 """Assignments of users to incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
@@ -23,6 +23,16 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
                 IncidentAssignment.incident_id == incident_id, IncidentAssignment.user_id == user_id
             )
         )
+
+    def of_pairs(
+        self, session: Session, pairs: Collection[tuple[int, int]]
+    ) -> dict[tuple[int, int], IncidentAssignment]:
+        """The assignments that there are of these pairs of an incident and a user, by their ids."""
+        if not pairs:
+            return {}
+        pair = tuple_(IncidentAssignment.incident_id, IncidentAssignment.user_id)
+        found = session.scalars(select(IncidentAssignment).where(pair.in_(pairs)))
+        return {(assignment.incident_id, assignment.user_id): assignment for assignment in found}
 
     def is_involved(self, session: Session, incident_id: int, user_id: int) -> bool:
         """True if the user is assigned to the incident, was paged for it, or acknowledged it at some time."""

@@ -94,6 +94,10 @@ class CRUDIncident(CRUDBase[Incident]):
         )
         return {incident.id: incident for incident in locked}
 
+    def existing(self, session: Session, ids: Collection[int]) -> set[int]:
+        """Those of the ids that are incidents, locked or not."""
+        return set(session.scalars(select(Incident.id).where(Incident.id.in_(ids)))) if ids else set()
+
     def by_ids(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
         """Incidents alone, by their ids."""
         found = session.scalars(select(Incident).where(Incident.id.in_(ids)))

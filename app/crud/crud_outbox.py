@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -121,12 +121,14 @@ class CRUDOutbox(CRUDBase[Notification]):
             for name, value in values.items():
                 set_committed_value(message, name, value)
 
-    def end_chain(self, session: Session, incident_id: int, *, user_id: int) -> None:
-        """Stop all pages of an incident to a person, even those of a manual escalation.
+    def end_chains(self, session: Session, pairs: Collection[tuple[int, int]]) -> None:
+        """Stop all pages of incidents to people, even those of a manual escalation: pairs of their ids.
 
         An ordinary page is void as soon as its incident is acknowledged, so these become ordinary ones.
         """
-        mine = (Notification.incident_id == incident_id) & (Notification.user_id == user_id)
+        if not pairs:
+            return
+        mine = tuple_(Notification.incident_id, Notification.user_id).in_(pairs)
         goes_on = Notification.fallback_at.is_not(None) | (Notification.ended_at.is_(None))
         made_by_hand = Notification.is_exempt & (Notification.kind == NotificationKind.MANUAL_PAGE)
         ended = update(Notification).where(mine, made_by_hand, goes_on).values(is_exempt=False)

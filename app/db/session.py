@@ -151,6 +151,7 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
         max_overflow=overflow,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        executemany_mode="values_plus_batch",  # one round trip for the UPDATEs of a batch, too
         hide_parameters=True,  # failed statements are logged
         connect_args={"application_name": "incidents", **NETWORK_LIMITS},
     )

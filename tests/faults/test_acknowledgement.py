@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.services.incidents import incident_service
+from app.crud.clock import now
+from app.services.incidents import incident_service, lifecycle_service
+from app.services.incidents.incident import Move, MoveRequest
 from tests.faults import oracle
 from tests.faults.figures import Figures
 from tests.faults.provider import Answer
@@ -85,7 +87,8 @@ def _acknowledge(rig: Rig, incidents: Sequence[int]) -> None:
 
     def one(incident_id: int) -> None:
         with rig.store.database.transaction() as session:
-            incident_service.acknowledge(session, incident_id, by=None)
+            incident = incident_service.locked(session, incident_id)
+            lifecycle_service.move(session, incident, MoveRequest(Move.ACKNOWLEDGE, now(session)))
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(one, incidents))

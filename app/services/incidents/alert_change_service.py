@@ -16,6 +16,7 @@ from app.services import escalation_service
 from app.services.incidents import incident_service, lifecycle_service, status_update_service
 from app.services.incidents.alert_repeat_service import Done, sentence
 from app.services.incidents.incident import Move, MoveRequest
+from app.services.incidents.lifecycle_service import Moving
 from app.services.incidents.opening import incident_of_alert
 from app.services.timeline_service import record
 
@@ -59,7 +60,8 @@ def _recover(changes: Changes, signal: AlertSignal) -> Done:
     if incident is None:
         return AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None
     wanted = MoveRequest(Move.RESOLVE, changes.at)
-    change = lifecycle_service.move_untold(changes.session, incident, wanted, because=" because its alert recovered")
+    moving = Moving(incident, wanted, because=" because its alert recovered")
+    change = lifecycle_service.move_untold(changes.session, moving, {})
     if change is not None:
         changes.to_tell.append(change)
     return AlertStatus.INCIDENT_RESOLVED, incident.id

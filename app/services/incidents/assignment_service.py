@@ -22,31 +22,45 @@ def put_assignment(
     if assignment is not None and assignment.role == role:
         return assignment
     if assignment is None:
-        assignment = IncidentAssignment(incident_id=incident.id, user_id=user_id, role=role, assigned_at=at)
-        crud_assignment.stage(session, assignment)
+        assignment = _new_assignment(session, incident, user_id, role, at=at)
     assignment.role = role
-    if incident.assigned_to is None:
-        incident.assigned_to = user_id
+    name = names_of(session, {user_id}).get(user_id) or f"user {user_id}"
+    _record(session, assignment, name, at=at, by=by)
     incident.updated_at = at
-    name = names_of(session, {user_id}).get(user_id)
-    description = f"Assigned {name or f'user {user_id}'} as {role}."
-    data = {"user_id_assigned": user_id, "user_name_assigned": name, "role": role}
-    record(session, incident.id, TimelineEventType.ASSIGNED, description, at=at, by=by, **data)
     session.flush()
     escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 
-def take_over(session: Session, incident: Incident, *, at: datetime, by: User) -> None:
+def take_over(
+    session: Session, incident: Incident, assignment: IncidentAssignment | None, *, at: datetime, by: User
+) -> None:
     """Assign a locked incident to the person who acknowledges it, as its owner if it has none.
 
-    Somebody already assigned keeps their role.
+    `assignment` is theirs if they are already assigned: they keep their role.
     """
-    assignment = crud_assignment.of_user(session, incident.id, by.id)
     if assignment is None:
-        put_assignment(session, incident, by.id, RESPONDER, at=at, by=by)
+        taken = _new_assignment(session, incident, by.id, RESPONDER, at=at)
+        _record(session, taken, by.display_name, at=at, by=by)
     elif incident.assigned_to is None:
         incident.assigned_to = by.id
         changes = {"assigned_to": {"from": None, "to": by.id}}
         said = f"Changed assigned_to. The owner is now {by.display_name}."
         record(session, incident.id, TimelineEventType.UPDATED, said, at=at, by=by, changes=changes)
+
+
+def _new_assignment(
+    session: Session, incident: Incident, user_id: int, role: str, *, at: datetime
+) -> IncidentAssignment:
+    """Staged. The first assignee owns the incident."""
+    if incident.assigned_to is None:
+        incident.assigned_to = user_id
+    assignment = IncidentAssignment(incident_id=incident.id, user_id=user_id, role=role, assigned_at=at)
+    return crud_assignment.stage(session, assignment)
+
+
+def _record(session: Session, assignment: IncidentAssignment, name: str, *, at: datetime, by: User | None) -> None:
+    user_id, role = assignment.user_id, assignment.role
+    data = {"user_id_assigned": user_id, "user_name_assigned": name, "role": role}
+    happened = TimelineEventType.ASSIGNED
+    record(session, assignment.incident_id, happened, f"Assigned {name} as {role}.", at=at, by=by, **data)

@@ -120,16 +120,6 @@ def _announce(session: Session, openings: Sequence[Opening]) -> None:
         wake(session, "plan")
 
 
-def acknowledge(session: Session, incident_id: int, *, by: User | None) -> Incident:
-    """Somebody is on it: paging stops."""
-    return _move(session, incident_id, MoveRequest(Move.ACKNOWLEDGE, now(session)), by=by)
-
-
-def resolve(session: Session, incident_id: int, *, by: User | None) -> Incident:
-    """It is over."""
-    return _move(session, incident_id, MoveRequest(Move.RESOLVE, now(session)), by=by)
-
-
 def reopen(session: Session, incident_id: int, *, by: User | None) -> Incident:
     """It is not over: a new cycle begins, and paging starts over."""
     return _move(session, incident_id, MoveRequest(Move.REOPEN, now(session)), by=by)

@@ -1,21 +1,21 @@
 """Moves incidents through their lifecycle: the one place that sets their status, times, cycle and severity."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidTransition
+from app.core.errors import AlertOpenElsewhere, CycleLimitReached, DomainError, InvalidTransition
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
-from app.crud import crud_incident, crud_outbox
+from app.crud import crud_assignment, crud_incident, crud_outbox
 from app.crud.clock import now
 from app.crud.crud_status_update import StatusChange
 from app.crud.violations import violations
-from app.models import Incident, User
+from app.models import Incident, IncidentAssignment, User
 from app.services import escalation_service
 from app.services.incidents import assignment_service, status_update_service
 from app.services.incidents.incident import (
@@ -40,6 +40,21 @@ PAST_TENSE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A move of a locked incident, and who makes it: nobody if the service does. `because` ends the sentence on it."""
+
+    incident: Incident
+    wanted: MoveRequest
+    by: User | None = None
+    because: str = ""
+
+    @property
+    def taker(self) -> User | None:
+        """Who takes the incident by this move."""
+        return self.by if self.wanted.move is Move.ACKNOWLEDGE else None
+
+
 def move(
     session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
 ) -> Incident:
@@ -49,31 +64,59 @@ def move(
     who were paged get a status update when it is acknowledged or resolved. Raises InvalidTransition, CycleLimitReached,
     AlertOpenElsewhere.
     """
-    change = move_untold(session, incident, wanted, by=by, because=because)
-    status_update_service.add(session, [change] if change else [], at=wanted.at)
-    if wanted.move is Move.ACKNOWLEDGE and by is not None:
-        crud_outbox.end_chain(session, incident.id, user_id=by.id)
-    return incident
+    [outcome] = move_each(session, [Moving(incident, wanted, by, because)], at=wanted.at)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+def move_each(session: Session, movings: Sequence[Moving], *, at: datetime) -> list[Incident | DomainError]:
+    """As `move`, for many at once. An error stands for a move that cannot be made."""
+    assignments = crud_assignment.of_pairs(session, _pairs(movings))
+    changes: list[StatusChange | None] = []
+    made: list[Moving] = []
+    outcomes: list[Incident | DomainError] = []
+    for moving in movings:
+        try:
+            changes.append(move_untold(session, moving, assignments))
+        except DomainError as refusal:
+            outcomes.append(refusal)
+        else:
+            made.append(moving)
+            outcomes.append(moving.incident)
+    status_update_service.add(session, [change for change in changes if change is not None], at=at)
+    crud_outbox.end_chains(session, _pairs(made))
+    return outcomes
+
+
+def _pairs(movings: Sequence[Moving]) -> list[tuple[int, int]]:
+    """The ids of each incident and of the person who takes it."""
+    return [(moving.incident.id, moving.taker.id) for moving in movings if moving.taker]
 
 
 def move_untold(
-    session: Session, incident: Incident, wanted: MoveRequest, *, by: User | None = None, because: str = ""
+    session: Session, moving: Moving, assignments: Mapping[tuple[int, int], IncidentAssignment]
 ) -> StatusChange | None:
-    """As `move`, but returns the status update instead of adding it: the caller adds those of a whole batch."""
+    """As `move`, but returns the status update instead of adding it: the caller adds those of a whole batch.
+
+    `assignments` has those of the people who take incidents, by the ids of both.
+    """
+    incident, wanted = moving.incident, moving.wanted
     step = _transition(incident, wanted)
     _require_allowed(session, incident, step, wanted)
     if step.is_no_op:
         return None
     _apply(session, incident, step, at=wanted.at)
-    if wanted.move is Move.ACKNOWLEDGE and by is not None:
-        assignment_service.take_over(session, incident, at=wanted.at, by=by)
-    _record_move(session, incident, step, wanted, by=by, because=because)
+    if moving.taker is not None:
+        assignment = assignments.get((incident.id, moving.taker.id))
+        assignment_service.take_over(session, incident, assignment, at=wanted.at, by=moving.taker)
+    _record_move(session, moving, step)
     if step.begins_cycle:
         _start_cycle(session, [incident], at=wanted.at)
     else:
         escalation_service.stop(incident)
     log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
-    return status_update_service.change_of(incident, by=by, because=because)
+    return status_update_service.change_of(incident, by=moving.by, because=moving.because)
 
 
 def change_severity(incident: Incident, severity: Severity, *, at: datetime) -> None:
@@ -156,14 +199,13 @@ def _require_allowed(session: Session, incident: Incident, step: Transition, wan
         raise CycleLimitReached(description)
 
 
-def _record_move(
-    session: Session, incident: Incident, step: Transition, wanted: MoveRequest, *, by: User | None, because: str
-) -> None:
+def _record_move(session: Session, moving: Moving, step: Transition) -> None:
+    wanted, happened = moving.wanted, PAST_TENSE[moving.wanted.move]
     data: dict[str, Any] = {"from": step.before.status, "to": step.after.status}
     if wanted.snoozed_until is not None:
         data["until"] = wanted.snoozed_until.isoformat()
-    happened = PAST_TENSE[wanted.move]
-    record(session, incident.id, happened, f"Incident {happened}{because}.", at=wanted.at, by=by, **data)
+    description = f"Incident {happened}{moving.because}."
+    record(session, moving.incident.id, happened, description, at=wanted.at, by=moving.by, **data)
 
 
 def _start_cycle(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:

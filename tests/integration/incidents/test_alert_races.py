@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from app.core.config import Settings
 from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
+from app.crud.clock import now
 from app.db.session import Database
-from app.services.incidents import alert_service, incident_service
+from app.services.incidents import alert_service, incident_service, lifecycle_service
+from app.services.incidents.incident import Move, MoveRequest
 from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
 from tests.support.world import Person, real_connections
 
@@ -89,7 +91,8 @@ def test_an_alert_waits_for_another_that_is_just_opening_the_same(
 def test_an_alert_that_waited_for_the_end_of_its_incident_opens_another(api: Api, own_database: Database) -> None:
     resolved = api.alert(id="a")["incident_id"]
     with ThreadPoolExecutor(1) as other_thread, own_database.session() as session:
-        incident_service.resolve(session, resolved, by=None)
+        incident = incident_service.locked(session, resolved)
+        lifecycle_service.move(session, incident, MoveRequest(Move.RESOLVE, now(session)))
         session.flush()
         answer = other_thread.submit(api.alert, id="a")
         wait_until_somebody_waits_for_a_lock(own_database)

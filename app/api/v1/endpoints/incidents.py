@@ -15,7 +15,7 @@ from app.api.deps import (
     SessionDep,
     UserId,
 )
-from app.api.gathered import gathered, json_body
+from app.api.gathered import gathered, json_body, path_id_and_body
 from app.api.idempotency import idempotent
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
@@ -43,7 +43,7 @@ from app.schemas.types import GivenTime, SearchWords, Storable
 from app.schemas.why import IncidentWhy
 from app.services.delivery import delivery_record_service
 from app.services.explain import why_service
-from app.services.incidents import collaboration_service, incident_service
+from app.services.incidents import action_service, collaboration_service, incident_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
@@ -142,6 +142,7 @@ router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_in
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(NotFound, InvalidTransition))
+@gathered(action_service.acknowledge_each, reads=path_id_and_body("incident_id", ActionNote))
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -149,17 +150,16 @@ def acknowledge_incident(
 
     You become an assignee, and the owner if there is none.
     """
-    incident = incident_service.acknowledge(session, incident_id, by=user)
-    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
+    return IncidentRead.model_validate(action_service.acknowledge(session, incident_id, body, by=user))
 
 
 @router.post("/{incident_id}/resolve", responses=problems(NotFound))
+@gathered(action_service.resolve_each, reads=path_id_and_body("incident_id", ActionNote))
 def resolve_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
     """Resolve an incident. Paging stops, because it is over. Resolving again changes nothing."""
-    incident = incident_service.resolve(session, incident_id, by=user)
-    return IncidentRead.model_validate(collaboration_service.comment_with_action(session, incident, body, by=user))
+    return IncidentRead.model_validate(action_service.resolve(session, incident_id, body, by=user))
 
 
 @router.post("/{incident_id}/reopen", responses=problems(NotFound, AlertOpenElsewhere))
