@@ -1,14 +1,9 @@
-"""Decides by which channel a person is paged, and what follows an attempt to send a message."""
+"""Decides by which channel a person is paged."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from app.core.channel import Outcome
-from app.core.vocabulary import AttemptOutcome, DeliveryStatus
-
-RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 30, 60))
-GIVE_UP_AFTER = timedelta(minutes=15)
 FALL_BACK_AFTER = timedelta(seconds=60)
 QUIET, NOT_VERIFIED = "quiet", "not_verified"
 NO_ADDRESS, NOT_ACTIVE = "no_address", "not_active"
@@ -138,28 +133,3 @@ def _obstacle(choice: ChannelChoice, set_up: frozenset[str]) -> str | None:
     if not choice.is_verified:
         return NOT_VERIFIED
     return QUIET if choice.is_quiet else None
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUp:
-    """A message after an attempt: its status, and when to try again."""
-
-    status: DeliveryStatus
-    next_attempt_at: datetime | None
-
-
-def follow_up(outcome: Outcome, *, attempt: int, first_attempt_at: datetime, at: datetime) -> FollowUp:
-    """Accepted, dead, or due again: after 2, 5, 15, 30, 60 s, then every 60 s, for up to 15 min.
-
-    A provider's Retry-After is honoured: never sooner than it says.
-    """
-    if outcome.result is AttemptOutcome.ACCEPTED:
-        return FollowUp(DeliveryStatus.ACCEPTED, None)
-    if outcome.result is AttemptOutcome.DEAD:
-        return FollowUp(DeliveryStatus.DEAD, None)
-    delay = RETRY_DELAYS[min(attempt, len(RETRY_DELAYS)) - 1]
-    if outcome.retry_after_seconds is not None:
-        delay = max(delay, timedelta(seconds=outcome.retry_after_seconds))
-    if at + delay > first_attempt_at + GIVE_UP_AFTER:
-        return FollowUp(DeliveryStatus.DEAD, None)
-    return FollowUp(DeliveryStatus.RETRY, at + delay)

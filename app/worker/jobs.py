@@ -14,7 +14,7 @@ from app.services.accounts import auth_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
 from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
-from app.services.operations import healing_service, health_service, idempotency_service
+from app.services.operations import dead_man_service, healing_service, health_service, idempotency_service
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
@@ -132,7 +132,7 @@ class Jobs:
     def is_well(self) -> bool:
         """True if nothing is overdue, stuck or failing, and somebody can be reached for every open incident."""
         with self._database.transaction() as session:
-            return health_service.is_well(session)
+            return dead_man_service.is_well(session)
 
     def clean_up(self) -> None:
         """Delete what has expired: kept answers, sessions, reset tokens, full token buckets."""

@@ -8,6 +8,7 @@ from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.services.contacts.address import masked
 from app.services.delivery.breaker import SMTP_CLOSES, Breakers, says_later
+from app.services.delivery.retry import GIVE_UP_AFTER, FollowUp, follow_up
 from app.services.escalation import (
     QUARANTINE_FIRST,
     QUARANTINE_LONGEST,
@@ -24,13 +25,10 @@ from app.services.escalation import (
     retry_unreachable,
 )
 from app.services.notification import (
-    GIVE_UP_AFTER,
     ChannelChoice,
-    FollowUp,
     Page,
     Person,
     Skip,
-    follow_up,
     next_channel,
     route,
 )

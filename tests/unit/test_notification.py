@@ -6,13 +6,12 @@ import pytest
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
+from app.services.delivery.retry import GIVE_UP_AFTER, follow_up
 from app.services.notification import (
-    GIVE_UP_AFTER,
     ChannelChoice,
     Person,
     Route,
     Skip,
-    follow_up,
     route,
 )
 

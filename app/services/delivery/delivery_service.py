@@ -19,7 +19,7 @@ from app.services.delivery.breaker import says_later
 from app.services.delivery.ports import Delivery
 from app.services.delivery.readiness_service import LeaseLost
 from app.services.delivery.recording_service import Attempt, log_fields, outlast
-from app.services.notification import GIVE_UP_AFTER
+from app.services.delivery.retry import GIVE_UP_AFTER
 
 log = structlog.get_logger()
 

@@ -20,9 +20,9 @@ from app.models import Notification
 from app.services.delivery import outcome_service
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import PATIENCE_SECONDS, log_fields
+from app.services.delivery.retry import GIVE_UP_AFTER
 from app.services.delivery.transition import Event, EventType
 from app.services.delivery.transition_service import apply_all, apply_leased
-from app.services.notification import GIVE_UP_AFTER
 
 log = structlog.get_logger()
 

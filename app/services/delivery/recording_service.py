@@ -22,8 +22,8 @@ from app.services.delivery import outcome_service
 from app.services.delivery.outcome_service import Names
 from app.services.delivery.ports import Delivery
 from app.services.delivery.record_of_pages import Entry
+from app.services.delivery.retry import follow_up
 from app.services.delivery.transition import Event, EventType
-from app.services.notification import follow_up
 
 log = structlog.get_logger()
 

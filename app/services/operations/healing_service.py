@@ -11,7 +11,8 @@ from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import Incident
 from app.services import escalation_service
-from app.services.operations.health_service import OVERDUE_AFTER, Pulse
+from app.services.operations.dead_man_service import OVERDUE_AFTER
+from app.services.operations.health_service import Pulse
 from app.services.timeline_service import record
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""Checks whether paging works: the workers' heartbeats, and what is late, stuck or failed."""
+"""Keeps the workers' heartbeats, and says whether this process can work."""
 
 import os
 import socket
@@ -14,17 +14,14 @@ from sqlalchemy.orm import Session
 from app import __version__
 from app.core.clock import zone_data_version
 from app.core.errors import WorkerStalled
-from app.crud import crud_escalation, crud_heartbeat, crud_notification, crud_unaccepted, crud_unmatched
+from app.crud import crud_heartbeat
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
 from app.schemas.health import Health, WorkerHealth
 from app.schemas.worker import WorkerRead
-from app.services.escalation import QUARANTINE_LONGEST
 
 log = structlog.get_logger()
 
-OVERDUE_AFTER = timedelta(seconds=2)  # two ticks
-STUCK_AFTER = timedelta(minutes=2)
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -104,20 +101,3 @@ def require_work(session: Session, worker: WorkerHealth) -> Health:
             worker=state,
         )
     return Health(status="ok", version=__version__, tzdata=zone_data_version(), database="ok", worker=worker)
-
-
-def is_well(session: Session) -> bool:
-    """True if no step is late or failing, no message is stuck, no fallback failed, and every page was accepted.
-
-    A page counts as accepted once a channel took it, for its person or for an administrator instead.
-    """
-    at = now(session)
-    return not (
-        crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
-        or crud_escalation.has_quarantined(session, due_before=at + QUARANTINE_LONGEST)
-        or crud_escalation.has_unreachable(session)
-        or crud_unmatched.has_missed(session, before=at - OVERDUE_AFTER, at=at)
-        or crud_notification.has_postponed_fallback(session, at=at)
-        or crud_notification.has_stuck(session, before=at - STUCK_AFTER)
-        or crud_unaccepted.exist(session, before=at - STUCK_AFTER)
-    )

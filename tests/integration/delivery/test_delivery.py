@@ -20,9 +20,9 @@ from app.models import Notification, NotificationAttempt, NotificationThrottle
 from app.services.delivery import lease_service, throttle_service
 from app.services.delivery.breaker import OPENS_AFTER
 from app.services.delivery.ports import Delivery
+from app.services.delivery.retry import GIVE_UP_AFTER
 from app.services.delivery.transition import Event, EventType
 from app.services.delivery.transition_service import apply_leased
-from app.services.notification import GIVE_UP_AFTER
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.inline import inline_jobs, inline_lane

@@ -13,7 +13,7 @@ from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, NotificationKind
 from app.crud.clock import now
 from app.models import Notification
-from app.services.operations import healing_service, health_service
+from app.services.operations import dead_man_service, healing_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
@@ -104,12 +104,12 @@ def test_when_no_administrator_is_reached_it_says_so_and_tries_again(
         tick()
     assert "nobody_reachable" in timeline(client, incident, admin)
     with services.database.transaction() as session:
-        assert not health_service.is_well(session)
+        assert not dead_man_service.is_well(session)
     clock.advance(minutes=5)
     tick()
     assert outbox.sent[-1].address == "oncall@example.com"
     with services.database.transaction() as session:
-        assert health_service.is_well(session)
+        assert dead_man_service.is_well(session)
 
 
 def test_the_page_of_a_deactivated_person_goes_to_the_administrators(
@@ -138,9 +138,9 @@ def test_what_is_as_it_should_be_is_not_healed(incident: dict[str, Any], session
 
 
 def test_all_is_well_unless_a_step_is_overdue(incident: dict[str, Any], session: Session, clock: Clock) -> None:
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
     clock.advance(seconds=3)
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
 
 
 def test_a_page_by_hand_falls_back_though_a_new_cycle_has_begun(
@@ -169,7 +169,7 @@ def test_a_fallback_that_fails_holds_up_no_other_and_is_tried_again(
     clock.advance(seconds=60)
     tick()
     assert [envelope.incident_id for envelope in sms.sent] == [incidents[1]["id"]]
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
     session.execute(text("UPDATE incidents SET metadata = '{}'"))
     session.commit()
     clock.advance(seconds=60)
@@ -193,7 +193,7 @@ def test_all_is_not_well_while_a_step_fails(incident: dict[str, Any], session: S
     session.execute(text("UPDATE escalation_policy_versions SET steps = '[{\"delay_minutes\": 0}]'"))
     session.commit()
     tick()
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
 
 
 def test_each_administrator_is_tried_once_for_what_was_escalated_by_hand(

@@ -21,9 +21,9 @@ from app.models import Notification, NotificationAttempt, NotificationThrottle
 from app.schemas.escalation import PolicyCreate
 from app.services.delivery import lease_service
 from app.services.delivery.ports import Delivery
+from app.services.delivery.retry import GIVE_UP_AFTER
 from app.services.delivery.throttle import CAPACITY
 from app.services.incidents import alert_service
-from app.services.notification import GIVE_UP_AFTER
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
 from app.worker import Jobs

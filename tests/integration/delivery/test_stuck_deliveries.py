@@ -18,9 +18,9 @@ from app.models import EscalationPolicy, Incident, Notification, NotificationAtt
 from app.schemas.escalation import PolicyCreate
 from app.services.delivery import lease_service
 from app.services.delivery.breaker import OPENS_AFTER
+from app.services.delivery.retry import GIVE_UP_AFTER
 from app.services.incidents import alert_service
-from app.services.notification import GIVE_UP_AFTER
-from app.services.operations import health_service
+from app.services.operations import dead_man_service
 from app.services.policies import policy_service
 from app.utils.service_locator import Services, build_services
 from app.worker import Jobs
@@ -117,11 +117,11 @@ def test_all_is_not_well_while_a_message_is_stuck(
     jobs.plan()
     jobs.lanes["email"]._release()
     clock.advance(minutes=1)
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
     clock.advance(minutes=2)
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
     tick()
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 def test_all_is_not_well_while_a_page_that_could_go_is_held(
@@ -131,11 +131,11 @@ def test_all_is_not_well_while_a_page_that_could_go_is_held(
     open_incident()
     jobs.plan()
     clock.advance(minutes=1)
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
     clock.advance(minutes=2)
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
     tick()
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 def test_a_page_that_waits_for_its_pace_is_not_stuck(
@@ -147,7 +147,7 @@ def test_a_page_that_waits_for_its_pace_is_not_stuck(
     clock.advance(minutes=3)
     later = update(Notification).values(next_attempt_at=now(session) + timedelta(seconds=1))
     session.execute(later)
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 class TestWhatSomebodyHolds:
@@ -228,13 +228,13 @@ def test_all_is_not_well_while_a_page_is_retried_without_being_accepted(
     retried: dict[str, Any], sms: Outbox, outbox: Outbox, tick: Tick, clock: Clock, session: Session
 ) -> None:
     sms.answers = [LATER] * 100
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
     _go_on(clock, tick)
-    assert not health_service.is_well(session)
+    assert not dead_man_service.is_well(session)
     outbox.answers.clear()
     clock.advance(minutes=1)
     tick()
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 def test_all_is_well_when_another_channel_took_the_page(
@@ -242,7 +242,7 @@ def test_all_is_well_when_another_channel_took_the_page(
 ) -> None:
     _go_on(clock, tick)
     assert len(sms.sent) == 1
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 def test_all_is_well_when_the_incident_of_a_retried_page_is_over(
@@ -251,7 +251,7 @@ def test_all_is_well_when_the_incident_of_a_retried_page_is_over(
     sms.answers = [LATER] * 100
     _go_on(clock, tick)
     client.post(f"/v1/incidents/{retried['id']}/acknowledge", headers=user.headers)
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)
 
 
 def test_all_is_well_when_the_administrators_were_reached_instead(
@@ -261,4 +261,4 @@ def test_all_is_well_when_the_administrators_were_reached_instead(
     outbox.answers[:] = [LATER, LATER, LATER, Outcome(AttemptOutcome.DEAD, error="gone")]
     _go_on(clock, tick)
     assert outbox.sent[-1].address == ADMIN
-    assert health_service.is_well(session)
+    assert dead_man_service.is_well(session)

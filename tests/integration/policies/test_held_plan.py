@@ -11,7 +11,7 @@ from app.models import Escalation, EscalationPolicy, Incident, User
 from app.schemas.escalation import PolicyCreate
 from app.services.escalation import QUARANTINE_FIRST
 from app.services.incidents import alert_service
-from app.services.operations import health_service
+from app.services.operations import dead_man_service
 from app.services.policies import policy_service
 from app.services.policies.rollout_service import ROLLOUT_BATCH
 from app.utils.service_locator import Services, build_services
@@ -137,7 +137,7 @@ def test_a_person_who_is_held_keeps_nobody_else_from_being_paged(
     with services.database.transaction() as session:
         put_aside = session.scalars(select(Escalation).where(Escalation.quarantined_at.is_not(None))).all()
         assert [row.attempts for row in put_aside] == [0, 0]
-        assert not health_service.is_well(session)
+        assert not dead_man_service.is_well(session)
         for row in put_aside:
             assert row.next_run_at is not None
             assert row.quarantined_at is not None

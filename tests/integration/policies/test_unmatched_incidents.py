@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome, UnmatchedIncidents
-from app.services.operations import health_service
+from app.services.operations import dead_man_service
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.api import Api
@@ -152,12 +152,12 @@ def test_an_admin_who_cannot_be_reached_is_tried_again_every_five_minutes(
     record = [event["event_type"] for event in api.call(f"GET /incidents/{incident_id}/timeline")]
     assert record.count("nobody_reachable") == 1
     with services.database.transaction() as session:
-        assert not health_service.is_well(session)
+        assert not dead_man_service.is_well(session)
     clock.advance(minutes=5)
     tick()
     assert notes(outbox) == [True, True]
     with services.database.transaction() as session:
-        assert health_service.is_well(session)
+        assert dead_man_service.is_well(session)
 
 
 def test_what_no_policy_matches_is_a_warning_in_the_log(api: Api) -> None:
