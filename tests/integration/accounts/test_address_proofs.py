@@ -279,7 +279,7 @@ def test_an_address_that_only_folds_alike_is_not_verified(client: TestClient, si
         assert answer.json()["is_verified"] is is_verified
 
 
-def test_the_owner_of_an_address_gets_the_account_without_what_was_planted_in_it(
+def test_the_owner_of_an_address_gets_no_channels_that_others_planted(
     client: TestClient, squatter: Person, tick: Tick, outbox: Outbox, log_in: LogIn
 ) -> None:
     """By password recovery, whose token comes to the address, and so proves it."""
@@ -325,7 +325,7 @@ def test_administrators_list_and_decide_what_is_proved(client: TestClient, squat
     assert (listed(True), listed(False)) == ([ADMIN], [LIST])
 
 
-def test_an_address_that_an_administrator_sets_is_proved_and_the_old_one_is_told(
+def test_an_address_set_by_an_administrator_is_proved_and_the_old_is_told(
     client: TestClient, squatter: Person, admin: Person, tick: Tick, outbox: Outbox
 ) -> None:
     claim(client, squatter, "eve@example.com")
@@ -336,7 +336,7 @@ def test_an_address_that_an_administrator_sets_is_proved_and_the_old_one_is_told
     assert any("a***@example.com now" in text for text in told(outbox, LIST))
 
 
-def test_to_promote_an_account_of_an_unproved_address_is_answered_with_a_warning(
+def test_promoting_an_account_with_an_unproved_address_warns(
     client: TestClient, squatter: Person, user: Person, admin: Person
 ) -> None:
     for person, is_warned in ((squatter, True), (user, False)):

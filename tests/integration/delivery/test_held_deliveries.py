@@ -181,7 +181,7 @@ def test_a_lane_that_can_let_no_pages_go_for_long_fails_and_sends_the_rest(
 
 
 @pytest.mark.parametrize("lane_of", [inline_lane, threaded_lane])
-def test_an_outcome_that_cannot_be_recorded_delays_no_other_and_is_sent_again_once_it_can(
+def test_an_outcome_that_cannot_be_recorded_delays_no_other_message(
     alert: Callable[..., None], services: Services, own_database: Database, outbox: Outbox, lane_of: Callable[..., Lane]
 ) -> None:
     alert("disk full")

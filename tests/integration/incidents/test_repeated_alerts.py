@@ -123,9 +123,7 @@ def test_a_description_that_a_person_removed_stays_removed(api: Api, opened: Ope
     assert api.incident(incident_id)["description"] is None
 
 
-def test_a_severity_that_a_person_lowered_rises_only_with_an_alert_worse_than_any_before(
-    api: Api, opened: Opened
-) -> None:
+def test_a_lowered_severity_rises_only_with_an_alert_worse_than_any_before(api: Api, opened: Opened) -> None:
     incident_id = opened(severity="high")
     api.call(f"PUT /incidents/{incident_id}", {"severity": "low", "status": "acknowledged"})
     for severity in ("high", "medium", "high"):
@@ -215,7 +213,7 @@ def test_only_a_worse_alert_pages_who_thought_it_was_taken_care_of(
     assert len(outbox.sent) == pages
 
 
-def test_a_worse_alert_on_an_open_incident_begins_what_matches_now_and_puts_nothing_off(
+def test_a_worse_alert_starts_what_matches_now_and_delays_nothing(
     api: Api, opened: Opened, add_policy: Any, clock: Clock, tick: Tick, outbox: Outbox
 ) -> None:
     add_policy(name="always", steps=steps(0, 30, message="always"))
