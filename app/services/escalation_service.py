@@ -23,7 +23,7 @@ FIRST_CYCLE = 1
 
 
 def start_matching(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Begin the escalation of each policy that matches, from its first step: after an opening or a new cycle.
+    """Start the escalation of each matching policy from its first step, in a new cycle of open incidents.
 
     What no policy matches is marked and recorded: the worker pages the administrators about it.
     """
@@ -40,7 +40,7 @@ def start_matching(session: Session, incidents: Sequence[Incident], *, at: datet
 
 
 def first_starts(session: Session, incidents: Sequence[escalation.Facts], *, at: datetime) -> list[list[FirstStart]]:
-    """What the matching policies begin on new incidents, for each of them. Writes nothing."""
+    """Plan the escalations that the matching policies start on new incidents. Writes nothing."""
     matcher = policy_matching_service.matcher(session)
     return [[_first_start(policy, at) for policy in matcher.matching(facts)] for facts in incidents]
 
@@ -54,7 +54,7 @@ def _first_start(policy: ActivePolicy, at: datetime) -> FirstStart:
 
 
 def mark_abandoned(session: Session, incidents: Iterable[Incident], *, at: datetime) -> None:
-    """Mark the open incidents whose last escalation has just ended: no policy matches them any more."""
+    """Mark the open incidents whose last escalation has just ended, because no policy matches them any more."""
     abandoned = [incident for incident in incidents if _is_abandoned(incident)]
     _mark_unmatched(session, abandoned, at=at)
 
@@ -67,7 +67,7 @@ def _is_abandoned(incident: Incident) -> bool:
 
 
 def _mark_unmatched(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """With one statement for the mark, however many there are."""
+    """Mark and record them. The mark takes one statement, however many there are."""
     if not incidents:
         return
     crud_unmatched.mark(session, incidents, at=at)
@@ -79,7 +79,7 @@ def _mark_unmatched(session: Session, incidents: Sequence[Incident], *, at: date
 
 
 def rematch(session: Session, incident: Incident, *, at: datetime) -> None:
-    """After a change of a field that conditions ask for: end what no longer matches, begin what matches only now.
+    """End the escalations that no longer match, and start those that match only now, after a change of a field.
 
     Begins only on an open incident. A running escalation is judged by the conditions it began with, whatever was
     edited and whoever was assigned since.
@@ -103,7 +103,7 @@ def _regardless_of_assignees(policy: ActivePolicy) -> ActivePolicy:
 
 
 def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:
-    """Begin the policies that match only now, on those of the incidents that are open. Nothing ends.
+    """Start the policies that match only now on the incidents that are open. Nothing ends.
 
     After a change that any alert or responder can make: of the metadata or the assignees.
     """
@@ -117,13 +117,13 @@ def begin_on_open(session: Session, incidents: Sequence[Incident], *, at: dateti
 
 
 def begin_for_metadata(session: Session, incident_ids: Collection[int], *, at: datetime) -> None:
-    """Begin the policies that match locked incidents only now that their metadata has changed. Nothing ends."""
+    """Start the policies that match locked incidents only since their metadata changed. Nothing ends."""
     if incident_ids and policy_matching_service.matcher(session).asks_metadata:
         begin_on_open(session, list(crud_incident.lock_each(session, incident_ids).values()), at=at)
 
 
 def begin_matching(session: Session, incident: Incident, *, at: datetime) -> None:
-    """Begin the policies that match and have not begun in this cycle, whatever the incident's status."""
+    """Start the matching policies that have not started in this cycle, whatever the incident's status."""
     _begin_new(session, incident, _matching(session, incident), at=at)
 
 
@@ -139,7 +139,7 @@ def _begin_new(session: Session, incident: Incident, policies: Sequence[ActivePo
 
 
 def start_policy(session: Session, incidents: Iterable[Incident], policy: ActivePolicy, *, at: datetime) -> None:
-    """Begin one policy on those of the incidents that it matches, unless it has already begun there."""
+    """Start one policy on the incidents that it matches, unless it has already started there."""
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     matcher = matcher_of([policy])
@@ -149,20 +149,20 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
-    """True if the policy has begun in this cycle. Earlier cycles do not count."""
+    """True if the policy has started in this cycle. Earlier cycles do not count."""
     rows = (row for row in incident.escalations if row.policy_id == policy.policy_id)
     return any(row.cycle == incident.cycle and row.state is not EscalationState.ENDED for row in rows)
 
 
 def stop(incident: Incident) -> None:
-    """Nothing more is due: somebody acknowledged, snoozed or resolved."""
+    """Stop all escalations: somebody acknowledged, snoozed or resolved."""
     incident.unmatched_due_at = None
     for row in incident.escalations:
         move(row, Stopped())
 
 
 def end(session: Session, incident: Incident, row: Escalation, *, at: datetime, reason: str) -> None:
-    """The policy no longer applies. It may come back, with a new loop."""
+    """End an escalation whose policy no longer applies. The policy may start again, with a new loop."""
     was_running = row.state is EscalationState.RUNNING
     move(row, Ended())
     if was_running:
@@ -171,7 +171,7 @@ def end(session: Session, incident: Incident, row: Escalation, *, at: datetime, 
 
 
 def restart(session: Session, incident: Incident, row: Escalation, *, at: datetime) -> None:
-    """Begin a new loop of an escalation that has finished, with the steps it had."""
+    """Start a new loop of a finished escalation, with the same steps."""
     version = row.version
     same = ActivePolicy(
         version.policy_id, version.policy.name, version.id, version.conditions, version.steps, version.repeat
@@ -190,7 +190,7 @@ def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: da
 
 
 def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: datetime) -> None:
-    """Begin a policy's escalation of an incident; a new loop if it has begun before."""
+    """Start a policy's escalation of an incident, or a new loop of it."""
     incident.is_unmatched, incident.unmatched_due_at = False, None
     due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
     row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
@@ -218,7 +218,7 @@ def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: dat
 
 
 def progress_of(row: Escalation) -> Progress:
-    """Where the escalation stands."""
+    """Read the progress of an escalation."""
     return Progress(**{field.name: getattr(row, field.name) for field in fields(Progress)})
 
 
@@ -233,7 +233,7 @@ def _put(row: Escalation, progress: Progress) -> None:
 
 
 def facts_of(incident: Incident, assigned: set[int]) -> escalation.Facts:
-    """What conditions can ask of an incident. `assigned` has the ids of those that somebody works on."""
+    """Read what conditions can ask about. `assigned` has the ids of incidents with assignees."""
     return escalation.Facts(
         severity=incident.severity,
         service=incident.service,

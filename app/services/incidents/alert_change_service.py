@@ -23,7 +23,7 @@ from app.services.timeline_service import record
 # An alert may be resolved by another transaction between our insert and our look; it does not happen forever.
 MAX_ROUNDS = 10
 
-OVERTAKEN = "The alert is opened and resolved faster than it can be applied."
+OVERTAKEN = "The alert changes faster than it can be applied. Send it again."
 
 
 @dataclass(frozen=True, slots=True)

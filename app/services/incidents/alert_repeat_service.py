@@ -68,7 +68,7 @@ def count(
 
 def sentence(count: int) -> str:
     """What the timeline says of a repetition."""
-    return f"The alert was repeated: {count} in all."
+    return f"The alert fired again, {count} times in total."
 
 
 def _only_repeats(repeated: Repeated) -> bool:

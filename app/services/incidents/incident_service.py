@@ -137,7 +137,7 @@ def snooze(session: Session, incident_id: int, wanted: Snooze, *, by: User) -> I
     at = now(session)
     until = wanted.end(at)
     if not at < until <= at + MAX_SNOOZE:
-        raise InvalidInput("A snooze ends in the future, within 30 days.", pointer="/until")
+        raise InvalidInput("A snooze must end in the future and within 30 days.", pointer="/until")
     return _move(session, incident_id, MoveRequest(Move.SNOOZE, at, snoozed_until=until), by=by)
 
 
@@ -206,7 +206,7 @@ def _move_to(session: Session, incident: Incident, wanted: IncidentStatus, *, at
     if wanted is incident.status:
         return incident
     if wanted not in MOVES_TO:
-        raise InvalidInput("A snooze needs an end: use the snooze action.", pointer="/status")
+        raise InvalidInput("A snooze needs an end. Use the snooze action.", pointer="/status")
     return lifecycle_service.move(session, incident, MoveRequest(MOVES_TO[wanted], at), by=by)
 
 
@@ -228,7 +228,7 @@ def _refusal_of_assignee(
 ) -> InvalidInput | None:
     if user_id is None or user_id in active:
         return None
-    return InvalidInput(f"There is no active user {user_id}.", pointer=pointer)
+    return InvalidInput(f"User {user_id} does not exist or is not active. Name an active user.", pointer=pointer)
 
 
 def locked(session: Session, incident_id: int) -> Incident:

@@ -19,7 +19,7 @@ from app.services.incidents import alert_intake_service
 
 PROBLEMS = problems(
     NotAuthenticated("The webhook's token is missing or wrong."),
-    Conflict("The alert is opened and resolved faster than it can be applied."),
+    Conflict("The alert changes faster than it can be applied. Send it again."),
     AlertTooLarge("The body is over 8388608 bytes. Send less at a time."),
     TooManyAlerts("A body may hold at most 2000 alerts. Send fewer at a time.", pointer="/alerts"),
     TooManyRequests,

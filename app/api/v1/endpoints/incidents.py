@@ -53,8 +53,8 @@ NoteBody = Annotated[ActionNote | None, Body(description="An optional comment to
 # Examples for OpenAPI.
 NO_END = InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
 NO_SNOOZE = InvalidTransition("A resolved incident can't be snoozed. Reopen it first.", possible=["reopen"])
-NO_OWNER = InvalidInput("There is no active user 2.", pointer="/assigned_to")
-NOBODY = InvalidInput("There is no active user 2.", pointer="/user_id")
+NO_OWNER = InvalidInput("User 2 does not exist or is not active. Name an active user.", pointer="/assigned_to")
+NOBODY = InvalidInput("User 2 does not exist or is not active. Name an active user.", pointer="/user_id")
 NOT_ASSIGNED = NotFound("User 1 is not assigned to incident 1.")
 OTHER_INCIDENT = InvalidInput(
     "incident_id is 2, but the path names incident 1. Leave it out, or make them the same.", pointer="/incident_id"
