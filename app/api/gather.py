@@ -11,16 +11,19 @@ alone:
 """
 
 import asyncio
+import os
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from app.core.batches import LOCKED
 from app.core.errors import Overloaded
@@ -35,6 +38,7 @@ Item_contra = TypeVar("Item_contra", contravariant=True)
 MAX_WAITING = 4_096
 MAX_BATCH = 500
 MAX_DEADLOCKS = 5
+LOCK_SECONDS, IMPATIENT_LOCK_SECONDS = 0.2, 0.02
 PATIENT_LANES = 4
 
 
@@ -56,6 +60,7 @@ class _Waiting(Generic[Item]):
     key: Hashable
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
+    request_id: str | None
 
 
 class Threads:
@@ -90,11 +95,13 @@ class Gatherer(Generic[Item]):
     _apart: "Counter[Hashable]" = field(default_factory=Counter, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
     _is_writing: bool = field(default=False, init=False)
+    _turns: Iterator[int] = field(default_factory=count, init=False)
 
     async def submit(self, item: Item) -> Any:
         """The outcome of an item, once it is committed. Raises the error that refuses it, and Overloaded."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(item, self.key_of(item), loop.create_future(), loop)
+        request_id = get_contextvars().get("request_id")
+        waiting = _Waiting(item, self.key_of(item), loop.create_future(), loop, request_id)
         with self._lock:
             if len(self._queue) >= self.max_waiting:
                 raise Overloaded("Too many requests are waiting. Try again in a moment.", retry_after_seconds=1)
@@ -122,36 +129,56 @@ class Gatherer(Generic[Item]):
 
     def _write(self, batch: "list[_Waiting[Item]]") -> None:
         """Answer what can be done now. What is locked, or comes behind something locked, runs apart."""
-        now = [waiting for waiting in batch if not self._apart[waiting.key]]
-        outcomes = dict(zip(now, self._outcomes(now), strict=True))
-        _answer([(waiting, outcome) for waiting, outcome in outcomes.items() if outcome is not LOCKED])
+        late = {waiting for waiting in batch if self._apart[waiting.key]}
+        for answered in self._answered([waiting for waiting in batch if waiting not in late]):
+            _answer([(waiting, outcome) for waiting, outcome in answered if outcome is not LOCKED])
+            late |= {waiting for waiting, outcome in answered if outcome is LOCKED}
         for waiting in batch:
-            if outcomes.get(waiting, LOCKED) is LOCKED:
+            if waiting in late:
                 self._run_apart(waiting)
 
-    def _outcomes(self, batch: "Sequence[_Waiting[Item]]") -> Sequence[Outcome]:
+    def _answered(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
+        """The outcome of each, as soon as it is known."""
         if not batch:
-            return []
+            return
         try:
-            return self._in_one_transaction([waiting.item for waiting in batch])
+            outcomes = self._in_one_transaction(batch)
         except Exception as error:  # noqa: BLE001 - each member is told its own
             if is_unavailable(error) and not is_contended(error):
-                return [error] * len(batch)  # one by one, each would wait for the database in turn
+                yield [(waiting, error) for waiting in batch]  # one by one, each would wait for the database in turn
+                return
             log.info("batch_runs_one_by_one", gatherer=self.name, size=len(batch), reason=type(error).__name__)
-            return [self._alone(waiting.item) for waiting in batch]
+        else:
+            yield list(zip(batch, outcomes, strict=True))
+            return
+        yield from self._one_by_one(batch)
 
-    def _in_one_transaction(self, items: Sequence[Item]) -> Sequence[Outcome]:
+    def _one_by_one(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
+        """What comes behind something locked of the same key is not tried. Those behind others wait less for locks."""
+        locked: set[Hashable] = set()
+        seconds = LOCK_SECONDS
+        for waiting in batch:
+            outcome = LOCKED if waiting.key in locked else self._alone(waiting, seconds)
+            if outcome is LOCKED:
+                seconds = IMPATIENT_LOCK_SECONDS
+                locked |= {waiting.key} - {None}
+            yield [(waiting, outcome)]
+
+    def _in_one_transaction(
+        self, batch: "Sequence[_Waiting[Item]]", lock_seconds: float = LOCK_SECONDS
+    ) -> Sequence[Outcome]:
+        items = [waiting.item for waiting in batch]
         if self.is_reading:
             with self.database.reading() as session:
                 return self.run(session, items, waits=False)
-        with self.database.transaction() as session:
-            wait_briefly(session)
+        with bound_contextvars(**_named_in_logs(self.name, batch)), self.database.transaction() as session:
+            wait_briefly(session, lock_seconds)
             return self.run(session, items, waits=False)
 
-    def _alone(self, item: Item) -> Outcome:
+    def _alone(self, waiting: "_Waiting[Item]", lock_seconds: float) -> Outcome:
         """The outcome of one item in a transaction of its own."""
         try:
-            return self._in_one_transaction([item])[0]
+            return self._in_one_transaction([waiting], lock_seconds)[0]
         except Exception as error:  # noqa: BLE001 - it is answered
             return LOCKED if is_contended(error) else error
 
@@ -159,14 +186,15 @@ class Gatherer(Generic[Item]):
         if waiting.key is not None:
             with self._lock:
                 self._apart[waiting.key] += 1
-        lane = hash(id(waiting) if waiting.key is None else waiting.key) % PATIENT_LANES
-        self.threads.patient[lane].submit(self._patiently, waiting)
+        lane = next(self._turns) if waiting.key is None else hash(waiting.key)
+        self.threads.patient[lane % PATIENT_LANES].submit(self._patiently, waiting)
 
     def _patiently(self, waiting: "_Waiting[Item]") -> None:
         """In a lane: wait for the lock for as long as any other request would."""
         outcome: Outcome = None
         try:
-            outcome = self._waiting_for_locks(waiting.item)
+            with bound_contextvars(**_named_in_logs(self.name, [waiting])):
+                outcome = self._waiting_for_locks(waiting.item)
         except BaseException as error:  # noqa: BLE001 - it is answered
             outcome = error
         finally:
@@ -184,6 +212,15 @@ class Gatherer(Generic[Item]):
                 if not is_deadlock(error) or attempt == MAX_DEADLOCKS:
                     raise
         raise AssertionError("unreachable")
+
+
+def _named_in_logs(gatherer: str, batch: "Sequence[_Waiting[Any]]") -> dict[str, str | None]:
+    """What log entries carry: the id of the request, or that of the batch, which one entry joins to its requests."""
+    if len(batch) == 1:
+        return {"request_id": batch[0].request_id}
+    batch_id = os.urandom(8).hex()
+    log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
+    return {"batch": batch_id}
 
 
 def _answer(pairs: "Iterable[tuple[_Waiting[Any], Outcome]]") -> None:

@@ -10,7 +10,7 @@ once: it is given the session and pairs of a user and what that user asks for, a
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -68,9 +68,14 @@ class ShortWay(Protocol):
         ...
 
 
-def gathered(many: Many, *, reads: Reader, is_reading: bool = False) -> Callable[[Handler], Handler]:
-    """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user."""
-    return takes(lambda route: Gathering(route, many, reads, is_reading))
+def gathered(
+    many: Many, *, reads: Reader, key_of: Callable[[Any], Hashable] = lambda _: None, is_reading: bool = False
+) -> Callable[[Handler], Handler]:
+    """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user.
+
+    `key_of` says what of that must keep its order, such as the id of an incident.
+    """
+    return takes(lambda route: Gathering(route, many, reads, key_of, is_reading))
 
 
 def takes(short_way: Callable[[Route], ShortWay]) -> Callable[[Handler], Handler]:
@@ -96,6 +101,7 @@ class Gathering:
     route: Route
     many: Many
     reads: Reader
+    key_of: Callable[[Any], Hashable]
     is_reading: bool
     _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
 
@@ -112,8 +118,13 @@ class Gathering:
 
     def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:
         if self._gatherer is None or self._gatherer.database is not database:
-            self._gatherer = Gatherer(self.route.name, database, self._run, threads(), is_reading=self.is_reading)
+            self._gatherer = Gatherer(
+                self.route.name, database, self._run, threads(), self._key_of, is_reading=self.is_reading
+            )
         return self._gatherer
+
+    def _key_of(self, item: tuple[Claims, Any]) -> Hashable:
+        return self.key_of(item[1])
 
     def _run(self, session: Session, items: Sequence[tuple[Claims, Any]], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""

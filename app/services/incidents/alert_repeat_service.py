@@ -52,18 +52,23 @@ class Repeated:
 def count(
     session: Session, known: Mapping[str, AlertedIncident], signals: Mapping[int, AlertSignal], *, at: datetime
 ) -> dict[int, Done]:
-    """Apply those of the alerts, by position, whose key has nothing but repetitions. Their incidents are locked."""
-    by_key: dict[str, list[int]] = {}
+    """Apply the alerts, by position, of those incidents that have nothing but repetitions. The incidents are locked.
+
+    An incident may be known by two keys, if an earlier version opened it under another one.
+    """
+    positions: dict[int, list[int]] = {}
     for position, signal in signals.items():
         if signal.dedup_key is not None and signal.dedup_key in known:
-            by_key.setdefault(signal.dedup_key, []).append(position)
-    repeated = {key: Repeated(known[key], [signals[p] for p in positions]) for key, positions in by_key.items()}
-    counted = {key: one for key, one in repeated.items() if _only_repeats(one)}
-    entries = [entry for one in counted.values() for entry in one.entries(at)]
-    crud_alert.count(session, [one.outcome() for one in counted.values()], entries, at=at)
-    changed = [one.incident.id for one in counted.values() if one.is_metadata_changed]
+            positions.setdefault(known[signal.dedup_key].id, []).append(position)
+    incidents = {incident.id: incident for incident in known.values()}
+    repeated = [Repeated(incidents[id_], [signals[p] for p in found]) for id_, found in positions.items()]
+    counted = [one for one in repeated if _only_repeats(one)]
+    entries = [entry for one in counted for entry in one.entries(at)]
+    crud_alert.count(session, [one.outcome() for one in counted], entries, at=at)
+    changed = [one.incident.id for one in counted if one.is_metadata_changed]
     escalation_service.begin_for_metadata(session, changed, at=at)
-    return {p: (AlertStatus.INCIDENT_UPDATED, one.incident.id) for key, one in counted.items() for p in by_key[key]}
+    ids = [one.incident.id for one in counted]
+    return {position: (AlertStatus.INCIDENT_UPDATED, id_) for id_ in ids for position in positions[id_]}
 
 
 def sentence(count: int) -> str:

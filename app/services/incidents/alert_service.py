@@ -143,7 +143,8 @@ def _open_new(batch: Batch) -> None:
             if incident is not None:
                 batch.know(position, incident)
         _lock(batch, {signal.dedup_key for p, signal in opening.items() if p not in batch.done and signal.dedup_key})
-    raise Conflict(OVERTAKEN)
+    if _first_of_their_key(batch.left(), batch.known):
+        raise Conflict(OVERTAKEN)
 
 
 def _first_of_their_key(signals: Mapping[int, AlertSignal], known: Collection[str]) -> dict[int, AlertSignal]:

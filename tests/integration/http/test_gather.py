@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from app.api.gather import Gatherer, Outcome, Threads
 from app.core.batches import LOCKED
 from app.core.errors import NotFound, Overloaded
 from app.db.session import Database, connect
+from tests.support.logs import captured
 
 WAIT_SECONDS = 60
 READ = "SELECT name FROM gathered WHERE name = :name FOR UPDATE"
@@ -28,9 +30,11 @@ class Writer:
     seen_by_others: list[str] = field(default_factory=list)
     may_begin: Event = field(default_factory=Event)
     has_begun: Event = field(default_factory=Event)
+    on_batch: Callable[[], object] = lambda: None
 
     def __call__(self, session: Session, items: Sequence[str], *, waits: bool) -> Sequence[Outcome]:
         self.batches.append(list(items))
+        self.on_batch()
         self.has_begun.set()
         assert self.may_begin.wait(WAIT_SECONDS)
         return [self._one(session, item, waits=waits) for item in items]
@@ -186,6 +190,84 @@ def test_what_comes_behind_a_locked_row_keeps_its_order(
         asyncio.run(run())
 
     assert names(table) == ["x", "b", *(f"take x {number}" for number in range(5))]
+
+
+def test_a_locked_row_delays_nobody_who_waits_for_another(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    gatherer.key_of = lambda _: None  # nothing has to keep its order
+    writer.may_begin.set()
+    asyncio.run(gatherer.submit("x"))
+    asyncio.run(gatherer.submit("y"))
+
+    async def run() -> str:
+        waiting = [asyncio.ensure_future(gatherer.submit(f"take {name} 1")) for name in "xy"]
+        await gatherer.submit("b")  # both run apart now
+        others.rollback()
+        answer: str = await asyncio.wait_for(waiting[1], WAIT_SECONDS)
+        assert not waiting[0].done()
+        holder.rollback()
+        await asyncio.wait_for(waiting[0], WAIT_SECONDS)
+        return answer
+
+    with table.session() as holder, table.session() as others:
+        holder.execute(text(READ), {"name": "x"}).one()
+        others.execute(text(READ), {"name": "y"}).one()
+        assert asyncio.run(run()) == "take y 1 is written"
+
+
+def test_what_fails_together_keeps_the_order_behind_a_lock(
+    gatherer: Gatherer[str], writer: Writer, table: Database
+) -> None:
+    gatherer.key_of = lambda item: item.partition(" ")[2] or None
+    with table.transaction() as session:
+        session.execute(text("INSERT INTO gathered (name) VALUES ('x')"))
+
+    async def run() -> list[Any]:
+        first = asyncio.ensure_future(gatherer.submit("a"))
+        await asyncio.to_thread(writer.has_begun.wait, WAIT_SECONDS)
+        tasks = [asyncio.ensure_future(gatherer.submit(item)) for item in ("broken", "take x", "then x", "b")]
+        await asyncio.sleep(0)
+        writer.may_begin.set()
+        await first
+        assert await asyncio.wait_for(tasks[3], WAIT_SECONDS) == "b is written"
+        assert not tasks[1].done()
+        assert not tasks[2].done()
+        holder.rollback()
+        return list(await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_SECONDS))
+
+    with table.session() as holder:
+        holder.execute(text(READ), {"name": "x"}).one()
+        answers = asyncio.run(run())
+
+    assert answers[1:] == ["take x is written", "then x is written", "b is written"]
+    assert names(table) == ["x", "a", "b", "take x", "then x"]
+
+
+@pytest.mark.parametrize(("others", "joins"), [((), "request_id"), (("b", "c"), "batch")])
+def test_log_entries_lead_to_the_request(
+    gatherer: Gatherer[str], writer: Writer, others: Sequence[str], joins: str
+) -> None:
+    said: list[dict[str, Any]] = []
+
+    async def submit(name: str) -> None:
+        structlog.contextvars.bind_contextvars(request_id=f"request {name}")
+        await gatherer.submit(name)
+
+    async def run() -> None:
+        first = asyncio.ensure_future(submit("a"))
+        await asyncio.to_thread(writer.has_begun.wait, WAIT_SECONDS)
+        tasks = [asyncio.ensure_future(submit(name)) for name in others]
+        await asyncio.sleep(0)
+        writer.may_begin.set()
+        await asyncio.wait_for(asyncio.gather(first, *tasks), WAIT_SECONDS)
+
+    writer.on_batch = lambda: said.append(dict(structlog.contextvars.get_contextvars()))
+    with captured() as log:
+        asyncio.run(run())
+    assert said[0] == {"request_id": "request a"}
+    assert said[-1].keys() == {joins}
+    assert all(f"request {name}" in log.getvalue() and said[-1]["batch"] in log.getvalue() for name in others)
 
 
 def test_a_full_queue_refuses_at_once(gatherer: Gatherer[str], writer: Writer) -> None:

@@ -83,3 +83,20 @@ def test_what_was_resolved_before_the_upgrade_stays_resolved(api: Api, database:
     before = opened_before(api, database, PAYMENTS)
     api.call(f"POST /incidents/{before}/resolve")
     assert api.alert(**PAYMENTS)["status"] == "incident_created"
+
+
+def test_two_keys_of_one_incident_are_counted_together(api: Api, database: Database) -> None:
+    before = opened_before(api, database, PAYMENTS)
+    api.alert(alerts=[{**PAYMENTS, "message": "1"}, {"alert_id": PAYMENTS["alert_id"], "message": "2"}])
+    incident = api.incident(before)
+    assert (incident["alert_count"], incident["description"]) == (3, "2")
+    repeated = [event for event in incident["timeline_events"] if event["event_type"] == "alert_repeated"]
+    assert [event["metadata"]["alert_count"] for event in repeated] == [3, 2]
+
+
+def test_an_alert_behind_a_recovery_under_the_other_key_opens_an_incident(api: Api, database: Database) -> None:
+    before = opened_before(api, database, PAYMENTS)
+    api.alert(alerts=[{**PAYMENTS, **OVER}, {"alert_id": PAYMENTS["alert_id"]}])
+    statuses = {incident["id"]: incident["status"] for incident in api.call("GET /incidents")}
+    assert statuses.pop(before) == "resolved"
+    assert list(statuses.values()) == ["open"]

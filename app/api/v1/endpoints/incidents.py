@@ -1,5 +1,6 @@
 """The lifecycle and the record of incidents."""
 
+from operator import itemgetter
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query
@@ -142,7 +143,7 @@ router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_in
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(NotFound, InvalidTransition))
-@gathered(action_service.acknowledge_each, reads=path_id_and_body("incident_id", ActionNote))
+@gathered(action_service.acknowledge_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -154,7 +155,7 @@ def acknowledge_incident(
 
 
 @router.post("/{incident_id}/resolve", responses=problems(NotFound))
-@gathered(action_service.resolve_each, reads=path_id_and_body("incident_id", ActionNote))
+@gathered(action_service.resolve_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
 def resolve_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
