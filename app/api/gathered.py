@@ -34,7 +34,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 SHORT_WAY = "_short_way"
 BEARER = "bearer "
 JSON = "application/json"
-WRITERS = 8  # as many kinds of request as may be written at one moment, each on a connection of its own
+WRITERS = 6  # as many kinds of request as may be written at one moment, each on a connection of its own
 
 
 class Unusual(Exception):

@@ -23,7 +23,7 @@ from app.services.ports import Paging
 for kind in ("channels", "sources"):  # each registers itself
     import_all(f"app.integrations.{kind}")
 
-GATHERING_CONNECTIONS = 12  # of the threads in which gathered requests are run
+GATHERING_CONNECTIONS = 10  # of the threads in which gathered requests are run
 CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
 
 
