@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -170,16 +171,13 @@ def _failed(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
     return {**said, "status": DeliveryStatus.RETRY, "next_attempt_at": event.until, "ended_at": None, **NO_LEASE}
 
 
-def _dead(reason: EndReason) -> Callable[[State, Event, datetime], Mapping[str, Any]]:
-    def rule(state: State, event: Event, at: datetime) -> Mapping[str, Any]:
-        """It will not arrive. A page's next channel is due at once."""
-        if not state.is_under_way:
-            return {}
-        if state.delivered_at is not None:
-            return {**_said(event), **_arrived(state, state.delivered_at)}
-        return {**_said(event), **_lost(state, DeliveryStatus.DEAD, reason, at), "next_attempt_at": None}
-
-    return rule
+def _dead(state: State, event: Event, at: datetime, *, reason: EndReason) -> Mapping[str, Any]:
+    """It will not arrive. A page's next channel is due at once."""
+    if not state.is_under_way:
+        return {}
+    if state.delivered_at is not None:
+        return {**_said(event), **_arrived(state, state.delivered_at)}
+    return {**_said(event), **_lost(state, DeliveryStatus.DEAD, reason, at), "next_attempt_at": None}
 
 
 def _not_needed(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
@@ -262,11 +260,11 @@ RULES: Mapping[EventType, Callable[[State, Event, datetime], Mapping[str, Any]]]
     EventType.RENEWED: _renewed,
     EventType.GIVEN_BACK: _given_back,
     EventType.LEASE_EXPIRED: _lease_expired,
-    EventType.CUT_OFF: _dead(EndReason.GAVE_UP),
+    EventType.CUT_OFF: partial(_dead, reason=EndReason.GAVE_UP),
     EventType.ACCEPTED: _accepted,
     EventType.FAILED: _failed,
-    EventType.REFUSED: _dead(EndReason.REFUSED),
-    EventType.GAVE_UP: _dead(EndReason.GAVE_UP),
+    EventType.REFUSED: partial(_dead, reason=EndReason.REFUSED),
+    EventType.GAVE_UP: partial(_dead, reason=EndReason.GAVE_UP),
     EventType.NOT_NEEDED: _not_needed,
     EventType.DEACTIVATED: _deactivated,
     EventType.REPORTED_DELIVERED: _reported_delivered,

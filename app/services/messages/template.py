@@ -5,7 +5,7 @@ to a budget. There are no calls, assignments or arithmetic, so that nothing can 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -41,7 +41,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        inserted = {rules.LOOP: _loop, rules.OPERAND: _operand, rules.CONCAT: _charged("join", filters.concat)}
+        inserted = {
+            rules.LOOP: pass_context(_loop),
+            rules.OPERAND: pass_context(_operand),
+            rules.CONCAT: _charged("join", filters.concat),
+        }
         known = filters.HTML_FILTERS if html else filters.FILTERS
         self.filters = {**{name: _charged(name, change) for name, change in known.items()}, **inserted}
         self.tests = dict(filters.TESTS)
@@ -64,7 +68,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that is charged for what it writes. A filter for text gets lists and objects as JSON."""
 
-    @pass_context
     def charged(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         if name not in filters.TAKE_ANY and isinstance(value, list | tuple | Mapping):
             value = values.to_json(value)
@@ -73,10 +76,9 @@ def _charged(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
         _pay(context, rules.cost_of_filtering(name, value, made))
         return made
 
-    return charged
+    return pass_context(charged)
 
 
-@pass_context
 def _loop(context: Context, value: Any, cost: int) -> list[Any]:
     """The items of a loop, charged in advance."""
     items = values.list_of(value)
@@ -86,7 +88,6 @@ def _loop(context: Context, value: Any, cost: int) -> list[Any]:
     return items
 
 
-@pass_context
 def _operand(context: Context, value: Any) -> Any:
     found = values.operand(value)
     _pay(context, len(found) // 10 if isinstance(found, list) else 0)
@@ -100,7 +101,9 @@ def _pay(context: Context, cost: int) -> None:
         raise TemplateError("it takes too long")
 
 
-_SANDBOXES = {html: _Sandbox(html=html) for html in (False, True)}
+@cache
+def _sandbox(html: bool) -> _Sandbox:
+    return _Sandbox(html=html)
 
 
 def check(source: str, *, html: bool = False) -> None:
@@ -140,9 +143,13 @@ def _limited(chunks: Iterable[str], limit: int) -> Iterator[str]:
 @lru_cache(maxsize=MAX_CACHED)
 def _compiled(source: str, html: bool) -> tuple[Template, int]:
     """The template, and its cost without its loops."""
+    return _compile(source, html)
+
+
+def _compile(source: str, html: bool) -> tuple[Template, int]:
     if len(source) > MAX_SOURCE:
         raise TemplateError(f"The template is longer than {MAX_SOURCE} characters.")
-    sandbox = _SANDBOXES[html]
+    sandbox = _sandbox(html)
     try:
         parsed = sandbox.parse(source)
         rules.require_allowed(parsed)

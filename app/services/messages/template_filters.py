@@ -4,6 +4,7 @@ Each takes and returns at most `MAX_VALUE` characters, or `MAX_ENCODED` if they 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -110,8 +111,8 @@ def _changeable(value: Any) -> str:
     return text
 
 
-def _of_text(change: Callable[[str], str]) -> Callable[[Any], str]:
-    return lambda value: cut(change(_changeable(value)))
+def _changed(change: Callable[[str], str], value: Any) -> str:
+    return cut(change(_changeable(value)))
 
 
 def _urlencode(value: Any) -> str:
@@ -119,25 +120,25 @@ def _urlencode(value: Any) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "capitalize": _of_text(str.capitalize),
+    "capitalize": partial(_changed, str.capitalize),
     "default": _default,
-    "e": _of_text(lambda text: str(escape(text))),
-    "escape": _of_text(lambda text: str(escape(text))),
+    "e": partial(_changed, lambda text: str(escape(text))),
+    "escape": partial(_changed, lambda text: str(escape(text))),
     "first": _first,
     "int": _int,
     "items": _items,
     "join": join,
     "last": _last,
     "length": _length,
-    "lower": _of_text(str.lower),
+    "lower": partial(_changed, str.lower),
     "round": _round,
     "string": text_of,
-    "striptags": _of_text(lambda text: str(Markup(text).striptags())),  # noqa: S704 - it removes the tags
-    "title": _of_text(str.title),
+    "striptags": partial(_changed, lambda text: str(Markup(text).striptags())),  # noqa: S704 - it removes the tags
+    "title": partial(_changed, str.title),
     "tojson": to_json,
-    "trim": _of_text(str.strip),
+    "trim": partial(_changed, str.strip),
     "truncate": _truncate,
-    "upper": _of_text(str.upper),
+    "upper": partial(_changed, str.upper),
     "urlencode": _urlencode,
 }
 TAKE_ANY = frozenset({"default", "first", "items", "join", "last", "length", "tojson"})  # the other filters take text
