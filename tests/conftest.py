@@ -34,7 +34,15 @@ from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, add_admi
 hypothesis.settings.register_profile(
     "any machine", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("any machine"), max_examples=25)
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(trylast=True)  # hypothesis marks its tests before
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A mutant ends with the first test that fails: those of many examples come last."""
+    if config.getoption("--hypothesis-profile") == "mutants":
+        items.sort(key=lambda item: item.get_closest_marker("hypothesis") is not None)
 
 
 @pytest.fixture(scope="session")
