@@ -1,5 +1,6 @@
 """The words, lengths and values that every alert source shares."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -156,3 +157,39 @@ def test_any_json_value_becomes_storable(value: Any) -> None:
     stored = storable.storable(value)
     assert_is_storable(stored)
     assert storable.storable(stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("critical (P1)", "critical"),
+        ("Sev 2 of 5", "high"),
+        ("page P3 now", "medium"),
+        ("w-a-r-n", "medium"),
+        ("non-critical", None),
+        ("not high, low", "low"),
+        ("never urgent", None),
+        ("low or high", "low"),
+        ("no idea at all", None),
+        ("critical" + " x" * 28, "critical"),  # 64 characters
+        ("critical" + " x" * 28 + "x", None),
+        ("fire sev", None),
+        ("STRASSE ERROR", "high"),
+        ("", None),
+    ],
+)
+def test_the_first_known_word_of_a_text_is_its_severity(text: str, severity: str | None) -> None:
+    assert alert.severity_within(text) == severity
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(alert.WORD_LIMIT, True), (alert.WORD_LIMIT + 1, False)])
+def test_a_text_too_long_to_be_a_word_is_none(length: int, is_read: bool) -> None:
+    assert alert.is_recovered("ok".ljust(length)) is is_read
+    assert alert.severity_from("high".ljust(length)) == ("high" if is_read else None)
+
+
+@pytest.mark.parametrize("text", ["x" * 300, "a\0" * 100, "\ud800" * 256, "\0"])
+def test_a_key_that_cannot_be_kept_ends_in_the_hash_of_all_of_it(text: str) -> None:
+    """Open incidents are found by it: it stays the same in every version."""
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    assert alert.dedup_key_from(text) == f"{text.replace(chr(0), '�').replace(chr(0xD800), '�')[:190]}:{digest}"
