@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.core.source import AlertSignal
+from app.integrations.sources.elastic.alerts import LIST_DEPTH
 from app.integrations.sources.elastic.payload import parse
 
 
@@ -33,6 +34,7 @@ def test_a_list_of_alerts_is_one_signal_for_each_in_order() -> None:
     ]
     assert (signals[0].severity, signals[0].service) == ("low", "s")
     assert signals[3].description == "disk full"
+    assert signals[3].metadata["alerts"] == [{"message": "disk full"}]
     assert signals[0].metadata == {**body, "alerts": [{"id": "a", "severity": "low", "service": "s"}]}
 
 
@@ -86,6 +88,14 @@ def test_a_summary_of_counts_is_one_alert(new: object, recovered: object, is_fir
     assert alerts in next(iter(signal.metadata["alerts"].values()))
 
 
+@pytest.mark.parametrize(("new", "recovered", "is_firing"), [(2, 1, True), ("0", "3", False)])
+def test_a_summary_of_bare_counts_is_one_alert(new: object, recovered: object, is_firing: bool) -> None:
+    alerts = {"new": new, "recovered": recovered}
+    signal = only({"dedup_key": "k", "alerts": alerts})
+    assert (signal.dedup_key, signal.is_firing, signal.description) == ("k", is_firing, None)
+    assert alerts in next(iter(signal.metadata["alerts"].values()))
+
+
 def test_an_alert_that_is_active_again_has_not_recovered() -> None:
     again = {"id": "a", "status": "active"}
     before = {"id": "a", "status": "recovered"}
@@ -131,3 +141,28 @@ def test_many_small_alerts_share_a_large_body_without_copying_it() -> None:
     signals = parse({**context, "alerts": [{"id": n} for n in range(5_000)]})
     assert len({signal.dedup_key for signal in signals}) == 5_000
     assert len({id(signal.description) for signal in signals}) == 1
+
+
+def test_the_state_around_a_summary_is_not_that_of_its_alerts() -> None:
+    signals = parse({"status": "recovered", "alerts": {"new": [{"id": "a"}], "ongoing": [{"id": "b", "state": "ok"}]}})
+    assert [signal.is_firing for signal in signals] == [True, False]
+
+
+def test_each_alert_of_several_has_its_former_key() -> None:
+    signals = parse({"rule_name": "Disk full", "alerts": [{"alert_id": "a"}, {"alert_id": "b", "rule_id": "r"}]})
+    assert [signal.former_key and signal.former_key.key for signal in signals] == ["a", None]
+    assert signals[0].former_key is not None
+    assert signals[0].former_key.is_of({"rule_name": "Disk full", "alert_id": "a"})
+
+
+@pytest.mark.parametrize(("levels", "key"), [(LIST_DEPTH, "a"), (LIST_DEPTH + 1, None)])
+def test_lists_of_alerts_are_looked_into_to_a_certain_depth(levels: int, key: str | None) -> None:
+    alerts: Any = {"id": "a"}
+    for _ in range(levels):
+        alerts = [alerts]
+    assert only({"alerts": alerts}).dedup_key == key
+
+
+def test_the_alerts_themselves_are_no_part_of_what_they_share() -> None:
+    signals = parse({"team": "x", "alerts": [{"id": n, "text": "y" * 100} for n in range(600)]})
+    assert signals[-1].metadata == {"team": "x", "alerts": [{"id": 599, "text": "y" * 100}]}

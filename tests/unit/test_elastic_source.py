@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.source import AlertSignal
-from app.integrations.sources.elastic.fields import fields_of
-from app.integrations.sources.elastic.payload import parse
+from app.core.storable import MAX_INTEGER_BITS
+from app.integrations.sources.elastic.fields import MAX_DEPTH, PATH_LIMIT, TEMPLATE_LIMIT, fields_of
+from app.integrations.sources.elastic.payload import IDENTIFIER_LIMIT, parse
+from app.integrations.sources.elastic.source import Elastic
+from app.services.incidents.alert import dedup_key_from
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "elastic"
 
@@ -186,6 +189,7 @@ def test_every_sample_is_in_a_table() -> None:
         ({"rule_id": "{{rule.id}}", "alert_id": "{{alert.id}}", "id": "i"}, "i"),
         ({"dedup_key": "{{rule.id}}:{{alert.id}}"}, None),
         ({"dedup_key": "prod-{{alert.id}}", "id": "i"}, "i"),
+        ({"dedup_key": "a{{b", "id": "i"}, "a{{b"),
         ({"alert": {"uuid": "u"}, "alert_uuid": "u", "kibana.alert.uuid": "u", "_id": "u"}, None),
     ],
 )
@@ -199,6 +203,14 @@ def test_long_keys_stay_apart_and_fit() -> None:
     assert keys[0] == keys[2] != keys[1]
     assert len(keys[0] or "") == 255
     assert only({"dedup_key": f"{rule}:alert-1"}).dedup_key == keys[0]
+
+
+def test_of_an_identifier_of_any_length_a_key_stays_the_same() -> None:
+    """Open incidents are found by it."""
+    longest = "r" * IDENTIFIER_LIMIT
+    assert only({"rule_id": longest, "alert_id": "a"}).dedup_key == dedup_key_from(f"{longest}:a")
+    longer = longest + "r"
+    assert only({"rule_id": longer, "alert_id": "a"}).dedup_key == dedup_key_from(f"{dedup_key_from(longer)}:a")
 
 
 @pytest.mark.parametrize(
@@ -244,6 +256,7 @@ def test_only_a_recovered_alert_does_not_fire(body: dict[str, Any], is_firing: b
         ({"rule_tags": "low,severity:critical"}, "critical"),
         ({"tags": "team=a=b, severity = high"}, "high"),
         ({"tags": {"severity": "low"}}, "low"),
+        ({"tags": "priority:page P2"}, "high"),
         ({"tags": '["critical","payments"]'}, "critical"),
         ({"tags": "env:critical"}, None),
         ({"kibana.alert.rule.tags": ["critical"]}, "critical"),
@@ -283,6 +296,7 @@ def test_the_severity_is_a_word_we_know_or_none(body: dict[str, Any], severity: 
         ({"rule": {"tags": ["apm", "service.name:a=b:8080"]}}, "a=b:8080"),
         ({"labels": {"service": "a"}}, "a"),
         ({"tags": "service:,service_name:a"}, "a"),
+        ({"tags": ["XML", " service : 'X [1] X' "]}, "X [1] X"),
         ({"tags": '["apm","service:a"]'}, "a"),
         ({"service.name": "a", "service": {"name": "b"}}, "a"),
         ({"service": [{}, None], "tags": "service:"}, "unknown"),
@@ -366,6 +380,26 @@ def test_a_path_too_long_to_be_a_known_one_is_not_looked_into() -> None:
     assert fields_of({"k" * 100: {"id": 1}, "k": {"id": 1}}) == {"k_id": "1"}
 
 
+def test_a_field_is_looked_for_to_a_certain_length_and_depth_of_its_path() -> None:
+    assert fields_of({"k" * (PATH_LIMIT - 1): 1, "l" * PATH_LIMIT: 1}) == {"k" * (PATH_LIMIT - 1): "1"}
+    nested: Any = "x"
+    for _ in range(MAX_DEPTH):
+        nested = {"a": nested}
+    assert fields_of(nested) == {"_".join("a" * MAX_DEPTH): "x"}
+    assert fields_of({"a": nested}) == {}
+
+
+def test_a_number_of_as_many_bits_as_can_be_stored_is_a_text() -> None:
+    number = 2 ** (MAX_INTEGER_BITS - 1)
+    assert fields_of({"a": number, "b": 2 * number}) == {"a": str(number)}
+
+
+def test_only_a_text_that_is_no_longer_than_a_template_counts_as_unrendered() -> None:
+    assert fields_of({"a": "{{x}}" * (TEMPLATE_LIMIT // 5)}) == {}
+    longer = "{{x}}" * (TEMPLATE_LIMIT // 5) + "!"
+    assert fields_of({"a": longer}) == {"a": longer}
+
+
 def test_numbers_that_python_cannot_write_are_no_error() -> None:
     body = {"id": 10**5000, "name": float("inf"), "alerts": [{"id": 10**5000}, 10**5000]}
     assert [signal.dedup_key for signal in parse(body)] == [None]
@@ -439,3 +473,7 @@ def test_the_order_of_the_fields_does_not_matter(name: str, random: Any) -> None
 def test_a_severity_without_a_known_word_loses_no_alert(severity: str) -> None:
     [signal] = parse({"alert_id": "a", "severity": severity})
     assert signal.severity is None
+
+
+def test_the_source_parses_what_it_is_posted() -> None:
+    assert Elastic().parse(sample("flat-active")) == parse(sample("flat-active"))
