@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.services.messages.template import MAX_SOURCE, TemplateError, _compiled, check, render
+from app.services.messages.template import MAX_OUTPUT, MAX_SOURCE, TemplateError, _compiled, _sandbox, check, render
 from app.services.messages.template_filters import FILTERS, TESTS
 from app.services.messages.template_rules import MAX_COST
 from app.services.messages.template_values import MAX_ITEMS, MAX_VALUE
 from tests.support.envelopes import LINK
 from tests.support.hard_templates import EXPRESSIONS, LARGE, WITH_ARGUMENT, as_often_as_it_may, with_arguments
+from tests.support.wording import assert_reads_well
 
 FACTS: dict[str, Any] = {
     "incident": {
@@ -35,6 +37,7 @@ FACTS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _compiled_anew() -> None:
     """No test reads a template that an earlier one compiled: what breaks the compiler must be seen by each."""
+    _sandbox.cache_clear()
     _compiled.cache_clear()
 
 
@@ -279,14 +282,14 @@ TEMPLATES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(TEMPLATES, st.booleans())
 def test_whatever_is_written_ends_with_a_text_or_a_template_error(source: str, html: bool) -> None:
     with contextlib.suppress(TemplateError):
         assert isinstance(render(source, FACTS, html=html), str)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.text(st.sampled_from("{}%#|.[]()'\"~<> \n\\-abcifornset_1*"), max_size=60))
 def test_rubbish_is_a_text_or_a_template_error(source: str) -> None:
     with contextlib.suppress(TemplateError):
@@ -324,3 +327,175 @@ def test_no_argument_keeps_a_filter_from_ending(name: str) -> None:
     for source in with_arguments(name):
         with contextlib.suppress(TemplateError):
             assert len(render(source, LARGE)) <= MAX_VALUE
+
+
+LOOPS = MAX_COST // MAX_ITEMS
+EMPTY_LOOPS = "".join(f"{{% for x in l{number} %}}{{% endfor %}}" for number in range(LOOPS))
+
+
+def leaves_room(source: str, rounds: int, facts: dict[str, Any]) -> bool:
+    """True if after the template there is room for so many rounds of empty loops."""
+    sizes = [min(max(rounds - number * MAX_ITEMS, 0), MAX_ITEMS) for number in range(LOOPS)]
+    loops = {f"l{number}": FACTS["wide"][:size] for number, size in enumerate(sizes)}
+    try:
+        render(source + EMPTY_LOOPS, {**facts, **loops})
+    except TemplateError as error:
+        if "too long" not in str(error):
+            raise
+        return False
+    return True
+
+
+def room_after(source: str, **facts: Any) -> int:
+    return bisect_left(range(MAX_COST), True, key=lambda rounds: not leaves_room(source, rounds, facts))
+
+
+@pytest.mark.parametrize(
+    ("source", "facts", "cost"),
+    [
+        ("text", {}, 2),
+        ("{{ 1 }}", {}, 2),
+        ("{{ a.b }}", {}, 3),
+        ("{{ a | upper }}", {"a": "x"}, 12),
+        ("{{ a == 1 }}", {"a": 1}, 24),
+        ("{{ a == b }}", {"a": 1, "b": [0] * 95}, 24 + 9),
+        ("{{ a ~ 1 }}", {"a": "x" * 39}, 13 + 2 + 2),
+        ("{{ a | join }}", {"a": ["x" * 13] * 6}, 12 + 6 + 3),
+        ("{{ a | tojson }}", {"a": "x" * 38}, 12 + 2),
+        ("{{ a | urlencode }}", {"a": "x" * 39}, 12 + 1),
+        ("{{ a | urlencode }}", {"a": "ü" * 10}, 12 + 3),
+        ("{{ a | striptags }}", {"a": "<" * 59}, 12 + 2),
+        ("{{ a | upper }}", {"a": ["x" * 36]}, 12 + 2),
+        ("{{ a | length }}", {"a": ["x" * 36]}, 12),
+        ("{% for y in a %}{{ y }}{% endfor %}", {"a": [1] * 7}, 3 + 7 * 3),
+        ("{% for y in a if y %}{{ y }}{% else %}{{ 1 }}{% endfor %}", {"a": [1] * 7}, 3 + 7 * 6),
+        ("{% for y in a %}{{ y | upper }}{% endfor %}", {"a": ["x"] * 7}, 3 + 7 * 13),
+        ("{% for y in a %}{% for z in a %}{% endfor %}{% endfor %}", {"a": [1] * 7}, 3 + 7 * 4 + 7 * 7),
+    ],
+)
+def test_a_template_costs_what_each_part_of_it_does(source: str, facts: dict[str, Any], cost: int) -> None:
+    assert room_after("") - room_after(source, **facts) == cost
+
+
+def test_all_of_the_budget_may_be_spent() -> None:
+    assert room_after("") == MAX_COST - 3 * LOOPS
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("a\n{% if true %}\nb\n{% endif %}\nc\n", "a\nb\nc\n"),
+        ("  {% if true %}x{% endif %}\n\n", "x\n"),
+        ("a {{ 1 }}\n", "a 1\n"),
+        ("{{ tags[0] }}{{ tags[minus_two] }}{{ tags[2] }}{{ tags[minus_three] }}{{ tags['a'] }}", "aa"),
+        ("{{ tags.0 }}{{ pairs[1] }}{{ pairs['k'] }}{{ pairs.k }}{{ pairs[[1]] }}{{ pairs.items }}", "avv"),
+        ("{{ 'text'[0] }}{{ 'text'.upper }}{{ number.real }}{{ none.x.y }}", ""),
+        ("{% for x in tags %}{{ loop.index }}{{ loop.index0 }}{{ loop.first }}{{ loop.last }}{% endfor %}",
+         "10TrueFalse21FalseTrue"),
+        ("{% for x in tags %}{{ loop.previtem }}{{ loop.nextitem }}{{ loop.depth }}{% endfor %}", "ba"),
+        ("{% for k in pairs %}{{ k }}{% endfor %}{% for x in number %}{{ x }}{% endfor %}", "1k5"),
+        ("{{ '\\ud83d\\ude00' }}|{{ '\\ud83d' }}|{{ 'a\\x00b' }}", "😀|\ufffd|ab"),
+        ("{{ '\\x00' }}ü", "ü"),
+        ("{{ tags | upper }}{{ pairs | string }}", '["A", "B"]{"1": null, "k": "v"}'),
+        ("{{ tags == ['a', 'b'] }}{{ tags == ('a', 'b') }}{{ 'a' in tags }}{{ number > 4 > 3 }}", "TrueTrueTrueTrue"),
+    ],
+)  # fmt: skip
+def test_a_template_sees_lists_objects_and_loops_and_nothing_else(source: str, text: str) -> None:
+    facts = {"tags": ["a", "b"], "pairs": {1: None, "k": "v"}, "number": 5, "minus_two": -2, "minus_three": -3}
+    assert render(source, facts) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{% set x = 1 %}", "set "),
+        ("{% macro x() %}{% endmacro %}", "macro "),
+        ("{{ 1 + 1 }}", "add "),
+        ("{{ f() }}", "name()"),
+        ("{{ incident.__class__ }}", "__class__ "),
+        ("{{ _x }}", "_x "),
+        ("{% for x in [1] recursive %}{% endfor %}", "recursive loop"),
+        ("{{ 'x' | replace('x', 'y') }}", f"filter replace: use one of {', '.join(sorted(FILTERS))}"),
+        ("{{ 1 is odd }}", f"test odd: use one of {', '.join(sorted(TESTS))}"),
+        ("{{ 1 | upper(*[1]) }}", "filter upper "),
+        ("{{ 1 is number(**x) }}", "test number "),
+        ("{{ " + "not " * 29 + "x }}", "nested too deeply"),
+        ("{% for a in x %}" * 3 + "{% endfor %}" * 3, "more than 2 loops"),
+        ("{{ [" + ("1" + "|e" * 20 + ",") * 300 + "] }}", "too complex"),
+        ("{% if %}", "Expected an expression"),
+        ("{% for x in y %}", "Unexpected end of template"),
+    ],
+)
+def test_what_is_refused_is_named(source: str, said: str) -> None:
+    with pytest.raises(TemplateError) as refused:
+        check(f"\n{source}")
+    assert str(refused.value).startswith("Line 1: " if said == "too complex" else "Line 2: ")
+    assert_reads_well(str(refused.value))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).endswith(".")
+    assert not str(refused.value).endswith("..")
+
+
+def test_what_is_just_within_the_limits_is_allowed() -> None:
+    check("{{ " + "not " * 28 + "x }}")
+    check("{{ [" + ("1" + "|e" * 20 + ",") * 240 + "] }}")
+    check("x" * MAX_SOURCE)
+    check("{% for a in x %}" * 2 + "{% endfor %}" * 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ incident.id < 'a' }}", "(TypeError)"),
+        ("{{ incident == 1 }}", "object "),
+        ("{{ 'x' | upper(1) }}", "(TypeError)"),
+        ("{% for x in many %}{% endfor %}", f"more than {MAX_ITEMS} items"),
+        ("{% for x in wide %}{% for y in wide %}{% endfor %}{% endfor %}", "too long"),
+        ("{{ 'x' | truncate(1, true, wide) }}", "a list or an object "),
+    ],
+)
+@pytest.mark.parametrize("html", [False, True])
+def test_what_fails_with_its_facts_is_named_with_its_line(source: str, said: str, html: bool) -> None:
+    with pytest.raises(TemplateError) as refused:
+        render(f"{{{{ 1 }}}}\n\n{source}\n{{{{ 1 }}}}", FACTS, html=html)
+    assert str(refused.value).startswith("Line 3: ")
+    assert said in str(refused.value)
+    assert_reads_well(str(refused.value))
+    assert str(refused.value).endswith(".")
+    assert not str(refused.value).endswith("..")
+
+
+def test_a_loop_over_as_many_items_as_it_may_have_is_run() -> None:
+    assert render("{% for x in wide %}{% endfor %}ok", FACTS) == "ok"
+
+
+def test_a_source_that_is_too_long_or_too_deep_says_so() -> None:
+    with pytest.raises(TemplateError, match=rf"^\w.* longer than {MAX_SOURCE} characters\.$"):
+        check("x" * (MAX_SOURCE + 1))
+    with pytest.raises(TemplateError, match=r"^\w.* nested .+\.$"):
+        check("{{ " + "(" * 9_000 + "1" + ")" * 9_000 + " }}")
+
+
+def test_a_message_is_as_long_as_it_may_be_and_no_longer() -> None:
+    assert len(render("{{ note }}" * 25, FACTS)) == MAX_OUTPUT
+    with pytest.raises(TemplateError, match=rf"more than {MAX_OUTPUT} characters"):
+        render("{{ note }}" * 25 + "x", FACTS)
+
+
+def test_html_and_text_of_the_same_source_are_two_templates() -> None:
+    assert (render("{{ a }}", {"a": "<"}), render("{{ a }}", {"a": "<"}, html=True)) == ("<", "&lt;")
+    check("{{ a | e }}", html=True)
+    with pytest.raises(TemplateError):
+        check("{{ a | safe }}", html=True)
+
+
+def test_what_jinja_says_of_a_template_is_cut() -> None:
+    with pytest.raises(TemplateError) as refused:
+        check("{% " + "x" * 400 + " %}")
+    assert len(str(refused.value)) == len("Line 1: ") + 300 + len(".")
+
+
+def test_a_message_that_is_too_long_as_a_whole_fails_with_the_first_line() -> None:
+    with pytest.raises(TemplateError, match=r"^Line 1: .* more than 2 characters\.$"):
+        render("abc", {}, limit=2)

@@ -1,5 +1,6 @@
 """What each filter of a message template makes of a value."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from app.services.messages.template_filters import FILTERS
 from app.services.messages.template_values import (
     MAX_ENCODED,
     MAX_ITEMS,
+    MAX_PARTS,
     MAX_VALUE,
     Encoded,
     Missing,
@@ -19,6 +21,7 @@ from app.services.messages.template_values import (
     text_of,
     to_json,
 )
+from tests.support.watched import Watched
 
 MISSING = Missing()
 ENTRIES = {f"key {number}": number for number in range(MAX_ITEMS + 5)}
@@ -194,3 +197,99 @@ def test_html_is_escaped_only_where_it_is_asked_for() -> None:
     assert render("{{ text }}", {"text": "<b>"}) == "<b>"
     check("{{ text }}")
     check("{{ text }}", html=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_equal"), [(None, True), (Missing(), True), (0, False), ("", False), (False, False), ([], False)]
+)
+def test_what_is_missing_equals_nothing_and_null_alone(other: Any, is_equal: bool) -> None:
+    assert (other == MISSING) is is_equal
+    assert (other != MISSING) is not is_equal
+    assert hash(MISSING) == hash(None)
+    assert not any((other > MISSING, other >= MISSING, other < MISSING, other <= MISSING))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["abcdef", 1, True], "…"),
+        (["abcdef", 2, True, "..."], "..."),
+        (["abcdef", 0, True, ""], ""),
+        (["abcdef", 6, True], "abcdef"),
+        (["abcdef", 5, True], "abcd…"),
+        (["ab cd ef", 7], "ab cd…"),
+        (["ab cd ef", 7, False, "..."], "ab..."),
+        (["abcdefgh", 4], "abc…"),
+    ],
+)
+def test_a_text_is_truncated_to_its_length_with_the_mark(arguments: list[Any], kept: str) -> None:
+    assert FILTERS["truncate"](*arguments) == kept
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ 2.6 | round }}", "3"),
+        ("{{ '' | default('a', even_if_empty=true) }}{{ 1.26 | round(digits=1) }}", "a1.3"),
+        ("{{ 2.64 | round(1) }}", "2.6"),
+        ("{{ '2.6' | round }}", "3"),
+        ("{{ 1234 | round('-2') }}", "1200"),
+        ("{{ 'x' | round(1) }}", "x"),
+        ("{{ 0.1234567890123456 | round(99) }}", "0.123456789012"),
+        ("{{ true | int }}{{ '1e3' | int }}{{ '1e999' | int(7) }}{{ none | int }}", "1100070"),
+        ("{{ 5.x is defined }}{{ missing.x.y is defined }}{{ 'text'[9] is defined }}", "FalseFalseFalse"),
+    ],
+)
+def test_numbers_are_rounded_and_read(source: str, text: str) -> None:
+    assert render(source, {}) == text
+
+
+def test_of_a_large_list_the_first_values_are_shown() -> None:
+    """The list itself counts as one of the `MAX_PARTS`."""
+    assert json.loads(to_json([1] * 1_000)) == [1] * (MAX_PARTS - 1)
+    assert json.loads(to_json([[1]] * 1_000)) == [*[[1]] * ((MAX_PARTS - 1) // 2), []]
+    assert json.loads(to_json({str(n): 1 for n in range(1_000)})) == {str(n): 1 for n in range(MAX_PARTS - 1)}
+
+
+@pytest.mark.parametrize(("length", "asked"), [(100, 41), (93, 45), (MAX_VALUE, 2), (9 * MAX_VALUE, 2)])
+def test_no_more_of_a_list_is_read_than_its_text_has_room_for(length: int, asked: int) -> None:
+    texts = Watched(["x" * length] * 1_000)
+    to_json(texts)
+    assert texts.asked == asked
+    keys = {f"{n:04}".ljust(length, "k"): 1 for n in range(1_000)}
+    assert len(to_json(keys)) == MAX_VALUE
+
+
+@pytest.mark.parametrize("value", [list(range(9_999)), tuple(range(9_999)), {str(n): n for n in range(9_999)}])
+def test_a_loop_is_given_one_item_too_many_at_most(value: Any) -> None:
+    assert list_of(value) == list(value)[: MAX_ITEMS + 1]
+    assert (list_of(None), list_of(MISSING), list_of(0), list_of("ab")) == ([], [], [0], ["ab"])
+
+
+def test_what_is_compared_is_cut_and_a_list_to_its_plain_items() -> None:
+    long = "x" * (MAX_VALUE + 1)
+    assert operand([long, 1, None, [1], {"a": 1}, (1,)]) == [cut(long), 1, None, None, None, None]
+    assert len(operand([0] * 1_000)) == MAX_PARTS
+    assert (operand(long), operand(1.5), operand(None)) == (cut(long), 1.5, None)
+
+
+def test_an_encoded_text_may_be_as_long_as_its_limit() -> None:
+    assert encoded("x" * MAX_ENCODED) == "x" * MAX_ENCODED
+    with pytest.raises(TemplateError, match=str(MAX_ENCODED)):
+        encoded("x" * (MAX_ENCODED + 1))
+
+
+def test_what_is_no_fact_is_refused_by_its_kind() -> None:
+    with pytest.raises(TemplateError, match=r"^object "):
+        text_of(object())
+
+
+def test_texts_that_are_joined_are_cut_only_if_more_follows() -> None:
+    longest = "x" * MAX_VALUE
+    assert FILTERS["join"]([longest, ""]) == longest
+    assert FILTERS["join"]([longest, "y"]) == cut(longest + "y")
+    assert FILTERS["join"](["a", "b", "c"], "-") == "a-b-c"
+
+
+def test_json_keeps_letters_of_every_script() -> None:
+    assert (to_json("ü"), to_json(["ü", {"漢": "é"}])) == ('"ü"', '["ü", {"漢": "é"}]')
