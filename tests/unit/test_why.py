@@ -9,9 +9,9 @@ import pytest
 from app.core.vocabulary import DeliveryStatus, EscalationState, NotificationKind
 from app.models import EscalationEvent, Notification
 from app.services.escalation import ConditionResult
-from app.services.explain import why_pages
+from app.services.explain import why_pages, why_reasons
 from app.services.explain.why import Addressee, Facts, Idle, Progress, Skipped, Step, explain
-from app.services.explain.why_reasons import Place, Sent, Stop
+from app.services.explain.why_reasons import Place, Reason, Sent, Stop
 from app.services.notification import ChannelChoice, Person
 
 AT = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
@@ -123,6 +123,14 @@ def test_a_step_that_is_due_later_says_how_it_would_page(
     assert (reason.at, reason.step, reason.policy_id) == (AT, 1, 7)
 
 
+def test_a_step_to_come_pages_by_the_channels_that_it_names() -> None:
+    both = replace(ANN, choices=(*ANN.choices, ChannelChoice("sms", is_enabled=True, address="+15550100")))
+    later = Step(PLACE, (Addressee(both, ["sms"]),), due_at=AT)
+    progress = Progress(RUNNING, is_active=True, steps_to_come=(later,))
+    [reason] = explain(replace(NOTHING, escalations=[progress], channels=frozenset({"email", "sms"})))[both.key]
+    assert (reason.code, reason.channel) == ("not_due", "sms")
+
+
 def test_a_policy_that_does_not_match_is_told_once_to_each_of_its_people() -> None:
     idle = Idle(8, "Day", [HIT, MISS], (step(ANN, ANN), step(ANN, BEN)))
     assert told(idle=[idle], stop=STOP) == {"user:1": ["policy_mismatch"], "user:2": ["policy_mismatch"]}
@@ -144,6 +152,43 @@ def test_who_has_a_reason_is_told_nothing_general() -> None:
     found = told(admins=[ADMIN], involved=["user:9", "user:1", "user:1"], pages=[("user:1", SENT)])
     assert found == {"user:1": ["accepted"], "user:9": ["last_resort"]}
     assert told(involved=["user:1"]) == {"user:1": ["not_named"]}
+
+
+CANCELLED = replace(SENT, status=DeliveryStatus.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("known", "recipient", "reasons"),
+    [
+        ({"pages": [("user:1", CANCELLED)], "stop": STOP}, "user:1", why_reasons.of_page(CANCELLED, STOP)),
+        (
+            {"pages": [("email:a@example.com", SENT)]},
+            "email:a@example.com",
+            [*why_reasons.of_page(SENT, None), why_reasons.of_stranger()],
+        ),
+        (
+            {"skipped": [Skipped("user:1", PLACE, "sms", "quiet", AT, "Ann")]},
+            "user:1",
+            [why_reasons.of_skip(PLACE, "sms", "quiet", AT, "Ann")],
+        ),
+        (
+            {"admins": [BEN], "nobody_since": AT},
+            "user:2",
+            [why_reasons.of_unreachable("email", "no_address", AT)],
+        ),
+        ({"idle": [Idle(8, "Day", [MISS], (step(ANN),))]}, "user:1", [why_reasons.of_mismatch(8, "Day", [MISS])]),
+    ],
+)
+def test_a_reason_is_worded_from_all_that_is_known(
+    known: dict[str, Any], recipient: str, reasons: list[Reason]
+) -> None:
+    assert explain(replace(NOTHING, **known)) == {recipient: reasons}
+
+
+def test_an_administrator_with_another_channel_was_not_unreachable() -> None:
+    quiet = ChannelChoice("sms", is_enabled=True, address="+15550100", is_quiet=True)
+    admin = replace(ADMIN, choices=(quiet, *ADMIN.choices))
+    assert told(admins=[admin], nobody_since=AT, channels=frozenset({"sms", "email"})) == {"user:9": ["last_resort"]}
 
 
 def test_each_page_brings_the_reasons_for_its_way() -> None:
