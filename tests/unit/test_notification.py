@@ -1,5 +1,6 @@
 """By which channel a person is paged, and what follows an attempt."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,10 @@ from app.services.notification import (
     Person,
     Route,
     Skip,
+    named_by,
+    next_channel,
     route,
+    update_address,
 )
 
 NOW = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
@@ -86,3 +90,52 @@ def test_after_a_quarter_of_an_hour_a_message_is_dead() -> None:
     late = NOW + GIVE_UP_AFTER
     following = follow_up(Outcome(AttemptOutcome.RETRY), attempt=9, first_attempt_at=NOW, at=late)
     assert following.status is DeliveryStatus.DEAD
+
+
+OFF = ChannelChoice("slack", is_enabled=False, address="C1")
+NOWHERE = ChannelChoice("push", is_enabled=True, address=None)
+
+
+@pytest.mark.parametrize(
+    ("choices", "tried", "found"),
+    [
+        ((EMAIL, SMS), (), ("email", "ada@example.com")),
+        ((EMAIL, SMS), ("email",), ("sms", "+15550100")),
+        ((OFF, NOWHERE, SMS), (), ("sms", "+15550100")),
+        ((EMAIL, SMS), ("email", "sms"), None),
+        ((), (), None),
+    ],
+)
+def test_the_next_channel_is_the_first_usable_one_not_tried_yet(
+    choices: tuple[ChannelChoice, ...], tried: tuple[str, ...], found: tuple[str, str] | None
+) -> None:
+    page = next_channel(person(*choices), ALL, tried)
+    assert (page and (page.channel, page.address)) == found
+    assert page is None or page.person == person(*choices)
+
+
+@pytest.mark.parametrize(
+    ("choice", "channel", "set_up", "address"),
+    [
+        (SMS, "sms", ALL, "+15550100"),
+        (SMS, "email", ALL, None),
+        (SMS, "sms", frozenset({"email"}), None),
+        (OFF, "slack", ALL, None),
+        (replace(SMS, has_status_updates=False), "sms", ALL, None),
+        (replace(SMS, is_quiet=True), "sms", ALL, None),
+    ],
+)
+def test_a_status_update_follows_a_page_only_where_the_person_wants_it(
+    choice: ChannelChoice, channel: str, set_up: frozenset[str], address: str | None
+) -> None:
+    assert update_address(person(EMAIL if channel != "email" else OFF, choice), channel, set_up) == address
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("email:ada@example.com", "ada@example.com"), ("email:a:b@example.com", "a:b@example.com"), ("user:7", "user 7")],
+)
+def test_a_recipient_without_a_name_is_called_by_address_or_number(key: str, name: str) -> None:
+    assert named_by(key) == name
+    assert Person(key, None, ()).shown == name
+    assert Person(key, None, (), name="Ada").shown == "Ada"

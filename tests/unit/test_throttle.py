@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.delivery.breaker import OPENS_AFTER, Breakers
-from app.services.delivery.throttle import CAPACITY, Bucket, Decision, Release, decide
+from app.services.delivery.throttle import (
+    BUNDLE_AFTER,
+    CAPACITY,
+    PAUSE,
+    Bucket,
+    Decision,
+    Recipient,
+    Release,
+    ReleasePlan,
+    decide,
+    plan,
+)
 
 NOW = datetime(2026, 1, 20, 3, 0, tzinfo=UTC)
 FRESH = Bucket(CAPACITY, NOW)
@@ -47,6 +58,72 @@ def test_what_follows_the_first_page(
 def test_without_a_token_even_a_single_page_waits_to_be_bundled() -> None:
     decision = after(3, Bucket(0.2, NOW, NOW), waiting=1, waited=1)
     assert (decision.release, decision.until) == (Release.WAIT, NOW + timedelta(seconds=24))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "seconds", "left"),
+    [
+        (3.0, 0, 2.0),
+        (1.0, 22, 1.1),  # a token each 20 s
+        (0.0, 100, 2.0),  # but never more than three
+        (0.2, 22, 0.3),
+        (0.0, 22, 0.1),
+        (2.0, -50, 1.0),  # another worker's clock may be ahead
+    ],
+)
+def test_each_message_takes_a_token_and_time_brings_them_back(tokens: float, seconds: float, left: float) -> None:
+    bucket = after(seconds, Bucket(tokens, NOW)).bucket
+    assert bucket.tokens == pytest.approx(left)
+    assert (bucket.refilled_at, bucket.last_sent_at) == ((NOW + timedelta(seconds=seconds),) * 2)
+
+
+def test_a_bundle_that_is_due_goes_without_a_token() -> None:
+    bucket = after(1, Bucket(0.0, NOW, NOW), waiting=2, waited=22).bucket
+    assert bucket.tokens == 0.0
+
+
+def test_who_waits_keeps_tokens_and_the_time_of_the_last_message() -> None:
+    waiting = after(1, Bucket(1.0, NOW, NOW)).bucket
+    assert waiting == Bucket(1.05, NOW + timedelta(seconds=1), NOW)
+
+
+def test_a_single_page_with_exactly_one_token_goes() -> None:
+    assert after(2, Bucket(0.9, NOW, NOW)).release is Release.ALONE
+    assert after(1, Bucket(0.95, NOW, NOW)).until == NOW + PAUSE
+
+
+def test_a_page_that_has_nearly_waited_long_enough_does_not_wait_for_the_pause() -> None:
+    last = NOW + timedelta(seconds=0.5)
+    decision = decide(Bucket(3.0, NOW, last), waiting=1, oldest_at=NOW - BUNDLE_AFTER + timedelta(seconds=1), at=NOW)
+    assert (decision.release, decision.until) == (Release.WAIT, NOW + timedelta(seconds=1))
+
+
+def recipient(name: str, page: int, bucket: Bucket, *, waiting: int = 1) -> Recipient:
+    return Recipient(name, bucket, waiting, NOW - timedelta(seconds=1), page)
+
+
+def test_a_plan_decides_for_each_recipient_apart() -> None:
+    busy, empty = Bucket(CAPACITY, NOW, NOW), Bucket(0.0, NOW, NOW)
+    recipients = [
+        recipient("ada", 1, FRESH),
+        recipient("ben", 2, FRESH, waiting=2),
+        recipient("cem", 3, busy),
+        recipient("dee", 4, empty),
+        recipient("eve", 5, FRESH),
+        recipient("fay", 6, empty),
+        recipient("gus", 7, FRESH, waiting=9),
+    ]
+    spent = Bucket(CAPACITY - 1, NOW, NOW)
+    assert plan(recipients, at=NOW) == ReleasePlan(
+        alone={"ada": 1, "eve": 5},
+        bundled=("ben", "gus"),
+        postponed={NOW + PAUSE: ("cem",), NOW + BUNDLE_AFTER - timedelta(seconds=1): ("dee", "fay")},
+        buckets={"ada": spent, "ben": spent, "cem": busy, "dee": empty, "eve": spent, "fay": empty, "gus": spent},
+    )
+
+
+def test_a_plan_for_nobody_is_empty() -> None:
+    assert plan([], at=NOW) == ReleasePlan({}, (), {}, {})
 
 
 @given(st.lists(st.floats(0, 60), min_size=500, max_size=600))
