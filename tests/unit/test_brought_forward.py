@@ -99,3 +99,17 @@ def test_it_is_in_vain_as_soon_as_no_later_step_pages(step: int, has_reached: bo
         minutes(0, 5, 10, 60), Position(0, step, 0), NOW, changing={1, 3}, has_reached=has_reached is not False
     )
     assert is_in_vain(decision, has_reached=has_reached) is expected
+
+
+@pytest.mark.parametrize("repeats_left", [0, 1, 3])
+def test_the_steps_to_come_end_with_the_loop_however_often_it_repeats(repeats_left: int) -> None:
+    position = Position(0, 1, repeats_left)
+    expected = [(1, NOW), (2, NOW + timedelta(minutes=20))]
+    assert to_come(minutes(0, 10, 30), position, NOW) == expected
+
+
+@pytest.mark.parametrize(("changing", "pages_again"), [({1, 2}, False), ({1}, True), ({0, 1}, True), (set(), True)])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_decision_says_if_a_later_step_of_the_loop_pages(changing: set[int], pages_again: bool, step: int) -> None:
+    decision = evaluate(minutes(0, 10, 20), Position(0, step, 0), NOW, changing=changing)
+    assert decision.pages_again is pages_again

@@ -224,3 +224,20 @@ def test_a_second_failure_waits_longer_and_keeps_the_time_of_the_first() -> None
 def test_a_lock_is_not_counted_as_a_failure() -> None:
     after = transition(FRESH, Failed(NOW, "locked", is_counted=False))
     assert (after.attempts, after.next_run_at) == (0, NOW + QUARANTINE_FIRST)
+
+
+def test_a_step_in_vain_keeps_what_it_brought_forward_and_passed_over() -> None:
+    """The next step that pages comes at once, before a step that only changes something, which keeps its time."""
+    delays, changing = [timedelta(), TEN, 3 * TEN], {1}
+    fired = StepFired(delays, NOW, has_reached=False, changing=changing)
+    after = transition(standing(RUNNING), fired)
+    assert (after.step, after.other_step, after.brought_forward, after.next_run_at) == (2, 1, 3 * TEN, NOW)
+    last = transition(after, StepFired(delays, NOW, has_reached=True, changing=changing))
+    assert (last.step, last.next_run_at) == (1, NOW + TEN)
+
+
+def test_admins_are_paged_once_in_a_loop_that_goes_on_with_changes() -> None:
+    fired = StepFired(DELAYS, NOW, has_reached=False, are_admins_paged=True, changing={1})
+    after = transition(standing(RUNNING), fired)
+    assert (after.step, after.has_reached) == (1, True)
+    assert not needs_last_resort(after, StepFired(DELAYS, NOW, has_reached=None, changing={1}))

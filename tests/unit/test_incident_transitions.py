@@ -193,3 +193,15 @@ def test_a_repeated_move_by_a_policy_is_no_refusal_at_the_limit() -> None:
 def test_the_end_of_a_snooze_keeps_the_count_of_policies_cycles() -> None:
     state = replace(STATES[SNOOZED], policy_cycles=MAX_POLICY_CYCLES)
     assert make(state, Move.END_SNOOZE).after.policy_cycles == MAX_POLICY_CYCLES
+
+
+def test_what_policies_may_move_no_more_stays_and_offers_the_same() -> None:
+    state = replace(STATES[OPEN], policy_cycles=MAX_POLICY_CYCLES)
+    possible = transition(state, MoveRequest(Move.RESOLVE, AT)).possible
+    by_policy = transition(state, MoveRequest(Move.RESOLVE, AT, is_by_policy=True))
+    assert by_policy == Transition(state, state, possible, Refusal.CYCLE_LIMIT)
+
+
+@pytest.mark.parametrize("move", [Move.ACKNOWLEDGE, Move.RESOLVE])
+def test_only_a_snooze_has_an_end(move: Move) -> None:
+    assert transition(STATES[OPEN], MoveRequest(move, AT, snoozed_until=UNTIL)).after.snoozed_until is None

@@ -89,7 +89,28 @@ def test_no_number_of_services_fills_the_memory() -> None:
     matcher = PolicyMatcher([policy], refused)
     names = [f"s-{number}" for number in range(policy_matcher.MAX_REMEMBERED + 100)]
 
-    found = [bool(matcher.matching(facts(service=name))) for name in names]
+    found, most = [], 0
+    for name in names:
+        found.append(bool(matcher.matching(facts(service=name))))
+        most = max(most, len(matcher._remembered))
 
     assert found == [name.startswith("s-7") for name in names]
-    assert len(matcher._remembered) <= policy_matcher.MAX_REMEMBERED
+    assert most == policy_matcher.MAX_REMEMBERED
+
+
+def test_what_was_found_for_like_incidents_is_not_decided_again() -> None:
+    class Counted:
+        asked = 0
+
+        @property
+        def conditions(self) -> dict[str, Any]:
+            self.asked += 1
+            return {"service": "api"}
+
+    policy = Counted()
+    matcher = PolicyMatcher([policy], lambda _: None)
+    assert (matcher.matching(facts()), matcher.matching(facts("db"))) == ([policy], [])
+    before = policy.asked
+
+    assert (matcher.matching(facts()), matcher.matching(facts("db"))) == ([policy], [])
+    assert policy.asked == before

@@ -114,6 +114,12 @@ def test_what_will_not_arrive_says_why(event: EventType, reason: EndReason) -> N
     assert changed(STATES["sending"], event)["end_reason"] is reason
 
 
+@pytest.mark.parametrize("event", [EventType.CUT_OFF, EventType.GAVE_UP, EventType.REFUSED])
+def test_what_is_dead_is_not_due_again(event: EventType) -> None:
+    columns = changed(STATES["sending"], event)
+    assert ("next_attempt_at", None) in columns.items()
+
+
 def test_a_claim_counts_the_attempt_and_takes_a_lease() -> None:
     lease = {"lease_token": TOKEN, "lease_until": LATER}
     expected = {"status": DeliveryStatus.SENDING, "attempt": 2, **lease}
@@ -146,7 +152,7 @@ def test_an_attempt_leaves_its_marks_in_what_was_tried_itself(event: EventType) 
     assert (columns["provider_id"], columns["first_attempt_at"]) == ("id", BEFORE)
     named = changed(STATES["bundled"], event, provider_id=None, first_attempt_at=None)
     assert not {"provider_id", "first_attempt_at"} & named.keys()
-    assert named.get("last_error", "busy") == "busy"
+    assert named.get("last_error") == (None if event is EventType.FAILED else "busy")
 
 
 def test_what_is_accepted_is_never_tried_again() -> None:
@@ -182,6 +188,16 @@ def test_a_report_names_the_message_of_the_provider_unless_it_is_known() -> None
     known = replace(STATES["accepted"], provider_id="ours")
     assert "provider_id" not in changed(known, EventType.REPORTED_LOST)
     assert changed(STATES["accepted"], EventType.REPORTED_LOST)["provider_id"] == "id"
+
+
+@pytest.mark.parametrize("state", ["throttled", "pending", "retry", "accepted"])
+def test_a_report_leaves_nothing_to_do_of_a_message(state: str) -> None:
+    nothing_due = {"is_throttled": False, "next_attempt_at": None, "lease_until": None, "lease_token": None}
+    delivered = changed(STATES[state], EventType.REPORTED_DELIVERED)
+    lost = changed(STATES[state], EventType.REPORTED_LOST)
+    assert nothing_due.items() <= delivered.items()
+    assert nothing_due.items() <= lost.items()
+    assert (lost["last_error"], delivered["fallback_at"], lost["fallback_at"]) == ("busy", None, AT)
 
 
 def test_a_token_bucket_moves_only_what_waits_for_it() -> None:
