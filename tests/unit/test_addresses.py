@@ -15,7 +15,7 @@ from app.integrations.addresses import (
     require_public_literal,
     resolve,
 )
-from app.integrations.special_addresses import is_public
+from app.integrations.special_addresses import ipv4_within, is_metadata, is_public
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,47 @@ def test_where_private_addresses_are_allowed_the_others_are_called(address: str)
     assert may_be_called(address, allows_private=True)
 
 
+@pytest.mark.parametrize(("address", "expected"), [("8.8.8.8", True), ("2606:4700::1111", True), ("10.0.0.1", False)])
+def test_where_private_addresses_are_not_allowed_only_public_ones_are_called(address: str, expected: bool) -> None:
+    assert may_be_called(address, allows_private=False) is expected
+
+
 @pytest.mark.parametrize("url", ["http://[::ffff:127.0.0.1]/", "http://[::ffff:0.0.0.0]:80/", "http://127.8.8.8/"])
 def test_this_machine_is_known_also_as_it_hides_in_ipv6(url: str) -> None:
     assert is_this_machine(url)
+
+
+@pytest.mark.parametrize(
+    ("address", "within"),
+    [
+        ("8.8.8.8", None),
+        ("2606:4700::1111", None),
+        ("::ffff:8.8.8.8", "8.8.8.8"),  # mapped
+        ("64:ff9b::808:404", "8.8.4.4"),  # NAT64
+        ("::8.8.4.4", "8.8.4.4"),  # compatible
+        ("::ffff:0:808:404", "8.8.4.4"),  # translated
+        ("2002:808:404:1::7", "8.8.4.4"),  # 6to4
+        ("2001:0:4136:e378:8000:63bf:f7f7:fbfb", "8.8.4.4"),  # Teredo
+    ],
+)
+def test_the_ipv4_address_within_an_ipv6_address_is_found(address: str, within: str | None) -> None:
+    found = ipv4_within(ip_address(address))
+    assert (str(found) if found else None) == within
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("2002:a9fe:a9fe::", True),
+        ("fd00:ec2::254", True),
+        ("fe80::a9fe:a9fe", True),
+        ("fe80::a9fe:a9fe%eth0", True),
+        ("169.254.169.253", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::255", False),
+    ],
+)
+def test_where_a_cloud_tells_its_secrets_is_known(address: str, expected: bool) -> None:
+    assert is_metadata(ip_address(address)) is expected
