@@ -36,7 +36,7 @@ faults: $(VENV)/dev ## Kill, freeze and starve the workers, and check that no pa
 	$(BIN)/python -m tests.faults --scale $(SCALE)
 
 .PHONY: mutants
-mutants: $(VENV)/dev ## Break the code on purpose in hundreds of ways, and check that the tests notice (long)
+mutants: $(VENV)/dev ## Break the code on purpose in hundreds of ways, and check that the tests notice (deciders: 20 minutes)
 	$(BIN)/python -m tests.mutants
 
 .PHONY: check

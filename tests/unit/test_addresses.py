@@ -202,7 +202,7 @@ def test_where_private_addresses_are_allowed_the_others_are_called(address: str)
 
 
 @pytest.mark.parametrize(("address", "expected"), [("8.8.8.8", True), ("2606:4700::1111", True), ("10.0.0.1", False)])
-def test_where_private_addresses_are_not_allowed_only_public_ones_are_called(address: str, expected: bool) -> None:
+def test_where_private_addresses_are_not_allowed_public_ones_are_called(address: str, expected: bool) -> None:
     assert may_be_called(address, allows_private=False) is expected
 
 

@@ -394,7 +394,7 @@ def test_a_number_of_as_many_bits_as_can_be_stored_is_a_text() -> None:
     assert fields_of({"a": number, "b": 2 * number}) == {"a": str(number)}
 
 
-def test_only_a_text_that_is_no_longer_than_a_template_counts_as_unrendered() -> None:
+def test_only_a_text_as_short_as_a_template_counts_as_unrendered() -> None:
     assert fields_of({"a": "{{x}}" * (TEMPLATE_LIMIT // 5)}) == {}
     longer = "{{x}}" * (TEMPLATE_LIMIT // 5) + "!"
     assert fields_of({"a": longer}) == {"a": longer}

@@ -92,7 +92,7 @@ def test_a_single_page_with_exactly_one_token_goes() -> None:
     assert after(1, Bucket(0.95, NOW, NOW)).until == NOW + PAUSE
 
 
-def test_a_page_that_has_nearly_waited_long_enough_does_not_wait_for_the_pause() -> None:
+def test_a_page_that_has_waited_nearly_long_enough_skips_the_pause() -> None:
     last = NOW + timedelta(seconds=0.5)
     decision = decide(Bucket(3.0, NOW, last), waiting=1, oldest_at=NOW - BUNDLE_AFTER + timedelta(seconds=1), at=NOW)
     assert (decision.release, decision.until) == (Release.WAIT, NOW + timedelta(seconds=1))

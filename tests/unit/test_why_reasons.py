@@ -84,7 +84,7 @@ def test_a_page_says_how_it_stands(known: dict[str, Any], code: str, at: datetim
         (Stop("snoozed", AT, None), f"snoozed at {CLOCK}"),
     ],
 )
-def test_a_cancelled_page_and_a_stopped_step_name_who_stopped_them_and_when(stop: Stop, said: str) -> None:
+def test_a_cancelled_page_and_a_stopped_step_name_who_stopped_them(stop: Stop, said: str) -> None:
     assert first(stop, status=CANCELLED).sentence.endswith(f" {said}.")
     stopped = why_reasons.of_stopped(PLACE, stop)
     assert stopped.sentence.endswith(f" {said}.")
