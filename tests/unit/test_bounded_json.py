@@ -70,6 +70,15 @@ def test_of_a_text_at_least_a_few_characters_are_kept_or_none(room: int, kept: s
     assert _cut_text("x" * 20, room) == kept
 
 
+def test_as_much_of_a_text_is_kept_as_there_is_room_for() -> None:
+    assert [_cut_text("x" * 50, room) for room in range(13, 43)] == ["x" * (room - 5) + "…" for room in range(13, 43)]
+
+
+def test_what_just_fits_into_its_room_is_kept_whole() -> None:
+    items = [1] * 99
+    assert _cut(items, len(compact(items)), 1) == items
+
+
 def test_a_list_of_the_smallest_items_is_filled_to_the_last() -> None:
     kept = bounded({"k": [1] * LIMIT}, LIMIT)
     around = len(compact({"k": [], "_truncated": True})) + 1

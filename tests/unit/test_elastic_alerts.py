@@ -153,6 +153,7 @@ def test_each_alert_of_several_has_its_former_key() -> None:
     assert [signal.former_key and signal.former_key.key for signal in signals] == ["a", None]
     assert signals[0].former_key is not None
     assert signals[0].former_key.is_of({"rule_name": "Disk full", "alert_id": "a"})
+    assert not signals[0].former_key.is_of({"alert_id": "a"})
 
 
 @pytest.mark.parametrize(("levels", "key"), [(LIST_DEPTH, "a"), (LIST_DEPTH + 1, None)])
