@@ -16,7 +16,7 @@ from app.core.config import Settings
 from app.core.security import PageLink, PageLinks
 from tests.e2e.conftest import LiveServer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

@@ -2,7 +2,11 @@
 
 import resource
 
+import pytest
+
 from tests.e2e.conftest import LiveServer
+
+pytestmark = pytest.mark.e2e
 
 
 def test_the_service_raises_its_descriptors(few_descriptors: int, live_server: LiveServer) -> None:

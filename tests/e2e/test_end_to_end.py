@@ -16,6 +16,8 @@ from app.db.session import connect
 from run_e2e_tests import settings
 from tests.e2e.conftest import ROOT, LiveServer
 
+pytestmark = pytest.mark.e2e
+
 ADMIN, PASSWORD = "chief@example.com", "correct horse battery"
 WITH_ADMIN = {"FIRST_SUPERUSER": ADMIN, "FIRST_SUPERUSER_PASSWORD": PASSWORD, "ELASTIC_WEBHOOK_TOKEN": "secret"}
 AS_ADMIN = ("--admin-email", ADMIN, "--admin-password", PASSWORD)

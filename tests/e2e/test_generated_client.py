@@ -16,6 +16,8 @@ from tests.e2e.conftest import LiveServer
 from tests.support.operations import DOCUMENT, OPERATIONS
 from tests.support.world import ADMIN, PASSWORD
 
+pytestmark = pytest.mark.e2e
+
 PACKAGE = "generated_paging_client"
 
 

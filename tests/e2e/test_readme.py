@@ -12,6 +12,8 @@ from tests.e2e.conftest import ROOT, LiveServer
 from tests.support.http_server import HttpServer, http_server
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.e2e
+
 README = (ROOT / "README.md").read_text()
 SECTION = README.partition("## Page your own phone in a minute\n")[2].partition("\n## ")[0]
 PORT = "127.0.0.1:8000"

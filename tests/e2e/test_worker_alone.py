@@ -27,6 +27,8 @@ from tests.support.scenario import steps
 from tests.support.waiting import wait_until
 from tests.support.world import add_admins
 
+pytestmark = pytest.mark.e2e
+
 DEADLINE_SECONDS = 120
 
 
