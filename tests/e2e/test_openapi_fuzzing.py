@@ -75,6 +75,8 @@ NEEDS_A_SECRET = {
     "POST /v1/auth/logout",
     "POST /v1/auth/reset-password",
 }
+# These want a code that was sent to an address.
+NEEDS_A_CODE = {"POST /v1/users/me/email/confirm", "POST /v1/notification-preferences/me/{channel}/confirm"}
 FOR_ADMINS = re.compile(r"\w+ /v1/(users$|users/{user_id}|escalation/policies|notification-preferences/{user_id})")
 PUBLIC = NEEDS_A_SECRET | {
     "GET /",
@@ -212,7 +214,7 @@ def test_an_administrator_gets_only_answers_that_the_document_names(
 ) -> None:
     run = fuzz("admin")
     assert not run.objections, run.report
-    assert len(run.failed - NEEDS_A_SECRET) < 4, f"never succeeded, the run was hollow: {run.failed}"
+    assert len(run.failed - NEEDS_A_SECRET - NEEDS_A_CODE) < 4, f"never succeeded, the run was hollow: {run.failed}"
 
     _later(services.database)
     jobs = inline_jobs(services)
