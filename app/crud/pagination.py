@@ -17,6 +17,7 @@ Row = TypeVar("Row")
 Other = TypeVar("Other")
 
 MAX_BYTES = 4 * 1024 * 1024
+VALUE_BYTES = 64
 REST_BYTES = 4_000  # at most, for a row's unmeasured columns and the names added to its ids
 
 
@@ -81,9 +82,15 @@ def as_json(*texts: Any) -> ColumnElement[int]:
     return func.octet_length(cast(func.to_json(func.concat("", *texts)), Text))
 
 
+def _json_weight(text: ColumnElement[str]) -> ColumnElement[int]:
+    """The size of JSON, and VALUE_BYTES for each value: an empty object of three characters takes Python 64 bytes."""
+    values = func.length(text) - func.length(func.translate(text, ",", ""))
+    return func.octet_length(text) + VALUE_BYTES * values
+
+
 def _weight(wide: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]) -> ColumnElement[int]:
-    """The size of a row as JSON. Numbers among the columns are sizes already."""
-    json = [func.octet_length(cast(column, Text)) for column in wide if isinstance(column.type, JSONB)]
+    """The size of a row as JSON, and of its small values in memory. Integers among the columns are sizes already."""
+    json = [_json_weight(cast(column, Text)) for column in wide if isinstance(column.type, JSONB)]
     texts = [column for column in wide if isinstance(column.type, String)]
     bytes_ = [column for column in wide if isinstance(column.type, Integer)]
     return sum((func.coalesce(part, 0) for part in (*json, *bytes_, as_json(*texts))), start=literal(REST_BYTES))

@@ -13,7 +13,7 @@ from app.services.incidents.alert_metadata import metadata_from
 
 UNREADABLE_KEY = "unreadable alert"
 RAW_LIMIT = 32 * 1024  # characters of the raw text that are kept in the metadata
-MAX_VALUES = 1_000_000  # each takes Python about 60 bytes
+MAX_VALUES = 500_000  # each takes Python about 60 bytes
 
 BETWEEN_DOCUMENTS = re.compile(r"[\s,\x00\ufeff\x1e]*")
 DECODER = json.JSONDecoder(strict=False)  # accept a raw newline in a string rather than lose an alert

@@ -1,7 +1,7 @@
 """An answer stays within 4 MiB and loads no more, however large its rows are; its links lead to the rest."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ ROWS = 40
 METADATA = "jsonb_build_object('n', g, 'text', repeat('ü', 150000))"  # 300 kB
 TEXT = "repeat(E'\\u0001', 20000)"  # 120 kB as JSON
 NUMBERS = "(SELECT jsonb_build_object('n', g, 'all', jsonb_agg(1e300)) FROM generate_series(1, 1000))"  # 300 kB
+VALUES = "(SELECT jsonb_build_object('n', g, 'all', jsonb_agg('{}'::jsonb)) FROM generate_series(1, 9000))"  # 36 kB
 STEPS = """jsonb_build_array(jsonb_build_object('delay_minutes', 0, 'actions', jsonb_build_array(
     jsonb_build_object('type', 'notify', 'message', repeat('x', 300000)))))"""
 POLICY = "(SELECT min(id) FROM escalation_policies)"
@@ -30,6 +31,8 @@ SEEDS = {
     f"SELECT 'Large', 'low', 'db', {METADATA} {EACH}",
     "/incidents?service=numbers": "INSERT INTO incidents (title, severity, service, metadata) "
     f"SELECT 'Large', 'low', 'numbers', {NUMBERS} {EACH}",
+    "/incidents?service=values": "INSERT INTO incidents (title, severity, service, metadata) "
+    f"SELECT 'Large', 'low', 'values', {VALUES} {EACH}",
     "/incidents/{id}/comments": "INSERT INTO incident_comments (incident_id, user_id, content) "
     f"SELECT :id, :user, {TEXT} {EACH}",
     "/incidents/{id}/timeline": "INSERT INTO timeline_events (incident_id, event_type, description, metadata) "
@@ -86,6 +89,13 @@ def test_the_links_lead_through_large_rows_and_lose_none(
     assert seen in (sorted(seen), sorted(seen, reverse=True))
     assert all(size <= MAX_BYTES for size, _ in found)
     assert 2 <= len(found) <= 8
+
+
+def test_many_small_values_count_by_the_memory_that_they_take(
+    api: Api, admin: Person, database: Database, open_incident: Callable[..., dict[str, Any]]
+) -> None:
+    seed(database, admin, open_incident(), "/incidents?service=values")
+    assert len(api.call("GET /incidents?service=values")) == 6
 
 
 def test_a_row_over_the_limit_is_answered_alone(api: Api, database: Database) -> None:
