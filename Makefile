@@ -19,7 +19,11 @@ run: $(VENV)/run ## Serve on http://127.0.0.1:8000, with an embedded database un
 
 .PHONY: test
 test: $(VENV)/dev ## Run the tests on a real PostgreSQL that they start themselves
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e and not recovery and not faults and not fuzz"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not e2e and not recovery and not faults and not fuzz"
+
+.PHONY: slow
+slow: $(VENV)/dev ## Run the tests that wait for real time, start processes of their own, or try very many cases
+	$(BIN)/python -m pytest -n 3 --dist load -m slow
 
 .PHONY: e2e
 e2e: $(VENV)/dev ## Run the service as its users do: in a browser, by its commands, by run_e2e_tests.py

@@ -170,6 +170,7 @@ def test_a_change_of_status_has_two_spellings_and_is_kept_in_its_own(spelling: s
     assert kept({"type": spelling, "status": status}) == {"type": spelling, "status": status}
 
 
+@pytest.mark.slow
 @given(steps)
 def test_steps_in_order_are_kept_as_they_are_and_can_be_sent_back(given_steps: list[dict[str, Any]]) -> None:
     once = dump_steps(policy(steps=given_steps).steps)

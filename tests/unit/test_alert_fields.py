@@ -105,6 +105,7 @@ def test_the_alerts_own_text_is_whole_and_no_field_besides() -> None:
     assert found == AlertFields(text, (Field("a", "2"), Field("b", "1")), 0)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), JSON))
 def test_any_json_gives_a_bounded_list(metadata: dict[str, Any]) -> None:
     found = alert_fields(metadata)

@@ -59,6 +59,7 @@ def test_a_size_is_that_of_compact_json(value: Any) -> None:
         assert size_of(value, 10**9) == len(written)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(TEXTS, JSON_VALUES), st.integers(1, 3))
 def test_what_is_kept_of_any_body_fits_and_can_be_stored(body: dict[str, Any], times: int) -> None:
     filler = {f"filler{n}": "\x01ü😀" * 9_000 for n in range(times)}

@@ -441,6 +441,7 @@ def assert_is_storable(text: str | None) -> None:
     (text or "").encode()
 
 
+@pytest.mark.slow
 @given(BODIES)
 def test_any_json_object_becomes_signals_that_can_be_stored(body: dict[str, Any]) -> None:
     signals = parse(body)
@@ -457,6 +458,7 @@ def test_any_json_object_becomes_signals_that_can_be_stored(body: dict[str, Any]
         assert "\\u0000" not in written.replace("\\\\", "")
 
 
+@pytest.mark.slow
 @given(BODIES)
 def test_the_same_body_gives_the_same_keys(body: dict[str, Any]) -> None:
     assert [s.dedup_key for s in parse(body)] == [s.dedup_key for s in parse(json.loads(json.dumps(body)))]

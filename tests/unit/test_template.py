@@ -282,6 +282,7 @@ TEMPLATES = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=2 * settings().max_examples)
 @given(TEMPLATES, st.booleans())
 def test_whatever_is_written_ends_with_a_text_or_a_template_error(source: str, html: bool) -> None:

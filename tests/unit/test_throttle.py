@@ -126,6 +126,7 @@ def test_a_plan_for_nobody_is_empty() -> None:
     assert plan([], at=NOW) == ReleasePlan({}, (), {}, {})
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 60), min_size=500, max_size=600))
 def test_a_storm_is_three_messages_in_its_first_minute_and_names_each_page(
     arrivals: list[float],

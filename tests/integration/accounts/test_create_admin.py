@@ -16,6 +16,8 @@ from app.utils.service_locator import build_services
 from tests.support.answers import problem
 from tests.support.world import PASSWORD, Outbox
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 BOSS = "boss@example.com"
 LOGIN = "/v1/auth/login/access-token"

@@ -18,6 +18,8 @@ from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.email.channel import EmailChannel
 from app.integrations.channels.email.transport import SmtpTransport
 
+pytestmark = pytest.mark.slow
+
 ACCEPTED, RETRY, DEAD = AttemptOutcome.ACCEPTED, AttemptOutcome.RETRY, AttemptOutcome.DEAD
 ENVELOPE = Envelope("ada@example.com", "s", "b", UUID("3f2b1a90-7c1d-41ef-9a53-0242ac120002"), None)
 LIMIT = 0.8

@@ -15,6 +15,8 @@ from app.integrations import connections
 from app.integrations.http import Limits, post, retry_after
 from tests.support.http_server import Answer, HttpServer, http_server
 
+pytestmark = pytest.mark.slow
+
 ACCEPTED, RETRY, DEAD = AttemptOutcome.ACCEPTED, AttemptOutcome.RETRY, AttemptOutcome.DEAD
 HERE = Limits(timeout_seconds=10, allows_private=True)
 SOON = Limits(timeout_seconds=0.4, allows_private=True)  # for what never answers

@@ -32,6 +32,8 @@ from tests.support.inline import inline_lane, send
 from tests.support.scenario import race, steps
 from tests.support.world import Outbox, add_admins
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = [f"person{number}@example.com" for number in range(4)]
 HELD, FREE = PEOPLE[0], PEOPLE[1:]
 PAGE_OF_ONE = select(Notification).where(Notification.address == HELD).with_for_update()

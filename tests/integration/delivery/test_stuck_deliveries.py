@@ -28,6 +28,8 @@ from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener, Tick, notify, steps, timeline
 from tests.support.world import ADMIN, Clock, Outbox, Person, add_admins
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def services(two_channels: Services) -> Services:

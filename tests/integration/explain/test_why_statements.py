@@ -37,6 +37,7 @@ def add_policies(add_policy: Opener, sign_up: Callable[..., Person]) -> Callable
     return run
 
 
+@pytest.mark.slow
 def test_many_policies_and_people_need_few_statements(
     client: TestClient,
     database: Database,

@@ -30,6 +30,8 @@ from tests.support.operations import (
 )
 from tests.support.world import ADMIN, PASSWORD, Outbox, add_admins
 
+pytestmark = pytest.mark.slow
+
 NUL, LONE_SURROGATE = "a\x00b", "a\ud800b"
 NOT_INTEGERS: list[Any] = [2**31, 2**63, 10**400, -1, True, "x", "1e999", NUL, {}]
 NOT_NUMBERS: list[Any] = [10**400, -1, True, "x", "1e999", [], {}]

@@ -15,6 +15,8 @@ from app.db.session import Database
 from tests.support.api import Api
 from tests.support.world import Person
 
+pytestmark = pytest.mark.slow
+
 NEXT = re.compile(r'<([^<>]+)>; rel="next"')
 ROWS = 40
 METADATA = "jsonb_build_object('n', g, 'text', repeat('ü', 150000))"  # 300 kB

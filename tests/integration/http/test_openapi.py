@@ -147,6 +147,7 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
     return jsonschema_rs.is_valid(whole, value, validate_formats=True)
 
 
+@pytest.mark.slow
 def test_the_document_is_valid_openapi_3_1(client: TestClient) -> None:
     answer = client.get("/v1/openapi.json")
     document = answer.json()

@@ -23,6 +23,8 @@ from tests.support.statements import statements
 from tests.support.waiting import wait_until
 from tests.support.world import Person, real_connections
 
+pytestmark = pytest.mark.slow
+
 NAP = text("SELECT pg_sleep(0.3)")
 SEARCHES = ("/v1/incidents", "/v1/users/directory")
 

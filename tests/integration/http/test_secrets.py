@@ -20,6 +20,8 @@ from tests.support.logs import captured
 from tests.support.operations import WITH_STRICT_BODY, Operation, sample
 from tests.support.world import Person
 
+pytestmark = pytest.mark.slow
+
 MARK = "xq7-confided"
 CONFIDED = {"current_password", "password", "new_password", "token", "refresh_token", "client_secret"}
 WITH_SECRETS = [o for o in WITH_STRICT_BODY if CONFIDED & {leaf.pointer[1:] for leaf in o.leaves("string")}]

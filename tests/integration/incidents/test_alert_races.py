@@ -22,6 +22,8 @@ from app.services.incidents.incident import Move, MoveRequest
 from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
 from tests.support.world import Person, real_connections
 
+pytestmark = pytest.mark.slow
+
 POSTS = 32
 SIGNAL = AlertSignal("elastic", "a", True, "Disk full", None, None, "db", {})
 POLICY = {"name": "everything", "actions": [{"type": "notify", "target": "admins"}]}

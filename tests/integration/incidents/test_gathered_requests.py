@@ -15,6 +15,8 @@ from app.db.session import Database
 from tests.support.api import Api, together, wait_until_somebody_waits_for_a_lock
 from tests.support.world import ADMIN, PASSWORD, real_connections
 
+pytestmark = pytest.mark.slow
+
 POLICY = {"name": "everything", "actions": [{"type": "notify", "target": "admins"}]}
 NEW = {"title": "Disk full", "severity": "high", "service": "db"}
 MANY = 24

@@ -16,6 +16,8 @@ from app.core.errors import ConfigurationError
 from app.db import migrations
 from app.db.session import Database, connect, driver_url
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 AWKWARD = "p@ss%w:rd/?#&100%25"
 

@@ -17,6 +17,8 @@ from app.db import migrations
 from app.db.base import Base
 from app.db.session import Database, connect
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def empty(new_database: Callable[..., str]) -> Iterator[Database]:

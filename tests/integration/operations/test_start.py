@@ -14,6 +14,8 @@ from app.core.errors import ConfigurationError
 from app.core.vocabulary import Environment
 from app.utils import startup
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WHOLE = "must be a full URL with http:// or https:// and a host, such as https://pager.example.com"
 

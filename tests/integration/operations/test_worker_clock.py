@@ -29,6 +29,8 @@ from tests.support.scenario import steps
 from tests.support.waiting import wait_until
 from tests.support.world import Outbox, add_admins
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_SECONDS = 30
 HOUR = timedelta(hours=1)
 WAKES = 10

@@ -22,6 +22,8 @@ from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
 from tests.support.world import ADMIN, Outbox, add_admins
 
+pytestmark = pytest.mark.slow
+
 RUNNING, STOPPED = EscalationState.RUNNING, EscalationState.STOPPED
 
 

@@ -11,6 +11,8 @@ from tests.support.answers import MEMBERS
 from tests.support.serving import HEALTH, answer, is_closed, serving, status
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 ENDLESS = b"a" * (80 * KIB)
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: service\r\nTransfer-Encoding: chunked\r\n"

@@ -211,6 +211,7 @@ def counted(database: Database) -> Iterator[list[str]]:
     event.remove(database.bind, "before_cursor_execute", count)
 
 
+@pytest.mark.slow
 def test_thousands_of_alerts_in_one_body_take_few_statements(api: Api, database: Database) -> None:
     alerts: list[dict[str, Any]] = [{"id": n} for n in range(2_000)]
     for status, expected in (("firing", F), ("firing", U), ("recovered", R)):
