@@ -69,6 +69,7 @@ def test_browsers_are_held_to_https_in_production_only(
 UNDER_V1 = [operation for operation in OPERATIONS if operation.path.startswith("/v1/")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", UNDER_V1, ids=str)
 @pytest.mark.parametrize("slashes", ["/", "//"])
 def test_a_trailing_slash_makes_no_difference(client: TestClient, operation: Operation, slashes: str) -> None:

@@ -12,6 +12,8 @@ from app.db.session import Database
 from tests.support.operations import SIGNED, WITH_BODY, Operation, resolved
 from tests.support.world import PASSWORD, Outbox, Person
 
+pytestmark = pytest.mark.slow
+
 FORM = "application/x-www-form-urlencoded"
 ACCOUNT = {"email": "user@example.com", "password": "securepassword"}
 TOKEN = re.compile(r"/reset-password/([\w-]{43})$", re.MULTILINE)
