@@ -16,7 +16,7 @@ from app.crud import crud_user
 from app.db.session import Database
 from app.schemas.escalation import PolicyCreate, PolicyUpdate
 from app.schemas.incident import IncidentCreate, IncidentUpdate, Snooze
-from app.services.incidents import action_service, alert_service, incident_service, lifecycle_service
+from app.services.incidents import alert_service, incident_service, lifecycle_service, response_service
 from app.services.policies import (
     manual_escalation_service,
     policy_service,
@@ -158,8 +158,8 @@ class Pair:
         allowed = self.model.move(self.model.incidents[number], to, until)
         id_ = self._incident_ids[number]
         moves: dict[str, Doing] = {
-            ACKNOWLEDGED: lambda session: action_service.acknowledge(session, id_, None, by=self._admin(session)),
-            RESOLVED: lambda session: action_service.resolve(session, id_, None, by=self._admin(session)),
+            ACKNOWLEDGED: lambda session: response_service.acknowledge(session, id_, None, by=self._admin(session)),
+            RESOLVED: lambda session: response_service.resolve(session, id_, None, by=self._admin(session)),
             OPEN: lambda session: incident_service.reopen(session, id_, by=self._admin(session)),
             SNOOZED: lambda session: incident_service.snooze(
                 session, id_, Snooze(minutes=minutes), by=self._admin(session)

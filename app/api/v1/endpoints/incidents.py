@@ -44,7 +44,7 @@ from app.schemas.types import GivenTime, SearchWords, Storable
 from app.schemas.why import IncidentWhy
 from app.services.delivery import delivery_record_service
 from app.services.explain import why_service
-from app.services.incidents import action_service, collaboration_service, incident_service
+from app.services.incidents import collaboration_service, incident_service, response_service
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
@@ -143,7 +143,7 @@ router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_in
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(NotFound, InvalidTransition))
-@gathered(action_service.acknowledge_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
+@gathered(response_service.acknowledge_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
 def acknowledge_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
@@ -151,16 +151,16 @@ def acknowledge_incident(
 
     You become an assignee, and the owner if there is none.
     """
-    return IncidentRead.model_validate(action_service.acknowledge(session, incident_id, body, by=user))
+    return IncidentRead.model_validate(response_service.acknowledge(session, incident_id, body, by=user))
 
 
 @router.post("/{incident_id}/resolve", responses=problems(NotFound))
-@gathered(action_service.resolve_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
+@gathered(response_service.resolve_each, reads=path_id_and_body("incident_id", ActionNote), key_of=itemgetter(0))
 def resolve_incident(
     incident_id: IncidentId, user: CurrentUser, session: SessionDep, body: NoteBody = None
 ) -> IncidentRead:
     """Resolve an incident. Paging stops, because it is over. Resolving again changes nothing."""
-    return IncidentRead.model_validate(action_service.resolve(session, incident_id, body, by=user))
+    return IncidentRead.model_validate(response_service.resolve(session, incident_id, body, by=user))
 
 
 @router.post("/{incident_id}/reopen", responses=problems(NotFound, AlertOpenElsewhere))

@@ -1,4 +1,4 @@
-"""What people do to incidents, for many at once: acknowledge and resolve, with a comment or without."""
+"""How people respond to incidents, for many at once: they acknowledge and resolve, with a comment or without."""
 
 from collections.abc import Collection, Sequence
 
