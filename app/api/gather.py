@@ -128,7 +128,7 @@ class Gatherer(Generic[Item]):
         return batch
 
     def _write(self, batch: "list[_Waiting[Item]]") -> None:
-        """Answer what can be done now. What is locked, or comes behind something locked, runs apart."""
+        """Answer what can be answered now. Locked items, and items behind them with the same key, run apart."""
         late = {waiting for waiting in batch if self._apart[waiting.key]}
         for answered in self._answered([waiting for waiting in batch if waiting not in late]):
             _answer([(waiting, outcome) for waiting, outcome in answered if outcome is not LOCKED])
@@ -154,7 +154,7 @@ class Gatherer(Generic[Item]):
         yield from self._one_by_one(batch)
 
     def _one_by_one(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
-        """What comes behind something locked of the same key is not tried. Those behind others wait less for locks."""
+        """Skip items behind a locked one of the same key. After the first locked item, the others wait less for locks."""
         locked: set[Hashable] = set()
         seconds = LOCK_SECONDS
         for waiting in batch:
@@ -215,7 +215,7 @@ class Gatherer(Generic[Item]):
 
 
 def _named_in_logs(gatherer: str, batch: "Sequence[_Waiting[Any]]") -> dict[str, str | None]:
-    """What log entries carry: the id of the request, or that of the batch, which one entry joins to its requests."""
+    """Name the request in the log entries of a batch of one; else the batch, and log which requests it has."""
     if len(batch) == 1:
         return {"request_id": batch[0].request_id}
     batch_id = os.urandom(8).hex()

@@ -1,4 +1,4 @@
-"""How a route says that its requests are gathered, and the short way that such a request takes.
+"""Marks routes whose concurrent requests share a transaction, and runs those requests.
 
     @router.get("/{incident_id}")
     @gathered(incident_service.read_each, reads=path_id("incident_id"), is_reading=True)

@@ -1,8 +1,8 @@
-"""What a function that does something for many at once answers for one of them that it had to leave out."""
+"""The outcome of an item that a batch skips because another transaction has locked its row."""
 
 
 class Locked:
-    """The outcome of an item whose row another transaction has locked."""
+    """Marks an item that was skipped. It runs again on its own, and waits for the lock."""
 
 
 LOCKED = Locked()

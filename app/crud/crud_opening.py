@@ -23,7 +23,7 @@ ENTRY = ("incident_id", "event_type", "description", "user_id", "metadata", "cre
 
 
 class CRUDOpening:
-    """Incidents with the escalations and the timeline that they begin with."""
+    """New incidents, with their first escalations and timeline entries."""
 
     def next_ids(self, session: Session, count: int) -> list[int]:
         """Ids for new incidents, ascending."""
@@ -48,7 +48,7 @@ class CRUDOpening:
 
 @cache
 def _statement() -> Select[tuple[int]]:
-    """The insertion of an incident's parts depends on its own, in one statement: they stand or fall together."""
+    """One statement: an incident that is not inserted has no escalations and no entries either."""
     insertion = bulk.insertion(Incident, INCIDENT, bulk.given_rows(Incident, INCIDENT, "incidents"))
     without_duplicates = insertion.on_conflict_do_nothing(index_elements=["source", "alert_id"], index_where=UNRESOLVED)
     opened = without_duplicates.returning(bulk.table_of(Incident).c.id).cte("opened")

@@ -21,7 +21,7 @@ Matcher = PolicyMatcher[ActivePolicy]
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The active policies as they were when the database had this fingerprint of them."""
+    """The active policies, with the fingerprint that the database had of them."""
 
     fingerprint: int
     policies: Sequence[ActivePolicy]
