@@ -154,7 +154,7 @@ class Gatherer(Generic[Item]):
         yield from self._one_by_one(batch)
 
     def _one_by_one(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
-        """Skip items behind a locked one of the same key. After the first locked item, the others wait less for locks."""
+        """Skip items behind a locked one of the same key. After the first one, the others wait less for locks."""
         locked: set[Hashable] = set()
         seconds = LOCK_SECONDS
         for waiting in batch:
