@@ -88,6 +88,12 @@ def skips_too_far() -> InvalidInput:
     return InvalidInput(f"skip must be at most {MAX_SKIP}. Follow the Link header's cursor instead.", pointer="skip")
 
 
+def link_to_next(request: Request, last_id: int) -> str:
+    """The Link header that names the page after the one that ends with an id."""
+    url = request.url.remove_query_params("skip").include_query_params(cursor=last_id)
+    return f'<{url}>; rel="next"'
+
+
 class Paginated:
     """The page the client asks for, and the Link header for the next one (RFC 8288)."""
 
@@ -110,9 +116,8 @@ class Paginated:
 
     def link_next(self, items: Page[Any]) -> None:
         """Name the next page in the Link header, if this one is full or was cut to the size of an answer."""
-        if len(items) == self.part.limit or items.is_cut:
-            url = self._request.url.remove_query_params("skip").include_query_params(cursor=items[-1].id)
-            self._response.headers["Link"] = f'<{url}>; rel="next"'
+        if not self.part.has_all(items):
+            self._response.headers["Link"] = link_to_next(self._request, items[-1].id)
 
 
 async def get_paginated(paginated: Annotated[Paginated, Depends()]) -> Paginated:

@@ -90,6 +90,7 @@ class Gatherer(Generic[Item]):
     threads: Threads
     key_of: Callable[[Item], Hashable] = lambda _: None
     max_waiting: int = MAX_WAITING
+    max_batch: int = MAX_BATCH
     is_reading: bool = False
     _queue: "deque[_Waiting[Item]]" = field(default_factory=deque, init=False)
     _apart: "Counter[Hashable]" = field(default_factory=Counter, init=False)
@@ -123,7 +124,7 @@ class Gatherer(Generic[Item]):
     def _take(self) -> "list[_Waiting[Item]]":
         """The next batch. If there is none, the next request starts a writer again."""
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.max_batch))]
             self._is_writing = bool(batch)
         return batch
 

@@ -9,21 +9,23 @@ that is wrong), so that errors are found and told in one place. The function in 
 once: it is given the session and pairs of a user and what that user asks for, and returns one outcome for each.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from app.api.gather import Gatherer, Outcome, Threads
+from app.api.deps import link_to_next
+from app.api.gather import MAX_BATCH, Gatherer, Outcome, Threads
 from app.api.permission import RESPONDERS, Permission, permission_of
-from app.core.batches import LOCKED
+from app.api.usual import JSON, Reader, Unusual
+from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
-from app.core.security import MAX_ID, Claims
+from app.core.security import Claims
+from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
 from app.services.accounts import auth_service
@@ -33,12 +35,8 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 SHORT_WAY = "_short_way"
 BEARER = "bearer "
-JSON = "application/json"
+MAX_READ_TOGETHER = 32  # each may take 2 MiB of memory
 WRITERS = 6  # as many kinds of request as may be written at one moment, each on a connection of its own
-
-
-class Unusual(Exception):
-    """The request takes the ordinary way."""
 
 
 class Many(Protocol):
@@ -47,17 +45,21 @@ class Many(Protocol):
     def __call__(self, session: Session, asked: Sequence[tuple[User, Any]], *, waits: bool) -> Sequence[Outcome]: ...
 
 
-Reader = Callable[[Request], Awaitable[Any]]
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a short way must know of its route."""
 
     name: str
-    model: type[BaseModel]
+    answer: TypeAdapter[Any]
     status: int
     permission: Permission
+
+
+class Rendered(NamedTuple):
+    """The body of an answer, and the page that it shows if it is a list."""
+
+    body: bytes
+    page: Page[Any] | None
 
 
 class ShortWay(Protocol):
@@ -69,13 +71,19 @@ class ShortWay(Protocol):
 
 
 def gathered(
-    many: Many, *, reads: Reader, key_of: Callable[[Any], Hashable] = lambda _: None, is_reading: bool = False
+    many: Many,
+    *,
+    reads: Reader,
+    key_of: Callable[[Any], Hashable] = lambda _: None,
+    part_of: Callable[[Any], Slice] | None = None,
+    is_reading: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user.
 
-    `key_of` says what of that must keep its order, such as the id of an incident.
+    `key_of` says what of that must keep its order, such as the id of an incident. `part_of` says which slice a request
+    for a list wants.
     """
-    return takes(lambda route: Gathering(route, many, reads, key_of, is_reading))
+    return takes(lambda route: Gathering(route, many, reads, key_of, part_of, is_reading))
 
 
 def takes(short_way: Callable[[Route], ShortWay]) -> Callable[[Handler], Handler]:
@@ -102,6 +110,7 @@ class Gathering:
     many: Many
     reads: Reader
     key_of: Callable[[Any], Hashable]
+    part_of: Callable[[Any], Slice] | None
     is_reading: bool
     _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
 
@@ -113,13 +122,26 @@ class Gathering:
             value = await self.reads(request)
         except (Unusual, NotAuthenticated):
             return None
-        body = await self._gatherer_of(services.database).submit((claims, value))
-        return Response(body, self.route.status, media_type=JSON)
+        outcome = await self._gatherer_of(services.database).submit((claims, value))
+        return None if outcome is ALONE else self._response(request, value, outcome)
+
+    def _response(self, request: Request, value: Any, rendered: Rendered) -> Response:
+        response = Response(rendered.body, self.route.status, media_type=JSON)
+        if self.part_of is not None and rendered.page is not None and not self.part_of(value).has_all(rendered.page):
+            response.headers["Link"] = link_to_next(request, rendered.page[-1].id)
+        return response
 
     def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:
         if self._gatherer is None or self._gatherer.database is not database:
+            size = MAX_READ_TOGETHER if self.is_reading else MAX_BATCH
             self._gatherer = Gatherer(
-                self.route.name, database, self._run, threads(), self._key_of, is_reading=self.is_reading
+                self.route.name,
+                database,
+                self._run,
+                threads(),
+                self._key_of,
+                max_batch=size,
+                is_reading=self.is_reading,
             )
         return self._gatherer
 
@@ -132,9 +154,8 @@ class Gathering:
         outcomes: dict[int, Outcome] = {i: self._refusal(users.get(claims)) for i, (claims, _) in enumerate(items)}
         asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if outcomes[i] is None}
         outcomes |= zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True)
-        answers = [self._answer_of(outcomes[i]) for i in range(len(items))]
-        put_names(session, [answer for answer in answers if isinstance(answer, BaseModel)])
-        return [self._rendered(answer) for answer in answers]
+        rendered = self._rendered(session, {id(outcome): outcome for outcome in outcomes.values()})
+        return [rendered[id(outcomes[i])] for i in range(len(items))]
 
     def _refusal(self, user: User | None) -> DomainError | None:
         """Why this user may not ask at all."""
@@ -146,74 +167,22 @@ class Gathering:
             return refusal
         return None
 
-    def _answer_of(self, outcome: Outcome) -> Outcome:
-        if outcome is LOCKED or isinstance(outcome, DomainError):
-            return outcome
-        return self.route.model.model_validate(outcome)
+    def _rendered(self, session: Session, outcomes: dict[int, Outcome]) -> dict[int, Outcome]:
+        """The outcomes as they leave. What several requests share is rendered once."""
+        adapter = self.route.answer
+        given = {key: outcome for key, outcome in outcomes.items() if not isinstance(outcome, DomainError | Unfinished)}
+        answers = {key: adapter.validate_python(outcome, from_attributes=True) for key, outcome in given.items()}
+        put_names(session, list(answers.values()))
+        return outcomes | {
+            key: Rendered(adapter.dump_json(answer), given[key] if isinstance(given[key], Page) else None)
+            for key, answer in answers.items()
+        }
 
-    def _rendered(self, answer: Outcome) -> Outcome:
-        """An answer as it leaves."""
-        return as_json(answer) if isinstance(answer, BaseModel) else answer
 
-
-def short_way_of(name: str, endpoint: Callable[..., Any], model: type[BaseModel], status: int) -> ShortWay | None:
+def short_way_of(name: str, endpoint: Callable[..., Any], model: Any, status: int) -> ShortWay | None:
     """The short way of a handler, if it is marked with one."""
     make: Callable[[Route], ShortWay] | None = getattr(endpoint, SHORT_WAY, None)
-    return make(Route(name, model, status, permission_of(endpoint) or RESPONDERS)) if make else None
-
-
-def as_json(answer: BaseModel) -> bytes:
-    """An answer as it leaves."""
-    return type(answer).__pydantic_serializer__.to_json(answer)
-
-
-async def nothing(request: Request) -> None:
-    """For a handler that is given its user only."""
-    _require_usual(request)
-
-
-def path_id(name: str) -> Reader:
-    """For a handler that is given an id from its path."""
-
-    async def read(request: Request) -> int:
-        _require_usual(request)
-        text = request.path_params[name]
-        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_ID)) and 0 < int(text) <= MAX_ID):
-            raise Unusual
-        return int(text)
-
-    return read
-
-
-def json_body(model: type[BaseModel]) -> Reader:
-    """For a handler that is given a JSON body."""
-
-    async def read(request: Request) -> BaseModel:
-        _require_usual(request)
-        if request.headers.get("content-type") != JSON:
-            raise Unusual
-        try:
-            return model.model_validate(await request.json())
-        except (json.JSONDecodeError, ValidationError) as error:
-            raise Unusual from error
-
-    return read
-
-
-def path_id_and_body(name: str, model: type[BaseModel]) -> Callable[[Request], Awaitable[tuple[int, Any]]]:
-    """For a handler that is given an id from its path, and a JSON body or none."""
-    id_of, body_of = path_id(name), json_body(model)
-
-    async def read(request: Request) -> tuple[int, Any]:
-        id_ = await id_of(request)
-        return id_, (await body_of(request) if await request.body() else None)
-
-    return read
-
-
-def _require_usual(request: Request) -> None:
-    if request.scope["query_string"] or "idempotency-key" in request.headers:
-        raise Unusual
+    return make(Route(name, TypeAdapter(model), status, permission_of(endpoint) or RESPONDERS)) if make else None
 
 
 def _token(request: Request) -> str:

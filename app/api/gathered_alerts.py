@@ -7,7 +7,8 @@ from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
 from app.api.gather import Gatherer, Outcome
-from app.api.gathered import JSON, Handler, Route, as_json, takes, threads
+from app.api.gathered import Handler, Route, takes, threads
+from app.api.usual import JSON
 from app.api.webhooks import has_right_token, is_small
 from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
@@ -39,7 +40,7 @@ class GatheredAlerts:
         if signal is None:
             return None
         answer = await self._gatherer_of(services).submit(signal)
-        return Response(as_json(answer), self.route.status, media_type=JSON)
+        return Response(self.route.answer.dump_json(answer), self.route.status, media_type=JSON)
 
     def _gatherer_of(self, services: Services) -> Gatherer[AlertSignal]:
         if self._gatherer is None or self._services is not services:

@@ -1,8 +1,17 @@
-"""The outcome of an item that a batch skips because another transaction has locked its row."""
+"""Outcomes of items that a batch does not finish."""
 
 
-class Locked:
-    """Marks an item that was skipped. It runs again on its own, and waits for the lock."""
+class Unfinished:
+    """What stands for the answer."""
+
+
+class Locked(Unfinished):
+    """Marks an item whose row another transaction has locked. It runs again on its own, and waits for the lock."""
+
+
+class Alone(Unfinished):
+    """Marks an item that is too large to share a batch. It takes the ordinary way."""
 
 
 LOCKED = Locked()
+ALONE = Alone()

@@ -1,8 +1,10 @@
 """Assignments of users to incidents."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ARRAY, Integer, Select, any_, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
@@ -14,8 +16,14 @@ PAGES = [kind for kind in NotificationKind if kind.is_page]
 
 class CRUDAssignment(CRUDBase[IncidentAssignment]):
     def of_incident(self, session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
-        query = select(IncidentAssignment).where(IncidentAssignment.incident_id == incident_id)
-        return session.scalars(query.order_by(IncidentAssignment.id)).all()
+        return self.of_incidents(session, [incident_id])[incident_id]
+
+    def of_incidents(self, session: Session, ids: Collection[int]) -> dict[int, list[IncidentAssignment]]:
+        """The assignments to each of these incidents, in the order in which they were made."""
+        found: dict[int, list[IncidentAssignment]] = {id_: [] for id_ in ids}
+        for assignment in session.scalars(_of_incidents(), {"ids": list(ids)}):
+            found[assignment.incident_id].append(assignment)
+        return found
 
     def of_user(self, session: Session, incident_id: int, user_id: int) -> IncidentAssignment | None:
         return session.scalar(
@@ -57,6 +65,13 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
     def remove(self, session: Session, assignment: IncidentAssignment) -> None:
         session.delete(assignment)
         session.flush()
+
+
+@cache
+def _of_incidents() -> Select[Any]:
+    ids = bindparam("ids", type_=ARRAY(Integer))
+    query = select(IncidentAssignment).where(IncidentAssignment.incident_id == any_(ids))
+    return query.order_by(IncidentAssignment.id)
 
 
 crud_assignment = CRUDAssignment(IncidentAssignment)

@@ -1,19 +1,24 @@
 """Comments on incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, sliced_each
 from app.models import IncidentComment
 
 
 class CRUDComment(CRUDBase[IncidentComment]):
     def slice(self, session: Session, incident_id: int, part: Slice) -> Page[IncidentComment]:
-        query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
-        return part.read(session, query, IncidentComment.id, IncidentComment.content, newest_first=False)
+        return self.slices(session, [incident_id], part)[incident_id]
+
+    def slices(self, session: Session, incident_ids: Collection[int], part: Slice) -> dict[int, Page[IncidentComment]]:
+        """The same slice of the comments on each of these incidents, oldest first."""
+        return part.read_each(session, _of_incidents(), incident_ids)
 
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[IncidentComment]:
         return session.scalars(select(IncidentComment).where(IncidentComment.id.in_(ids))).all()
@@ -21,6 +26,12 @@ class CRUDComment(CRUDBase[IncidentComment]):
     def newest(self, session: Session, incident_id: int) -> IncidentComment | None:
         query = select(IncidentComment).where(IncidentComment.incident_id == incident_id)
         return session.scalars(query.order_by(IncidentComment.id.desc()).limit(1)).one_or_none()
+
+
+@cache
+def _of_incidents() -> Select[Any]:
+    of = IncidentComment
+    return sliced_each(select(of), of.id, of.content, parent=of.incident_id, newest_first=False)
 
 
 crud_comment = CRUDComment(IncidentComment)

@@ -1,19 +1,20 @@
 """The steps that fired."""
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, sliced_each
 from app.models import Escalation, EscalationEvent
 
 
 class CRUDEvent(CRUDBase[EscalationEvent]):
     def slice(self, session: Session, incident_id: int, part: Slice) -> Page[EscalationEvent]:
-        query = select(EscalationEvent).where(EscalationEvent.incident_id == incident_id)
-        return part.read(session, query, EscalationEvent.id, EscalationEvent.metadata_, newest_first=False)
+        return part.read_each(session, _of_incidents(), [incident_id])[incident_id]
 
     def of_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[EscalationEvent]:
         """Every step that fired in a cycle of an incident, oldest first."""
@@ -29,6 +30,12 @@ class CRUDEvent(CRUDBase[EscalationEvent]):
             EscalationEvent.step == row.step,
         )
         return session.scalars(same.limit(1)).first() is not None
+
+
+@cache
+def _of_incidents() -> Select[Any]:
+    of = EscalationEvent
+    return sliced_each(select(of), of.id, of.metadata_, parent=of.incident_id, newest_first=False)
 
 
 crud_event = CRUDEvent(EscalationEvent)

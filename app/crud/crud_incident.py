@@ -2,18 +2,21 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import ARRAY, ColumnElement, Integer, Select, any_, bindparam, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, sliced
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
+WORD = "word_"
 WINDOWS = 50  # of ids that are tried for one that is not locked
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
@@ -33,27 +36,45 @@ class IncidentFilter:
     is_unmatched: bool | None = None
     words: Sequence[str] = field(default=())
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        columns = {
-            Incident.status: self.status,
-            Incident.severity: self.severity,
-            Incident.service: self.service,
-            Incident.source: self.source,
-            Incident.assigned_to: self.assigned_to,
-            Incident.created_by: self.created_by,
-        }
-        wanted: list[ColumnElement[bool]] = [column.in_(values) for column, values in columns.items() if values]
-        if self.created_after is not None:
-            wanted.append(Incident.created_at >= self.created_after)
-        if self.created_before is not None:
-            wanted.append(Incident.created_at < self.created_before)
-        if self.is_unmatched is not None:
-            wanted.append(Incident.is_unmatched.expression if self.is_unmatched else ~Incident.is_unmatched)
-        return wanted + [_mentions(word) for word in self.words]
+    def given(self) -> dict[str, Any]:
+        """The fields that narrow the list, as parameters of the statement; each word is one."""
+        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name != "words"}
+        given = {name: value for name, value in fields.items() if value not in ((), [], None)}
+        return given | {f"{WORD}{place}": _pattern(word) for place, word in enumerate(self.words)}
 
 
-def _mentions(word: str) -> ColumnElement[bool]:
-    return or_(*(column.icontains(word, autoescape=True) for column in SEARCHED))
+def _pattern(word: str) -> str:
+    """What ILIKE needs to find a word anywhere in a text."""
+    escaped = word.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"
+
+
+def _condition(name: str) -> ColumnElement[bool]:
+    """What a parameter of `IncidentFilter.given` demands."""
+    value: Any = bindparam(name)
+    if name.startswith(WORD):
+        return or_(*(column.ilike(value, escape="/") for column in SEARCHED))
+    special: dict[str, ColumnElement[bool]] = {
+        "created_after": Incident.created_at >= value,
+        "created_before": Incident.created_at < value,
+        "is_unmatched": Incident.is_unmatched == value,
+    }
+    if name in special:
+        return special[name]
+    column: InstrumentedAttribute[Any] = getattr(Incident, name)
+    return column.in_(bindparam(name, expanding=True))
+
+
+@lru_cache(maxsize=256)
+def _listing(names: tuple[str, ...]) -> Select[Any]:
+    """The statement for lists with these parameters."""
+    query, wide = select(Incident).where(*map(_condition, names)), (*SEARCHED, Incident.alert_id, Incident.metadata_)
+    return sliced(query, Incident.id, *wide, newest_first=True).options(selectinload(Incident.escalations))
+
+
+@cache
+def _by_ids() -> Select[Any]:
+    return _with_escalations(select(Incident).where(Incident.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
 
 
 def _with_escalations(query: Select[Incident]) -> Select[Incident]:
@@ -64,7 +85,7 @@ class CRUDIncident(CRUDBase[Incident]):
     """Every incident comes with its escalations: they say when the next step is due."""
 
     def get(self, session: Session, id_: int) -> Incident | None:
-        return session.scalar(_with_escalations(select(Incident).where(Incident.id == id_)))
+        return self.with_escalations(session, [id_]).get(id_)
 
     def get_for_update(self, session: Session, id_: int) -> Incident | None:
         """Lock the incident, which everyone locks first, and read it anew with its escalations and their steps."""
@@ -98,15 +119,18 @@ class CRUDIncident(CRUDBase[Incident]):
         """Those of the ids that are incidents, locked or not."""
         return set(session.scalars(select(Incident.id).where(Incident.id.in_(ids)))) if ids else set()
 
+    def with_escalations(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
+        """Incidents by their ids."""
+        return {incident.id: incident for incident in session.scalars(_by_ids(), {"ids": list(ids)})}
+
     def by_ids(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
         """Incidents alone, by their ids."""
         found = session.scalars(select(Incident).where(Incident.id.in_(ids)))
         return {incident.id: incident for incident in found}
 
     def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
-        query, wide = select(Incident).where(*wanted.conditions()), (*SEARCHED, Incident.alert_id, Incident.metadata_)
-        options = [selectinload(Incident.escalations)]
-        return part.read(session, query, Incident.id, *wide, newest_first=True, options=options)
+        given = wanted.given()
+        return part.read(session, _listing(tuple(given)), **given)
 
     def lock_each(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
         """Incidents by their ids, locked in order of their ids."""

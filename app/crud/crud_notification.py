@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice, as_json
+from app.crud.pagination import Page, Slice, as_json, sliced
 from app.models import Notification, NotificationAttempt
 
 WITH_ATTEMPTS = (
@@ -67,7 +67,8 @@ class CRUDNotification(CRUDBase[Notification]):
         query = select(Notification).where(*wanted.conditions())
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
-        return part.read(session, query, Notification.id, *WIDE, newest_first=True, options=WITH_ATTEMPTS)
+        statement = sliced(query, Notification.id, *WIDE, newest_first=True).options(*WITH_ATTEMPTS)
+        return part.read(session, statement)
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
         query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)

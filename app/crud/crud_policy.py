@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState
 from app.crud.base import CRUDBase
 from app.crud.locks import wait_briefly
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, sliced
 from app.db.session import is_contended
 from app.models import Escalation, EscalationPolicy, EscalationPolicyVersion
 
@@ -59,9 +60,7 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         )
 
     def slice(self, session: Session, part: Slice) -> Page[EscalationPolicy]:
-        query, wide = select(EscalationPolicy).where(KEPT), (EscalationPolicy.description, EscalationPolicy.runbook_url)
-        json = (EscalationPolicy.conditions, EscalationPolicy.steps)
-        return part.read(session, query, EscalationPolicy.id, *wide, *json, newest_first=False)
+        return part.read(session, _listing())
 
     def active(self, session: Session) -> Sequence[ActivePolicy]:
         """The current version of every active policy. Every opening asks this, so it loads no objects."""
@@ -128,6 +127,13 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
             .limit(1)
             .with_for_update(key_share=True, skip_locked=True)
         )
+
+
+@cache
+def _listing() -> Select[Any]:
+    of = EscalationPolicy
+    wide = (of.description, of.runbook_url, of.conditions, of.steps)
+    return sliced(select(of).where(KEPT), of.id, *wide, newest_first=False)
 
 
 crud_policy = CRUDPolicy(EscalationPolicy)

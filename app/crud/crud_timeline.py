@@ -1,21 +1,25 @@
 """Timelines of incidents."""
 
 from collections.abc import Collection
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import TimelineEventType
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, sliced_each
 from app.models import TimelineEvent
 
 
 class CRUDTimeline(CRUDBase[TimelineEvent]):
     def slice(self, session: Session, incident_id: int, part: Slice) -> Page[TimelineEvent]:
-        query = select(TimelineEvent).where(TimelineEvent.incident_id == incident_id)
-        wide = (TimelineEvent.description, TimelineEvent.metadata_)
-        return part.read(session, query, TimelineEvent.id, *wide, newest_first=True)
+        return self.slices(session, [incident_id], part)[incident_id]
+
+    def slices(self, session: Session, incident_ids: Collection[int], part: Slice) -> dict[int, Page[TimelineEvent]]:
+        """The same slice of the timeline of each of these incidents, newest first."""
+        return part.read_each(session, _of_incidents(), incident_ids)
 
     def latest(
         self, session: Session, incident_id: int, event_types: Collection[TimelineEventType]
@@ -36,6 +40,12 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
             TimelineEvent.id > after,
         )
         return session.scalars(query.order_by(TimelineEvent.id).limit(1)).one_or_none()
+
+
+@cache
+def _of_incidents() -> Select[Any]:
+    of = TimelineEvent
+    return sliced_each(select(of), of.id, of.description, of.metadata_, parent=of.incident_id, newest_first=True)
 
 
 crud_timeline = CRUDTimeline(TimelineEvent)

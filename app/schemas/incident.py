@@ -151,9 +151,9 @@ class IncidentDetail(IncidentRead):
         timeline_events: Sequence[object],
     ) -> Self:
         """An incident and its record, each read from its object's attributes."""
-        read = IncidentRead.model_validate(incident).model_dump(by_alias=False)
+        read = dict(IncidentRead.model_validate(incident))
         record = {"assignments": assignments, "comments": comments, "timeline_events": timeline_events}
-        return cls.model_validate({**read, **record})
+        return cls.model_validate(read | record)
 
 
 class AssignmentCreate(Input):

@@ -1,23 +1,25 @@
 """Assignments to an incident, and comments on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from app.core.batches import ALONE, Alone
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
-from app.crud import crud_assignment, crud_comment, crud_timeline
+from app.crud import crud_assignment, crud_comment, crud_incident, crud_timeline
 from app.crud.clock import now
 from app.crud.pagination import Page, Slice
 from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
-from app.schemas.incident import ActionNote, AssignmentCreate
+from app.schemas.incident import ActionNote, AssignmentCreate, IncidentDetail
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import assignment_service, incident_service
 from app.services.incidents.alert import cut_line
 from app.services.timeline_service import record
 
+SMALL_RECORD = Slice(limit=100, max_bytes=64 * 1024)  # what is read with others: of comments, and of the timeline
 MAX_EXCERPT = 200  # characters of a comment in its timeline entry
 
 
@@ -98,18 +100,56 @@ class IncidentRecord:
 
     incident: Incident
     assignments: Sequence[IncidentAssignment]
-    comments: Sequence[IncidentComment]
-    timeline_events: Sequence[TimelineEvent]
+    comments: Page[IncidentComment]
+    timeline_events: Page[TimelineEvent]
+
+    def detail(self) -> IncidentDetail:
+        return IncidentDetail.of(
+            self.incident,
+            assignments=self.assignments,
+            comments=self.comments,
+            timeline_events=self.timeline_events,
+        )
 
 
 def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord:
     """An incident with its record: one slice each of its comments and its timeline. Raises NotFound."""
-    return IncidentRecord(
-        incident_service.get(session, incident_id),
-        assignments=crud_assignment.of_incident(session, incident_id),
-        comments=crud_comment.slice(session, incident_id, part),
-        timeline_events=crud_timeline.slice(session, incident_id, part),
-    )
+    record = records_of(session, [incident_id], part).get(incident_id)
+    if record is None:
+        raise incident_service.not_found(incident_id)
+    return record
+
+
+def records_of(session: Session, ids: Collection[int], part: Slice) -> dict[int, IncidentRecord]:
+    """As `record_of`, for each of the incidents that exist."""
+    incidents = crud_incident.with_escalations(session, ids)
+    if not incidents:
+        return {}
+    assignments = crud_assignment.of_incidents(session, incidents.keys())
+    comments = crud_comment.slices(session, incidents.keys(), part)
+    timelines = crud_timeline.slices(session, incidents.keys(), part)
+    return {
+        id_: IncidentRecord(incident, assignments[id_], comments[id_], timelines[id_])
+        for id_, incident in incidents.items()
+    }
+
+
+def read_each(
+    session: Session,
+    asked: Sequence[tuple[User, int]],
+    *,
+    waits: bool,  # noqa: ARG001 - reading waits for nobody
+) -> list[IncidentDetail | NotFound | Alone]:
+    """The whole record of one incident for each of the users. ALONE stands for one that is large."""
+    records = records_of(session, {id_ for _, id_ in asked}, SMALL_RECORD)
+    small = {id_: _if_small(record) for id_, record in records.items()}
+    return [small.get(id_) or incident_service.not_found(id_) for _, id_ in asked]
+
+
+def _if_small(record: IncidentRecord) -> IncidentDetail | Alone:
+    """The record, if it is whole."""
+    is_whole = all(SMALL_RECORD.has_all(part) for part in (record.comments, record.timeline_events))
+    return record.detail() if is_whole else ALONE
 
 
 def require_involved(session: Session, incident: Incident, user: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.batches import ALONE, Alone
 from app.core.bounded_json import is_same
 from app.core.errors import InvalidInput, NotFound
 from app.core.vocabulary import IncidentStatus, TimelineEventType
@@ -45,6 +46,17 @@ def get_named(session: Session, incident_id: int) -> Incident:
 def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
     """Incidents, newest first."""
     return crud_incident.slice(session, wanted, part)
+
+
+def search_each(
+    session: Session,
+    asked: Sequence[tuple[User, tuple[IncidentFilter, Slice]]],
+    *,
+    waits: bool,  # noqa: ARG001 - reading waits for nobody
+) -> list[Page[Incident] | Alone]:
+    """A list for each of the users. Equal lists are read once. ALONE stands for one that is large."""
+    lists = {wanted: search(session, *wanted) for wanted in dict.fromkeys(wanted for _, wanted in asked)}
+    return [ALONE if lists[wanted].is_cut else lists[wanted] for _, wanted in asked]
 
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident:  # noqa: A001 - the field's verb
@@ -238,5 +250,10 @@ def locked(session: Session, incident_id: int) -> Incident:
 
 def _found(incident: Incident | None, incident_id: int) -> Incident:
     if incident is None:
-        raise NotFound(f"There is no incident {incident_id}.")
+        raise not_found(incident_id)
     return incident
+
+
+def not_found(incident_id: int) -> NotFound:
+    """The error for an id that no incident has."""
+    return NotFound(f"There is no incident {incident_id}.")

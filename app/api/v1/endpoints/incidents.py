@@ -6,24 +6,23 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query
 
 from app.api.deps import (
-    Alternatives,
     AnyUser,
     CurrentUser,
-    FilterId,
     IncidentId,
     PaginatedDep,
     PagingDep,
     SessionDep,
     UserId,
 )
-from app.api.gathered import gathered, json_body, path_id_and_body
+from app.api.gathered import gathered
 from app.api.idempotency import idempotent
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.api.usual import json_body, path_id, path_id_and_body
 from app.api.v1.endpoints import escalation
 from app.api.v1.endpoints.escalation import NOT_INVOLVED
+from app.api.v1.endpoints.incident_filter import cheap_list, get_filter
 from app.core.errors import AlertOpenElsewhere, InvalidInput, InvalidTransition, NotFound
-from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.crud_incident import IncidentFilter
 from app.crud.pagination import Slice
 from app.schemas.incident import (
@@ -40,7 +39,6 @@ from app.schemas.incident import (
     TimelineEventRead,
 )
 from app.schemas.notification import NotificationRead
-from app.schemas.types import GivenTime, SearchWords, Storable
 from app.schemas.why import IncidentWhy
 from app.services.delivery import delivery_record_service
 from app.services.explain import why_service
@@ -48,8 +46,6 @@ from app.services.incidents import collaboration_service, incident_service, resp
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=TransactionalRoute)
 
-Words = Annotated[SearchWords, Query(description="Up to 6 words to search for in title, description and service")]
-Name = Annotated[str, Storable]
 NoteBody = Annotated[ActionNote | None, Body(description="An optional comment to add to the incident")]
 # Examples for OpenAPI.
 NO_END = InvalidInput("Give ?hours=, or one of minutes, hours and until in the body.", pointer="hours")
@@ -65,36 +61,8 @@ UPDATE_PROBLEMS = problems(NotFound, InvalidTransition, AlertOpenElsewhere, NO_O
 WHOLE_RECORD = Slice(limit=500, max_bytes=1024 * 1024)
 
 
-async def get_filter(
-    status: Annotated[Alternatives[IncidentStatus], Query(description="Status is any of these values")] = [],  # noqa: B006 - FastAPI copies it
-    severity: Annotated[Alternatives[Severity], Query(description="Severity is any of these values")] = [],  # noqa: B006
-    service: Annotated[Alternatives[Name], Query(description="Service is any of these values, in full")] = [],  # noqa: B006
-    source: Annotated[Alternatives[Name], Query(description="Source is any of these values: `api`, `elastic`")] = [],  # noqa: B006
-    assigned_to: Annotated[Alternatives[FilterId], Query(description="The owner is any of these users")] = [],  # noqa: B006
-    created_by: Annotated[Alternatives[FilterId], Query(description="The creator is any of these users")] = [],  # noqa: B006
-    created_after: Annotated[GivenTime | None, Query(description="Opened at or after this time")] = None,
-    created_before: Annotated[GivenTime | None, Query(description="Opened before this time")] = None,
-    unmatched: Annotated[
-        bool | None, Query(description="Only incidents that no policy matches (true), or that one does (false)")
-    ] = None,
-    q: Words = "",
-) -> IncidentFilter:
-    """A filter may be repeated: an incident matches any of its values."""
-    return IncidentFilter(
-        status=status,
-        severity=severity,
-        service=service,
-        source=source,
-        assigned_to=assigned_to,
-        created_by=created_by,
-        created_after=created_after,
-        created_before=created_before,
-        is_unmatched=unmatched,
-        words=q.split(),
-    )
-
-
 @router.get("")
+@gathered(incident_service.search_each, reads=cheap_list, part_of=itemgetter(1), is_reading=True)
 def list_incidents(
     wanted: Annotated[IncidentFilter, Depends(get_filter)],
     user: AnyUser,
@@ -116,19 +84,14 @@ def create_incident(body: IncidentCreate, user: CurrentUser, session: SessionDep
 
 
 @router.get("/{incident_id}", responses=problems(NotFound))
+@gathered(collaboration_service.read_each, reads=path_id("incident_id"), is_reading=True)
 def read_incident(incident_id: IncidentId, user: AnyUser, session: SessionDep) -> IncidentDetail:
     """Read an incident with its record.
 
     The record has the first 500 comments and the newest 500 timeline entries, at most 1 MiB of each. The lists of
     comments and of the timeline have all of them, page by page.
     """
-    record = collaboration_service.record_of(session, incident_id, WHOLE_RECORD)
-    return IncidentDetail.of(
-        record.incident,
-        assignments=record.assignments,
-        comments=record.comments,
-        timeline_events=record.timeline_events,
-    )
+    return collaboration_service.record_of(session, incident_id, WHOLE_RECORD).detail()
 
 
 @router.put("/{incident_id}", responses=UPDATE_PROBLEMS)

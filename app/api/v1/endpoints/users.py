@@ -17,10 +17,11 @@ from app.api.deps import (
     SessionDep,
     UserId,
 )
-from app.api.gathered import gathered, nothing
+from app.api.gathered import gathered
 from app.api.idempotency import idempotent
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
+from app.api.usual import nothing
 from app.core.errors import (
     Conflict,
     DuplicateEmail,
