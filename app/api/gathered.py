@@ -174,7 +174,7 @@ class Gathering:
         answers = {key: adapter.validate_python(outcome, from_attributes=True) for key, outcome in given.items()}
         put_names(session, list(answers.values()))
         return outcomes | {
-            key: Rendered(adapter.dump_json(answer), given[key] if isinstance(given[key], Page) else None)
+            key: Rendered(adapter.dump_json(answer), Page(answer) if isinstance(answer, list) else None)
             for key, answer in answers.items()
         }
 

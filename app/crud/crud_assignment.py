@@ -4,24 +4,26 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Select, any_, bindparam, select, tuple_
+from sqlalchemy import ARRAY, Integer, Row, Select, any_, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
 from app.crud.base import CRUDBase
+from app.crud.pagination import columns_of
 from app.models import IncidentAssignment, Notification, TimelineEvent
 
 PAGES = [kind for kind in NotificationKind if kind.is_page]
 
 
 class CRUDAssignment(CRUDBase[IncidentAssignment]):
-    def of_incident(self, session: Session, incident_id: int) -> Sequence[IncidentAssignment]:
+    def of_incident(self, session: Session, incident_id: int) -> Sequence[Row[Any]]:
+        """The assignments to an incident, in the order in which they were made."""
         return self.of_incidents(session, [incident_id])[incident_id]
 
-    def of_incidents(self, session: Session, ids: Collection[int]) -> dict[int, list[IncidentAssignment]]:
-        """The assignments to each of these incidents, in the order in which they were made."""
-        found: dict[int, list[IncidentAssignment]] = {id_: [] for id_ in ids}
-        for assignment in session.scalars(_of_incidents(), {"ids": list(ids)}):
+    def of_incidents(self, session: Session, ids: Collection[int]) -> dict[int, list[Row[Any]]]:
+        """The assignments to each of these incidents."""
+        found: dict[int, list[Row[Any]]] = {id_: [] for id_ in ids}
+        for assignment in session.execute(_of_incidents(), {"ids": list(ids)}):
             found[assignment.incident_id].append(assignment)
         return found
 
@@ -70,7 +72,7 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
 @cache
 def _of_incidents() -> Select[Any]:
     ids = bindparam("ids", type_=ARRAY(Integer))
-    query = select(IncidentAssignment).where(IncidentAssignment.incident_id == any_(ids))
+    query = select(*columns_of(IncidentAssignment)).where(IncidentAssignment.incident_id == any_(ids))
     return query.order_by(IncidentAssignment.id)
 
 

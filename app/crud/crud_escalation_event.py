@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice, sliced_each
+from app.crud.pagination import Page, Slice, columns_of, sliced_each
 from app.models import Escalation, EscalationEvent
 
 
 class CRUDEvent(CRUDBase[EscalationEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[EscalationEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[Row[Any]]:
         return part.read_each(session, _of_incidents(), [incident_id])[incident_id]
 
     def of_cycle(self, session: Session, incident_id: int, cycle: int) -> Sequence[EscalationEvent]:
@@ -35,7 +35,7 @@ class CRUDEvent(CRUDBase[EscalationEvent]):
 @cache
 def _of_incidents() -> Select[Any]:
     of = EscalationEvent
-    return sliced_each(select(of), of.id, of.metadata_, parent=of.incident_id, newest_first=False)
+    return sliced_each(select(*columns_of(of)), of.id, of.metadata_, parent=of.incident_id, newest_first=False)
 
 
 crud_event = CRUDEvent(EscalationEvent)

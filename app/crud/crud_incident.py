@@ -7,12 +7,12 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Select, any_, bindparam, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus, Severity
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice, sliced
+from app.crud.pagination import Page, Slice, columns_of, sliced
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
@@ -68,13 +68,28 @@ def _condition(name: str) -> ColumnElement[bool]:
 @lru_cache(maxsize=256)
 def _listing(names: tuple[str, ...]) -> Select[Any]:
     """The statement for lists with these parameters."""
-    query, wide = select(Incident).where(*map(_condition, names)), (*SEARCHED, Incident.alert_id, Incident.metadata_)
-    return sliced(query, Incident.id, *wide, newest_first=True).options(selectinload(Incident.escalations))
+    query, wide = _as_rows().where(*map(_condition, names)), (*SEARCHED, Incident.alert_id, Incident.metadata_)
+    return sliced(query, Incident.id, *wide, newest_first=True)
+
+
+def _as_rows() -> Select[Any]:
+    """Incidents as rows, with when their next step is due."""
+    due = select(func.min(Escalation.next_run_at)).where(Escalation.incident_id == Incident.id)
+    return select(*columns_of(Incident), due.correlate(Incident).scalar_subquery().label("next_escalation_at"))
 
 
 @cache
-def _by_ids() -> Select[Any]:
-    return _with_escalations(select(Incident).where(Incident.id == any_(bindparam("ids", type_=ARRAY(Integer)))))
+def _rows_by_ids() -> Select[Any]:
+    return _as_rows().where(_is_given())
+
+
+@cache
+def _by_ids() -> Select[Incident]:
+    return _with_escalations(select(Incident).where(_is_given()))
+
+
+def _is_given() -> ColumnElement[bool]:
+    return Incident.id == any_(bindparam("ids", type_=ARRAY(Integer)))
 
 
 def _with_escalations(query: Select[Incident]) -> Select[Incident]:
@@ -85,7 +100,7 @@ class CRUDIncident(CRUDBase[Incident]):
     """Every incident comes with its escalations: they say when the next step is due."""
 
     def get(self, session: Session, id_: int) -> Incident | None:
-        return self.with_escalations(session, [id_]).get(id_)
+        return session.scalars(_by_ids(), {"ids": [id_]}).one_or_none()
 
     def get_for_update(self, session: Session, id_: int) -> Incident | None:
         """Lock the incident, which everyone locks first, and read it anew with its escalations and their steps."""
@@ -119,18 +134,19 @@ class CRUDIncident(CRUDBase[Incident]):
         """Those of the ids that are incidents, locked or not."""
         return set(session.scalars(select(Incident.id).where(Incident.id.in_(ids)))) if ids else set()
 
-    def with_escalations(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
-        """Incidents by their ids."""
-        return {incident.id: incident for incident in session.scalars(_by_ids(), {"ids": list(ids)})}
-
     def by_ids(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
         """Incidents alone, by their ids."""
         found = session.scalars(select(Incident).where(Incident.id.in_(ids)))
         return {incident.id: incident for incident in found}
 
-    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
+    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Page[Row[Any]]:
+        """Incidents, newest first. The rows have the attributes of incidents, and `next_escalation_at`."""
         given = wanted.given()
         return part.read(session, _listing(tuple(given)), **given)
+
+    def rows(self, session: Session, ids: Collection[int]) -> dict[int, Row[Any]]:
+        """Incidents by their ids, as `slice` has them."""
+        return {row.id: row for row in session.execute(_rows_by_ids(), {"ids": list(ids)})}
 
     def lock_each(self, session: Session, ids: Collection[int]) -> dict[int, Incident]:
         """Incidents by their ids, locked in order of their ids."""

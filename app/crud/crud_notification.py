@@ -68,7 +68,7 @@ class CRUDNotification(CRUDBase[Notification]):
         if visible_to is not None:
             query = query.where(Notification.user_id == visible_to)
         statement = sliced(query, Notification.id, *WIDE, newest_first=True).options(*WITH_ATTEMPTS)
-        return part.read(session, statement)
+        return part.read_objects(session, statement)
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
         query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)

@@ -60,7 +60,7 @@ class CRUDPolicy(CRUDBase[EscalationPolicy]):
         )
 
     def slice(self, session: Session, part: Slice) -> Page[EscalationPolicy]:
-        return part.read(session, _listing())
+        return part.read_objects(session, _listing())
 
     def active(self, session: Session) -> Sequence[ActivePolicy]:
         """The current version of every active policy. Every opening asks this, so it loads no objects."""

@@ -4,20 +4,20 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import TimelineEventType
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice, sliced_each
+from app.crud.pagination import Page, Slice, columns_of, sliced_each
 from app.models import TimelineEvent
 
 
 class CRUDTimeline(CRUDBase[TimelineEvent]):
-    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[TimelineEvent]:
+    def slice(self, session: Session, incident_id: int, part: Slice) -> Page[Row[Any]]:
         return self.slices(session, [incident_id], part)[incident_id]
 
-    def slices(self, session: Session, incident_ids: Collection[int], part: Slice) -> dict[int, Page[TimelineEvent]]:
+    def slices(self, session: Session, incident_ids: Collection[int], part: Slice) -> dict[int, Page[Row[Any]]]:
         """The same slice of the timeline of each of these incidents, newest first."""
         return part.read_each(session, _of_incidents(), incident_ids)
 
@@ -45,7 +45,8 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
 @cache
 def _of_incidents() -> Select[Any]:
     of = TimelineEvent
-    return sliced_each(select(of), of.id, of.description, of.metadata_, parent=of.incident_id, newest_first=True)
+    wide = (of.description, of.metadata_)
+    return sliced_each(select(*columns_of(of)), of.id, *wide, parent=of.incident_id, newest_first=True)
 
 
 crud_timeline = CRUDTimeline(TimelineEvent)

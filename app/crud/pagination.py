@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -10,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Row,
     Select,
     String,
     Text,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    inspect,
     literal,
     select,
     true,
@@ -27,7 +30,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from app.db.base_class import Base
 
 Model = TypeVar("Model", bound=Base)
-Row = TypeVar("Row")
+Item = TypeVar("Item")
 Other = TypeVar("Other")
 Wide = ColumnElement[Any] | InstrumentedAttribute[Any]
 
@@ -37,14 +40,14 @@ PARENTS = "parents"  # the parameter with the ids of parents
 REST_BYTES = 4_000  # at most, for a row's unmeasured columns and the names added to its ids
 
 
-class Page(list[Row]):
+class Page(list[Item]):
     """The rows of a slice. If `is_cut`, only the first of them, because all would exceed the size of an answer."""
 
-    def __init__(self, rows: Iterable[Row] = (), *, is_cut: bool = False) -> None:
+    def __init__(self, rows: Iterable[Item] = (), *, is_cut: bool = False) -> None:
         super().__init__(rows)
         self.is_cut = is_cut
 
-    def map(self, read: Callable[[Row], Other]) -> "Page[Other]":
+    def map(self, read: Callable[[Item], Other]) -> "Page[Other]":
         """The same page with each row converted."""
         return Page(map(read, self), is_cut=self.is_cut)
 
@@ -69,36 +72,54 @@ class Slice:
         """True if certainly no row follows the page."""
         return len(page) < self.limit and not page.is_cut
 
-    def read(self, session: Session, statement: Select[Any], **given: Any) -> Page[Any]:
+    def read(self, session: Session, statement: Select[Any], **given: Any) -> Page[Row[Any]]:
         """The rows of this slice that fit into `max_bytes` as JSON, and always the first one.
 
         `statement` comes from `sliced`, and `given` has its query's own parameters.
         """
-        found = session.execute(statement, asdict(self) | given).all()
-        return Page((row[0] for row in found), is_cut=bool(found) and len(found) < found[0].wanted)
+        return _page(session.execute(statement, asdict(self) | given).all())
 
-    def read_each(self, session: Session, statement: Select[Any], parents: Collection[int]) -> dict[int, Page[Any]]:
+    def read_objects(self, session: Session, statement: Select[Any], **given: Any) -> Page[Any]:
+        """As `read`, for a query that selects objects."""
+        rows = self.read(session, statement, **given)
+        return rows.map(itemgetter(0))
+
+    def read_each(
+        self, session: Session, statement: Select[Any], parents: Collection[int]
+    ) -> dict[int, Page[Row[Any]]]:
         """This slice of each parent's list. `statement` comes from `sliced_each`."""
-        found: dict[int, list[Any]] = {parent: [] for parent in parents}
+        found: dict[int, list[Row[Any]]] = {parent: [] for parent in parents}
         for row in session.execute(statement, asdict(self) | {PARENTS: list(parents)}):
             found[row.parent].append(row)
-        return {
-            parent: Page((row[0] for row in rows), is_cut=bool(rows) and len(rows) < rows[0].wanted)
-            for parent, rows in found.items()
-        }
+        return {parent: _page(rows) for parent, rows in found.items()}
 
 
-def sliced(query: Select[Model], key: InstrumentedAttribute[int], *wide: Wide, newest_first: bool) -> Select[Any]:
+def _page(rows: Sequence[Row[Any]]) -> Page[Row[Any]]:
+    return Page(rows, is_cut=bool(rows) and len(rows) < rows[0].wanted)
+
+
+def as_dicts(rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """Rows of one statement, as attribute -> value: schemas read those the fastest."""
+    names = rows[0]._fields if rows else ()
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def columns_of(model: type[Base]) -> list[InstrumentedAttribute[Any]]:
+    """All columns of a model, for rows that have its attributes but are no objects: those cost five times as much."""
+    return [getattr(model, column.key) for column in inspect(model).column_attrs]
+
+
+def sliced(query: Select[Any], key: InstrumentedAttribute[int], *wide: Wide, newest_first: bool) -> Select[Any]:
     """The statement for `Slice.read`, whose parameters are the fields of a slice. Building it takes a millisecond.
 
     The database measures the `wide` columns, so that rows that do not fit are never loaded.
     """
     part = _part_of(query, key, wide, newest_first=newest_first).subquery()
-    return _that_fit(key, part, newest_first=newest_first)
+    return _that_fit(query, key, part, newest_first=newest_first)
 
 
 def sliced_each(
-    query: Select[Model],
+    query: Select[Any],
     key: InstrumentedAttribute[int],
     *wide: Wide,
     parent: InstrumentedAttribute[int],
@@ -109,10 +130,10 @@ def sliced_each(
     ids = given.render_derived()
     part = _part_of(query.where(parent == ids.c.id), key, wide, newest_first=newest_first).lateral()
     each = select(ids.c.id.label("parent"), part).select_from(ids).join(part, true()).subquery()
-    return _that_fit(key, each, newest_first=newest_first)
+    return _that_fit(query, key, each, newest_first=newest_first)
 
 
-def _part_of(query: Select[Model], key: Any, wide: Sequence[Wide], *, newest_first: bool) -> Select[Any]:
+def _part_of(query: Select[Any], key: Any, wide: Sequence[Wide], *, newest_first: bool) -> Select[Any]:
     """The ids of a slice, with the weight of each row."""
     after = bindparam("after", type_=Integer)
     beyond = key < after if newest_first else key > after
@@ -125,7 +146,9 @@ def _part_of(query: Select[Model], key: Any, wide: Sequence[Wide], *, newest_fir
     )
 
 
-def _that_fit(key: InstrumentedAttribute[int], part: FromClause, *, newest_first: bool) -> Select[Any]:
+def _that_fit(
+    query: Select[Any], key: InstrumentedAttribute[int], part: FromClause, *, newest_first: bool
+) -> Select[Any]:
     """The rows of a part that fit into `max_bytes`, and how many were `wanted`: of each parent, if it has parents."""
     order = partial(_order, newest_first=newest_first)
     parents = [part.c.parent] if "parent" in part.c else []
@@ -134,7 +157,13 @@ def _that_fit(key: InstrumentedAttribute[int], part: FromClause, *, newest_first
     weighed = select(part, total.label("total"), wanted.label("wanted")).subquery()
     fits = (weighed.c.total <= bindparam("max_bytes", type_=Integer)) | (weighed.c.total == weighed.c.weight)
     said = [weighed.c[name] for name in ("wanted", "parent") if name in weighed.c]
-    return select(key.class_, *said).join(weighed, weighed.c.id == key).where(fits).order_by(order(key))
+    wanted_of = select(*_selected(query), *said).join_from(key.class_, weighed, weighed.c.id == key)
+    return wanted_of.where(fits).order_by(order(key))
+
+
+def _selected(query: Select[Any]) -> list[Any]:
+    """What a query selects: a model, or columns."""
+    return [description["expr"] for description in query.column_descriptions]
 
 
 def _order(key: Any, *, newest_first: bool) -> Any:

@@ -1,6 +1,5 @@
 """Incidents and their record on the wire."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Self
 
@@ -140,20 +139,6 @@ class IncidentDetail(IncidentRead):
     assignments: list[AssignmentRead]
     comments: list[CommentRead]
     timeline_events: list[TimelineEventRead]
-
-    @classmethod
-    def of(
-        cls,
-        incident: object,
-        *,
-        assignments: Sequence[object],
-        comments: Sequence[object],
-        timeline_events: Sequence[object],
-    ) -> Self:
-        """An incident and its record, each read from its object's attributes."""
-        read = dict(IncidentRead.model_validate(incident))
-        record = {"assignments": assignments, "comments": comments, "timeline_events": timeline_events}
-        return cls.model_validate(read | record)
 
 
 class AssignmentCreate(Input):

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.batches import ALONE, Alone
@@ -10,8 +12,8 @@ from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment, crud_comment, crud_incident, crud_timeline
 from app.crud.clock import now
-from app.crud.pagination import Page, Slice
-from app.models import Incident, IncidentAssignment, IncidentComment, TimelineEvent, User
+from app.crud.pagination import Page, Slice, as_dicts
+from app.models import Incident, IncidentAssignment, IncidentComment, User
 from app.schemas.incident import ActionNote, AssignmentCreate, IncidentDetail
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
@@ -82,13 +84,13 @@ def _write(session: Session, incident: Incident, content: str, *, by: User) -> I
     return written
 
 
-def comments(session: Session, incident_id: int, part: Slice) -> Page[IncidentComment]:
+def comments(session: Session, incident_id: int, part: Slice) -> Page[Row[Any]]:
     """Comments, oldest first. Raises NotFound."""
     incident_service.get(session, incident_id)
     return crud_comment.slice(session, incident_id, part)
 
 
-def timeline(session: Session, incident_id: int, part: Slice) -> Page[TimelineEvent]:
+def timeline(session: Session, incident_id: int, part: Slice) -> Page[Row[Any]]:
     """Every change of an incident, newest first. Raises NotFound."""
     incident_service.get(session, incident_id)
     return crud_timeline.slice(session, incident_id, part)
@@ -98,18 +100,18 @@ def timeline(session: Session, incident_id: int, part: Slice) -> Page[TimelineEv
 class IncidentRecord:
     """An incident with its assignments, its comments (oldest first) and its timeline (newest first)."""
 
-    incident: Incident
-    assignments: Sequence[IncidentAssignment]
-    comments: Page[IncidentComment]
-    timeline_events: Page[TimelineEvent]
+    incident: Row[Any]
+    assignments: Sequence[Row[Any]]
+    comments: Page[Row[Any]]
+    timeline_events: Page[Row[Any]]
 
     def detail(self) -> IncidentDetail:
-        return IncidentDetail.of(
-            self.incident,
-            assignments=self.assignments,
-            comments=self.comments,
-            timeline_events=self.timeline_events,
-        )
+        record = {
+            "assignments": as_dicts(self.assignments),
+            "comments": as_dicts(self.comments),
+            "timeline_events": as_dicts(self.timeline_events),
+        }
+        return IncidentDetail.model_validate(as_dicts([self.incident])[0] | record)
 
 
 def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord:
@@ -122,7 +124,7 @@ def record_of(session: Session, incident_id: int, part: Slice) -> IncidentRecord
 
 def records_of(session: Session, ids: Collection[int], part: Slice) -> dict[int, IncidentRecord]:
     """As `record_of`, for each of the incidents that exist."""
-    incidents = crud_incident.with_escalations(session, ids)
+    incidents = crud_incident.rows(session, ids)
     if not incidents:
         return {}
     assignments = crud_assignment.of_incidents(session, incidents.keys())

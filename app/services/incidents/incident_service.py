@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.batches import ALONE, Alone
@@ -15,7 +16,7 @@ from app.crud import crud_incident, crud_user
 from app.crud.clock import now
 from app.crud.crud_incident import IncidentFilter
 from app.crud.crud_opening import crud_opening
-from app.crud.pagination import Page, Slice
+from app.crud.pagination import Page, Slice, as_dicts
 from app.crud.wakeup import wake
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
@@ -43,7 +44,7 @@ def get_named(session: Session, incident_id: int) -> Incident:
         raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
-def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Incident]:
+def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Row[Any]]:
     """Incidents, newest first."""
     return crud_incident.slice(session, wanted, part)
 
@@ -53,10 +54,11 @@ def search_each(
     asked: Sequence[tuple[User, tuple[IncidentFilter, Slice]]],
     *,
     waits: bool,  # noqa: ARG001 - reading waits for nobody
-) -> list[Page[Incident] | Alone]:
+) -> list[Page[dict[str, Any]] | Alone]:
     """A list for each of the users. Equal lists are read once. ALONE stands for one that is large."""
-    lists = {wanted: search(session, *wanted) for wanted in dict.fromkeys(wanted for _, wanted in asked)}
-    return [ALONE if lists[wanted].is_cut else lists[wanted] for _, wanted in asked]
+    pages = {wanted: search(session, *wanted) for wanted in dict.fromkeys(wanted for _, wanted in asked)}
+    lists = {wanted: ALONE if page.is_cut else Page(as_dicts(page)) for wanted, page in pages.items()}
+    return [lists[wanted] for _, wanted in asked]
 
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident:  # noqa: A001 - the field's verb

@@ -1,7 +1,9 @@
 """Reads an incident for the page behind a link."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
@@ -58,7 +60,7 @@ def _runbooks(escalations: Sequence[Escalation]) -> tuple[Runbook, ...]:
     return tuple(found.values())
 
 
-def _timeline(session: Session, entries: Sequence[TimelineEvent], names: Mapping[int, str]) -> tuple[Entry, ...]:
+def _timeline(session: Session, entries: Sequence[Row[Any]], names: Mapping[int, str]) -> tuple[Entry, ...]:
     wanted = [entry.metadata_["comment_id"] for entry in entries if "comment_id" in entry.metadata_]
     comments = {comment.id: comment.content for comment in crud_comment.by_ids(session, wanted)} if wanted else {}
     return tuple(
@@ -108,7 +110,7 @@ def _acknowledgement(session: Session, incident: Incident) -> TimelineEvent | No
     return crud_timeline.latest(session, incident.id, {TimelineEventType.ACKNOWLEDGED})
 
 
-def _names(session: Session, entries: Sequence[TimelineEvent]) -> Mapping[int, str]:
+def _names(session: Session, entries: Sequence[TimelineEvent | Row[Any]]) -> Mapping[int, str]:
     """The names of the people in the timeline, including those who have left."""
     ids = {entry.user_id for entry in entries if entry.user_id is not None}
     return {user.id: user.display_name for user in crud_user.by_ids(session, sorted(ids))}

@@ -1,8 +1,10 @@
 """Records the steps that fired: one event each, and one entry in the incident's timeline."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.channel import spoken
@@ -30,7 +32,7 @@ class Fired:
     step: int
 
 
-def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[EscalationEvent]:
+def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[Row[Any]]:
     """The steps that fired for an incident, oldest first. Raises NotFound, PermissionDenied."""
     collaboration_service.require_involved(session, incident_service.get(session, incident_id), user)
     return crud_event.slice(session, incident_id, part)

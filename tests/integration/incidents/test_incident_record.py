@@ -1,5 +1,7 @@
 """An incident is read with its record: who works on it, what was written, what happened."""
 
+import re
+
 from fastapi.testclient import TestClient
 
 from app.db.session import Database
@@ -17,6 +19,6 @@ def test_an_incident_is_loaded_once_with_its_record(
     api.call(f"POST /incidents/{incident_id}/assign", {"user_id": user.id})
     with statements(database) as seen:
         read = api.incident(incident_id)
-    tables = [statement.partition("FROM ")[2].split()[0] for statement in seen if "FROM incident" in statement]
+    tables = [table for statement in seen for table in re.findall(r"FROM (incident\w+)", statement)[:1]]
     assert tables == ["incidents", "incident_assignments", "incident_comments"]
     assert ([c["content"] for c in read["comments"]], len(read["assignments"])) == (["Failover is running."], 1)

@@ -175,4 +175,5 @@ def test_many_unmatched_alerts_take_as_many_statements_as_one(api: Api, services
             api.call("POST /alerts/elastic", {"alerts": [{"id": f"{prefix}{n}"} for n in range(number)]}, wants=201)
         return len(seen)
 
+    count(1, "first: the policies are read only now")
     assert count(40, "b") == count(2, "a")

@@ -10,6 +10,7 @@ from app.api.idempotency import idempotent
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.errors import DuplicatePolicyName, InvalidInput, NotFound, PermissionDenied
+from app.crud.pagination import as_dicts
 from app.models import EscalationPolicy
 from app.schemas.escalation import EscalationEventRead, PolicyCreate, PolicyRead, PolicyUpdate
 from app.schemas.incident import ActionNote, IncidentRead
@@ -109,7 +110,7 @@ def list_escalation_events(
     """
     events = step_record_service.list_events(session, incident_id, paginated.part, user=user)
     paginated.link_next(events)
-    return [EscalationEventRead.model_validate(event) for event in events]
+    return [EscalationEventRead.model_validate(event) for event in as_dicts(events)]
 
 
 @router.post("/incidents/{incident_id}/escalate", responses=problems(NOT_INVOLVED, NotFound))

@@ -24,7 +24,7 @@ from app.api.v1.endpoints.escalation import NOT_INVOLVED
 from app.api.v1.endpoints.incident_filter import cheap_list, get_filter
 from app.core.errors import AlertOpenElsewhere, InvalidInput, InvalidTransition, NotFound
 from app.crud.crud_incident import IncidentFilter
-from app.crud.pagination import Slice
+from app.crud.pagination import Slice, as_dicts
 from app.schemas.incident import (
     ActionNote,
     AssignmentCreate,
@@ -72,7 +72,7 @@ def list_incidents(
     """List incidents, newest first. A filter may be repeated: an incident then matches any of its values."""
     incidents = incident_service.search(session, wanted, paginated.part)
     paginated.link_next(incidents)
-    return [IncidentRead.model_validate(incident) for incident in incidents]
+    return [IncidentRead.model_validate(incident) for incident in as_dicts(incidents)]
 
 
 @router.post("", status_code=201)
@@ -178,7 +178,7 @@ def list_comments(
     """List the comments on an incident, oldest first."""
     comments = collaboration_service.comments(session, incident_id, paginated.part)
     paginated.link_next(comments)
-    return [CommentRead.model_validate(comment) for comment in comments]
+    return [CommentRead.model_validate(comment) for comment in as_dicts(comments)]
 
 
 @router.post("/{incident_id}/comments", responses=problems(NotFound, OTHER_INCIDENT))
@@ -196,7 +196,7 @@ def list_timeline(
     """List every change of an incident, newest first. Each entry says who did what, with its data."""
     events = collaboration_service.timeline(session, incident_id, paginated.part)
     paginated.link_next(events)
-    return [TimelineEventRead.model_validate(event) for event in events]
+    return [TimelineEventRead.model_validate(event) for event in as_dicts(events)]
 
 
 @router.get("/{incident_id}/notifications", responses=problems(NOT_INVOLVED, NotFound))
