@@ -12,16 +12,16 @@ once: it is given the session and pairs of a user and what that user asks for, a
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from fastapi import Request, Response
-from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from app.api.deps import link_to_next
 from app.api.gather import MAX_BATCH, Gatherer, Outcome, Threads
-from app.api.permission import RESPONDERS, Permission, permission_of
-from app.api.usual import JSON, Reader, Unusual
+from app.api.media_types import JSON
+from app.api.short_way import Handler, Route, takes
+from app.api.usual import Reader, Unusual
 from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
 from app.core.security import Claims
@@ -31,9 +31,6 @@ from app.models import User
 from app.services.accounts import auth_service
 from app.services.contacts.name_service import put_names
 
-Handler = TypeVar("Handler", bound=Callable[..., Any])
-
-SHORT_WAY = "_short_way"
 BEARER = "bearer "
 MAX_READ_TOGETHER = 32  # each may take 2 MiB of memory
 WRITERS = 6  # as many kinds of request as may be written at one moment, each on a connection of its own
@@ -45,29 +42,11 @@ class Many(Protocol):
     def __call__(self, session: Session, asked: Sequence[tuple[User, Any]], *, waits: bool) -> Sequence[Outcome]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a short way must know of its route."""
-
-    name: str
-    answer: TypeAdapter[Any]
-    status: int
-    permission: Permission
-
-
 class Rendered(NamedTuple):
     """The body of an answer, and the page that it shows if it is a list."""
 
     body: bytes
     page: Page[Any] | None
-
-
-class ShortWay(Protocol):
-    """The way that a usual request takes."""
-
-    async def answer(self, request: Request) -> Response | None:
-        """The answer, or None for a request that takes the ordinary way. Raises the DomainError that refuses it."""
-        ...
 
 
 def gathered(
@@ -84,16 +63,6 @@ def gathered(
     for a list wants.
     """
     return takes(lambda route: Gathering(route, many, reads, key_of, part_of, is_reading))
-
-
-def takes(short_way: Callable[[Route], ShortWay]) -> Callable[[Handler], Handler]:
-    """Let the usual requests of a handler take another way, which is made from the route."""
-
-    def mark(handler: Handler) -> Handler:
-        setattr(handler, SHORT_WAY, short_way)
-        return handler
-
-    return mark
 
 
 @cache
@@ -177,12 +146,6 @@ class Gathering:
             key: Rendered(adapter.dump_json(answer), Page(answer) if isinstance(answer, list) else None)
             for key, answer in answers.items()
         }
-
-
-def short_way_of(name: str, endpoint: Callable[..., Any], model: Any, status: int) -> ShortWay | None:
-    """The short way of a handler, if it is marked with one."""
-    make: Callable[[Route], ShortWay] | None = getattr(endpoint, SHORT_WAY, None)
-    return make(Route(name, TypeAdapter(model), status, permission_of(endpoint) or RESPONDERS)) if make else None
 
 
 def _token(request: Request) -> str:

@@ -7,8 +7,9 @@ from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
 from app.api.gather import Gatherer, Outcome
-from app.api.gathered import Handler, Route, takes, threads
-from app.api.usual import JSON
+from app.api.gathered import threads
+from app.api.media_types import JSON
+from app.api.short_way import Handler, Route, takes
 from app.api.webhooks import has_right_token, is_small
 from app.core.source import AlertSignal
 from app.core.vocabulary import Severity

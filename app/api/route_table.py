@@ -13,9 +13,24 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.short_way import short_way_first
+
 PARAMETER = "{"
 # The key in the scope for the template of the request's route, such as /v1/users/{user_id}.
 ROUTE_TEMPLATE = "route_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What answers the requests of a route, and what the scope says of the route."""
+
+    app: ASGIApp
+    said: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, route: RouteContext) -> "Target":
+        said = {"endpoint": route.endpoint, "route": route.original_route, ROUTE_TEMPLATE: route.path}
+        return cls(short_way_first(route), said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,12 @@ class Entry:
     pattern: re.Pattern[str]
     convertors: Mapping[str, Any]
     by_method: dict[str, RouteContext] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+
+    def add(self, method: str, route: RouteContext) -> None:
+        """Of two routes for the same method, the first counts."""
+        if method not in self.by_method:
+            self.by_method[method], self.targets[method] = route, Target.of(route)
 
 
 class RouteTable:
@@ -39,18 +60,17 @@ class RouteTable:
         """Add one route. Of two for the same address and method, the first counts, as in FastAPI."""
         entry = self._entry(route)
         for method in route.methods or ():
-            entry.by_method.setdefault(method, route)
+            entry.add(method, route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
-        route = found[0].by_method.get(scope["method"]) if found else None
-        if found is None or route is None:
+        target = found[0].targets.get(scope["method"]) if found else None
+        if found is None or target is None:
             await self._router(scope, receive, send)
             return
         scope["path_params"] = found[1]
-        scope["endpoint"], scope["route"] = route.endpoint, route.original_route
-        scope[ROUTE_TEMPLATE] = route.path
-        await route.app(scope, receive, send)
+        scope.update(target.said)
+        await target.app(scope, receive, send)
 
     def _find(self, path: str) -> tuple[Entry, dict[str, Any]] | None:
         """The entry of a path, and the path's parameters."""

@@ -63,7 +63,9 @@ async def turn(request: Request) -> AsyncIterator[None]:
 
 def _searcher(request: Request) -> int | None:
     """The user who searches. None if the request is no search, or will be refused before it searches."""
-    if request.method != "GET" or not request.query_params.get(WORDS, "").strip():
+    if request.method != "GET" or not request.scope["query_string"]:
+        return None
+    if not request.query_params.get(WORDS, "").strip():
         return None
     scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
     try:

@@ -20,13 +20,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.api import capacity, searching
-from app.api.gathered import short_way_of
 from app.api.idempotency import answer_once, is_idempotent, repeatable_request
 from app.api.media_types import accepted_media_types, require_media_type
 from app.api.permission import Deferred, permission_of
 from app.api.problems import merged, problems
 from app.api.query_parameters import ANY_QUERY, declared_by, refusal_of, takes_any_query
-from app.api.strict_json import StrictlyParsed
+from app.api.short_way import strictly_parsed
 from app.core.errors import DomainError, PermissionDenied, QueryTooSlow, TooManyRequests
 from app.db.budget import limited
 from app.services.contacts.name_service import put_names
@@ -59,13 +58,10 @@ class TransactionalRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         accepted = accepted_media_types(self)
-        short = short_way_of(self.name, self.endpoint, self.response_model, self.status_code or 200)
         declared = None if takes_any_query(self.endpoint) else declared_by(self.dependant)
 
         async def checked(request: Request) -> Response:
-            strict = StrictlyParsed(request.scope, request.receive)
-            if short is not None and (answer := await short.answer(strict)) is not None:
-                return answer
+            strict = strictly_parsed(request)
             await require_media_type(strict, accepted)
             refused = QUERY_REFUSAL.set(None if declared is None else refusal_of(strict, declared))
             try:

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from app.api.media_types import JSON
 from app.core.security import MAX_ID
-
-JSON = "application/json"
 
 Model = TypeVar("Model", bound=BaseModel)
 Reader = Callable[[Request], Awaitable[Any]]

@@ -56,9 +56,13 @@ class Connections:
 
     def move(self, connection: Connection, phase: Phase, *, at: float) -> None:
         """Set the phase of a connection."""
-        self.drop(connection)
+        former = self._phase_of.get(connection)
+        if former is not None:
+            del self._phases[former][connection]
         self._phase_of[connection] = phase
         self._phases[phase][connection] = at
+        if self._unsent:
+            self._unsent.pop(connection, None)
 
     def drop(self, connection: Connection) -> None:
         """Remove a closed connection."""

@@ -75,6 +75,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._unparsed = 0
         self._is_in_head = False
+        self._awaits_body = False
         self._has_progressed = False
         self._is_refused = False
         if self.server_state not in _of_servers:
@@ -109,22 +110,18 @@ class BoundedHttp(HttpToolsProtocol):
             self._unparsed += len(piece)
             self._has_progressed = False
             super().data_received(piece)
+            if self._awaits_body:
+                self._awaits_body = False
+                self._peers.move(self, Phase.RECEIVING, at=self.loop.time())
             if self._has_progressed and not self._is_in_head:
                 self._unparsed = 0
-            elif self._unparsed >= most:
+            elif self._unparsed >= most or (self._is_in_head and self._has_too_many_fields()):
                 self._refuse_head()
 
     def on_message_begin(self) -> None:
         if not self._is_refused:
             self._is_in_head = True
             super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_refused:
-            return
-        super().on_header(name, value)
-        if len(self.headers) > self._peers.limits.head_fields:
-            self._refuse_head()
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -134,7 +131,10 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= self._peers.limits.pipelined:
             self._hang_up_refused()
             return
-        self._peers.move(self, Phase.RECEIVING, at=self.loop.time())
+        if self._has_too_many_fields():
+            self._refuse_head()
+            return
+        self._awaits_body = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -144,6 +144,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._has_progressed = True
+        self._awaits_body = False
         if self._is_refused:
             return
         if not self.cycle.response_complete:
@@ -167,6 +168,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: anybody can send such a request."""
+
+    def _has_too_many_fields(self) -> bool:
+        return len(self.headers) > self._peers.limits.head_fields
 
     def _refuse_head(self) -> None:
         limits = self._peers.limits

@@ -93,7 +93,8 @@ async def _ask(limit: BodyLimit, path: str, *pieces: Message | Awaitable[Message
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    headers = [(b"transfer-encoding", b"chunked")]
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
     scope |= {"server": ("service", 80), "scheme": "http"}
     await limit(scope, receive, send)
     return int(sent[0]["status"])

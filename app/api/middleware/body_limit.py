@@ -136,6 +136,9 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         capacity.mark(scope)
+        if not _has_body(scope):
+            await self.app(scope, receive, send)
+            return
         body = self.bodies.begin(is_urgent=capacity.is_urgent(scope))
         try:
             await _Exchange(self, scope, body, receive, send).run()
@@ -148,6 +151,14 @@ class BodyLimit:
             return sys.maxsize
         most = self.limits.max_bytes
         return min(most, MAX_FORM_BYTES) if scope["path"].startswith(FORM_PATH) else most
+
+
+def _has_body(scope: Scope) -> bool:
+    """True if the head announces a body (RFC 9112, section 6.3)."""
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False
 
 
 class _Exchange:

@@ -31,11 +31,16 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = [header for header in message["headers"] if header[0] not in self.names]
-                message["headers"] = given + self.headers + _defaults({name for name, _ in given}, is_api=is_api)
+                message["headers"] = self._completed(message["headers"], is_api=is_api)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def _completed(self, given: list[tuple[bytes, bytes]], *, is_api: bool) -> list[tuple[bytes, bytes]]:
+        names = {name for name, _ in given}
+        if not names.isdisjoint(self.names):
+            given = [header for header in given if header[0] not in self.names]
+        return [*given, *self.headers, *_defaults(names, is_api=is_api)]
 
 
 def _defaults(given: set[bytes], *, is_api: bool) -> list[tuple[bytes, bytes]]:

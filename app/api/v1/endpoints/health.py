@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from app import __version__
+from app.api.constant import constant
 from app.api.deps import SessionDep, WorkerHealthDep
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
@@ -21,6 +22,7 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 
 
 @router.get("/")
+@constant
 async def read_root() -> ServiceInfo:
     """Identify the service. Name, version and links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
