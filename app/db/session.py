@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import budget
+from app.db import budget, liveness
 
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
 POOL_TIMEOUT_SECONDS = 10
@@ -46,14 +46,12 @@ class Database:
     def __init__(self, bind: Engine | Connection, revive: Callable[[], object] | None = None) -> None:
         self.bind = bind
         self._revive = revive
-        joined = isinstance(bind, Connection)
+        self._is_joined = isinstance(bind, Connection)
         self._sessions = sessionmaker(
             bind,
             expire_on_commit=False,
-            join_transaction_mode="create_savepoint" if joined else "conditional_savepoint",
+            join_transaction_mode="create_savepoint" if self._is_joined else "conditional_savepoint",
         )
-        # Autocommit; within the transaction of a connection that has one already.
-        self._readers = self._sessions if joined else sessionmaker(bind.execution_options(isolation_level="AUTOCOMMIT"))
 
     def session(self) -> Session:
         """A session that takes a connection only when it is first used. The caller closes it."""
@@ -67,9 +65,16 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session in autocommit, for reads that need no transaction."""
-        with self._readers() as session:
-            yield session
+        """A session in autocommit, for reads that need no transaction: each statement is one round trip.
+
+        Within the transaction of a connection that has one already.
+        """
+        with self._sessions() as session:
+            if self._is_joined:
+                yield session
+                return
+            with _autocommit(session.connection().connection.dbapi_connection):
+                yield session
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -112,6 +117,17 @@ class Database:
             self.bind.dispose()
 
 
+@contextmanager
+def _autocommit(connection: Any) -> Iterator[None]:
+    """Send no BEGIN. SQLAlchemy's isolation level of this name tells the server as well, there and back."""
+    connection.autocommit = True
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.autocommit = False
+
+
 def connect_alone(bind: Engine | Connection) -> Any:
     """A psycopg2 connection outside the pool, without a transaction."""
     fairy = bind.engine.raw_connection()
@@ -150,13 +166,13 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
         pool_size=pool_size,
         max_overflow=overflow,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
         executemany_mode="values_plus_batch",  # one round trip for the UPDATEs of a batch, too
         hide_parameters=True,  # failed statements are logged
         connect_args={"application_name": "incidents", **NETWORK_LIMITS},
     )
     event.listen(engine, "connect", _limit_session)
     budget.install(engine)
+    liveness.install(engine)
     return Database(engine, revive)
 
 
