@@ -53,12 +53,12 @@ def takes(short_way: Callable[[Route], ShortWay]) -> Callable[[Handler], Handler
 def short_way_first(route: RouteContext) -> ASGIApp:
     """What answers the requests of a route: its short way, if its handler is marked with one, then the framework."""
     ordinary: ASGIApp = route.app
-    endpoint = route.endpoint
+    endpoint: Any = route.endpoint
     make: Callable[[Route], ShortWay] | None = getattr(endpoint, SHORT_WAY, None)
     if make is None:
         return ordinary
     permission = permission_of(endpoint) or RESPONDERS
-    short = make(Route(route.name, TypeAdapter(route.response_model), route.status_code or 200, permission))
+    short = make(Route(str(route.name), TypeAdapter(route.response_model), route.status_code or 200, permission))
 
     async def first_short(scope: Scope, receive: Receive, send: Send) -> None:
         request = StrictlyParsed(scope, receive)
