@@ -5,62 +5,35 @@ that nobody waits for company. Each answer leaves after the commit that it repor
 alone:
 
 - a batch that fails is undone and its members run one by one, in their order;
-- what another transaction has locked is skipped by the batch and runs apart, where it may wait;
+- what another transaction has locked is skipped by the batch and runs apart, where it may wait (`app.api.apart`);
 - the queue is bounded: beyond that a request is refused at once (`Overloaded`);
 - a request whose client has left by then is dropped.
 """
 
 import asyncio
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 import structlog
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars, get_contextvars
 
+from app.api.apart import Apart
+from app.api.waiting import Batch, Item, Outcome, Waiting, answer, named_in_logs, still_wanted
 from app.core.batches import LOCKED
 from app.core.errors import Overloaded
 from app.crud.locks import wait_briefly
-from app.db.session import Database, is_contended, is_deadlock, is_unavailable
+from app.db.session import Database, is_contended, is_unavailable
 
 log = structlog.get_logger()
 
-Item = TypeVar("Item")
-Item_contra = TypeVar("Item_contra", contravariant=True)
-
 MAX_WAITING = 4_096
 MAX_BATCH = 500
-MAX_DEADLOCKS = 5
 LOCK_SECONDS, IMPATIENT_LOCK_SECONDS = 0.2, 0.02
 PATIENT_LANES = 4
-
-
-Outcome = Any  # the answer, a DomainError that refuses the item, or LOCKED
-
-
-class Batch(Protocol[Item_contra]):
-    """What runs a batch in one transaction. It returns one outcome for each item, in their order.
-
-    `waits` says whether it may wait for rows that others have locked; if not, it skips them and says LOCKED.
-    """
-
-    def __call__(self, session: Session, items: Sequence[Item_contra], *, waits: bool) -> Sequence[Outcome]: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting(Generic[Item]):
-    item: Item
-    key: Hashable
-    future: "asyncio.Future[Any]"
-    loop: asyncio.AbstractEventLoop
-    request_id: str | None
 
 
 class Threads:
@@ -92,17 +65,19 @@ class Gatherer(Generic[Item]):
     max_waiting: int = MAX_WAITING
     max_batch: int = MAX_BATCH
     is_reading: bool = False
-    _queue: "deque[_Waiting[Item]]" = field(default_factory=deque, init=False)
-    _apart: "Counter[Hashable]" = field(default_factory=Counter, init=False)
+    _queue: "deque[Waiting[Item]]" = field(default_factory=deque, init=False)
+    _apart: "Apart[Item]" = field(init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
     _is_writing: bool = field(default=False, init=False)
-    _turns: Iterator[int] = field(default_factory=count, init=False)
+
+    def __post_init__(self) -> None:
+        self._apart = Apart(self.name, self.database, self.run, self.threads.patient)
 
     async def submit(self, item: Item) -> Any:
         """The outcome of an item, once it is committed. Raises the error that refuses it, and Overloaded."""
         loop = asyncio.get_running_loop()
         request_id = get_contextvars().get("request_id")
-        waiting = _Waiting(item, self.key_of(item), loop.create_future(), loop, request_id)
+        waiting = Waiting(item, self.key_of(item), loop.create_future(), loop, request_id)
         with self._lock:
             if len(self._queue) >= self.max_waiting:
                 raise Overloaded("Too many requests are waiting. Try again in a moment.", retry_after_seconds=1)
@@ -116,29 +91,30 @@ class Gatherer(Generic[Item]):
         """In a thread: write batch after batch until nobody waits."""
         while batch := self._take():
             try:
-                self._write([waiting for waiting in batch if not waiting.future.cancelled()])
+                self._write(still_wanted(batch))
             except BaseException as error:
                 log.exception("gathering_failed", gatherer=self.name)
-                _answer([(waiting, error) for waiting in batch])
+                answer([(waiting, error) for waiting in batch])
 
-    def _take(self) -> "list[_Waiting[Item]]":
+    def _take(self) -> "list[Waiting[Item]]":
         """The next batch. If there is none, the next request starts a writer again."""
         with self._lock:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.max_batch))]
             self._is_writing = bool(batch)
         return batch
 
-    def _write(self, batch: "list[_Waiting[Item]]") -> None:
+    def _write(self, batch: "list[Waiting[Item]]") -> None:
         """Answer what can be answered now. Locked items, and items behind them with the same key, run apart."""
-        late = {waiting for waiting in batch if self._apart[waiting.key]}
+        keys_apart = {key for key in {waiting.key for waiting in batch} if self._apart.has(key)}
+        late = {waiting for waiting in batch if waiting.key in keys_apart}
         for answered in self._answered([waiting for waiting in batch if waiting not in late]):
-            _answer([(waiting, outcome) for waiting, outcome in answered if outcome is not LOCKED])
+            answer([(waiting, outcome) for waiting, outcome in answered if outcome is not LOCKED])
             late |= {waiting for waiting, outcome in answered if outcome is LOCKED}
         for waiting in batch:
             if waiting in late:
-                self._run_apart(waiting)
+                self._apart.add(waiting)
 
-    def _answered(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
+    def _answered(self, batch: "Sequence[Waiting[Item]]") -> "Iterator[Sequence[tuple[Waiting[Item], Outcome]]]":
         """The outcome of each, as soon as it is known."""
         if not batch:
             return
@@ -154,7 +130,7 @@ class Gatherer(Generic[Item]):
             return
         yield from self._one_by_one(batch)
 
-    def _one_by_one(self, batch: "Sequence[_Waiting[Item]]") -> "Iterator[Sequence[tuple[_Waiting[Item], Outcome]]]":
+    def _one_by_one(self, batch: "Sequence[Waiting[Item]]") -> "Iterator[Sequence[tuple[Waiting[Item], Outcome]]]":
         """Skip items behind a locked one of the same key. After the first one, the others wait less for locks."""
         locked: set[Hashable] = set()
         seconds = LOCK_SECONDS
@@ -166,78 +142,19 @@ class Gatherer(Generic[Item]):
             yield [(waiting, outcome)]
 
     def _in_one_transaction(
-        self, batch: "Sequence[_Waiting[Item]]", lock_seconds: float = LOCK_SECONDS
+        self, batch: "Sequence[Waiting[Item]]", lock_seconds: float = LOCK_SECONDS
     ) -> Sequence[Outcome]:
         items = [waiting.item for waiting in batch]
         if self.is_reading:
             with self.database.reading() as session:
                 return self.run(session, items, waits=False)
-        with bound_contextvars(**_named_in_logs(self.name, batch)), self.database.transaction() as session:
+        with bound_contextvars(**named_in_logs(self.name, batch)), self.database.transaction() as session:
             wait_briefly(session, lock_seconds)
             return self.run(session, items, waits=False)
 
-    def _alone(self, waiting: "_Waiting[Item]", lock_seconds: float) -> Outcome:
+    def _alone(self, waiting: "Waiting[Item]", lock_seconds: float) -> Outcome:
         """The outcome of one item in a transaction of its own."""
         try:
             return self._in_one_transaction([waiting], lock_seconds)[0]
         except Exception as error:  # noqa: BLE001 - it is answered
             return LOCKED if is_contended(error) else error
-
-    def _run_apart(self, waiting: "_Waiting[Item]") -> None:
-        if waiting.key is not None:
-            with self._lock:
-                self._apart[waiting.key] += 1
-        lane = next(self._turns) if waiting.key is None else hash(waiting.key)
-        self.threads.patient[lane % PATIENT_LANES].submit(self._patiently, waiting)
-
-    def _patiently(self, waiting: "_Waiting[Item]") -> None:
-        """In a lane: wait for the lock for as long as any other request would."""
-        outcome: Outcome = None
-        try:
-            with bound_contextvars(**_named_in_logs(self.name, [waiting])):
-                outcome = self._waiting_for_locks(waiting.item)
-        except BaseException as error:  # noqa: BLE001 - it is answered
-            outcome = error
-        finally:
-            if waiting.key is not None:
-                with self._lock:
-                    self._apart -= Counter([waiting.key])
-        _answer([(waiting, outcome)])
-
-    def _waiting_for_locks(self, item: Item) -> Outcome:
-        for attempt in range(MAX_DEADLOCKS + 1):
-            try:
-                with self.database.transaction() as session:
-                    return self.run(session, [item], waits=True)[0]
-            except OperationalError as error:  # of two that waited for each other, one was chosen to try again
-                if not is_deadlock(error) or attempt == MAX_DEADLOCKS:
-                    raise
-        raise AssertionError("unreachable")
-
-
-def _named_in_logs(gatherer: str, batch: "Sequence[_Waiting[Any]]") -> dict[str, str | None]:
-    """Name the request in the log entries of a batch of one; else the batch, and log which requests it has."""
-    if len(batch) == 1:
-        return {"request_id": batch[0].request_id}
-    batch_id = os.urandom(8).hex()
-    log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
-    return {"batch": batch_id}
-
-
-def _answer(pairs: "Iterable[tuple[_Waiting[Any], Outcome]]") -> None:
-    """Hand outcomes to the event loops on which they are awaited, with one call for each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
-    for waiting, outcome in pairs:
-        by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
-    for loop, outcomes in by_loop.items():
-        loop.call_soon_threadsafe(_settle, outcomes)
-
-
-def _settle(outcomes: "list[tuple[asyncio.Future[Any], Outcome]]") -> None:
-    for future, outcome in outcomes:
-        if future.done():  # its client has left
-            continue
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)

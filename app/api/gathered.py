@@ -18,10 +18,11 @@ from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
 from app.api.deps import link_to_next
-from app.api.gather import MAX_BATCH, Gatherer, Outcome, Threads
+from app.api.gather import MAX_BATCH, Gatherer, Threads
 from app.api.media_types import JSON
 from app.api.short_way import Handler, Route, takes
 from app.api.usual import Reader, Unusual
+from app.api.waiting import Outcome
 from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
 from app.core.security import Claims
@@ -37,7 +38,7 @@ WRITERS = 6  # as many kinds of request as may be written at one moment, each on
 
 
 class Many(Protocol):
-    """Does for many at once what the handler does for one. See `app.api.gather.Batch`."""
+    """Does for many at once what the handler does for one. See `app.api.waiting.Batch`."""
 
     def __call__(self, session: Session, asked: Sequence[tuple[User, Any]], *, waits: bool) -> Sequence[Outcome]: ...
 

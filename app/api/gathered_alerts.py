@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from app.api.gather import Gatherer, Outcome
+from app.api.gather import Gatherer
 from app.api.gathered import threads
 from app.api.media_types import JSON
 from app.api.short_way import Handler, Route, takes
+from app.api.waiting import Outcome
 from app.api.webhooks import has_right_token, is_small
 from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
@@ -54,7 +55,7 @@ class GatheredAlerts:
 
 @dataclass(frozen=True, slots=True)
 class _Ingesting:
-    """Applies a batch of alerts. See `app.api.gather.Batch`."""
+    """Applies a batch of alerts. See `app.api.waiting.Batch`."""
 
     default_severity: Severity
 

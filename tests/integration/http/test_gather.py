@@ -13,10 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from app.api.gather import Gatherer, Outcome, Threads
+from app.api.gather import Gatherer, Threads
+from app.api.waiting import Outcome
 from app.core.batches import LOCKED
 from app.core.errors import NotFound, Overloaded
 from app.db.session import Database, connect
+from tests.support.api import wait_until_somebody_waits_for_a_lock
 
 WAIT_SECONDS = 60
 READ = "SELECT name FROM gathered WHERE name = :name FOR UPDATE"
@@ -31,6 +33,7 @@ class Writer:
     may_begin: Event = field(default_factory=Event)
     has_begun: Event = field(default_factory=Event)
     on_batch: Callable[[], object] = lambda: None
+    lock_milliseconds: int = 10_000
 
     def __call__(self, session: Session, items: Sequence[str], *, waits: bool) -> Sequence[Outcome]:
         self.batches.append(list(items))
@@ -46,6 +49,7 @@ class Writer:
             raise RuntimeError("a defect")
         if item.startswith("take "):
             query = READ if waits else f"{READ} SKIP LOCKED"
+            session.execute(text(f"SET LOCAL lock_timeout = {self.lock_milliseconds}"))
             name = item.removeprefix("take ").partition(" ")[0]
             if session.execute(text(query), {"name": name}).one_or_none() is None:
                 return LOCKED
@@ -214,6 +218,110 @@ def test_a_locked_row_delays_nobody_who_waits_for_another(
         holder.execute(text(READ), {"name": "x"}).one()
         others.execute(text(READ), {"name": "y"}).one()
         assert asyncio.run(run()) == "take y 1 is written"
+
+
+async def submit_behind_a_lock(
+    gatherer: Gatherer[str], writer: Writer, table: Database, *others: str
+) -> "list[asyncio.Future[Any]]":
+    """The futures of items of which the first waits for the lock of x, and the others behind it."""
+    gatherer.key_of = lambda item: None if item == "b" else "x"
+    first: asyncio.Future[Any] = asyncio.ensure_future(gatherer.submit("take x"))
+    await asyncio.to_thread(wait_until_somebody_waits_for_a_lock, table)
+    futures = [first, *(asyncio.ensure_future(gatherer.submit(item)) for item in others)]
+    await asyncio.wait_for(gatherer.submit("b"), WAIT_SECONDS)  # all that came before it is behind the lock now
+    return futures
+
+
+async def outcomes_of(futures: "list[asyncio.Future[Any]]") -> list[Any]:
+    return list(await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), WAIT_SECONDS))
+
+
+@pytest.fixture
+def row_x(table: Database, writer: Writer) -> Iterator[Session]:
+    """A session that has locked the row of x. Batches begin at once."""
+    writer.may_begin.set()
+    with table.transaction() as session:
+        session.execute(text("INSERT INTO gathered (name) VALUES ('x')"))
+    with table.session() as holder:
+        holder.execute(text(READ), {"name": "x"}).one()
+        yield holder
+
+
+def test_what_waits_behind_one_lock_shares_a_transaction(
+    gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
+) -> None:
+    async def run() -> list[Any]:
+        futures = await submit_behind_a_lock(gatherer, writer, table, "take x 1", "take x 2", "then x")
+        row_x.rollback()
+        return await outcomes_of(futures)
+
+    assert asyncio.run(run()) == [f"{item} is written" for item in ("take x", "take x 1", "take x 2", "then x")]
+    assert writer.batches[-1] == ["take x 1", "take x 2", "then x"]
+
+
+def test_what_fails_behind_a_lock_takes_no_other_with_it(
+    gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
+) -> None:
+    async def run() -> list[Any]:
+        futures = await submit_behind_a_lock(gatherer, writer, table, "take x 1", "broken", "then x")
+        row_x.rollback()
+        return await outcomes_of(futures)
+
+    answers = asyncio.run(run())
+    assert isinstance(answers.pop(2), RuntimeError)
+    assert answers == [f"{item} is written" for item in ("take x", "take x 1", "then x")]
+    assert names(table) == ["x", "b", "take x", "take x 1", "then x"]
+
+
+def test_a_lock_that_is_kept_is_told_to_all_behind_it_at_once(
+    gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
+) -> None:
+    writer.lock_milliseconds = 2_000
+
+    async def run() -> list[Any]:
+        return await outcomes_of(await submit_behind_a_lock(gatherer, writer, table, "take x 1", "take x 2"))
+
+    assert {type(answer).__name__ for answer in asyncio.run(run())} == {"OperationalError"}
+    assert writer.batches[-1] == ["take x 1", "take x 2"]
+    assert names(table) == ["x", "b"]
+
+
+def test_a_client_that_left_while_it_waited_for_a_lock_costs_nothing_more(
+    gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
+) -> None:
+    async def run() -> None:
+        first, left, stayed = await submit_behind_a_lock(gatherer, writer, table, "take x left", "take x stayed")
+        left.cancel()
+        await asyncio.sleep(0)
+        row_x.rollback()
+        await asyncio.wait_for(asyncio.gather(first, stayed), WAIT_SECONDS)
+
+    asyncio.run(run())
+    assert names(table) == ["x", "b", "take x", "take x stayed"]
+
+
+def test_behind_a_busy_key_the_others_of_its_lane_have_their_turn(
+    gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
+) -> None:
+    """All keys share one lane here. What comes for x while x is written stands behind what waits for y."""
+    del gatherer.threads.patient[1:]
+
+    async def run() -> list[Any]:
+        futures = await submit_behind_a_lock(gatherer, writer, table)
+        gatherer.key_of = lambda item: item.split()[1]
+        with table.session() as holder_of_y:
+            holder_of_y.execute(text("INSERT INTO gathered (name) VALUES ('y')"))
+            holder_of_y.commit()
+            holder_of_y.execute(text(READ), {"name": "y"}).one()
+            futures.append(asyncio.ensure_future(gatherer.submit("take y")))
+            futures.append(asyncio.ensure_future(gatherer.submit("take x 1")))
+            futures.append(asyncio.ensure_future(gatherer.submit("b b")))
+            await asyncio.wait_for(futures[-1], WAIT_SECONDS)
+        row_x.rollback()
+        return await outcomes_of(futures)
+
+    asyncio.run(run())
+    assert names(table)[-3:] == ["take x", "take y", "take x 1"]
 
 
 def test_what_fails_together_keeps_the_order_behind_a_lock(

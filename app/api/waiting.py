@@ -1,0 +1,70 @@
+"""What a gathered request is while it waits, and how its outcome gets back to it."""
+
+import asyncio
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from sqlalchemy.orm import Session
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+Outcome = Any  # the answer, a DomainError that refuses the item, or LOCKED
+
+
+class Batch(Protocol[Item_contra]):
+    """What runs a batch in one transaction. It returns one outcome for each item, in their order.
+
+    `waits` says whether it may wait for rows that others have locked; if not, it skips them and says LOCKED.
+    """
+
+    def __call__(self, session: Session, items: Sequence[Item_contra], *, waits: bool) -> Sequence[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting(Generic[Item]):
+    """An item, and the future and event loop on which its outcome is awaited."""
+
+    item: Item
+    key: Hashable
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+    request_id: str | None
+
+
+def still_wanted(batch: "Iterable[Waiting[Item]]") -> "list[Waiting[Item]]":
+    """Those whose client has not left."""
+    return [waiting for waiting in batch if not waiting.future.cancelled()]
+
+
+def named_in_logs(gatherer: str, batch: "Sequence[Waiting[Any]]") -> dict[str, str | None]:
+    """Name the request in the log entries of a batch of one; else the batch, and log which requests it has."""
+    if len(batch) == 1:
+        return {"request_id": batch[0].request_id}
+    batch_id = os.urandom(8).hex()
+    log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
+    return {"batch": batch_id}
+
+
+def answer(pairs: "Iterable[tuple[Waiting[Any], Outcome]]") -> None:
+    """Hand outcomes to the event loops on which they are awaited, with one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+    for waiting, outcome in pairs:
+        by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
+    for loop, outcomes in by_loop.items():
+        loop.call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: "list[tuple[asyncio.Future[Any], Outcome]]") -> None:
+    for future, outcome in outcomes:
+        if future.done():  # its client has left
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
