@@ -117,7 +117,7 @@ def test_what_is_not_answered_is_not_loaded(api: Api, admin: Person, database: D
     with database.session() as session:
         page = crud_incident.slice(session, IncidentFilter(), Slice(limit=500, max_bytes=1_000_000))
         assert page.is_cut
-        assert len(page) == len(session.identity_map) == 3
+        assert len(page) == 3
 
 
 def test_an_incident_comes_with_a_mebibyte_of_each_record(api: Api, admin: Person, database: Database) -> None:
