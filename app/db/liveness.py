@@ -1,8 +1,8 @@
 """Notices connections of the pool that the server has closed.
 
-The pool's own check asks the server before each transaction, which takes as long as a short query. A connection that was
-closed at the other end can be read from at once, so asking the operating system is enough. Nobody knows at once about a
-server whose machine vanished: for that, each connection has its network limits.
+The pool's own check asks the server before each transaction, which takes as long as a short query. A connection that
+was closed at the other end can be read from at once, so asking the operating system is enough. Nobody knows at once
+about a server whose machine vanished: for that, each connection has its network limits.
 """
 
 import select
