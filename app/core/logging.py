@@ -1,15 +1,13 @@
 """Structured logs: one constant event name with fields, a request id on every line, JSON in production."""
 
-import json
 import logging
 import logging.config
-from contextlib import nullcontext
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from app.core import plain_lines
 from app.core.config import Settings
 
 QUIET_LOGGERS = (
@@ -43,7 +41,7 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(_dict_config(settings))
-    request_lines.configure(is_json=settings.is_production)
+    plain_lines.configure(is_json=settings.is_production)
 
 
 def _dict_config(settings: Settings) -> dict[str, Any]:
@@ -77,49 +75,3 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
         },
     }
-
-
-class RequestLines:
-    """Writes one line for each request, in the same place and form as every other event.
-
-    structlog's processors would take longer than the framework takes for the whole request.
-    """
-
-    def __init__(self) -> None:
-        self._is_json = False
-        self._logger = logging.getLogger("app.requests")
-
-    def configure(self, *, is_json: bool) -> None:
-        """Write JSON, or lines for people."""
-        self._is_json = is_json
-
-    def write(self, event: str, fields: dict[str, Any]) -> None:
-        """Write an event at level INFO if that is enabled. The fields are plain JSON values."""
-        if not self._logger.isEnabledFor(logging.INFO):
-            return
-        line = self._as_json(event, fields) if self._is_json else self._as_text(event, fields)
-        for handler in logging.getLogger().handlers:
-            if type(handler) is logging.StreamHandler:  # ours; other handlers want records
-                with handler.lock or _NO_LOCK:
-                    handler.stream.write(line)
-                    handler.flush()
-
-    def _as_json(self, event: str, fields: dict[str, Any]) -> str:
-        head = {"event": event, "logger": self._logger.name, "level": "info", "timestamp": _timestamp()}
-        return json.dumps(fields | head) + "\n"
-
-    def _as_text(self, event: str, fields: dict[str, Any]) -> str:
-        said = " ".join(f"{name}={_shown(value)}" for name, value in sorted(fields.items()))
-        return f"{_timestamp()} [info     ] {event:<30} [{self._logger.name}] {said}\n"
-
-
-def _timestamp() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) and value.isidentifier() else repr(value)
-
-
-_NO_LOCK = nullcontext()
-request_lines = RequestLines()

@@ -10,10 +10,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
-from app.core.logging import request_lines
+from app.core.plain_lines import PlainLines
 from app.core.vocabulary import ErrorCode
 
 log = structlog.get_logger()
+lines = PlainLines("app.requests")
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
@@ -75,7 +76,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
         "ms": round(seconds * 1000, 1),
         "request_id": scope["request_id"],
     }
-    request_lines.write("request_finished", fields)
+    lines.info("request_finished", fields)
 
 
 def _request_id(scope: Scope) -> str:

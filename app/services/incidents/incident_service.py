@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.batches import ALONE, Alone
 from app.core.bounded_json import is_same
 from app.core.errors import InvalidInput, NotFound
+from app.core.plain_lines import PlainLines
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
 from app.crud.clock import now
@@ -29,6 +30,7 @@ from app.services.incidents.opening import NewIncident, OpenedIncident, Opening,
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
+lines = PlainLines(__name__)
 
 
 def get(session: Session, incident_id: int) -> Incident:
@@ -125,11 +127,12 @@ def open_many(session: Session, new: Sequence[NewIncident], *, at: datetime) -> 
 
 def _announce(session: Session, openings: Sequence[Opening]) -> None:
     """Log what was opened, and wake the worker if it has something to do at once."""
-    for incident in (opening.incident for opening in openings):
-        seen = {"incident_id": incident.id, "severity": incident.severity, "source": incident.source}
-        log.info("incident_opened", **seen)
+    incidents = [opening.incident for opening in openings]
+    seen = [{"incident_id": of.id, "severity": of.severity, "source": of.source} for of in incidents]
+    lines.info("incident_opened", *seen)
+    for incident, fields in zip(incidents, seen, strict=True):
         if incident.is_unmatched:
-            log.warning("no_policy_matched", **seen)
+            log.warning("no_policy_matched", **fields)
     if any(opening.is_due_at_once for opening in openings):
         wake(session, "plan")
 
