@@ -4,14 +4,16 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Row, Select, any_, bindparam, select, tuple_
+from sqlalchemy import ARRAY, Integer, Row, Select, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind, TimelineEventType
+from app.crud import bulk
 from app.crud.base import CRUDBase
 from app.crud.pagination import columns_of
 from app.models import IncidentAssignment, Notification, TimelineEvent
 
+PAIR = ("incident_id", "user_id")
 PAGES = [kind for kind in NotificationKind if kind.is_page]
 
 
@@ -34,15 +36,12 @@ class CRUDAssignment(CRUDBase[IncidentAssignment]):
             )
         )
 
-    def of_pairs(
-        self, session: Session, pairs: Collection[tuple[int, int]]
-    ) -> dict[tuple[int, int], IncidentAssignment]:
-        """The assignments that there are of these pairs of an incident and a user, by their ids."""
+    def among(self, session: Session, pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those of these pairs, of an incident's id and a user's, that are assignments."""
         if not pairs:
-            return {}
-        pair = tuple_(IncidentAssignment.incident_id, IncidentAssignment.user_id)
-        found = session.scalars(select(IncidentAssignment).where(pair.in_(pairs)))
-        return {(assignment.incident_id, assignment.user_id): assignment for assignment in found}
+            return set()
+        rows = [{"incident_id": incident_id, "user_id": user_id} for incident_id, user_id in pairs]
+        return {(row[0], row[1]) for row in session.execute(_among(), {"pairs": bulk.as_json(rows)})}
 
     def is_involved(self, session: Session, incident_id: int, user_id: int) -> bool:
         """True if the user is assigned to the incident, was paged for it, or acknowledged it at some time."""
@@ -74,6 +73,13 @@ def _of_incidents() -> Select[Any]:
     ids = bindparam("ids", type_=ARRAY(Integer))
     query = select(*columns_of(IncidentAssignment)).where(IncidentAssignment.incident_id == any_(ids))
     return query.order_by(IncidentAssignment.id)
+
+
+@cache
+def _among() -> Select[int, int]:
+    given = bulk.given_rows(IncidentAssignment, PAIR, "pairs")
+    is_given = (IncidentAssignment.incident_id == given.c.incident_id) & (IncidentAssignment.user_id == given.c.user_id)
+    return select(IncidentAssignment.incident_id, IncidentAssignment.user_id).join(given, is_given)
 
 
 crud_assignment = CRUDAssignment(IncidentAssignment)

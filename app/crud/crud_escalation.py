@@ -1,6 +1,6 @@
 """Escalations: which are due, and where they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -37,6 +37,14 @@ class CRUDEscalation(CRUDBase[Escalation]):
         """When the next step is due."""
         query = select(Escalation.next_run_at).where(Escalation.next_run_at.is_not(None))
         return session.scalar(query.order_by(Escalation.next_run_at).limit(1))
+
+    def next_of(self, session: Session, incident_ids: Collection[int]) -> dict[int, datetime]:
+        """When the next step of each incident that has one is due."""
+        if not incident_ids:
+            return {}
+        first = select(Escalation.incident_id, func.min(Escalation.next_run_at)).group_by(Escalation.incident_id)
+        rows = session.execute(first.where(Escalation.incident_id.in_(incident_ids)))
+        return {row[0]: row[1] for row in rows if row[1] is not None}
 
     def overdue(self, session: Session, *, before: datetime) -> int:
         """How many steps were due before a time and have neither fired nor failed; counted up to 1,000."""

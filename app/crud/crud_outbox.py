@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.vocabulary import DeliveryStatus, NotificationKind
+from app.crud import bulk
 from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
@@ -128,11 +130,9 @@ class CRUDOutbox(CRUDBase[Notification]):
         """
         if not pairs:
             return
-        mine = tuple_(Notification.incident_id, Notification.user_id).in_(pairs)
-        goes_on = Notification.fallback_at.is_not(None) | (Notification.ended_at.is_(None))
-        made_by_hand = Notification.is_exempt & (Notification.kind == NotificationKind.MANUAL_PAGE)
-        ended = update(Notification).where(mine, made_by_hand, goes_on).values(is_exempt=False)
-        session.execute(ended, execution_options={"synchronize_session": False})
+        rows = [{"incident_id": incident_id, "user_id": user_id} for incident_id, user_id in pairs]
+        options = {"synchronize_session": False}
+        session.execute(_ending_chains(), {"pairs": bulk.as_json(rows)}, execution_options=options)
 
     def count_notices(self, session: Session, channel: str, *, limit: int) -> int:
         """How many notices are under way on a channel, at most `limit`."""
@@ -150,6 +150,15 @@ class CRUDOutbox(CRUDBase[Notification]):
         """All pages of a bundle, whatever their status, locked."""
         query = select(Notification).where(Notification.bundle_id == bundle_id).order_by(Notification.id)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).all()
+
+
+@cache
+def _ending_chains() -> Update:
+    given = bulk.given_rows(Notification, ("incident_id", "user_id"), "pairs")
+    mine = (Notification.incident_id == given.c.incident_id) & (Notification.user_id == given.c.user_id)
+    goes_on = Notification.fallback_at.is_not(None) | (Notification.ended_at.is_(None))
+    made_by_hand = Notification.is_exempt & (Notification.kind == NotificationKind.MANUAL_PAGE)
+    return update(Notification).where(mine, made_by_hand, goes_on).values(is_exempt=False)
 
 
 crud_outbox = CRUDOutbox(Notification)

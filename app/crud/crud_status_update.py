@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -19,7 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
 from app.core.vocabulary import DeliveryStatus, UpdateEvent
@@ -52,8 +53,8 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
 
         One statement for all changes. Each of them is added once for an incident's cycle, however often it happens.
         """
-        new = insert(TABLE).from_select(NEW, _told(_given()), include_defaults=False).on_conflict_do_nothing()
-        session.execute(new, {"rows": as_json([asdict(change) for change in changes]), "at": at, "due_at": due_at})
+        rows = as_json([asdict(change) for change in changes])
+        session.execute(_adding(), {"rows": rows, "at": at, "due_at": due_at})
 
     def recipients_due(self, session: Session, channel: str, *, at: datetime, limit: int) -> Sequence[str]:
         """The people whose updates are due on a channel, except those with pages waiting there: pages go first."""
@@ -92,6 +93,11 @@ class CRUDStatusUpdate(CRUDBase[StatusUpdate]):
         """End these updates: they were sent or are no longer true."""
         ended = update(StatusUpdate).where(StatusUpdate.id.in_(ids)).values(ended_at=at)
         session.execute(ended, execution_options={"synchronize_session": False})
+
+
+@cache
+def _adding() -> Insert:
+    return insert(TABLE).from_select(NEW, _told(_given()), include_defaults=False).on_conflict_do_nothing()
 
 
 def _given() -> TableValuedAlias:

@@ -155,7 +155,7 @@ def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
 
 
 def stop(incident: Incident) -> None:
-    """Stop all escalations: somebody acknowledged, snoozed or resolved."""
+    """Stop all escalations: somebody acknowledged, snoozed or resolved. `crud_response` writes the same for many."""
     incident.unmatched_due_at = None
     for row in incident.escalations:
         move(row, Stopped())

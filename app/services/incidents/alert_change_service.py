@@ -61,7 +61,7 @@ def _recover(changes: Changes, signal: AlertSignal) -> Done:
         return AlertStatus.NO_MATCHING_ACTIVE_INCIDENT, None
     wanted = MoveRequest(Move.RESOLVE, changes.at)
     moving = Moving(incident, wanted, because=" because its alert recovered")
-    change = lifecycle_service.move_untold(changes.session, moving, {})
+    change = lifecycle_service.move_untold(changes.session, moving)
     if change is not None:
         changes.to_tell.append(change)
     return AlertStatus.INCIDENT_RESOLVED, incident.id

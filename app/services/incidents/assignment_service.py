@@ -4,14 +4,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.core.vocabulary import TimelineEventType
 from app.crud import crud_assignment
 from app.models import Incident, IncidentAssignment, User
 from app.services import escalation_service
 from app.services.contacts.name_service import names_of
+from app.services.incidents.move_record import RESPONDER, entry_of_assignment, taking
 from app.services.timeline_service import record
-
-RESPONDER = "responder"
 
 
 def put_assignment(
@@ -25,28 +23,23 @@ def put_assignment(
         assignment = _new_assignment(session, incident, user_id, role, at=at)
     assignment.role = role
     name = names_of(session, {user_id}).get(user_id) or f"user {user_id}"
-    _record(session, assignment, name, at=at, by=by)
+    said = entry_of_assignment(user_id, name, role)
+    record(session, incident.id, said.event_type, said.description, at=at, by=by, **said.data)
     incident.updated_at = at
     session.flush()
     escalation_service.begin_on_open(session, [incident], at=at)
     return assignment
 
 
-def take_over(
-    session: Session, incident: Incident, assignment: IncidentAssignment | None, *, at: datetime, by: User
-) -> None:
-    """Assign a locked incident to the person who acknowledges it, as its owner if it has none.
-
-    `assignment` is theirs if they are already assigned: they keep their role.
-    """
-    if assignment is None:
-        taken = _new_assignment(session, incident, by.id, RESPONDER, at=at)
-        _record(session, taken, by.display_name, at=at, by=by)
-    elif incident.assigned_to is None:
-        incident.assigned_to = by.id
-        changes = {"assigned_to": {"from": None, "to": by.id}}
-        said = f"Changed assigned_to. The owner is now {by.display_name}."
-        record(session, incident.id, TimelineEventType.UPDATED, said, at=at, by=by, changes=changes)
+def take_over(session: Session, incident: Incident, *, is_assigned: bool, at: datetime, by: User) -> None:
+    """Assign a locked incident to the person who acknowledges it. They keep the role that they have."""
+    taken = taking(by.id, by.display_name, owner_id=incident.assigned_to, is_assigned=is_assigned)
+    if taken.is_new_assignee:
+        _new_assignment(session, incident, by.id, RESPONDER, at=at)
+    incident.assigned_to = taken.owner_id
+    if taken.entry is not None:
+        said = taken.entry
+        record(session, incident.id, said.event_type, said.description, at=at, by=by, **said.data)
 
 
 def _new_assignment(
@@ -57,10 +50,3 @@ def _new_assignment(
         incident.assigned_to = user_id
     assignment = IncidentAssignment(incident_id=incident.id, user_id=user_id, role=role, assigned_at=at)
     return crud_assignment.stage(session, assignment)
-
-
-def _record(session: Session, assignment: IncidentAssignment, name: str, *, at: datetime, by: User | None) -> None:
-    user_id, role = assignment.user_id, assignment.role
-    data = {"user_id_assigned": user_id, "user_name_assigned": name, "role": role}
-    happened = TimelineEventType.ASSIGNED
-    record(session, assignment.incident_id, happened, f"Assigned {name} as {role}.", at=at, by=by, **data)

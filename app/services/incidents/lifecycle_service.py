@@ -1,21 +1,22 @@
 """Moves incidents through their lifecycle: the one place that sets their status, times, cycle and severity."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core.errors import AlertOpenElsewhere, CycleLimitReached, DomainError, InvalidTransition
+from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidTransition
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_assignment, crud_incident, crud_outbox
 from app.crud.clock import now
+from app.crud.crud_response import HeldIncident
 from app.crud.crud_status_update import StatusChange
 from app.crud.violations import violations
-from app.models import Incident, IncidentAssignment, User
+from app.models import Incident, User
 from app.services import escalation_service
 from app.services.incidents import assignment_service, status_update_service
 from app.services.incidents.incident import (
@@ -27,17 +28,12 @@ from app.services.incidents.incident import (
     Transition,
     transition,
 )
+from app.services.incidents.move_record import PAST_TENSE, entry_of_move
 from app.services.timeline_service import record
 
 log = structlog.get_logger()
 
 ALERT_IS_UNIQUE = "uq_incidents_source_alert_id"
-PAST_TENSE = {
-    Move.ACKNOWLEDGE: TimelineEventType.ACKNOWLEDGED,
-    Move.RESOLVE: TimelineEventType.RESOLVED,
-    Move.SNOOZE: TimelineEventType.SNOOZED,
-    Move.REOPEN: TimelineEventType.REOPENED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,52 +60,27 @@ def move(
     who were paged get a status update when it is acknowledged or resolved. Raises InvalidTransition, CycleLimitReached,
     AlertOpenElsewhere.
     """
-    [outcome] = move_each(session, [Moving(incident, wanted, by, because)], at=wanted.at)
-    if isinstance(outcome, DomainError):
-        raise outcome
-    return outcome
+    moving = Moving(incident, wanted, by, because)
+    takes = [(incident.id, moving.taker.id)] if moving.taker else []
+    change = move_untold(session, moving, is_assigned=bool(crud_assignment.among(session, takes)))
+    status_update_service.add(session, [change] if change else [], at=wanted.at)
+    crud_outbox.end_chains(session, takes)
+    return incident
 
 
-def move_each(session: Session, movings: Sequence[Moving], *, at: datetime) -> list[Incident | DomainError]:
-    """As `move`, for many at once. An error stands for a move that cannot be made."""
-    assignments = crud_assignment.of_pairs(session, _pairs(movings))
-    changes: list[StatusChange | None] = []
-    made: list[Moving] = []
-    outcomes: list[Incident | DomainError] = []
-    for moving in movings:
-        try:
-            changes.append(move_untold(session, moving, assignments))
-        except DomainError as refusal:
-            outcomes.append(refusal)
-        else:
-            made.append(moving)
-            outcomes.append(moving.incident)
-    status_update_service.add(session, [change for change in changes if change is not None], at=at)
-    crud_outbox.end_chains(session, _pairs(made))
-    return outcomes
-
-
-def _pairs(movings: Sequence[Moving]) -> list[tuple[int, int]]:
-    """The ids of each incident and of the person who takes it."""
-    return [(moving.incident.id, moving.taker.id) for moving in movings if moving.taker]
-
-
-def move_untold(
-    session: Session, moving: Moving, assignments: Mapping[tuple[int, int], IncidentAssignment]
-) -> StatusChange | None:
+def move_untold(session: Session, moving: Moving, *, is_assigned: bool = False) -> StatusChange | None:
     """As `move`, but returns the status update instead of adding it: the caller adds those of a whole batch.
 
-    `assignments` has those of the people who take incidents, by the ids of both.
+    `is_assigned` says that the person who takes the incident is an assignee already.
     """
     incident, wanted = moving.incident, moving.wanted
-    step = _transition(incident, wanted)
+    step = transition_of(incident, wanted)
     _require_allowed(session, incident, step, wanted)
     if step.is_no_op:
         return None
     _apply(session, incident, step, at=wanted.at)
     if moving.taker is not None:
-        assignment = assignments.get((incident.id, moving.taker.id))
-        assignment_service.take_over(session, incident, assignment, at=wanted.at, by=moving.taker)
+        assignment_service.take_over(session, incident, is_assigned=is_assigned, at=wanted.at, by=moving.taker)
     _record_move(session, moving, step)
     if step.begins_cycle:
         _start_cycle(session, [incident], at=wanted.at)
@@ -121,12 +92,12 @@ def move_untold(
 
 def change_severity(incident: Incident, severity: Severity, *, at: datetime) -> None:
     """Set the severity of a locked incident. The caller records it and lets policies see it."""
-    _set(incident, _transition(incident, MoveRequest(Move.CHANGE_SEVERITY, at, severity=severity)), at=at)
+    _set(incident, transition_of(incident, MoveRequest(Move.CHANGE_SEVERITY, at, severity=severity)), at=at)
 
 
 def raise_severity(session: Session, incident: Incident, severity: Severity, *, at: datetime) -> None:
     """Raise the severity after a worse alert, and reopen an acknowledged or snoozed incident. Never lowers it."""
-    step = _transition(incident, MoveRequest(Move.RAISE_SEVERITY, at, severity=severity))
+    step = transition_of(incident, MoveRequest(Move.RAISE_SEVERITY, at, severity=severity))
     if step.is_no_op:
         return
     _set(incident, step, at=at)
@@ -153,15 +124,21 @@ def end_snooze(session: Session, incidents: Sequence[Incident], *, at: datetime)
     if not incidents:
         return
     for incident in incidents:
-        _set(incident, _transition(incident, MoveRequest(Move.END_SNOOZE, at)), at=at)
+        _set(incident, transition_of(incident, MoveRequest(Move.END_SNOOZE, at)), at=at)
         record(session, incident.id, TimelineEventType.SNOOZE_ENDED, "The snooze ended.", at=at)
         log.info("incident_snooze_ended", incident_id=incident.id)
     _start_cycle(session, incidents, at=at)
     session.flush()
 
 
-def _transition(incident: Incident, wanted: MoveRequest) -> Transition:
+def transition_of(incident: Incident | HeldIncident, wanted: MoveRequest) -> Transition:
+    """What a move does to an incident."""
     return transition(State(**{field.name: getattr(incident, field.name) for field in fields(State)}), wanted)
+
+
+def applied(incident: HeldIncident, step: Transition, *, at: datetime) -> HeldIncident:
+    """The incident as it is after a move."""
+    return replace(incident, **step.before.changes_to(step.after), updated_at=at)
 
 
 def _apply(session: Session, incident: Incident, step: Transition, *, at: datetime) -> None:
@@ -184,11 +161,7 @@ def _set(incident: Incident, step: Transition, *, at: datetime) -> None:
 def _require_allowed(session: Session, incident: Incident, step: Transition, wanted: MoveRequest) -> None:
     """Raise the error for a refusal. Also records it when policies have reached their limit of cycles."""
     if step.refusal is Refusal.NOT_POSSIBLE:
-        raise InvalidTransition(
-            f"A {incident.status} incident can't be {PAST_TENSE[wanted.move]}. "
-            f"{' or '.join(step.possible).capitalize()} it first.",
-            possible=[str(possible) for possible in step.possible],
-        )
+        raise impossible(step, wanted)
     if step.refusal is Refusal.CYCLE_LIMIT:
         description = (
             f"Policies have restarted this incident {MAX_POLICY_CYCLES} times, which is the limit. "
@@ -199,13 +172,19 @@ def _require_allowed(session: Session, incident: Incident, step: Transition, wan
         raise CycleLimitReached(description)
 
 
+def impossible(step: Transition, wanted: MoveRequest) -> InvalidTransition:
+    """The error that says what can be done instead of a move that is not possible."""
+    return InvalidTransition(
+        f"A {step.before.status} incident can't be {PAST_TENSE[wanted.move]}. "
+        f"{' or '.join(step.possible).capitalize()} it first.",
+        possible=[str(possible) for possible in step.possible],
+    )
+
+
 def _record_move(session: Session, moving: Moving, step: Transition) -> None:
-    wanted, happened = moving.wanted, PAST_TENSE[moving.wanted.move]
-    data: dict[str, Any] = {"from": step.before.status, "to": step.after.status}
-    if wanted.snoozed_until is not None:
-        data["until"] = wanted.snoozed_until.isoformat()
-    description = f"Incident {happened}{moving.because}."
-    record(session, moving.incident.id, happened, description, at=wanted.at, by=moving.by, **data)
+    said = entry_of_move(moving.wanted, step, moving.because)
+    at, by = moving.wanted.at, moving.by
+    record(session, moving.incident.id, said.event_type, said.description, at=at, by=by, **said.data)
 
 
 def _start_cycle(session: Session, incidents: Sequence[Incident], *, at: datetime) -> None:

@@ -1,35 +1,43 @@
 """How people respond to incidents, for many at once: they acknowledge and resolve, with a comment or without."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.core.batches import LOCKED, Locked
 from app.core.errors import DomainError, NotFound
-from app.crud import crud_incident
+from app.core.plain_lines import PlainLines
+from app.crud import crud_assignment, crud_escalation, crud_incident, crud_outbox
 from app.crud.clock import now
-from app.models import Incident, User
+from app.crud.crud_response import HeldIncident, crud_response
+from app.crud.crud_status_update import StatusChange
+from app.models import User
 from app.schemas.incident import ActionNote
-from app.services.incidents import collaboration_service, lifecycle_service
+from app.services.incidents import collaboration_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
-from app.services.incidents.lifecycle_service import Moving
+from app.services.incidents.move_record import RESPONDER, Entry, entry_of_move, taking
+
+lines = PlainLines(__name__)
 
 Action = tuple[int, ActionNote | None]  # the incident's id, and the comment that comes with the action
 Asked = Sequence[tuple[User, Action]]
-Outcome = Incident | DomainError | Locked
+Outcome = HeldIncident | DomainError | Locked
+Row = dict[str, Any]
 
 
-def acknowledge(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> Incident:
+def acknowledge(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> HeldIncident:
     """Somebody is on it: paging stops. Raises InvalidTransition, NotFound."""
     return _done(acknowledge_each(session, [(by, (incident_id, note))], waits=True))
 
 
-def resolve(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> Incident:
+def resolve(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> HeldIncident:
     """It is over. Raises NotFound."""
     return _done(resolve_each(session, [(by, (incident_id, note))], waits=True))
 
 
-def _done(outcomes: Sequence[Outcome]) -> Incident:
+def _done(outcomes: Sequence[Outcome]) -> HeldIncident:
     [outcome] = outcomes
     if isinstance(outcome, DomainError):
         raise outcome
@@ -52,24 +60,108 @@ def resolve_each(session: Session, asked: Asked, *, waits: bool) -> list[Outcome
 
 
 def _act(session: Session, move: Move, asked: Asked, *, waits: bool) -> list[Outcome]:
-    incidents = _locked(session, {incident_id for _, (incident_id, _) in asked}, waits=waits)
-    wanted = MoveRequest(move, now(session))
-    targets = [(user, incidents[incident_id]) for user, (incident_id, _) in asked]
-    movings = [Moving(target, wanted, by=user) for user, target in targets if isinstance(target, Incident)]
-    moved = iter(lifecycle_service.move_each(session, movings, at=wanted.at))
-    outcomes = [next(moved) if isinstance(target, Incident) else target for _, target in targets]
-    for (user, (_, note)), outcome in zip(asked, outcomes, strict=True):
-        if isinstance(outcome, Incident):
-            collaboration_service.comment_with_action(session, outcome, note, by=user)
+    ids = {incident_id for _, (incident_id, _) in asked}
+    held = crud_response.lock(session, ids, waits=waits)
+    busy = set() if waits else crud_incident.existing(session, ids - held.keys())
+    responses = [(incident_id, user) for user, (incident_id, _) in asked if incident_id in held]
+    batch = _Batch(MoveRequest(move, now(session)), held, crud_assignment.among(session, _takes(move, responses)))
+    refusals = iter([batch.respond(incident_id, user) for incident_id, user in responses])
+    _write(session, batch)
+    refused = [next(refusals) if id_ in held else _unheld(id_, busy) for _, (id_, _) in asked]
+    for (user, (incident_id, note)), refusal in zip(asked, refused, strict=True):
+        if refusal is None and note is not None and note.comment is not None:
+            _comment(session, batch, incident_id, note, by=user)
+    _look_ahead(session, batch)
+    return [held[id_] if refusal is None else refusal for (_, (id_, _)), refusal in zip(asked, refused, strict=True)]
+
+
+def _takes(move: Move, responses: Sequence[tuple[int, User]]) -> list[tuple[int, int]]:
+    """The ids of each incident and of the person who takes it."""
+    return [(incident_id, by.id) for incident_id, by in responses] if move is Move.ACKNOWLEDGE else []
+
+
+def _unheld(incident_id: int, busy: Collection[int]) -> Locked | NotFound:
+    return LOCKED if incident_id in busy else NotFound(f"There is no incident {incident_id}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Responses to locked incidents, and what they write.
+
+    `held` has the incidents as they are after the last response, `assigned` the ids of incidents and their assignees.
+    """
+
+    wanted: MoveRequest
+    held: dict[int, HeldIncident]
+    assigned: set[tuple[int, int]]
+    moved: set[int] = field(default_factory=set)
+    taken: set[tuple[int, int]] = field(default_factory=set)
+    changes: list[StatusChange] = field(default_factory=list)
+    assignments: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    steps: list[Row] = field(default_factory=list)  # for the log
+
+    def respond(self, incident_id: int, by: User) -> DomainError | None:
+        """Make a person's move, or return what refuses it. Repeating it changes nothing."""
+        before = self.held[incident_id]
+        step = lifecycle_service.transition_of(before, self.wanted)
+        if step.refusal is not None:
+            return lifecycle_service.impossible(step, self.wanted)
+        self.taken.update(_takes(self.wanted.move, [(incident_id, by)]))
+        if step.is_no_op:
+            return None
+        after = lifecycle_service.applied(before, step, at=self.wanted.at)
+        if self.wanted.move is Move.ACKNOWLEDGE:
+            after = self._take(after, by)
+        self._enter(incident_id, entry_of_move(self.wanted, step), by)
+        self.held[incident_id] = after
+        self.moved.add(incident_id)
+        change = status_update_service.change_of(after, by=by)
+        self.changes.extend([change] if change else [])
+        self.steps.append({"incident_id": incident_id, "came_from": step.before.status, "to": step.after.status})
+        return None
+
+    def _take(self, incident: HeldIncident, by: User) -> HeldIncident:
+        pair = (incident.id, by.id)
+        taken = taking(by.id, by.display_name, owner_id=incident.assigned_to, is_assigned=pair in self.assigned)
+        if taken.is_new_assignee:
+            self.assigned.add(pair)
+            row = {"incident_id": incident.id, "user_id": by.id, "role": RESPONDER, "assigned_at": self.wanted.at}
+            self.assignments.append(row)
+        if taken.entry is not None:
+            self._enter(incident.id, taken.entry, by)
+        return replace(incident, assigned_to=taken.owner_id)
+
+    def _enter(self, incident_id: int, entry: Entry, by: User) -> None:
+        row = {
+            "incident_id": incident_id,
+            "event_type": entry.event_type,
+            "description": entry.description,
+            "user_id": by.id,
+            "metadata": entry.data,
+            "created_at": self.wanted.at,
+        }
+        self.entries.append(row)
+
+
+def _write(session: Session, batch: _Batch) -> None:
+    moved = [batch.held[id_] for id_ in batch.moved]
+    crud_response.write(session, moved, assignments=batch.assignments, entries=batch.entries)
+    status_update_service.add(session, batch.changes, at=batch.wanted.at)
+    crud_outbox.end_chains(session, batch.taken)
+    lines.info("incident_moved", *batch.steps)
+
+
+def _comment(session: Session, batch: _Batch, incident_id: int, note: ActionNote, *, by: User) -> None:
+    """Save the comment that comes with a response."""
+    incident = crud_incident.by_ids(session, [incident_id])[incident_id]
+    collaboration_service.comment_with_action(session, incident, note, by=by)
     session.flush()
-    return outcomes
+    batch.held[incident_id] = replace(batch.held[incident_id], updated_at=incident.updated_at)
 
 
-def _locked(session: Session, ids: Collection[int], *, waits: bool) -> dict[int, Outcome]:
-    """Each of the incidents, locked; NotFound or LOCKED in the place of one that cannot be had."""
-    if waits:
-        found, busy = crud_incident.lock_each(session, ids), set[int]()
-    else:
-        found = crud_incident.lock_available(session, ids)
-        busy = crud_incident.existing(session, set(ids) - found.keys())
-    return {id_: found.get(id_) or (LOCKED if id_ in busy else NotFound(f"There is no incident {id_}.")) for id_ in ids}
+def _look_ahead(session: Session, batch: _Batch) -> None:
+    """Say when the next step is due of the incidents that have not moved. The escalations of the others are stopped."""
+    unmoved = batch.held.keys() - batch.moved
+    for incident_id, due_at in crud_escalation.next_of(session, unmoved).items():
+        batch.held[incident_id] = replace(batch.held[incident_id], next_escalation_at=due_at)
