@@ -44,8 +44,9 @@ class Services:
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
     """Build the parts. Tests override single ones: `build_services(settings, database, channels=...)`."""
     use_own_zone_data()
-    channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings)
-    paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels)
+    own: Mapping[str, ChannelSettings] = overrides.pop("channel_settings", None) or channel_settings()
+    channels: Mapping[str, Channel] = overrides.pop("channels", None) or build_channels(settings, own)
+    paging: Paging = overrides.pop("paging", None) or build_paging(settings, channels, own)
     parts: dict[str, Any] = {
         "sources": build_sources(settings),
         "auth": Auth(
@@ -61,21 +62,20 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
     return Services(settings, database, channels, paging=paging, **{**parts, **overrides})
 
 
-def build_paging(settings: Settings, channels: Mapping[str, Channel]) -> Paging:
-    """What planning needs to know about these settings and channels."""
+def build_paging(settings: Settings, channels: Mapping[str, Channel], own: Mapping[str, ChannelSettings]) -> Paging:
+    """What planning needs to know about these settings, channels, and the channels' own settings."""
     return Paging(
         channels=frozenset(channels),
         public_url=settings.public_url,
         links=PageLinks(settings),
         must_be_verified=bool(settings.require_verified_addresses),
         unmatched=settings.unmatched_incidents,
-        channel_settings=channel_settings(),
+        channel_settings=own,
     )
 
 
-def build_channels(settings: Settings) -> dict[str, Channel]:
-    """Every channel that is set up here, by name. Raises ConfigurationError."""
-    own = channel_settings()
+def build_channels(settings: Settings, own: Mapping[str, ChannelSettings]) -> dict[str, Channel]:
+    """Every channel that is set up here, by name, from its own settings. Raises ConfigurationError."""
     found = {channel.name: channel.set_up(settings, own[channel.name]) for channel in CHANNELS}
     return {name: channel for name, channel in found.items() if channel is not None}
 
@@ -90,7 +90,7 @@ def require_a_channel(settings: Settings) -> None:
 
     In production also if no channel can wake anybody: webhooks need no provider and are always set up, but wake nobody.
     """
-    channels = build_channels(settings)
+    channels = build_channels(settings, channel_settings())
     if settings.is_production and not any(CHANNELS[name].needs_provider for name in channels):
         raise ConfigurationError(
             "the service cannot start:\n  - no channel can page anybody: set SMTP_HOST, or a provider for sms or push"
@@ -100,7 +100,7 @@ def require_a_channel(settings: Settings) -> None:
 def longest_timeout(settings: Settings) -> tuple[str, float]:
     """The longest time-out of any channel: the setting's name and its seconds."""
     own = channel_settings()
-    values = [item for of in (settings, *(own[name] for name in build_channels(settings))) for item in of]
+    values = [item for of in (settings, *(own[name] for name in build_channels(settings, own))) for item in of]
     timeouts = [(name.upper(), seconds) for name, seconds in values if name.endswith("_timeout_seconds")]
     return max(timeouts, key=lambda timeout: timeout[1])
 
