@@ -15,7 +15,7 @@ from hypothesis import HealthCheck
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from app.core.config import Settings
+from app.core.config import ChannelSettings, Settings
 from app.crud import crud_user
 from app.db import migrations
 from app.db.embedded.server import EmbeddedPostgres
@@ -23,12 +23,12 @@ from app.db.session import Database, connect, driver_url
 from app.main import create_app
 from app.schemas.user import UserCreate
 from app.services.accounts import auth_service, user_service
-from app.utils.service_locator import Services, build_services
+from app.utils.service_locator import Services, build_services, channel_settings
 from app.worker import Jobs
 from tests.support.documented import require_documented
 from tests.support.inline import inline_jobs
 from tests.support.ports import next_port
-from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, add_admins
+from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, hashed_password, person
 
 # The same examples for everybody, however slow the machine is.
 hypothesis.settings.register_profile(
@@ -147,10 +147,22 @@ def clock(database: Database) -> Clock:
     return Clock(database)
 
 
+@pytest.fixture(scope="session")
+def default_settings() -> Settings:
+    """Development settings of no .env, with cheap password hashes. They are read once: that takes milliseconds."""
+    return Settings(_env_file=None, bcrypt_rounds=4, log_level="WARNING")
+
+
+@pytest.fixture(scope="session")
+def default_channel_settings() -> dict[str, ChannelSettings]:
+    """The channels' own settings, read once."""
+    return channel_settings()
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Development settings of no environment and no .env, with cheap password hashes."""
-    return Settings(_env_file=None, data_dir=tmp_path, bcrypt_rounds=4, log_level="WARNING")
+def settings(default_settings: Settings, tmp_path: Path) -> Settings:
+    """The test's own settings, with a directory of its own."""
+    return default_settings.model_copy(update={"data_dir": tmp_path})
 
 
 @pytest.fixture
@@ -159,8 +171,10 @@ def outbox() -> Outbox:
 
 
 @pytest.fixture
-def services(settings: Settings, database: Database, outbox: Outbox) -> Services:
-    return build_services(settings, database, channels={outbox.name: outbox})
+def services(
+    settings: Settings, database: Database, outbox: Outbox, default_channel_settings: dict[str, ChannelSettings]
+) -> Services:
+    return build_services(settings, database, channels={outbox.name: outbox}, channel_settings=default_channel_settings)
 
 
 @pytest.fixture(scope="session")
@@ -198,27 +212,28 @@ def tick(jobs: Jobs) -> Callable[[], None]:
 
 @pytest.fixture
 def log_in(services: Services) -> Callable[..., Person]:
-    """Logs a user in, beside HTTP: nearly every test needs it."""
+    """Logs a user in by the password, beside HTTP."""
 
     def run(email: str, password: str = PASSWORD) -> Person:
         pair = auth_service.log_in(services.database, services.auth, username=email, password=password)
         with services.database.transaction() as session:
             user = crud_user.by_email(session, email)
         assert user is not None
-        return Person(user.id, email, {"Authorization": f"Bearer {pair.access_token}"}, pair.refresh_token)
+        return person(user.id, email, pair)
 
     return run
 
 
 @pytest.fixture
-def sign_up(services: Services, log_in: Callable[..., Person]) -> Callable[..., Person]:
-    """Makes an ordinary user, whose address is proved, and logs it in."""
+def sign_up(services: Services) -> Callable[..., Person]:
+    """Makes an ordinary user, whose address is proved, and logs it in. It hashes nothing: most tests need it."""
 
     def run(email: str = "", **fields: Any) -> Person:
         new = UserCreate(email=email or f"user-{uuid4().hex[:8]}@example.com", password=PASSWORD, **fields)
         with services.database.transaction() as session:
-            user_service.create(session, new, services.auth.passwords)
-        return log_in(new.email)
+            known = new.model_dump(exclude={"password"})
+            user = user_service.add(session, known, hashed_password(), is_address_proved=True)
+            return person(user.id, new.email, auth_service.start_session(session, services.auth, user.id))
 
     return run
 
@@ -230,10 +245,9 @@ def user(sign_up: Callable[..., Person]) -> Person:
 
 
 @pytest.fixture
-def admin(services: Services, log_in: Callable[..., Person]) -> Person:
+def admin(sign_up: Callable[..., Person]) -> Person:
     """An administrator."""
-    add_admins(services.database)
-    return log_in(ADMIN)
+    return sign_up(ADMIN, is_superuser=True)
 
 
 @pytest.fixture

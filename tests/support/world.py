@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from app.core.security import Passwords
 from app.core.vocabulary import AttemptOutcome
 from app.db.session import Database
 from app.main import create_app
+from app.schemas.user import TokenPair
 from app.utils.service_locator import build_services
 from app.utils.startup import make_admin
 from tests.support.api import Api
@@ -81,6 +83,17 @@ class Person:
     def on(self, client: TestClient) -> Api:
         """The API as this person uses it."""
         return Api(client, self.headers)
+
+
+def person(user_id: int, email: str, tokens: TokenPair) -> Person:
+    """Who has these tokens."""
+    return Person(user_id, email, {"Authorization": f"Bearer {tokens.access_token}"}, tokens.refresh_token)
+
+
+@cache
+def hashed_password() -> str:
+    """The hash of PASSWORD, made once."""
+    return CHEAP_PASSWORDS.hash(PASSWORD)
 
 
 def add_admins(database: Database, *emails: str) -> None:

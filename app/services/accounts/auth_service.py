@@ -69,13 +69,18 @@ def log_in(database: Database, auth: Auth, *, username: str, password: str) -> T
         log.info("login_refused")
         raise WrongCredentials(REFUSED_LOGIN)
     with database.transaction() as session:
-        at = now(session)
         if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
             raise WrongCredentials(REFUSED_LOGIN)
-        login = crud_auth_session.add(session, AuthSession(user_id=user.id, created_at=at))
-        pair = _issue(session, auth, user.id, login.id, at=at)
+        pair = start_session(session, auth, user.id)
     log.info("login_succeeded", user_id=user.id)
     return pair
+
+
+def start_session(session: Session, auth: Auth, user_id: int) -> TokenPair:
+    """The tokens of a new login session. The caller has checked who it is."""
+    at = now(session)
+    login = crud_auth_session.add(session, AuthSession(user_id=user_id, created_at=at))
+    return _issue(session, auth, user_id, login.id, at=at)
 
 
 def refresh(database: Database, auth: Auth, refresh_token: str) -> TokenPair:
