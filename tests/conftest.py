@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck
@@ -26,6 +27,7 @@ from app.services.accounts import auth_service, user_service
 from app.utils.service_locator import Services, build_services, channel_settings
 from app.worker import Jobs
 from tests.support.documented import require_documented
+from tests.support.in_process import InProcessClient
 from tests.support.inline import inline_jobs
 from tests.support.ports import next_port
 from tests.support.world import ADMIN, PASSWORD, Clock, Outbox, Person, hashed_password, person
@@ -183,13 +185,22 @@ def application() -> FastAPI:
     return create_app(Settings(_env_file=None, log_level="WARNING"))
 
 
+@pytest.fixture(scope="session")
+def portal(application: FastAPI) -> Iterator[BlockingPortal]:
+    """The way to the event loop on which the application runs, in a thread of its own."""
+    application.state.services = object()  # nothing is started: a test lends it what it needs
+    with TestClient(application) as running:
+        assert running.portal is not None
+        yield running.portal
+
+
 @pytest.fixture
-def client(application: FastAPI, services: Services) -> Iterator[TestClient]:
+def client(application: FastAPI, portal: BlockingPortal, services: Services) -> Iterator[TestClient]:
     """The API on the test's transaction. Every error that it answers must be one that the document names."""
     application.state.services = services
-    with TestClient(application) as client:
-        client.event_hooks = {"response": [require_documented]}
-        yield client
+    client = InProcessClient(application, portal)
+    client.event_hooks = {"response": [require_documented]}
+    yield client
     application.state.services = None
 
 
