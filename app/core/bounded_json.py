@@ -12,6 +12,7 @@ MARK_BYTES = len(f',"{TRUNCATED}":true')
 MIN_ITEM_BYTES = 2  # a digit and its comma
 MIN_KEPT_TEXT = 8  # characters: a shorter beginning of a text is useless
 ELLIPSIS = "…"
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make a new one for each value
 
 
 def bounded(body: dict[str, Any], limit: int) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def bounded(body: dict[str, Any], limit: int) -> dict[str, Any]:
     """
     if size_of(body, limit) <= limit:
         kept: dict[str, Any] = storable(body)
-        if size_of(kept, limit) <= limit:
+        if kept == body or size_of(kept, limit) <= limit:
             return kept
     return {**_cut_object(body, limit - MARK_BYTES, MAX_DEPTH - 1), TRUNCATED: True}
 
@@ -61,7 +62,8 @@ def _size_of_scalar(value: Any, limit: int) -> int:
         return limit + 1
     if isinstance(value, float) and "e" in repr(value):  # PostgreSQL writes 1e300 in full
         return max(len(repr(value)), len(format(Decimal(repr(value)), "f")))
-    return len(json.dumps(storable(value, depth=0), ensure_ascii=False).encode())
+    written = ENCODER.encode(storable(value, depth=0))
+    return len(written) if written.isascii() else len(written.encode())
 
 
 def _cut(value: Any, room: int, depth: int) -> Any:
