@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.core.config import Settings
@@ -97,11 +98,17 @@ def test_the_document_lists_no_path_with_a_trailing_slash() -> None:
     assert [path for path in DOCUMENT["paths"] if path.endswith("/")] == ["/"]
 
 
+@pytest.fixture(scope="module")
+def shareable(default_settings: Settings) -> FastAPI:
+    """An application that pages of one other origin may use."""
+    return create_app(default_settings.model_copy(update={"backend_cors_origins": [ORIGIN]}))
+
+
 @pytest.fixture
-def shared(settings: Settings, services: Services) -> Iterator[TestClient]:
+def shared(shareable: FastAPI, services: Services) -> Iterator[TestClient]:
     """A service that pages of one other origin may use."""
-    settings = settings.model_copy(update={"backend_cors_origins": [ORIGIN]})
-    with TestClient(create_app(settings, services)) as client:
+    shareable.state.services = services
+    with TestClient(shareable) as client:
         yield client
 
 

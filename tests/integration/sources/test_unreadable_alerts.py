@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from app.main import create_app
 from app.utils.service_locator import Services, build_services
 from tests.support.answers import problem
 from tests.support.api import JSON, Api
@@ -136,11 +136,11 @@ def test_a_body_over_the_limit_is_refused_and_opens_an_incident(api: Api, is_tol
 
 class TestWithASecret:
     @pytest.fixture
-    def guarded(self, services: Services) -> Iterator[TestClient]:
+    def guarded(self, client: TestClient, application: FastAPI, services: Services) -> TestClient:
         update = {"elastic_webhook_token": SecretStr(SECRET), "webhook_max_body_mib": 1}
         settings = services.settings.model_copy(update=update)
-        with TestClient(create_app(settings, build_services(settings, services.database))) as client:
-            yield client
+        application.state.services = build_services(settings, services.database)
+        return client
 
     @pytest.mark.parametrize("content", [b"{", b"x" * (MEBIBYTE + 1)])
     def test_nothing_is_read_without_it(self, guarded: TestClient, user: Person, content: bytes) -> None:

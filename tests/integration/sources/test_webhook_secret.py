@@ -1,13 +1,12 @@
 """Who may post alerts: whoever knows the secret, in any of the ways a connector can send it."""
 
 import base64
-from collections.abc import Iterator
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from app.main import create_app
 from app.utils.service_locator import Services, build_services
 from tests.support.answers import problem
 from tests.support.api import Api
@@ -50,12 +49,11 @@ WRONG = [
 
 
 @pytest.fixture
-def guarded(services: Services) -> Iterator[TestClient]:
+def guarded(client: TestClient, application: FastAPI, services: Services) -> TestClient:
     """The API with a secret for the webhook."""
     settings = services.settings.model_copy(update={"elastic_webhook_token": SecretStr(SECRET)})
-    strict = build_services(settings, services.database, channels=services.channels)
-    with TestClient(create_app(settings, strict)) as client:
-        yield client
+    application.state.services = build_services(settings, services.database, channels=services.channels)
+    return client
 
 
 @pytest.mark.parametrize("headers", RIGHT)
