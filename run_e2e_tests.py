@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -34,14 +34,10 @@ from e2e.world import CHECKS, NOTIFY_CREATOR, PASSWORD, RUN, Check, World, check
 ROOT = Path(__file__).resolve().parent
 SETUP, ADMIN, COVERAGE, CLEANUP = "Setup", "Administrator", "Coverage", "Cleanup"
 GATES = (SETUP, ADMIN)  # without what these make, the rest could only fail
-GROUPS = (  # in the order in which they are run: first what needs no administrator
-    SETUP,
-    *(module.GROUP for module in (health, authentication, incidents, alerts)),
-    ADMIN,
-    *(module.GROUP for module in (users, notifications, templates, escalation, seeing)),
-    COVERAGE,
-    CLEANUP,
-)
+TAKES_BACK = ("/v1/incidents/", "/v1/escalation/policies/", "/v1/users/")  # in this order: users were there first
+EARLY = tuple(module.GROUP for module in (health, authentication, incidents, alerts))  # need no policy
+LATE = tuple(module.GROUP for module in (users, notifications, templates, escalation, seeing))
+CLEANERS = 8  # requests side by side that take back what was made
 
 
 @dataclass(frozen=True)
@@ -92,13 +88,7 @@ def coverage(world: World) -> None:
 
 @check(CLEANUP, "what this run made is taken back")
 def clean_up(world: World) -> None:
-    refusals = set()
-    for request in reversed(list(world.nobody.record.undo)):  # the newest first: users were there before the rest
-        try:
-            who = world.user if request.endswith("/resolve") else world.admin
-            who.answer(request, wants=(200, 404))
-        except Failed as refusal:
-            refusals.add(str(refusal))
+    refusals = [refusal for path in TAKES_BACK for refusal in _taken_back(world, path)]
     holds(not refusals, f"nothing is left behind: {'; '.join(refusals)}")
     policies = [policy["name"] for policy in world.admin.pages("GET /v1/escalation/policies?limit=500")]
     emails = [user["email"] for user in world.admin.pages("GET /v1/users?limit=500")]
@@ -107,6 +97,21 @@ def clean_up(world: World) -> None:
     if world.is_admin_ours:
         world.admin.call(f"DELETE /v1/users/{world.admin.id}")
         world.admin.refused("GET /v1/users/me", status=401, code="not_authenticated")
+
+
+def _taken_back(world: World, path: str) -> list[str]:
+    """Undo what was made below a path, and say what was refused."""
+
+    def take_back(request: str) -> str | None:
+        try:
+            (world.user if request.endswith("/resolve") else world.admin).answer(request, wants=(200, 404))
+        except Failed as refusal:
+            return str(refusal)
+        return None
+
+    requests_below = [request for request in world.nobody.record.undo if request.partition(" ")[2].startswith(path)]
+    with ThreadPoolExecutor(CLEANERS) as pool:
+        return [refusal for refusal in pool.map(take_back, requests_below) if refusal is not None]
 
 
 def _make_admin() -> tuple[str, str]:
@@ -130,30 +135,49 @@ def _operation(operations: set[tuple[str, str]], method: str, path: str) -> tupl
 
 
 def run(world: World, *, is_verbose: bool) -> list[Result]:
-    """Run every check, and clean up whatever happens."""
-    groups: dict[str, list[Check]] = {name: [] for name in GROUPS}
-    for one in CHECKS:
-        groups[one.group].append(one)
-    cleanup = groups.pop(CLEANUP)
+    """Run every check, and clean up whatever happens. Prints each group's line, in one order."""
     results: list[Result] = []
     try:
-        for name, checks in groups.items():
-            results += perform(checks, world, is_verbose=is_verbose)
-            if name in GATES and not results[-1].ok:
-                break
+        for group in _groups(world):
+            show(group, is_verbose=is_verbose)
+            results += group
     finally:
         if world.nobody.record.undo or world.is_admin_ours:
-            results += perform(cleanup, world, is_verbose=is_verbose)
+            cleaned = perform(CLEANUP, world)
+            show(cleaned, is_verbose=is_verbose)
+            results += cleaned
     return results
 
 
-def perform(checks: Iterable[Check], world: World, *, is_verbose: bool) -> list[Result]:
-    """Run the checks of one group and print its line, its failures with their reasons, its passes if wanted."""
+def _groups(world: World) -> Iterator[list[Result]]:
+    """The results of each group. Groups run side by side, the checks of one in their order."""
+    yield (setup := perform(SETUP, world))
+    if not setup[-1].ok:
+        return
+    with ThreadPoolExecutor(len(EARLY) + len(LATE)) as pool:
+        early = [pool.submit(perform, name, world) for name in EARLY]
+        admin = perform(ADMIN, world)
+        late = [pool.submit(perform, name, world) for name in LATE if admin[-1].ok]
+        yield from (group.result() for group in early)
+        yield admin
+        yield from (group.result() for group in late)
+    if admin[-1].ok:
+        yield perform(COVERAGE, world)
+
+
+def perform(group: str, world: World) -> list[Result]:
+    """Run the checks of one group in their order; those of a gate until one fails."""
     results: list[Result] = []
-    for one in checks:
-        results.append(attempt(one, world))
-        if one.group in GATES and not results[-1].ok:
-            break
+    for one in CHECKS:
+        if one.group == group:
+            results.append(attempt(one, world))
+            if group in GATES and not results[-1].ok:
+                break
+    return results
+
+
+def show(results: list[Result], *, is_verbose: bool) -> None:
+    """Print the line of a group, its failures with their reasons, its passes if wanted."""
     passed, took = sum(result.ok for result in results), sum(result.ms for result in results)
     print(f"{results[0].group:28}{f'{passed}/{len(results)}':>8}{took:10.0f} ms", flush=True)
     for result in results:
@@ -161,7 +185,6 @@ def perform(checks: Iterable[Check], world: World, *, is_verbose: bool) -> list[
             print(f"  {'ok' if result.ok else 'FAILED':8}{result.ms:8.1f} ms  {result.name}")
         if result.error:
             print(f"{'':22}{result.error}")
-    return results
 
 
 def attempt(one: Check, world: World) -> Result:
