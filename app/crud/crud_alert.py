@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Insert, Row, Select, String, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, Insert, Integer, Row, Select, String, any_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import IncidentStatus, Severity
@@ -72,7 +72,8 @@ class CRUDAlert:
         """Keep what is repeated of locked incidents, and its entries in their timelines. One statement for all."""
         if repeated:
             rows = [_row(incident, at) for incident in repeated]
-            session.execute(_counting(), {"repeated": bulk.as_json(rows), "entries": bulk.as_json(entries)})
+            values = {"repeated": bulk.as_json(rows), "entries": bulk.as_json(entries)}
+            session.execute(_counting(), values | {"ids": [incident.id for incident in repeated]})
 
 
 @cache
@@ -110,7 +111,9 @@ def _counting() -> Insert:
     repeated = bulk.given_rows(Incident, REPEATED, "repeated")
     incidents = bulk.table_of(Incident)
     values = {name: repeated.c[name] for name in REPEATED if name != "id"}
-    counted = update(incidents).where(incidents.c.id == repeated.c.id).values(values)
+    # The ids are told twice: the planner knows nothing of the rows in a parameter, and would read the whole table.
+    mine = (incidents.c.id == repeated.c.id) & (incidents.c.id == any_(bindparam("ids", type_=ARRAY(Integer))))
+    counted = update(incidents).where(mine).values(values)
     entries = bulk.given_rows(TimelineEvent, ENTRY, "entries")
     return bulk.insertion(TimelineEvent, ENTRY, entries).add_cte(counted.cte("counted"))
 

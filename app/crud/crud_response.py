@@ -97,7 +97,7 @@ def _writing() -> Insert:
 def _moving() -> Update:
     incidents, given = bulk.table_of(Incident), bulk.given_rows(Incident, MOVED, "moved")
     values = {name: given.c[name] for name in MOVED if name != "id"}
-    # The ids are told twice: the planner knows nothing of the rows in a parameter.
+    # The ids are told twice: the planner knows nothing of the rows in a parameter, and would read the whole table.
     mine = (incidents.c.id == given.c.id) & (incidents.c.id == any_(_ids()))
     return update(incidents).where(mine).values(**values, unmatched_due_at=None)
 
