@@ -22,7 +22,7 @@ ENTRY = ("incident_id", "event_type", "description", "user_id", "metadata", "cre
 
 
 @dataclass(frozen=True, slots=True)
-class HeldIncident:
+class LockedIncident:
     """A locked incident, as it is answered. The attributes are named as those of `Incident`."""
 
     id: int
@@ -52,21 +52,21 @@ class HeldIncident:
         return {name: getattr(self, name) for name in MOVED}
 
 
-READ = [field.name for field in fields(HeldIncident) if field.name != "next_escalation_at"]
+READ = [field.name for field in fields(LockedIncident) if field.name != "next_escalation_at"]
 
 
 class CRUDResponse:
-    def lock(self, session: Session, ids: Collection[int], *, waits: bool) -> dict[int, HeldIncident]:
+    def lock(self, session: Session, ids: Collection[int], *, waits: bool) -> dict[int, LockedIncident]:
         """Lock the incidents in the order of their ids. Unless it `waits`, it skips what others have locked."""
         if not ids:
             return {}
         rows = session.execute(_locking(waits=waits), {"ids": list(ids)})
-        return {row[0]: HeldIncident(*row) for row in rows}
+        return {row[0]: LockedIncident(*row) for row in rows}
 
     def write(
         self,
         session: Session,
-        moved: Collection[HeldIncident],
+        moved: Collection[LockedIncident],
         *,
         assignments: Sequence[bulk.Row],
         entries: Sequence[bulk.Row],

@@ -13,7 +13,7 @@ from app.core.errors import AlertOpenElsewhere, CycleLimitReached, InvalidTransi
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
 from app.crud import crud_assignment, crud_incident, crud_outbox
 from app.crud.clock import now
-from app.crud.crud_response import HeldIncident
+from app.crud.crud_response import LockedIncident
 from app.crud.crud_status_update import StatusChange
 from app.crud.violations import violations
 from app.models import Incident, User
@@ -131,12 +131,12 @@ def end_snooze(session: Session, incidents: Sequence[Incident], *, at: datetime)
     session.flush()
 
 
-def transition_of(incident: Incident | HeldIncident, wanted: MoveRequest) -> Transition:
+def transition_of(incident: Incident | LockedIncident, wanted: MoveRequest) -> Transition:
     """What a move does to an incident."""
     return transition(State(**{field.name: getattr(incident, field.name) for field in fields(State)}), wanted)
 
 
-def applied(incident: HeldIncident, step: Transition, *, at: datetime) -> HeldIncident:
+def applied(incident: LockedIncident, step: Transition, *, at: datetime) -> LockedIncident:
     """The incident as it is after a move."""
     return replace(incident, **step.before.changes_to(step.after), updated_at=at)
 

@@ -11,7 +11,7 @@ from app.core.errors import DomainError, NotFound
 from app.core.plain_lines import PlainLines
 from app.crud import crud_assignment, crud_escalation, crud_incident, crud_outbox
 from app.crud.clock import now
-from app.crud.crud_response import HeldIncident, crud_response
+from app.crud.crud_response import LockedIncident, crud_response
 from app.crud.crud_status_update import StatusChange
 from app.models import User
 from app.schemas.incident import ActionNote
@@ -23,21 +23,21 @@ lines = PlainLines(__name__)
 
 Action = tuple[int, ActionNote | None]  # the incident's id, and the comment that comes with the action
 Asked = Sequence[tuple[User, Action]]
-Outcome = HeldIncident | DomainError | Locked
+Outcome = LockedIncident | DomainError | Locked
 Row = dict[str, Any]
 
 
-def acknowledge(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> HeldIncident:
+def acknowledge(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> LockedIncident:
     """Somebody is on it: paging stops. Raises InvalidTransition, NotFound."""
     return _done(acknowledge_each(session, [(by, (incident_id, note))], waits=True))
 
 
-def resolve(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> HeldIncident:
+def resolve(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> LockedIncident:
     """It is over. Raises NotFound."""
     return _done(resolve_each(session, [(by, (incident_id, note))], waits=True))
 
 
-def _done(outcomes: Sequence[Outcome]) -> HeldIncident:
+def _done(outcomes: Sequence[Outcome]) -> LockedIncident:
     [outcome] = outcomes
     if isinstance(outcome, DomainError):
         raise outcome
@@ -92,7 +92,7 @@ class _Batch:
     """
 
     wanted: MoveRequest
-    held: dict[int, HeldIncident]
+    held: dict[int, LockedIncident]
     assigned: set[tuple[int, int]]
     moved: set[int] = field(default_factory=set)
     taken: set[tuple[int, int]] = field(default_factory=set)
@@ -121,7 +121,7 @@ class _Batch:
         self.steps.append({"incident_id": incident_id, "came_from": step.before.status, "to": step.after.status})
         return None
 
-    def _take(self, incident: HeldIncident, by: User) -> HeldIncident:
+    def _take(self, incident: LockedIncident, by: User) -> LockedIncident:
         pair = (incident.id, by.id)
         taken = taking(by.id, by.display_name, owner_id=incident.assigned_to, is_assigned=pair in self.assigned)
         if taken.is_new_assignee:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import IncidentStatus, UpdateEvent
 from app.crud import crud_status_update
-from app.crud.crud_response import HeldIncident
+from app.crud.crud_response import LockedIncident
 from app.crud.crud_status_update import StatusChange
 from app.models import Incident, User
 
@@ -15,7 +15,7 @@ GATHER = timedelta(seconds=20)  # updates within it share one message; a person 
 EVENTS = {IncidentStatus.ACKNOWLEDGED: UpdateEvent.ACKNOWLEDGED, IncidentStatus.RESOLVED: UpdateEvent.RESOLVED}
 
 
-def change_of(incident: Incident | HeldIncident, *, by: User | None, because: str = "") -> StatusChange | None:
+def change_of(incident: Incident | LockedIncident, *, by: User | None, because: str = "") -> StatusChange | None:
     """The status update about an incident that has just moved. None unless it is acknowledged or resolved."""
     event = EVENTS.get(incident.status)
     if event is None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud import crud_user
 from app.crud.clock import now
-from app.crud.crud_response import HeldIncident, crud_response
+from app.crud.crud_response import LockedIncident, crud_response
 from app.models import Escalation, Incident, User
 from app.schemas.incident import ActionNote
 from app.services import escalation_service, escalation_state
@@ -163,6 +163,6 @@ def test_an_incident_that_does_not_exist_takes_no_other_with_it(session: Session
     id_ = api.open()["id"]
     asked = [(person, (of, None)) for of in (id_, id_ + 1)]
     found, missing = response_service.resolve_each(session, asked, waits=False)
-    assert isinstance(found, HeldIncident)
+    assert isinstance(found, LockedIncident)
     assert str(missing) == f"There is no incident {id_ + 1}."
     assert session.scalars(select(Incident.status).where(Incident.id == id_)).one() is IncidentStatus.RESOLVED
