@@ -61,18 +61,18 @@ def resolve_each(session: Session, asked: Asked, *, waits: bool) -> list[Outcome
 
 def _act(session: Session, move: Move, asked: Asked, *, waits: bool) -> list[Outcome]:
     ids = {incident_id for _, (incident_id, _) in asked}
-    held = crud_response.lock(session, ids, waits=waits)
-    busy = set() if waits else crud_incident.existing(session, ids - held.keys())
-    responses = [(incident_id, user) for user, (incident_id, _) in asked if incident_id in held]
-    batch = _Batch(MoveRequest(move, now(session)), held, crud_assignment.among(session, _takes(move, responses)))
+    locked = crud_response.lock(session, ids, waits=waits)
+    busy = set() if waits else crud_incident.existing(session, ids - locked.keys())
+    responses = [(incident_id, user) for user, (incident_id, _) in asked if incident_id in locked]
+    batch = _Batch(MoveRequest(move, now(session)), locked, crud_assignment.among(session, _takes(move, responses)))
     refusals = iter([batch.respond(incident_id, user) for incident_id, user in responses])
     _write(session, batch)
-    refused = [next(refusals) if id_ in held else _unheld(id_, busy) for _, (id_, _) in asked]
+    refused = [next(refusals) if id_ in locked else _unavailable(id_, busy) for _, (id_, _) in asked]
     for (user, (incident_id, note)), refusal in zip(asked, refused, strict=True):
         if refusal is None and note is not None and note.comment is not None:
             _comment(session, batch, incident_id, note, by=user)
     _look_ahead(session, batch)
-    return [held[id_] if refusal is None else refusal for (_, (id_, _)), refusal in zip(asked, refused, strict=True)]
+    return [locked[id_] if refusal is None else refusal for (_, (id_, _)), refusal in zip(asked, refused, strict=True)]
 
 
 def _takes(move: Move, responses: Sequence[tuple[int, User]]) -> list[tuple[int, int]]:
@@ -80,7 +80,7 @@ def _takes(move: Move, responses: Sequence[tuple[int, User]]) -> list[tuple[int,
     return [(incident_id, by.id) for incident_id, by in responses] if move is Move.ACKNOWLEDGE else []
 
 
-def _unheld(incident_id: int, busy: Collection[int]) -> Locked | NotFound:
+def _unavailable(incident_id: int, busy: Collection[int]) -> Locked | NotFound:
     return LOCKED if incident_id in busy else NotFound(f"There is no incident {incident_id}.")
 
 
@@ -88,11 +88,11 @@ def _unheld(incident_id: int, busy: Collection[int]) -> Locked | NotFound:
 class _Batch:
     """Responses to locked incidents, and what they write.
 
-    `held` has the incidents as they are after the last response, `assigned` the ids of incidents and their assignees.
+    `locked` has the incidents as they are after the last response, `assigned` the ids of incidents and their assignees.
     """
 
     wanted: MoveRequest
-    held: dict[int, LockedIncident]
+    locked: dict[int, LockedIncident]
     assigned: set[tuple[int, int]]
     moved: set[int] = field(default_factory=set)
     taken: set[tuple[int, int]] = field(default_factory=set)
@@ -103,7 +103,7 @@ class _Batch:
 
     def respond(self, incident_id: int, by: User) -> DomainError | None:
         """Make a person's move, or return what refuses it. Repeating it changes nothing."""
-        before = self.held[incident_id]
+        before = self.locked[incident_id]
         step = lifecycle_service.transition_of(before, self.wanted)
         if step.refusal is not None:
             return lifecycle_service.impossible(step, self.wanted)
@@ -114,7 +114,7 @@ class _Batch:
         if self.wanted.move is Move.ACKNOWLEDGE:
             after = self._take(after, by)
         self._enter(incident_id, entry_of_move(self.wanted, step), by)
-        self.held[incident_id] = after
+        self.locked[incident_id] = after
         self.moved.add(incident_id)
         change = status_update_service.change_of(after, by=by)
         self.changes.extend([change] if change else [])
@@ -145,7 +145,7 @@ class _Batch:
 
 
 def _write(session: Session, batch: _Batch) -> None:
-    moved = [batch.held[id_] for id_ in batch.moved]
+    moved = [batch.locked[id_] for id_ in batch.moved]
     crud_response.write(session, moved, assignments=batch.assignments, entries=batch.entries)
     status_update_service.add(session, batch.changes, at=batch.wanted.at)
     crud_outbox.end_chains(session, batch.taken)
@@ -157,11 +157,11 @@ def _comment(session: Session, batch: _Batch, incident_id: int, note: ActionNote
     incident = crud_incident.by_ids(session, [incident_id])[incident_id]
     collaboration_service.comment_with_action(session, incident, note, by=by)
     session.flush()
-    batch.held[incident_id] = replace(batch.held[incident_id], updated_at=incident.updated_at)
+    batch.locked[incident_id] = replace(batch.locked[incident_id], updated_at=incident.updated_at)
 
 
 def _look_ahead(session: Session, batch: _Batch) -> None:
     """Say when the next step is due of the incidents that have not moved. The escalations of the others are stopped."""
-    unmoved = batch.held.keys() - batch.moved
+    unmoved = batch.locked.keys() - batch.moved
     for incident_id, due_at in crud_escalation.next_of(session, unmoved).items():
-        batch.held[incident_id] = replace(batch.held[incident_id], next_escalation_at=due_at)
+        batch.locked[incident_id] = replace(batch.locked[incident_id], next_escalation_at=due_at)
