@@ -315,6 +315,7 @@ def test_a_comparison_costs_as_much_as_its_list_is_long() -> None:
         render(source, {"wide": wide, "compared": wide})
 
 
+@pytest.mark.slow  # hundreds of templates that each spend the whole budget
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_no_large_fact_keeps_a_template_from_ending(expression: str) -> None:
     source = as_often_as_it_may(expression)
