@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from fastapi.testclient import TestClient
 
-from app.core.config import Settings
+from app.core.config import ChannelSettings, Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
 from tests.support.explanations import Story
@@ -29,9 +29,16 @@ def sms() -> Outbox:
 
 
 @pytest.fixture
-def two_channels(settings: Settings, database: Database, outbox: Outbox, sms: Outbox) -> Services:
+def two_channels(
+    settings: Settings,
+    database: Database,
+    outbox: Outbox,
+    sms: Outbox,
+    default_channel_settings: dict[str, ChannelSettings],
+) -> Services:
     """An installation with two channels."""
-    return build_services(settings, database, channels={"email": outbox, "sms": sms})
+    channels = {"email": outbox, "sms": sms}
+    return build_services(settings, database, channels=channels, channel_settings=default_channel_settings)
 
 
 @pytest.fixture
