@@ -60,7 +60,7 @@ def line_of(page: PageFacts, *, limit: int) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """The text without unprintable characters, cut to the limit with an ellipsis."""
-    return cut("".join(map(_shown, text)).strip(), limit)
+    return cut("\n".join(map(_printable, text.split("\n"))).strip(), limit)
 
 
 def cut(text: str, limit: int) -> str:
@@ -68,8 +68,13 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def _printable(line: str) -> str:
+    """The line without unprintable characters. Most lines have none."""
+    return line if line.isprintable() else "".join(map(_shown, line))
+
+
 def _shown(character: str) -> str:
     """Replace tabs and other kinds of space by spaces, so that words stay apart."""
-    if character == "\n" or character.isprintable():
+    if character.isprintable():
         return character
     return " " if character.isspace() else ""
