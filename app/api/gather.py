@@ -84,7 +84,8 @@ class Gatherer(Generic[Item]):
             self._queue.append(waiting)
             starts, self._is_writing = not self._is_writing, True
         if starts:
-            self.threads.writers.submit(self._write_all)
+            # Once the requests that the loop has in hand have been queued, too.
+            loop.call_soon(self.threads.writers.submit, self._write_all)
         return await waiting.future
 
     def _write_all(self) -> None:
