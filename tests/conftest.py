@@ -39,7 +39,11 @@ gc.set_threshold(20_000, 10, 10)
 
 # The same examples for everybody, however slow the machine is.
 hypothesis.settings.register_profile(
-    "any machine", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
 )
 hypothesis.settings.register_profile("mutants", hypothesis.settings.get_profile("any machine"), max_examples=25)
 hypothesis.settings.load_profile("any machine")
