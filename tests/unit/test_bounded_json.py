@@ -220,3 +220,8 @@ def test_whatever_is_cut_fits_and_leaves_little_room(value: Any) -> None:
 def test_what_is_deeper_than_it_may_be_is_text_also_where_it_is_cut(value: Any, depth: int, kept: Any) -> None:
     assert _cut(value, 200, depth) == kept
     assert len(compact(kept)) <= 200
+
+
+def test_what_changes_when_it_is_stored_is_whole_if_it_just_fits() -> None:
+    body = {"text": "\0\0\0"}
+    assert bounded(body, size_of(body, 1_000)) == {"text": "\ufffd\ufffd\ufffd"}

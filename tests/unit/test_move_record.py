@@ -66,3 +66,8 @@ def test_a_move_is_told_with_its_states(
     wanted = MoveRequest(move, AT, snoozed_until=until)
     entry = entry_of_move(wanted, transition(OPEN, wanted), because)
     assert entry == Entry(TimelineEventType(event_type), said, {"from": "open", **data})
+
+
+def test_a_move_without_a_reason_says_only_what_happened() -> None:
+    wanted = MoveRequest(Move.RESOLVE, AT)
+    assert entry_of_move(wanted, transition(OPEN, wanted)).description == "Incident resolved."
