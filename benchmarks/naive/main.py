@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from benchmarks.naive import escalation
 from benchmarks.naive.auth import CurrentUser, SessionDep, authenticate, create_access_token, require_webhook_token
-from benchmarks.naive.models import Incident, TimelineEvent, User
+from benchmarks.naive.models import Assignment, Incident, TimelineEvent, User
 from benchmarks.naive.schemas import (
     Alert,
     AlertAnswer,
@@ -71,7 +71,9 @@ def list_incidents(
     limit: Annotated[int, Query(le=500)] = 100,
 ) -> Sequence[Incident]:
     """The newest incidents, or those that mention a text."""
-    query = select(Incident).options(selectinload(Incident.escalations))
+    query = select(Incident).options(
+        selectinload(Incident.escalations), joinedload(Incident.creator), joinedload(Incident.assignee)
+    )
     if q:
         pattern = f"%{q}%"
         columns = (Incident.title, Incident.description, Incident.service)
@@ -183,11 +185,26 @@ def _move(session: Session, incident_id: int, user: User, status: str) -> Incide
     event = TimelineEvent(
         incident_id=incident.id, event_type=status, description=description, user_id=user.id, metadata_=data
     )
+    if status == "acknowledged":
+        _assign(session, incident, user)
     session.add(event)
     escalation.stop(incident)
     session.commit()
     session.refresh(incident)
     return incident
+
+
+def _assign(session: Session, incident: Incident, user: User) -> None:
+    """Who acknowledges an incident works on it, and owns it if nobody does."""
+    if any(assignment.user_id == user.id for assignment in incident.assignments):
+        return
+    incident.assigned_to = incident.assigned_to or user.id
+    session.add(Assignment(incident_id=incident.id, user_id=user.id, role="responder"))
+    data = {"user_id_assigned": user.id, "user_name_assigned": user.name, "role": "responder"}
+    said = f"Assigned {user.name} as responder."
+    session.add(
+        TimelineEvent(incident_id=incident.id, event_type="assigned", description=said, user_id=user.id, metadata_=data)
+    )
 
 
 def _opened(incident: Incident, user: User | None) -> TimelineEvent:

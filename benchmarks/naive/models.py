@@ -24,8 +24,20 @@ class User(Base):
     phone_number: Mapped[str | None] = mapped_column(String(32))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_address_proved: Mapped[bool] = mapped_column(server_default=text("false"))
+    pending_email: Mapped[str | None] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(20), server_default="responder")
     created_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+    @property
+    def name(self) -> str:
+        """What others see."""
+        return self.full_name or self.email.partition("@")[0]
+
+
+def _name(user: User | None) -> str | None:
+    return user.name if user else None
 
 
 class Incident(Base):
@@ -61,6 +73,8 @@ class Incident(Base):
     resolved_at: Mapped[datetime | None] = mapped_column(Time)
     snoozed_until: Mapped[datetime | None] = mapped_column(Time)
 
+    creator: Mapped[User | None] = relationship(foreign_keys=[created_by])
+    assignee: Mapped[User | None] = relationship(foreign_keys=[assigned_to])
     assignments: Mapped[list["Assignment"]] = relationship(order_by="Assignment.id")
     comments: Mapped[list["Comment"]] = relationship(order_by="Comment.id")
     timeline_events: Mapped[list["TimelineEvent"]] = relationship(order_by="TimelineEvent.id.desc()")
@@ -70,6 +84,16 @@ class Incident(Base):
     def next_escalation_at(self) -> datetime | None:
         """When the next step of any policy is due."""
         return min((one.next_run_at for one in self.escalations if one.next_run_at), default=None)
+
+    @property
+    def created_by_name(self) -> str | None:
+        """Who opened it."""
+        return _name(self.creator)
+
+    @property
+    def assigned_to_name(self) -> str | None:
+        """Who owns it."""
+        return _name(self.assignee)
 
 
 class Assignment(Base):
@@ -83,6 +107,13 @@ class Assignment(Base):
     role: Mapped[str] = mapped_column(String(50))
     assigned_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
 
+    user: Mapped[User] = relationship()
+
+    @property
+    def user_name(self) -> str | None:
+        """Who it is."""
+        return _name(self.user)
+
 
 class Comment(Base):
     """What somebody wrote about an incident."""
@@ -94,6 +125,13 @@ class Comment(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     content: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+    user: Mapped[User] = relationship()
+
+    @property
+    def user_name(self) -> str | None:
+        """Who wrote it."""
+        return _name(self.user)
 
 
 class TimelineEvent(Base):
@@ -108,6 +146,13 @@ class TimelineEvent(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, default=dict, server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
+
+    user: Mapped[User | None] = relationship()
+
+    @property
+    def user_name(self) -> str | None:
+        """Who did it."""
+        return _name(self.user)
 
 
 class EscalationPolicy(Base):

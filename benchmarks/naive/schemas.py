@@ -38,6 +38,10 @@ class UserRead(Read):
     phone_number: str | None
     is_active: bool
     is_superuser: bool
+    is_address_proved: bool
+    pending_email: str | None
+    role: str
+    warnings: list[str] = []
     created_at: datetime
     updated_at: datetime
 
@@ -60,7 +64,9 @@ class IncidentRead(Read):
     severity: str
     service: str
     created_by: int | None
+    created_by_name: str | None
     assigned_to: int | None
+    assigned_to_name: str | None
     alert_id: str | None
     source: str
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
@@ -79,6 +85,7 @@ class AssignmentRead(Read):
 
     incident_id: int
     user_id: int
+    user_name: str | None
     role: str
     assigned_at: datetime
 
@@ -88,6 +95,7 @@ class CommentRead(Read):
 
     incident_id: int
     user_id: int
+    user_name: str | None
     content: str
     created_at: datetime
 
@@ -99,6 +107,7 @@ class TimelineEventRead(Read):
     event_type: str
     description: str
     user_id: int | None
+    user_name: str | None
     metadata: dict[str, Any] = Field(validation_alias="metadata_")
     created_at: datetime
 
