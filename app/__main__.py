@@ -20,18 +20,25 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    from app.server import processes
     from app.server.protocol import process_limits
     from app.utils.service_locator import database_of, require_a_channel
-    from app.utils.startup import prepare
+    from app.utils.startup import prepare, settle
 
     descriptors.raise_limit()
     require_a_channel(settings)
     # Uvicorn raises the signal again after its shutdown. A requested stop is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Each process prepares as well. Doing it here first reports errors in one sentence, and keeps an embedded database
-    # running while processes come and go.
+    # running while processes come and go. Several are copies of this one, which has imported the application for them.
     with database_of(settings) as database:
         prepare(settings, database)
+        if settings.web_concurrency > 1 and processes.CAN_COPY:
+            import app.main  # noqa: F401  # what the processes need
+
+            database.dispose()
+            settle()
+            processes.copy_this_one()
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
         uvicorn.run(
             "app.main:app",

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from uuid import UUID
 
 from jose import JWTError, jwt
@@ -56,7 +56,12 @@ def _step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-_hashing = ThreadPoolExecutor(HASHING_THREADS, "password", _step_back)
+@cache
+def _hashing() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(HASHING_THREADS, "password", _step_back)
+
+
+os.register_at_fork(after_in_child=_hashing.cache_clear)  # a copy of this process has none of its threads
 
 
 class Passwords:
@@ -66,11 +71,11 @@ class Passwords:
         self._context = CryptContext(schemes=["bcrypt_sha256"], bcrypt_sha256__rounds=rounds)
 
     def hash(self, password: str) -> str:
-        return _hashing.submit(self._hash, password).result()
+        return _hashing().submit(self._hash, password).result()
 
     def verify(self, password: str, hashed: str | None) -> bool:
         """True if the password is the hashed one. Without a hash it takes as long, and is False."""
-        matches = _hashing.submit(self._matches, password, hashed).result()
+        matches = _hashing().submit(self._matches, password, hashed).result()
         return matches and hashed is not None
 
     def _hash(self, password: str) -> str:

@@ -1,5 +1,6 @@
 """Prepares the start: checks or migrates the schema, makes the first administrator, and logs what is not set up."""
 
+import gc
 import secrets
 import sys
 from dataclasses import dataclass
@@ -90,6 +91,15 @@ def show_once(email: str, password: str) -> None:
     """Show a generated password to the operator: on the terminal, never in the log."""
     lines = ["", f"  Administrator: {email}", f"  Password:      {password}", "  This password is shown only once.", ""]
     print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def settle() -> None:
+    """Take all objects that exist now for ones that stay: the garbage collector no longer looks at them.
+
+    It stops every thread while it looks: a tenth of a second for the 200,000 objects of the application.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def warn(settings: Settings) -> None:
