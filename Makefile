@@ -64,6 +64,12 @@ check: $(VENV)/dev ## Check lint, types, sizes, import direction, and migrations
 bench: $(VENV)/dev ## Measure the service next to a naive one and PostgreSQL alone; QUICK=1 is the short run
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+SIZE ?= 100000
+
+.PHONY: seed
+seed: $(VENV)/dev ## Fill an empty database with SIZE incidents and their record, to see how the service grows
+	$(BIN)/python -m benchmarks.seed --size $(SIZE)
+
 .PHONY: bench-templates
 bench-templates: $(VENV)/dev ## Time the slowest message templates
 	$(BIN)/python -m benchmarks.render_templates
