@@ -56,7 +56,7 @@ def _furnish(cursor: Any, size: int) -> None:
 
 def _write(cursor: Any, size: int, first: int, last: int) -> None:
     started = time.monotonic()
-    for statement in (sql.INCIDENTS, sql.TIMELINE, sql.ESCALATIONS, sql.EVENTS, sql.NOTIFICATIONS):
+    for statement in (sql.INCIDENTS, sql.TIMELINE, sql.ESCALATIONS, sql.EVENTS, sql.NOTIFICATIONS, sql.ATTEMPTS):
         cursor.execute(statement, {"size": size, "first": first, "last": last})
     print(f"{last:,} incidents, {time.monotonic() - started:.0f} s for these", file=sys.stderr)
 
@@ -64,8 +64,7 @@ def _write(cursor: Any, size: int, first: int, last: int) -> None:
 def _settle(cursor: Any) -> None:
     """Reset the ids that were written explicitly, and let the planner know the tables."""
     cursor.execute("SELECT setval(pg_get_serial_sequence('incidents', 'id'), (SELECT max(id) FROM incidents))")
-    for table in ("users", "incidents", "timeline_events", "escalations", "escalation_events", "notifications"):
-        cursor.execute(f"VACUUM ANALYZE {table}")
+    cursor.execute("VACUUM ANALYZE")
 
 
 def main() -> None:

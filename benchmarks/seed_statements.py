@@ -75,12 +75,14 @@ EVENTS = """
     FROM incidents, (SELECT min(id) AS id FROM escalation_policies) AS policy
     WHERE incidents.id BETWEEN %(first)s AND %(last)s
 """
-# Of a thousand, 5 are dead and 5 still wait for a provider.
+# Of a thousand, 5 are dead, 3 still wait for a provider, and 2 for their recipient's token bucket.
 NOTIFICATIONS = """
     INSERT INTO notifications (event_id, incident_id, cycle, user_id, recipient, channel, address, kind, subject, body,
-        status, end_reason, attempt, next_attempt_at, fallback_at, first_attempt_at, accepted_at, ended_at, created_at)
+        status, is_held, end_reason, attempt, next_attempt_at, fallback_at, first_attempt_at, accepted_at, ended_at,
+        created_at)
     SELECT event_id, incident_id, 1, user_id, 'user:' || user_id, channel, 'person@seed.example.com', 'page',
         'An incident needs you', repeat('An incident needs you. ', 10), status,
+        status = 'pending' AND mod(incident_id, 400) = 19,
         CASE WHEN status = 'dead' THEN 'gave_up' END, CASE WHEN status = 'pending' THEN 0 ELSE 1 END,
         CASE WHEN status = 'pending' THEN now() + interval '1 day' END,
         CASE WHEN status = 'pending' THEN now() + interval '2 days' END,
@@ -93,4 +95,9 @@ NOTIFICATIONS = """
             CASE mod(incident_id, 200) WHEN 3 THEN 'dead' WHEN 19 THEN 'pending' ELSE 'delivered' END AS status
         FROM escalation_events WHERE incident_id BETWEEN %(first)s AND %(last)s
     ) AS drawn
+"""
+ATTEMPTS = """
+    INSERT INTO notification_attempts (notification_id, at, outcome, latency_ms)
+    SELECT id, first_attempt_at, CASE WHEN status = 'dead' THEN 'dead' ELSE 'accepted' END, 40
+    FROM notifications WHERE first_attempt_at IS NOT NULL AND incident_id BETWEEN %(first)s AND %(last)s
 """
