@@ -29,7 +29,7 @@ def fill(database: Database, size: int) -> None:
             cursor.execute("SET statement_timeout = 0")
             _require_empty(cursor)
             _furnish(cursor, size)
-            _settle(cursor)
+            _finish(cursor)
 
 
 def _require_empty(cursor: Any) -> None:
@@ -61,7 +61,7 @@ def _write(cursor: Any, size: int, first: int, last: int) -> None:
     print(f"{last:,} incidents, {time.monotonic() - started:.0f} s for these", file=sys.stderr)
 
 
-def _settle(cursor: Any) -> None:
+def _finish(cursor: Any) -> None:
     """Reset the ids that were written explicitly, and let the planner know the tables."""
     cursor.execute("SELECT setval(pg_get_serial_sequence('incidents', 'id'), (SELECT max(id) FROM incidents))")
     cursor.execute("VACUUM ANALYZE")
