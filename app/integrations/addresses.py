@@ -77,8 +77,10 @@ def may_be_called(address: str, *, allows_private: bool) -> bool:
 def resolve(host: str, port: int, *, seconds: float) -> list[str]:
     """The addresses of a host, best first. Raises OSError; TimeoutError if the system's resolver takes too long.
 
-    The resolver cannot be interrupted, so it runs on in its own thread.
+    The resolver cannot be interrupted, so it runs on in its own thread. An address in digits does not need it.
     """
+    if _is_in_digits(host):
+        return [host]
     answers: Queue[Resolved] = Queue()
     Thread(target=_look_up, args=(host, port, answers), daemon=True).start()
     try:
@@ -88,6 +90,13 @@ def resolve(host: str, port: int, *, seconds: float) -> list[str]:
     if isinstance(found, OSError):
         raise found
     return list(dict.fromkeys(address for _, address in found))
+
+
+def _is_in_digits(host: str) -> bool:
+    try:
+        return ip_address(host) is not None and "%" not in host
+    except ValueError:
+        return False
 
 
 def _look_up(host: str, port: int, answers: "Queue[Resolved]") -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from app.integrations.alarms import alarms
+
 POOLS = 100
 CONNECTIONS_OF_A_POOL = 16
 
@@ -29,16 +31,14 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.seconds
-        self._timer = threading.Timer(self.seconds, self._expire)
-        self._timer.daemon = True
 
     def __enter__(self) -> "Watch":
-        self._timer.start()
+        self._alarm = alarms().after(self.seconds, self._expire)
         _current.watch = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._alarm.cancel()
         self.connected = _current.watch = None
 
     def remaining(self) -> float:

@@ -4,15 +4,15 @@ import os
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from app.integrations.addresses import resolve
-from app.integrations.connections import Lines, Watch
+from app.integrations.channels.email.session import Session, Sessions
+from app.integrations.connections import Watch
 
 MAX_ADDRESSES = 4
 
@@ -29,7 +29,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SmtpTransport:
-    """One connection for each mail: nothing to keep alive, and a slow mail delays no other.
+    """Mails to one server, several in a session. A slow mail delays no other: each waits in a session of its own.
 
     `timeout_seconds` bounds all of it, from looking up the host to the goodbye. `own_name` is what EHLO says: looked
     up once, because smtplib would ask the name servers for each mail, without a limit.
@@ -42,6 +42,7 @@ class SmtpTransport:
     user: str | None = None
     password: str | None = None
     own_name: str = field(default_factory=lambda: smtplib.SMTP().local_hostname)
+    sessions: Sessions = field(default_factory=Sessions, repr=False, compare=False)
 
     def deliver(self, message: EmailMessage) -> None:
         with Watch(self.timeout_seconds) as watch:
@@ -58,57 +59,52 @@ class SmtpTransport:
         return replace(self, timeout_seconds=max(self.timeout_seconds - spent_seconds, 1.0))
 
     def _exchange(self, message: EmailMessage, watch: Watch) -> None:
-        with _line_to(self.host, self.port, watch) as line, self._session(line, watch) as smtp:
-            if self.tls == "starttls":
-                smtp.starttls(context=ssl.create_default_context())
-            if self.user is not None:
-                smtp.login(self.user, self.password or "")
-            smtp.send_message(message)
-
-    @contextmanager
-    def _session(self, line: socket.socket, watch: Watch) -> Iterator[smtplib.SMTP]:
-        smtp = _Session(self._spoken_over(line), watch, self.host, self.own_name)
+        session = self.sessions.take(watch) or self._new_session(watch)
         try:
-            yield smtp
-        finally:
-            _hang_up(smtp)
+            session.send_message(message)
+        except BaseException:
+            session.hang_up()
+            raise
+        self.sessions.keep(session)
+
+    def _new_session(self, watch: Watch) -> Session:
+        line = _line_to(self.host, self.port, watch)
+        try:
+            session = Session(line, self._spoken_over(line), watch, self.host, self.own_name)
+        except BaseException:
+            line.close()
+            raise
+        try:
+            self._introduce(session)
+        except BaseException:
+            session.hang_up()
+            raise
+        return session
+
+    def _introduce(self, session: Session) -> None:
+        if self.tls == "starttls":
+            session.starttls(context=ssl.create_default_context())
+        if self.user is not None:
+            session.login(self.user, self.password or "")
 
     def _spoken_over(self, line: socket.socket) -> socket.socket:
-        """The session's own handle of the socket: TLS and smtplib replace and close theirs."""
+        """The session's own handle of the connection."""
         if self.tls == "tls":
             return ssl.create_default_context().wrap_socket(line.dup(), server_hostname=self.host)
         return line.dup()
 
 
-class _Session(smtplib.SMTP):
-    """An SMTP session over an open connection. After the watch has ended it, nothing counts as an answer."""
-
-    def __init__(self, connected: socket.socket, watch: Watch, host: str, own_name: str) -> None:
-        self._connected, self._watch = connected, watch
-        super().__init__(host, local_hostname=own_name)
-
-    def connect(self, host: str = "", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
-        self.sock, self.file = self._connected, None
-        return self.getreply()
-
-    def getreply(self) -> tuple[int, bytes]:
-        if self.file is None and self.sock is not None:
-            self.file = Lines(self.sock.makefile("rb").detach())
-        answer = super().getreply()
-        if self._watch.has_expired:  # a truncated "250-" reads as "250"
-            self.close()
-            raise smtplib.SMTPServerDisconnected("The answer was cut off.")
-        return answer
-
-
-@contextmanager
-def _line_to(host: str, port: int, watch: Watch) -> Iterator[socket.socket]:
+def _line_to(host: str, port: int, watch: Watch) -> socket.socket:
     """A connection that only the watch ends: no single read has a time-out."""
-    with _connected(resolve(host, port, seconds=watch.remaining())[:MAX_ADDRESSES], port, watch) as line:
-        line.settimeout(None)
-        watch.connected = line
+    line = _connected(resolve(host, port, seconds=watch.remaining())[:MAX_ADDRESSES], port, watch)
+    line.settimeout(None)
+    watch.connected = line
+    try:
         watch.check()
-        yield line
+    except TimeoutError:
+        line.close()
+        raise
+    return line
 
 
 def _connected(addresses: list[str], port: int, watch: Watch) -> socket.socket:
@@ -117,14 +113,6 @@ def _connected(addresses: list[str], port: int, watch: Watch) -> socket.socket:
         with suppress(OSError):
             return socket.create_connection((address, port), watch.remaining() / (len(addresses) - tried))
     return socket.create_connection((addresses[-1], port), watch.remaining())
-
-
-def _hang_up(smtp: smtplib.SMTP) -> None:
-    """Send QUIT if the server still listens. The outcome of the mail is already decided."""
-    try:
-        smtp.quit()
-    except (smtplib.SMTPException, OSError):
-        smtp.close()
 
 
 @dataclass(frozen=True, slots=True)
