@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import CursorResult, Result, insert
+from sqlalchemy import CursorResult, Result
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from app.core.bounded_json import is_same
+from app.crud import bulk
 from app.db.base_class import Base
 
 Model = TypeVar("Model", bound=Base)
@@ -45,9 +46,8 @@ class CRUDBase(Generic[Model]):
         session.flush()
 
     def insert_all(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert rows with one statement, without loading them as objects."""
-        if rows:
-            session.execute(insert(self.model), rows)
+        """Insert rows, as attribute -> value, with one statement, without loading them as objects."""
+        bulk.insert_rows(session, self.model, rows)
 
     def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
         """Set the given attributes. Returns those that changed, as attribute -> old value."""

@@ -7,10 +7,23 @@ times as long as running it. The statement depends on the columns only, so it is
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Table, TableValuedAlias, Text, bindparam, cast, column, func, select
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Integer,
+    Table,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.orm import Session
 
@@ -22,9 +35,10 @@ POSITION = "position"  # of a row in its parameter: a join loses the order
 
 
 def insert_rows(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
-    """Insert rows, as column -> value; all have the same columns. Omitted columns get their defaults."""
+    """Insert rows, as attribute -> value; all have the same attributes. Omitted columns get the database's defaults."""
     if rows:
-        session.execute(insert_of(model, tuple(rows[0])), {"rows": as_json(rows)})
+        named = [by_column(model, row) for row in rows]
+        session.execute(insert_of(model, tuple(named[0])), {"rows": as_json(named)})
 
 
 def insertion(
@@ -44,10 +58,12 @@ def table_of(model: type[Base]) -> Table:
     return table
 
 
-def given_rows(model: type[Base], names: tuple[str, ...], parameter: str) -> TableValuedAlias:
-    """The rows of a parameter that `as_json` has made, as a table with these columns of a model's."""
+def given_rows(
+    model: type[Base], names: tuple[str, ...], parameter: str, *others: ColumnClause[Any]
+) -> TableValuedAlias:
+    """The rows of a parameter that `as_json` has made, as a table with these columns of a model's, and `others`."""
     table = table_of(model)
-    columns = [*(column(name, table.c[name].type) for name in names), column(POSITION, Integer)]
+    columns = [*(column(name, table.c[name].type) for name in names), column(POSITION, Integer), *others]
     as_jsonb = cast(bindparam(parameter, type_=Text()), JSONB)
     return (
         func.jsonb_to_recordset(as_jsonb)
@@ -59,6 +75,18 @@ def given_rows(model: type[Base], names: tuple[str, ...], parameter: str) -> Tab
 @lru_cache(maxsize=64)
 def insert_of(model: type[Base], names: tuple[str, ...]) -> Insert:
     return insertion(model, names, given_rows(model, names, "rows"))
+
+
+@cache
+def columns_by_attribute(model: type[Base]) -> Mapping[str, str]:
+    """The name of each attribute's column: a few differ."""
+    return {attribute.key: attribute.columns[0].name for attribute in inspect(model).column_attrs}
+
+
+def by_column(model: type[Base], values: Row) -> dict[str, Any]:
+    """Values by attribute, as values by column."""
+    names = columns_by_attribute(model)
+    return {names[name]: value for name, value in values.items()}
 
 
 def as_json(rows: Sequence[Row]) -> str:

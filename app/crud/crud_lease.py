@@ -1,18 +1,33 @@
 """The lease under which a worker holds a message: renewed, released, expired, or ended with an outcome."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Integer, Select, Uuid, column, select, update
 from sqlalchemy.orm import Session, defer
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
+from app.crud import bulk
 from app.crud.base import CRUDBase
 from app.crud.clock import NOW_COLUMN
 from app.models import Incident, Notification, User
+
+UNLOADED = {"synchronize_session": False}  # the objects of the session stay as they are
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedChange:
+    """New values of a message's attributes, and the lease by which its worker may write them."""
+
+    id: int
+    lease_token: UUID
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +71,21 @@ class CRUDLease(CRUDBase[Notification]):
         )
         return {row[0]: DeliverySnapshot(*row[1:]) for row in session.execute(query)}
 
-    def write(self, session: Session, id_: int, *, lease_token: UUID, values: dict[str, Any]) -> Fenced | None:
-        """Set columns of a message. If this worker no longer holds its lease, writes nothing and returns None."""
-        mine = (Notification.id == id_) & (Notification.lease_token == lease_token)
-        changed = update(Notification).where(mine).values(**values).returning(Notification.delivered_at)
-        row = session.execute(changed, execution_options={"synchronize_session": False}).first()
-        return None if row is None else Fenced(row.delivered_at)
+    def write(self, session: Session, changes: Iterable[LeasedChange]) -> dict[int, Fenced]:
+        """Set columns of messages, with one statement for those whose changed columns are the same.
+
+        Returns what was found by message id, without the messages whose lease this worker no longer holds: of those
+        nothing is written.
+        """
+        alike: dict[tuple[str, ...], list[LeasedChange]] = defaultdict(list)
+        for change in changes:
+            alike[tuple(change.values)].append(change)
+        found: dict[int, Fenced] = {}
+        for attributes, group in alike.items():
+            rows = [{"message": c.id, "token": c.lease_token, **bulk.by_column(Notification, c.values)} for c in group]
+            written = session.execute(_writing(attributes), {"rows": bulk.as_json(rows)}, execution_options=UNLOADED)
+            found |= {row.id: Fenced(row.delivered_at) for row in written}
+        return found
 
     def lock_cut_off(self, session: Session, *, at: datetime, give_up_after: timedelta) -> Sequence[Notification]:
         """The messages whose lease expired after their time was up. Locked."""
@@ -86,6 +110,17 @@ class CRUDLease(CRUDBase[Notification]):
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         )
+
+
+@lru_cache(maxsize=64)
+def _writing(attributes: tuple[str, ...]) -> ReturningUpdate[Any]:
+    names = tuple(bulk.by_column(Notification, dict.fromkeys(attributes)))
+    keys = column("message", Integer), column("token", Uuid)
+    given = bulk.given_rows(Notification, names, "rows", *keys)
+    table = bulk.table_of(Notification)
+    mine = (table.c.id == given.c.message) & (table.c.lease_token == given.c.token)
+    changed = update(table).where(mine).values({name: given.c[name] for name in names})
+    return changed.returning(table.c.id, table.c.delivered_at)
 
 
 crud_lease = CRUDLease(Notification)

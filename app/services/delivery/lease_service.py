@@ -18,6 +18,7 @@ from app.crud.locks import wait_briefly
 from app.db.session import is_contended
 from app.models import Notification
 from app.services.delivery import outcome_service
+from app.services.delivery.outcome_service import Ended
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import PATIENCE_SECONDS, log_fields
 from app.services.delivery.retry import GIVE_UP_AFTER
@@ -85,8 +86,8 @@ def _is_given_up(session: Session, message: Notification, *, at: datetime) -> bo
         with session.begin_nested():
             event = Event(EventType.CUT_OFF, error=CUT_OFF)
             names = outcome_service.recipients(session, [message])
-            entries = outcome_service.end_attempt(session, message, event, outcome, at=at, names=names)
-            crud_timeline.insert_all(session, entries or ())
+            entries = outcome_service.end_attempts(session, [Ended(message, event, outcome)], at=at, names=names)
+            crud_timeline.insert_all(session, entries.get(message.id, []))
     except OperationalError as error:
         if not is_contended(error):
             raise

@@ -1,7 +1,7 @@
 """Records the outcome of an attempt: for its message, the pages in a bundle, and the timelines."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -12,27 +12,41 @@ from app.crud import crud_outbox, crud_user
 from app.models import Notification
 from app.services.delivery.record_of_pages import Entry, Fate, TimelinePage, entries
 from app.services.delivery.transition import Event, EventType
-from app.services.delivery.transition_service import apply_all, apply_leased
+from app.services.delivery.transition_service import apply_all, apply_each_leased
 from app.services.notification import named_by
 from app.services.policies.actions.webhook import tell_webhook_answer
 
 Names = Mapping[int, str]  # user names, by id
 
 
-def end_attempt(
-    session: Session, message: Notification, event: Event, outcome: Outcome, *, at: datetime, names: Names
-) -> Sequence[Entry] | None:
-    """Write the outcome of an attempt. Returns the timeline entries, which the caller adds for several at once.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that ended: its message, the event that follows from the outcome, and the outcome."""
 
-    If the lease was lost, writes nothing and returns None.
+    message: Notification
+    event: Event
+    outcome: Outcome
+
+
+def end_attempts(session: Session, ended: Sequence[Ended], *, at: datetime, names: Names) -> dict[int, list[Entry]]:
+    """Write the outcomes of attempts. Returns the timeline entries of each message, which the caller adds together.
+
+    Of a message whose lease was lost nothing is written, and it is not in the answer.
     """
-    status = apply_leased(session, message, event, at=at)
-    if status is None:
-        return None
+    statuses = apply_each_leased(session, [(one.message, one.event) for one in ended], at=at)
+    return {
+        one.message.id: _entries(session, one, statuses[one.message.id], at=at, names=names)
+        for one in ended
+        if one.message.id in statuses
+    }
+
+
+def _entries(session: Session, ended: Ended, status: DeliveryStatus, *, at: datetime, names: Names) -> list[Entry]:
+    message, event, outcome = ended.message, ended.event, ended.outcome
     if status is DeliveryStatus.DELIVERED and event.type is not EventType.ACCEPTED:
-        return ()  # whatever our call returned: it arrived, and the timeline already says so
+        return []  # whatever our call returned: it arrived, and the timeline already says so
     if event.type is EventType.FAILED:
-        return ()
+        return []
     if message.kind is NotificationKind.WEBHOOK_ACTION:
         tell_webhook_answer(session, message, outcome, at=at)
     pages, together = [message], None

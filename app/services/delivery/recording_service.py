@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.crash_points import reach
@@ -19,9 +18,8 @@ from app.db.session import is_lock_timeout, is_unavailable
 from app.models import Notification
 from app.services.contacts import verification_service
 from app.services.delivery import outcome_service
-from app.services.delivery.outcome_service import Names
+from app.services.delivery.outcome_service import Ended
 from app.services.delivery.ports import Delivery
-from app.services.delivery.record_of_pages import Entry
 from app.services.delivery.retry import follow_up
 from app.services.delivery.transition import Event, EventType
 
@@ -115,21 +113,13 @@ def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bo
         at = now(session)
         crud_attempt.insert_all(session, [_attempt_row(attempt) for attempt in attempts])
         names = outcome_service.recipients(session, [attempt.message for attempt in attempts])
-        entries = [_record(delivery, session, attempt, at=at, names=names) for attempt in attempts]
-        crud_timeline.insert_all(session, [entry for found in entries for entry in found or ()])
-        return [found is not None for found in entries]
-
-
-def _record(
-    delivery: Delivery, session: Session, attempt: Attempt, *, at: datetime, names: Names
-) -> Sequence[Entry] | None:
-    """Write an outcome, fenced by the lease. None if another worker has taken the message over."""
-    message = attempt.message
-    event = _event(attempt, at=at)
-    entries = outcome_service.end_attempt(session, message, event, attempt.outcome, at=at, names=names)
-    if entries is not None and attempt.outcome.is_address_gone:
-        verification_service.disable_gone(session, message, delivery.paging, at=at)
-    return entries
+        ended = [Ended(attempt.message, _event(attempt, at=at), attempt.outcome) for attempt in attempts]
+        entries = outcome_service.end_attempts(session, ended, at=at, names=names)
+        crud_timeline.insert_all(session, [entry for found in entries.values() for entry in found])
+        for attempt in attempts:
+            if attempt.outcome.is_address_gone and attempt.message.id in entries:
+                verification_service.disable_gone(session, attempt.message, delivery.paging, at=at)
+        return [attempt.message.id in entries for attempt in attempts]
 
 
 def _event(attempt: Attempt, *, at: datetime) -> Event:

@@ -1,7 +1,7 @@
 """Applies the decisions of `transition` to messages that are locked or leased. Nothing else does."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.vocabulary import DeliveryStatus
 from app.crud import crud_lease, crud_outbox
+from app.crud.crud_lease import LeasedChange
 from app.models import Notification
 from app.services.delivery.transition import Changes, Event, State, apply
 
@@ -26,21 +27,31 @@ def apply_all(session: Session, messages: Sequence[Notification], event: Event, 
 
 
 def apply_leased(session: Session, message: Notification, event: Event, *, at: datetime) -> DeliveryStatus | None:
-    """Apply an event to a claimed message. Returns its new status.
+    """Apply an event to a claimed message. Returns its new status; None if another worker has taken it over."""
+    return apply_each_leased(session, [(message, event)], at=at).get(message.id)
 
-    If another worker has taken the lease over, writes nothing and returns None. If the provider has reported delivery
-    meanwhile, the message is delivered, whatever our call returned.
+
+def apply_each_leased(
+    session: Session, happened: Iterable[tuple[Notification, Event]], *, at: datetime
+) -> dict[int, DeliveryStatus]:
+    """Apply to each claimed message its event. Returns their new statuses by id.
+
+    Writes nothing of a message that another worker has taken over, and does not return it. If the provider has reported
+    delivery meanwhile, the message is delivered, whatever our call returned.
     """
-    state = state_of(message)
-    changes = apply(state, event, at)
-    found = crud_lease.write(session, message.id, lease_token=lease_of(message), values=changes.values())
-    if found is None:
-        return None
-    if found.delivered_at is not None:
-        changes = apply(replace(state, delivered_at=found.delivered_at), event, at)
-        crud_outbox.write(session, [message.id], changes.values())
-    status: DeliveryStatus = dict(changes.columns).get("status", state.status)
-    return status
+    decided = {message.id: (message, event, apply(state_of(message), event, at)) for message, event in happened}
+    found = crud_lease.write(
+        session,
+        [LeasedChange(id_, lease_of(message), changes.values()) for id_, (message, _, changes) in decided.items()],
+    )
+    statuses = {}
+    for id_, fenced in found.items():
+        message, event, changes = decided[id_]
+        if fenced.delivered_at is not None:
+            changes = apply(replace(state_of(message), delivered_at=fenced.delivered_at), event, at)
+            crud_outbox.write(session, [id_], changes.values())
+        statuses[id_] = dict(changes.columns).get("status", message.status)
+    return statuses
 
 
 def lease_of(message: Notification) -> UUID:

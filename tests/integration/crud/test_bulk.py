@@ -21,7 +21,7 @@ JSON = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dicti
 
 
 def row(**fields: Any) -> dict[str, Any]:
-    new = {"title": "t", "service": "s", "severity": Severity.LOW, "metadata": {}, "created_at": AT, "updated_at": AT}
+    new = {"title": "t", "service": "s", "severity": Severity.LOW, "metadata_": {}, "created_at": AT, "updated_at": AT}
     return {**new, **fields}
 
 
@@ -62,5 +62,5 @@ def test_one_statement_is_made_for_the_same_columns() -> None:
 def test_any_json_and_text_arrives_as_it_was(metadata: dict[str, Any], title: str) -> None:
     [written] = json.loads(bulk.as_json([row(metadata=metadata, title=title)]))
 
-    assert written["metadata"] == metadata
+    assert written["metadata_"] == metadata
     assert written["title"] == title

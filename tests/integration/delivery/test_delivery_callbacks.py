@@ -20,6 +20,7 @@ from app.db.session import Database
 from app.models import Notification
 from app.services.delivery import callback_service, lease_service, outcome_service
 from app.services.delivery.callback_service import DeliveryReport
+from app.services.delivery.outcome_service import Ended
 from app.services.delivery.transition import Event, EventType
 from app.utils.service_locator import Services, build_services
 from tests.support.scenario import Tick, race, timeline
@@ -141,9 +142,9 @@ def accept(services: Services, message: Notification, status: DeliveryStatus = D
     with services.database.transaction() as session:
         at = now(session)
         event = Event(MEANS[status], until=at, provider_id=SID, first_attempt_at=at)
-        entries = outcome_service.end_attempt(session, message, event, outcome, at=at, names={})
-        crud_timeline.insert_all(session, entries or ())
-        return entries is not None
+        entries = outcome_service.end_attempts(session, [Ended(message, event, outcome)], at=at, names={})
+        crud_timeline.insert_all(session, entries.get(message.id, []))
+        return message.id in entries
 
 
 def test_a_delivery_reported_before_the_acceptance_is_not_lost(

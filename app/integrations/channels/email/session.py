@@ -78,7 +78,7 @@ class Session(smtplib.SMTP):
 
 
 class Sessions:
-    """The sessions with one server that wait for their next mail: for `idle_seconds` at most, and for `mails` in all."""
+    """The sessions with one server that wait for their next mail, `idle_seconds` at most, for `mails` in each."""
 
     def __init__(self, *, idle_seconds: float = IDLE_SECONDS, mails: int = MAILS) -> None:
         self._idle: deque[tuple[Session, Alarm]] = deque()
