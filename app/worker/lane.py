@@ -1,8 +1,9 @@
 """Sends one channel's messages. A slow provider fills its own lane and no other."""
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from threading import Event
 
 import structlog
@@ -13,12 +14,14 @@ from app.models import Notification
 from app.services.delivery import (
     delivery_service,
     lease_service,
+    readiness_service,
     recording_service,
     status_update_service,
     throttle_service,
 )
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
+from app.worker.flight import Flight, Pace
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
@@ -28,7 +31,6 @@ RECIPIENTS = 500
 LOCKED_FOR_LONG_SECONDS = 30.0
 
 Threads = Callable[[int, str], Executor]  # so many, with a name
-Running = dict[Future[Attempt | None], Notification]
 
 
 class Lane:
@@ -54,17 +56,18 @@ class Lane:
         self._clock = clock
         self._locked: tuple[float, OperationalError] | None = None  # since when pages are blocked, and why
         self._threads = threads(width, f"send-{channel}")
+        self._pace = Pace(width, clock)
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken.
 
         Raises at the end if pages could not be released for over 30 s.
         """
-        running: Running = {}
+        flight = Flight(self._threads)
         try:
-            taken = self._drain(running)
+            taken = self._drain(flight)
         finally:  # also while the database is away: what was sent must still be recorded
-            self._finish(running)
+            self._finish(flight)
         if self._locked is not None and self._clock() - self._locked[0] > LOCKED_FOR_LONG_SECONDS:
             raise self._locked[1]
         return taken
@@ -73,22 +76,25 @@ class Lane:
         """End the threads. A message that still hangs in one is sent again after its lease expires."""
         self._threads.shutdown()
 
-    def _drain(self, running: Running) -> int:
+    def _drain(self, flight: Flight) -> int:
         taken = 0
         while not self._stopping.is_set():
-            if len(running) <= self._width:
+            room = self._pace.room()
+            if len(flight) <= room // 2:
                 self._release()
-                claimed = lease_service.claim(self._delivery, self._channel, limit=2 * self._width - len(running))
-                for message in claimed:
-                    running[self._threads.submit(delivery_service.try_once, self._delivery, message)] = message
-                taken += len(claimed)
-            if not running:
+                taken += self._start(flight, limit=room - len(flight))
+            if not flight:
                 break
-            done, _ = wait(running, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                del running[future]
-            self._record(done)
+            self._record(flight.ended(within=LOOK_AGAIN_SECONDS))
         return taken
+
+    def _start(self, flight: Flight, *, limit: int) -> int:
+        """Claim messages and let the threads send them. Returns how many."""
+        claimed = lease_service.claim(self._delivery, self._channel, limit=limit)
+        checks = readiness_service.look_ahead(self._delivery, claimed)
+        for message in claimed:
+            flight.start(message, partial(delivery_service.try_once, self._delivery, message, checks.get(message.id)))
+        return len(claimed)
 
     def _release(self) -> None:
         """Release the pages that their recipients' token buckets allow. While some are locked, the rest is sent."""
@@ -116,19 +122,18 @@ class Lane:
         with database.transaction() as session:  # half of the threads are for pages alone
             status_update_service.release(session, self._channel, self._delivery.paging, limit=max(self._width // 2, 1))
 
-    def _record(self, done: Iterable[Future[Attempt | None]]) -> None:
-        attempts = [attempt for attempt in (future.result() for future in done) if attempt is not None]
+    def _record(self, attempts: Sequence[Attempt]) -> None:
         if attempts:
             # In a fixed order, so that two workers cannot deadlock.
             recording_service.record_all(self._delivery, sorted(attempts, key=lambda attempt: attempt.message.id))
+            self._pace.note(len(attempts))
 
-    def _finish(self, running: Running) -> None:
+    def _finish(self, flight: Flight) -> None:
         """Give back messages that were not started, wait for the others, and record each outcome as it arrives."""
-        for future, message in running.items():
-            if future.cancel():
-                self._give_back(message)
-        for future in as_completed([future for future in running if not future.cancelled()]):
-            self._record([future])
+        for message in flight.not_begun():
+            self._give_back(message)
+        for attempt in flight.rest():
+            self._record([attempt])
 
     def _give_back(self, message: Notification) -> None:
         try:

@@ -17,7 +17,7 @@ from app.models import Notification
 from app.services.delivery import lease_service, readiness_service
 from app.services.delivery.breaker import says_later
 from app.services.delivery.ports import Delivery
-from app.services.delivery.readiness_service import LeaseLost
+from app.services.delivery.readiness_service import Check, LeaseLost
 from app.services.delivery.recording_service import Attempt, log_fields, outlast
 from app.services.delivery.retry import GIVE_UP_AFTER
 
@@ -26,13 +26,13 @@ log = structlog.get_logger()
 LONGEST_PROVIDER_ID = 255
 
 
-def try_once(delivery: Delivery, message: Notification) -> Attempt | None:
-    """Send one claimed message. None if it is no longer needed. Never raises."""
+def try_once(delivery: Delivery, message: Notification, checked: Check | None = None) -> Attempt | None:
+    """Send one claimed message, which may have been checked just now. None if it is no longer needed. Never raises."""
     fields = log_fields(message)
     try:
         if outlast(delivery, lambda: _is_deferred(delivery, message)):
             return None
-        began_at = outlast(delivery, lambda: readiness_service.moment_to_send(delivery, message))
+        began_at = outlast(delivery, lambda: readiness_service.moment_to_send(delivery, message, checked))
         if began_at is None:
             log.info("delivery_cancelled", **fields)
             return None
