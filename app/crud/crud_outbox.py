@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import ARRAY, Integer, Update, any_, cast, func, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -36,17 +36,26 @@ class CRUDOutbox(CRUDBase[Notification]):
         if objs:
             wake(session, "send")
 
-    def unsent_of(self, session: Session, incident_id: int, cycle: int) -> Sequence[Notification]:
-        """Unsent pages of an incident's cycle whose fallback is still planned."""
-        return session.scalars(
-            select(Notification).where(
-                Notification.incident_id == incident_id,
-                Notification.cycle == cycle,
+    def insert_pages(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert messages, as attribute -> value, with one statement, and wake the workers at the commit."""
+        self.insert_all(session, rows)
+        if rows:
+            wake(session, "send")
+
+    def unsent_of(
+        self, session: Session, incident_ids: Collection[int]
+    ) -> set[tuple[int | None, int | None, str, str]]:
+        """The unsent pages of incidents whose fallback is still planned: incident, cycle, recipient and channel."""
+        page = Notification.incident_id, Notification.cycle, Notification.recipient, Notification.channel
+        rows = session.execute(
+            select(*page).where(
+                Notification.incident_id == any_(cast(list(incident_ids), ARRAY(Integer))),
                 Notification.status == DeliveryStatus.PENDING,
                 Notification.bundle_id.is_(None),
                 Notification.fallback_at.is_not(None),
             )
-        ).all()
+        )
+        return {(row.incident_id, row.cycle, row.recipient, row.channel) for row in rows}
 
     def claim_due(
         self,

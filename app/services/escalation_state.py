@@ -163,7 +163,7 @@ def needs_last_resort(now: Progress, event: StepFired) -> bool:
     """True if the administrators must be paged now: the loop has reached nobody, and no later step of it pages.
 
     A loop without a paging step is over only after its last step. An escalation that its own step has stopped needs
-    nothing: see `step_service` for an incident that ends without a page.
+    nothing: see `firing_service` for an incident that ends without a page.
     """
     if now.has_reached or now.state is not RUNNING:
         return False

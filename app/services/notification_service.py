@@ -110,31 +110,57 @@ def _written(context: PageContext, page: Page, composer: Composer, *, note: str 
     return PlannedPage(page, composer.compose(page.channel, facts), facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The pages of one plan, what they are about, and why they are sent."""
+
+    context: PageContext
+    planned: Plan
+    origin: Origin
+
+
 def enqueue(session: Session, context: PageContext, planned: Plan, origin: Origin) -> None:
     """Add the pages to the outbox. One joins an unsent page of this cycle to the same person and channel.
 
     They are throttled, unless they are exempt.
     """
-    incident, at = context.incident, context.at
-    waiting = {(sent.recipient, sent.channel) for sent in crud_outbox.unsent_of(session, incident.id, incident.cycle)}
-    messages = [
-        Notification(
-            event_id=origin.event_id,
-            incident_id=incident.id,
-            cycle=incident.cycle,
-            kind=origin.kind,
-            is_exempt=origin.is_exempt,
-            is_throttled=not origin.is_exempt,
-            fallback_of=origin.fallback_of,
-            fallback_at=at + FALL_BACK_AFTER,
-            next_attempt_at=at,
-            created_at=at,
-            **_content(item),
-        )
-        for item in planned.pages
-        if origin.is_exempt or (item.page.person.key, item.page.channel) not in waiting
+    enqueue_each(session, [Outgoing(context, planned, origin)])
+
+
+def enqueue_each(session: Session, outgoing: Sequence[Outgoing]) -> None:
+    """As `enqueue`, for plans about different incidents, with one statement."""
+    with_pages = [one for one in outgoing if one.planned.pages]
+    if not with_pages:
+        return
+    unsent = crud_outbox.unsent_of(session, [one.context.incident.id for one in with_pages])
+    rows = [
+        _row(one, item)
+        for one in with_pages
+        for item in one.planned.pages
+        if one.origin.is_exempt or (*_of_cycle(one), item.page.person.key, item.page.channel) not in unsent
     ]
-    crud_outbox.add_all(session, messages)
+    crud_outbox.insert_pages(session, rows)
+
+
+def _of_cycle(outgoing: Outgoing) -> tuple[int, int]:
+    return outgoing.context.incident.id, outgoing.context.incident.cycle
+
+
+def _row(outgoing: Outgoing, item: PlannedPage) -> dict[str, Any]:
+    incident, at, origin = outgoing.context.incident, outgoing.context.at, outgoing.origin
+    return {
+        "event_id": origin.event_id,
+        "incident_id": incident.id,
+        "cycle": incident.cycle,
+        "kind": origin.kind,
+        "is_exempt": origin.is_exempt,
+        "is_throttled": not origin.is_exempt,
+        "fallback_of": origin.fallback_of,
+        "fallback_at": at + FALL_BACK_AFTER,
+        "next_attempt_at": at,
+        "created_at": at,
+        **_content(item),
+    }
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:

@@ -24,12 +24,25 @@ def record(
     **data: Any,
 ) -> None:
     """Add an entry. `by` is None if the service did it. `data` is JSON; if it is large, it is cut."""
-    event = TimelineEvent(
-        incident_id=incident_id,
-        event_type=event_type,
-        description=description,
-        user_id=by.id if by else None,
-        metadata_=bounded(data, MAX_DATA_BYTES),
-        created_at=at,
-    )
-    crud_timeline.stage(session, event)
+    values = entry(incident_id, event_type, description, at=at, by=by, data=data)
+    crud_timeline.stage(session, TimelineEvent(**values))
+
+
+def entry(
+    incident_id: int,
+    event_type: TimelineEventType,
+    description: str,
+    *,
+    at: datetime,
+    data: dict[str, Any],
+    by: User | None = None,
+) -> dict[str, Any]:
+    """The values of an entry, for several that are added together."""
+    return {
+        "incident_id": incident_id,
+        "event_type": event_type,
+        "description": description,
+        "user_id": by.id if by else None,
+        "metadata_": bounded(data, MAX_DATA_BYTES),
+        "created_at": at,
+    }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.errors import DomainError
+from app.core.target import Target
 from app.services.messages.template import TemplateError
 from app.services.policies.actions.registry import ACTIONS, Paged, StepResult
 from app.services.policies.situation import Context
@@ -19,6 +20,16 @@ def perform(context: Context, actions: Sequence[Mapping[str, Any]]) -> StepResul
             outcome = {"type": action["type"], "error": str(error)}
             result += StepResult(outcomes=(outcome,), has_failed=True)
     return result
+
+
+def only_reads(actions: Sequence[Mapping[str, Any]]) -> bool:
+    """True if none of the actions writes anything itself. Raises if one is malformed."""
+    return all(ACTIONS.of(action).only_reads for action in actions)
+
+
+def targets(actions: Sequence[Mapping[str, Any]]) -> set[Target]:
+    """Everybody whom actions page."""
+    return {paged.target for action in actions for paged in pages_of(action)}
 
 
 def changing_steps(steps: Sequence[Mapping[str, Any]]) -> frozenset[int]:

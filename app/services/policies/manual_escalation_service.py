@@ -12,7 +12,7 @@ from app.models import Escalation, Incident, User
 from app.services import escalation_service
 from app.services.escalation_state import Resumed, Stopped
 from app.services.incidents import collaboration_service, incident_service, lifecycle_service
-from app.services.policies import last_resort_service, quarantine_service, step_service
+from app.services.policies import firing_service, last_resort_service, quarantine_service
 from app.services.policies.situation import Situation
 from app.services.ports import Paging
 from app.services.timeline_service import record
@@ -93,9 +93,9 @@ def _fire(situation: Situation, row: Escalation) -> None:
     if row.state is EscalationState.FINISHED:
         escalation_service.restart(situation.session, incident, row, at=situation.at)
     escalation_service.move(row, Resumed(situation.at))
-    step_service.fire(situation, row)
+    firing_service.fire(situation, row)
     # A step that reaches nobody makes the next one due at once. Fire that one too.
-    while step_service.is_still_due(row, situation.at):
-        step_service.fire(situation, row)
+    while firing_service.is_still_due(row, situation.at):
+        firing_service.fire(situation, row)
     if incident.status is not IncidentStatus.OPEN:
         escalation_service.move(row, Stopped())

@@ -7,12 +7,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.target import Target
 from app.core.vocabulary import NotificationKind
 from app.models import Escalation, Incident
 from app.services import escalation
+from app.services.contacts import recipient_service
+from app.services.contacts.directory_service import Directory
 from app.services.contacts.quiet import Occasion
 from app.services.messages import message, message_service
 from app.services.messages.message import page_facts
+from app.services.notification import Person
 from app.services.notification_service import PageContext, Written
 from app.services.ports import Paging
 
@@ -41,17 +45,25 @@ class Situation:
 class Context(Situation):
     """The context of an action: a locked incident, and the escalation whose step fires.
 
-    `written` holds the pages of the step's actions by person and channel, so that none is written twice.
+    `written` holds the pages of the step's actions by person and channel, so that none is written twice. `directory`
+    has the people of the step's targets, if they were read before.
     """
 
     escalation: Escalation
     written: Written = field(default_factory=dict)
+    directory: Directory | None = None
 
     @classmethod
     def of(cls, situation: Situation, row: Escalation) -> "Context":
         """The context of one step of a row's escalation."""
         shared = {each.name: getattr(situation, each.name) for each in fields(Situation)}
         return cls(**shared, escalation=row)
+
+    def people(self, target: Target) -> list[Person]:
+        """The people of a target at this moment."""
+        if self.directory is not None:
+            return self.directory.people(target, self.occasion)
+        return recipient_service.resolve(self.session, self.incident, target, self.paging, self.occasion)
 
     @property
     def occasion(self) -> Occasion | None:

@@ -32,13 +32,12 @@ class NotifyAction(Input):
 @register
 class Notify(Action):
     model = NotifyAction
+    only_reads = True
 
     def perform(self, context: Context, action: Stored) -> StepResult:
         planned, is_anybody = Plan(), False
         for target in _targets(action):
-            people = recipient_service.resolve(
-                context.session, context.incident, target, context.paging, context.occasion
-            )
+            people = context.people(target)
             is_anybody = is_anybody or any(person.is_active for person in people)
             named, note = _channels(action, target), action.get("message")
             planned += plan(context.session, context.about, people, named=named, note=note, before=context.written)

@@ -76,6 +76,11 @@ class Action(Protocol):
         """The action on the wire. Every value of its `type` means this action."""
         ...
 
+    @property
+    def only_reads(self) -> bool:
+        """True if it writes nothing itself: then the steps of many incidents can be performed together."""
+        return False
+
     def perform(self, context: Context, action: Stored) -> StepResult:
         """Do it, in the transaction of the step. What is sent goes through the outbox."""
         ...
