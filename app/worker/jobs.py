@@ -28,10 +28,11 @@ NO_CHANNEL = "other"
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
-    """How many rows a transaction handles, how long a part of the plan may run, and how long it may wait for locks."""
+    """How many rows a transaction handles, how long a part may run, and how long it may wait for locks."""
 
     batch: int = 100
     longest_part_seconds: float = 10.0
+    rollout_seconds: float = 1.0
     locked_for_long_seconds: float = LOCKED_FOR_LONG_SECONDS
 
 
@@ -65,25 +66,28 @@ class Jobs:
         self._paging = paging
         self._pulse = Pulse()
         self._locked_since: dict[str, float] = {}
+        self._is_rolling_out = False
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {
             name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width, threads=threads) for name in names
         }
 
-    def plan(self) -> None:
-        """End snoozes, roll policies out, page about unmatched incidents, fire steps, handle pages not accepted.
+    def plan(self) -> bool:
+        """End snoozes, fire steps, roll policies out, page about unmatched incidents, handle pages not accepted.
 
-        One part that fails does not stop the others. Raises the first error at the end.
+        One part that fails does not stop the others. Raises the first error at the end. Returns True if a rollout has
+        to go on at once.
         """
+        self._is_rolling_out = False
         batch = self._limits.batch
         parts: dict[str, Callable[[], int]] = {
+            "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
             "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
+            "steps_taken": self._fire,
             "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
             "unmatched_taken": lambda: self._batches(
                 lambda s: unmatched_service.page_due(s, self._paging, limit=batch), batch
             ),
-            # A step that reaches nobody makes the next one due at once: repeat until nothing is due.
-            "steps_taken": lambda: self._batches(lambda s: step_service.run_due(s, self._paging, limit=batch), 1),
             "leases_released": lambda: self._batches(lease_service.expire_leases, batch),
             "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1),
             "healed": lambda: self._unless_locked("healed", self._heal),
@@ -102,6 +106,7 @@ class Jobs:
             log.info("plan_tick", **done)
         if errors:
             raise errors[0]
+        return self._is_rolling_out
 
     def send(self) -> None:
         """Send everything due in the outbox, one channel after another."""
@@ -160,9 +165,20 @@ class Jobs:
         for lane in self.lanes.values():
             lane.close()
 
+    def _fire(self) -> int:
+        """Fire what is due. A step that reaches nobody makes the next one due at once: repeat until nothing is due."""
+        return self._batches(lambda s: step_service.run_due(s, self._paging, limit=self._limits.batch), 1)
+
     def _roll_out(self) -> int:
+        """Roll policies out for a second. After each batch, what is due goes first: a rollout may take minutes."""
         contended: set[int] = set()
-        done = self._batches(lambda session: rollout_service.advance(session, contended), 1)
+        done, began = 0, time.monotonic()
+        while self._once(lambda session: rollout_service.advance(session, contended, batch=self._limits.batch)):
+            done += 1
+            self._fire()
+            if self.stopping.is_set() or time.monotonic() - began > self._limits.rollout_seconds:
+                self._is_rolling_out = True
+                break
         if contended:
             raise StillLocked(f"policies {sorted(contended)} wait for incidents that others have locked")
         return done

@@ -154,7 +154,8 @@ class Worker:
                     return
 
     def _plan(self) -> None:
-        self._jobs.plan()
+        if self._jobs.plan():
+            self._wanted[PLAN].set()
         self._ticked, self._last_tick_at = time.monotonic(), utcnow()
         # Ticks come every second; a step that is due sooner fires at its exact time.
         seconds = self._jobs.seconds_to_next_step(TICK_SECONDS)

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from tests.support.world import Person
 
 Opener = Callable[..., dict[str, Any]]
-Tick = Callable[[], None]
+Tick = Callable[[], object]
 
 
 def notify(**fields: Any) -> dict[str, Any]:

@@ -29,7 +29,6 @@ def heal(session: Session, pulse: Pulse) -> int:
     """
     at = now(session)
     wait_briefly(session)
-    _say_overdue(session, pulse, at=at)
     if not crud_escalation.try_heal(session):
         return 0
     window = crud_incident.open_after(session, pulse.looked_at, limit=LOOKED_AT_IN_A_TICK)
@@ -42,6 +41,21 @@ def heal(session: Session, pulse: Pulse) -> int:
         if incident_id in free:
             healed += _try_to_begin_again(session, free[incident_id], policy_id, pulse, at=at)
     return healed
+
+
+def tell_overdue(session: Session, pulse: Pulse) -> int:
+    """Log once when steps are late, and once when they are on time again. Returns how many are late.
+
+    Call it before they fire: afterwards nothing is late.
+    """
+    late = crud_escalation.overdue(session, before=now(session) - OVERDUE_AFTER)
+    if bool(late) != pulse.was_overdue:
+        pulse.was_overdue = bool(late)
+        if late:
+            log.error("escalations_overdue", steps=late)
+        else:
+            log.info("escalations_on_time")
+    return late
 
 
 def _try_to_begin_again(session: Session, incident: Incident, policy_id: int, pulse: Pulse, *, at: datetime) -> int:
@@ -66,15 +80,3 @@ def _begin_again(session: Session, incident: Incident, policy_id: int, *, at: da
     record(session, incident.id, TimelineEventType.ESCALATION_HEALED, description, at=at, policy_id=policy_id)
     log.error("escalation_healed", incident_id=incident.id, policy_id=policy_id)
     return 1
-
-
-def _say_overdue(session: Session, pulse: Pulse, *, at: datetime) -> None:
-    """Log once when steps are late, and once when they are on time again."""
-    late = crud_escalation.overdue(session, before=at - OVERDUE_AFTER)
-    if bool(late) == pulse.was_overdue:
-        return
-    pulse.was_overdue = bool(late)
-    if late:
-        log.error("escalations_overdue", steps=late)
-    else:
-        log.info("escalations_on_time")
