@@ -10,7 +10,7 @@ from typing import Protocol
 from benchmarks import postgres, seeding
 from benchmarks.lifecycle import ColdStartWorkload, EndToEndWorkload, MemoryWorkload
 from benchmarks.load import Timing
-from benchmarks.paging import PagingWorkload
+from benchmarks.paging import FanOutWorkload, PagingWorkload
 from benchmarks.pgbench import Pgbench
 from benchmarks.postgres import Postgres
 from benchmarks.services import Kind, Service
@@ -35,6 +35,8 @@ WORKLOADS: tuple[Workload, ...] = (
     MemoryWorkload(),
     ColdStartWorkload(),
     PagingWorkload(),
+    PagingWorkload(due=5_000, name="paging-by-mail", by_mail=True),
+    FanOutWorkload(),
     EndToEndWorkload(),
 )
 

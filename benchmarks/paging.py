@@ -1,21 +1,23 @@
-"""One worker, 5,000 incidents whose first step is due at once, each of another person at a provider that takes all."""
+"""The worker: steps that are due at once, each for another person, and one page to everybody."""
 
 import sys
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 
 import psycopg2
 
-from benchmarks import postgres
+from benchmarks import postgres, wire
 from benchmarks.load import Timing
 from benchmarks.services import Service
-from benchmarks.sink import running_sink, taken
+from benchmarks.sink import running_mail_server, running_sink, taken
 from benchmarks.workloads import ERRORS, Measures
 
 LONGEST_SECONDS = 180.0
 POLL_SECONDS = 0.05
-CLEAR = "TRUNCATE incidents, users, escalation_policies CASCADE"
+PROVIDER_SECONDS = 0.05
+CLEAR = "TRUNCATE incidents, users, escalation_policies, worker_heartbeats CASCADE"
 PEOPLE = """
     INSERT INTO users (email, hashed_password)
     SELECT 'person-' || number || '@example.com', '!' FROM generate_series(1, %(number)s) AS number
@@ -42,51 +44,112 @@ ESCALATIONS = """
     SELECT incidents.id, version.policy_id, version.id, 'running', 1, 0, 0, 0, now()
     FROM incidents, escalation_policy_versions AS version
 """
+TO_ALL = """
+    INSERT INTO escalation_policies (name, conditions, steps)
+    VALUES ('all', '{}', '[{"delay_minutes": 0, "actions": [{"type": "notify", "target": "all"}]}]')
+"""
+ONE_INCIDENT = "INSERT INTO incidents (title, severity, service) VALUES ('The site is down', 'critical', 'site')"
+WORKERS = "SELECT count(*) FROM worker_heartbeats WHERE last_seen_at > now() - interval '10 seconds'"
+WAKE = "NOTIFY incidents_work, 'plan'"
+DONE = """
+    SELECT (SELECT count(*) FROM escalation_events), (SELECT count(*) FROM notifications WHERE status = 'accepted')
+"""
 SEED = (CLEAR, PEOPLE, PREFERENCES, POLICY, VERSION, INCIDENTS, ESCALATIONS, "ANALYZE", "CHECKPOINT")
 
 
 @dataclass(frozen=True)
 class PagingWorkload:
-    """How fast steps are planned and pages sent."""
+    """How fast one worker plans steps and sends pages, by a channel whose provider takes everything at once."""
 
-    due: int = 5_000
+    due: int = 10_000
     name: str = "paging"
+    by_mail: bool = False
 
     @property
     def says(self) -> str:
-        return f"one worker, {self.due:,} steps due, each pages one person by webhook"
+        return f"one worker, {self.due:,} steps due, each pages one person by {'mail' if self.by_mail else 'webhook'}"
 
     def run(self, service: Service, _timing: Timing) -> Measures | None:
         """None for a service that pages nobody."""
         if service.kind.checkout is None:
             return None
         database_url = _database(service)
-        with running_sink() as provider:
-            postgres.run(database_url, *SEED, values={"number": self.due, "url": provider})
-            with service.kind.started(database_url, 0, sys.executable, "-m", "app", "worker"):
-                planned = self._watch(database_url, provider)
-            sent = taken(provider)
-        return {
-            "steps/s": planned,
-            "pages/s": sent["count"] / max(sent["last"] - sent["first"], 1e-9),
-            ERRORS: self.due - sent["count"],
-        }
+        with running_sink() as provider, running_mail_server() as port:
+            seed = [statement for statement in SEED if not (self.by_mail and statement == PREFERENCES)]
+            postgres.run(database_url, *seed, values={"number": self.due, "url": provider})
+            mail = {"SMTP_HOST": wire.HOST, "SMTP_PORT": str(port), "SMTP_TLS": "none"}
+            with service.kind.started(database_url, 0, sys.executable, "-m", "app", "worker", **mail):
+                return self._watch(database_url)
 
-    def _watch(self, database_url: str, provider: str) -> float:
-        """Wait until every page was taken. Returns the steps planned each second while there were any to plan."""
+    def _watch(self, database_url: str) -> Measures:
+        """Wait until every page is recorded. Rates are of the time in which there was something to do."""
         deadline = time.monotonic() + LONGEST_SECONDS
-        seen: list[tuple[float, int]] = []  # when there were how many, as long as that grows
+        steps, pages = Growth(), Growth()
         with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
-            while time.monotonic() < deadline and taken(provider)["count"] < self.due:
-                cursor.execute("SELECT count(*) FROM escalation_events")
-                [count] = cursor.fetchone() or (0,)
-                if count and (not seen or count > seen[-1][1]):
-                    seen.append((time.monotonic(), count))
+            while time.monotonic() < deadline and pages.number < self.due:
                 time.sleep(POLL_SECONDS)
-        if len(seen) < 2:
+                cursor.execute(DONE)
+                planned, accepted = cursor.fetchone() or (0, 0)
+                steps.note(planned)
+                pages.note(accepted)
+        return {"steps/s": steps.rate(), "pages/s": pages.rate(), ERRORS: self.due - pages.number}
+
+
+@dataclass(frozen=True)
+class FanOutWorkload:
+    """How long a page to everybody takes, with two workers and a provider that takes 50 ms for each message."""
+
+    people: int = 1_300
+    name: str = "fan-out"
+
+    @property
+    def says(self) -> str:
+        return f"two workers page {self.people:,} people by webhook; the provider takes 50 ms for each"
+
+    def run(self, service: Service, _timing: Timing) -> Measures | None:
+        """None for a service that pages nobody."""
+        if service.kind.checkout is None:
+            return None
+        database_url = _database(service)
+        with running_sink(PROVIDER_SECONDS) as provider, ExitStack() as workers:
+            values = {"number": self.people, "url": provider}
+            postgres.run(database_url, CLEAR, PEOPLE, PREFERENCES, TO_ALL, VERSION, values=values)
+            for _ in range(2):
+                workers.enter_context(service.kind.started(database_url, 0, sys.executable, "-m", "app", "worker"))
+            _wait(lambda: postgres.run(database_url, WORKERS) == [(2,)])
+            began = time.time()
+            postgres.run(database_url, ONE_INCIDENT, ESCALATIONS, WAKE)
+            _wait(lambda: taken(provider)["count"] >= self.people)
+            return {"seconds": taken(provider)["last"] - began, ERRORS: self.people - taken(provider)["count"]}
+
+
+@dataclass
+class Growth:
+    """A number that grows: when it was first and last seen growing, and what it was then."""
+
+    seen: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        return self.seen[-1][1] if self.seen else 0
+
+    def note(self, number: int) -> None:
+        if number > self.number:
+            self.seen.append((time.monotonic(), number))
+
+    def rate(self) -> float:
+        """How much it grew each second."""
+        if len(self.seen) < 2:
             return 0.0
-        return (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
+        (began, first), (ended, last) = self.seen[0], self.seen[-1]
+        return (last - first) / (ended - began)
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < deadline and not holds():
+        time.sleep(POLL_SECONDS)
 
 
 def _database(service: Service) -> str:

@@ -51,12 +51,12 @@ class Kind:
     home: Path
     checkout: Path | None = None
 
-    def environment(self, database_url: str, port: int) -> dict[str, str]:
+    def environment(self, database_url: str, port: int, **more: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         common = kept | SECRETS | {"PYTHONPATH": str(self.checkout or ROOT), "DATABASE_URL": database_url}
         if self.checkout is None:
             return common
-        return common | OURS | {"PORT": str(port), "DATA_DIR": str(self.home / f"{self.name}-data")}
+        return common | OURS | {"PORT": str(port), "DATA_DIR": str(self.home / f"{self.name}-data")} | more
 
     def command(self, port: int) -> list[str]:
         if self.checkout is not None:
@@ -72,10 +72,10 @@ class Kind:
             subprocess.run(command, env=environment, cwd=self.home, stdout=log, stderr=log, check=True)
 
     @contextmanager
-    def started(self, database_url: str, port: int, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """A process that runs while the block does, its output in a file."""
+    def started(self, database_url: str, port: int, *command: str, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """A process that runs while the block does, its output in a file; `more` are settings of its own."""
         with self.log() as log:
-            environment = self.environment(database_url, port)
+            environment = self.environment(database_url, port, **more)
             process = subprocess.Popen(command, env=environment, cwd=self.home, stdout=log, stderr=log)
             try:
                 yield process

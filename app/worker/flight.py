@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from app.models import Notification
 from app.services.delivery.recording_service import Attempt
 
-HOLD_SECONDS = 0.1
+HOLD_SECONDS = 0.2
 MOST = 200
 
 
@@ -57,7 +57,7 @@ class Flight:
 
 
 class Pace:
-    """How many messages to hold: what was sent in the last tenth of a second, and at least two for each thread.
+    """How many messages to hold: what was sent in the last fifth of a second, and at least two for each thread.
 
     With more, messages would wait here although another worker could send them; with fewer, threads would wait for the
     next claim. `clock` returns seconds.

@@ -27,6 +27,8 @@ from app.worker.threads import DaemonThreads
 log = structlog.get_logger()
 
 LOOK_AGAIN_SECONDS = 0.2
+REFILLED_AT = 4  # when a quarter of what the lane may hold is gone: the threads must not wait for the next claim
+RELEASE_EVERY_SECONDS = 0.1
 RECIPIENTS = 500
 LOCKED_FOR_LONG_SECONDS = 30.0
 
@@ -57,6 +59,8 @@ class Lane:
         self._locked: tuple[float, OperationalError] | None = None  # since when pages are blocked, and why
         self._threads = threads(width, f"send-{channel}")
         self._pace = Pace(width, clock)
+        self._has_more = False  # after the last claim
+        self._released_at = clock()
 
     def drain(self) -> int:
         """Send until nothing is due and nothing in flight. Returns how many messages were taken.
@@ -80,9 +84,12 @@ class Lane:
         taken = 0
         while not self._stopping.is_set():
             room = self._pace.room()
-            if len(flight) <= room // 2:
-                self._release()
-                taken += self._start(flight, limit=room - len(flight))
+            wanted = room - len(flight)
+            if wanted >= room // REFILLED_AT:
+                self._release_now_and_then()
+                started = self._start(flight, limit=wanted)
+                self._has_more = started == wanted
+                taken += started
             if not flight:
                 break
             self._record(flight.ended(within=LOOK_AGAIN_SECONDS))
@@ -95,6 +102,13 @@ class Lane:
         for message in claimed:
             flight.start(message, partial(delivery_service.try_once, self._delivery, message, checks.get(message.id)))
         return len(claimed)
+
+    def _release_now_and_then(self) -> None:
+        """Release pages, unless more than enough is due already and that was done just now."""
+        now = self._clock()
+        if not self._has_more or now - self._released_at >= RELEASE_EVERY_SECONDS:
+            self._released_at = now
+            self._release()
 
     def _release(self) -> None:
         """Release the pages that their recipients' token buckets allow. While some are locked, the rest is sent."""

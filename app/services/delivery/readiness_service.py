@@ -24,7 +24,7 @@ from app.services.notification_service import is_wanted
 log = structlog.get_logger()
 
 WHOLE_ENOUGH = 0.9  # of a lease
-FRESH_SECONDS = 0.2
+FRESH_SECONDS = 0.25
 
 
 class LeaseLost(Exception):
@@ -66,7 +66,7 @@ def check(delivery: Delivery, messages: Sequence[Notification]) -> dict[int, Che
 def moment_to_send(delivery: Delivery, message: Notification, checked: Check | None = None) -> datetime | None:
     """The current time if the message may be sent. None if it was cancelled, as after an acknowledgement.
 
-    A check that is older than a fifth of a second is repeated. Raises LeaseLost. Usually a single query is enough.
+    A check that is older than a quarter of a second is repeated. Raises LeaseLost. Usually a single query is enough.
     """
     if checked is None or checked.age > FRESH_SECONDS:
         checked = check(delivery, [message])[message.id]
