@@ -129,6 +129,8 @@ def _sender(written: str) -> Address:
 
 def _encoding(text: str) -> str:
     """The shorter of the two encodings that every server accepts, even without 8BITMIME."""
+    if text.isascii():
+        return "quoted-printable"
     outside = sum(len(character.encode("utf-8", "replace")) for character in text if not character.isascii())
     return "base64" if outside * 6 > len(text) + outside else "quoted-printable"
 
