@@ -10,7 +10,7 @@ from typing import Protocol
 from benchmarks import postgres, seeding
 from benchmarks.lifecycle import ColdStartWorkload, EndToEndWorkload, MemoryWorkload
 from benchmarks.load import Timing
-from benchmarks.paging import FanOutWorkload, PagingWorkload
+from benchmarks.paging import FanOutWorkload, PagingWorkload, RolloutWorkload
 from benchmarks.pgbench import Pgbench
 from benchmarks.postgres import Postgres
 from benchmarks.services import Kind, Service
@@ -37,6 +37,7 @@ WORKLOADS: tuple[Workload, ...] = (
     PagingWorkload(),
     PagingWorkload(due=5_000, name="paging-by-mail", by_mail=True),
     FanOutWorkload(),
+    RolloutWorkload(),
     EndToEndWorkload(),
 )
 

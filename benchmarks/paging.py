@@ -12,12 +12,12 @@ from benchmarks import postgres, wire
 from benchmarks.load import Timing
 from benchmarks.services import Service
 from benchmarks.sink import running_mail_server, running_sink, taken
-from benchmarks.workloads import ERRORS, Measures
+from benchmarks.workloads import ERRORS, P50, Measures
 
 LONGEST_SECONDS = 180.0
 POLL_SECONDS = 0.05
 PROVIDER_SECONDS = 0.05
-CLEAR = "TRUNCATE incidents, users, escalation_policies, worker_heartbeats CASCADE"
+CLEAR = "DROP TABLE IF EXISTS due; TRUNCATE incidents, users, escalation_policies, worker_heartbeats CASCADE"
 PEOPLE = """
     INSERT INTO users (email, hashed_password)
     SELECT 'person-' || number || '@example.com', '!' FROM generate_series(1, %(number)s) AS number
@@ -54,6 +54,31 @@ WAKE = "NOTIFY incidents_work, 'plan'"
 DONE = """
     SELECT (SELECT count(*) FROM escalation_events), (SELECT count(*) FROM notifications WHERE status = 'accepted')
 """
+LATER = "UPDATE escalations SET next_run_at = now() + interval '1 day'"
+SPREADING = """
+    WITH policy AS (
+        INSERT INTO escalation_policies (name, conditions, steps, spread_after)
+        VALUES ('more', '{}', '[{"delay_minutes": 600, "actions": [{"type": "notify", "target": "assignees"}]}]', 0)
+        RETURNING id, version, conditions, steps, repeat)
+    INSERT INTO escalation_policy_versions (policy_id, version, conditions, steps, repeat)
+    SELECT id, version, conditions, steps, repeat FROM policy
+"""
+NOTE_DUE = "CREATE TABLE IF NOT EXISTS due (incident_id int, at timestamptz)"
+DUE = """
+    WITH chosen AS (
+        SELECT id, now() + row_number() OVER (ORDER BY id DESC) * interval '0.1 seconds' AS at
+        FROM escalations ORDER BY id DESC LIMIT %(pages)s),
+    changed AS (
+        UPDATE escalations SET next_run_at = chosen.at FROM chosen WHERE escalations.id = chosen.id
+        RETURNING escalations.incident_id, chosen.at)
+    INSERT INTO due SELECT * FROM changed
+"""
+ACCEPTED = "SELECT count(*) FROM notifications WHERE status = 'accepted'"
+LATENESS = """
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY late), max(late) FROM (
+        SELECT extract(epoch FROM accepted_at - at) * 1000 AS late FROM notifications JOIN due USING (incident_id)) AS l
+"""
+IS_OVER = "SELECT count(*) = 0 FROM escalation_policies WHERE spread_after IS NOT NULL"
 SEED = (CLEAR, PEOPLE, PREFERENCES, POLICY, VERSION, INCIDENTS, ESCALATIONS, "ANALYZE", "CHECKPOINT")
 
 
@@ -122,6 +147,35 @@ class FanOutWorkload:
             postgres.run(database_url, ONE_INCIDENT, ESCALATIONS, WAKE)
             _wait(lambda: taken(provider)["count"] >= self.people)
             return {"seconds": taken(provider)["last"] - began, ERRORS: self.people - taken(provider)["count"]}
+
+
+@dataclass(frozen=True)
+class RolloutWorkload:
+    """How late pages are while a new policy for everything spreads over many open incidents."""
+
+    is_open: int = 20_000
+    pages: int = 100
+    name: str = "rollout"
+
+    @property
+    def says(self) -> str:
+        return f"one worker, a policy spreads over {self.is_open:,} open incidents; {self.pages} pages, ten a second"
+
+    def run(self, service: Service, _timing: Timing) -> Measures | None:
+        """None for a service that pages nobody."""
+        if service.kind.checkout is None:
+            return None
+        database_url = _database(service)
+        with running_sink() as provider:
+            values = {"number": self.is_open, "url": provider}
+            postgres.run(database_url, *SEED, LATER, values=values)
+            with service.kind.started(database_url, 0, sys.executable, "-m", "app", "worker"):
+                _wait(lambda: postgres.run(database_url, WORKERS) == [(1,)])
+                postgres.run(database_url, SPREADING, NOTE_DUE, DUE, WAKE, values={"pages": self.pages})
+                _wait(lambda: postgres.run(database_url, ACCEPTED) == [(self.pages,)])
+                [late] = postgres.run(database_url, LATENESS)
+                [[is_over]] = postgres.run(database_url, IS_OVER)
+        return {P50: float(late[0]), "most ms": float(late[1]), ERRORS: int(is_over)}
 
 
 @dataclass

@@ -3,16 +3,17 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
-from app.crud import crud_assignment, crud_incident, crud_policy, crud_unmatched
+from app.crud import crud_assignment, crud_escalation, crud_incident, crud_policy, crud_timeline, crud_unmatched
 from app.crud.crud_policy import ActivePolicy
 from app.crud.wakeup import wake
-from app.models import Escalation, Incident
-from app.services import escalation, escalation_state, policy_matching_service
+from app.models import Escalation, Incident, TimelineEvent
+from app.services import escalation, escalation_state, policy_matching_service, timeline_service
 from app.services.escalation_state import Ended, Event, FirstStart, Progress, Stopped
 from app.services.policy_matching_service import matcher_of
 from app.services.timeline_service import record
@@ -143,9 +144,30 @@ def start_policy(session: Session, incidents: Iterable[Incident], policy: Active
     batch = [incident for incident in incidents if not _has_begun(incident, policy)]
     assigned = crud_assignment.incidents_with_any(session, [incident.id for incident in batch])
     matcher = matcher_of([policy])
-    for incident in batch:
-        if matcher.matching(facts_of(incident, assigned)):
+    matching = [incident for incident in batch if matcher.matching(facts_of(incident, assigned))]
+    _begin_first(session, [incident for incident in matching if _row_of(incident, policy) is None], policy, at=at)
+    for incident in matching:
+        if _row_of(incident, policy) is not None:
             begin(session, incident, policy, at=at)
+
+
+def _begin_first(session: Session, incidents: Sequence[Incident], policy: ActivePolicy, *, at: datetime) -> None:
+    """Start a policy on incidents that have never followed it, with one statement for each table."""
+    if not incidents:
+        return
+    due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
+    rows = []
+    for incident in incidents:
+        _note_match(incident)
+        progress = escalation_state.start(
+            None, version_id=policy.version_id, cycle=incident.cycle, repeat=policy.repeat, due_at=due_at
+        )
+        own = {"incident_id": incident.id, "policy_id": policy.policy_id, "created_at": at, "updated_at": at}
+        rows.append({**own, **{field.name: getattr(progress, field.name) for field in fields(Progress)}})
+    crud_escalation.insert_all(session, rows)
+    crud_timeline.insert_all(session, [_started(incident, policy, due_at, at=at) for incident in incidents])
+    if due_at <= at:
+        wake(session, "plan")
 
 
 def _has_begun(incident: Incident, policy: ActivePolicy) -> bool:
@@ -191,9 +213,9 @@ def begin_newer(session: Session, incident: Incident, row: Escalation, *, at: da
 
 def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: datetime) -> None:
     """Start a policy's escalation of an incident, or a new loop of it."""
-    incident.is_unmatched, incident.unmatched_due_at = False, None
+    _note_match(incident)
     due_at = escalation.first_due(escalation.delays_of(policy.steps), at)
-    row = next((e for e in incident.escalations if e.policy_id == policy.policy_id), None)
+    row = _row_of(incident, policy)
     before = progress_of(row) if row else None
     if row is None:
         row = Escalation(incident_id=incident.id, policy_id=policy.policy_id)
@@ -206,15 +228,22 @@ def begin(session: Session, incident: Incident, policy: ActivePolicy, *, at: dat
     )
     if due_at <= at:
         wake(session, "plan")
-    record(
-        session,
-        incident.id,
-        TimelineEventType.ESCALATION_STARTED,
-        f"Escalation by policy “{policy.name}” started.",
-        at=at,
-        policy_id=policy.policy_id,
-        first_step_due_at=due_at.isoformat(),
-    )
+    crud_timeline.stage(session, TimelineEvent(**_started(incident, policy, due_at, at=at)))
+
+
+def _row_of(incident: Incident, policy: ActivePolicy) -> Escalation | None:
+    return next((row for row in incident.escalations if row.policy_id == policy.policy_id), None)
+
+
+def _note_match(incident: Incident) -> None:
+    """A policy matches: the administrators need not be paged because of that."""
+    incident.is_unmatched, incident.unmatched_due_at = False, None
+
+
+def _started(incident: Incident, policy: ActivePolicy, due_at: datetime, *, at: datetime) -> dict[str, Any]:
+    description = f"Escalation by policy “{policy.name}” started."
+    data = {"policy_id": policy.policy_id, "first_step_due_at": due_at.isoformat()}
+    return timeline_service.entry(incident.id, TimelineEventType.ESCALATION_STARTED, description, at=at, data=data)
 
 
 def progress_of(row: Escalation) -> Progress:
