@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import String, Uuid, any_, bindparam, cast, delete, func, or_, select, update
+from sqlalchemy import Integer, String, Uuid, any_, bindparam, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session, contains_eager
 
@@ -98,6 +98,11 @@ class CRUDUser(CRUDBase[User]):
 
     def active(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
+
+    def active_or_admin(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
+        """Those of these users who are active, and all active administrators."""
+        is_wanted = User.is_superuser | (User.id == any_(cast(list(ids), ARRAY(Integer))))
+        return session.scalars(select(User).where(ACTIVE, is_wanted).order_by(User.id)).all()
 
     def by_ids(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
         """Users by their ids, deleted and inactive ones included."""

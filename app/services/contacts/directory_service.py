@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from app.core.target import ASSIGNEES, Group, MailAddress, OnChannel, Target, UserId
 from app.crud import crud_assignment, crud_preference, crud_user
 from app.models import Incident, NotificationPreference, User
-from app.services.contacts import recipient_service
+from app.services.contacts import name_service, recipient_service
 from app.services.contacts.quiet import Occasion
 from app.services.notification import Person
 from app.services.ports import Paging
@@ -19,27 +19,36 @@ ADMINS, ALL, CREATOR = Group("admins"), Group("all"), Group("creator")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The people of targets on one incident. `users` are active; an unknown group means the assignees."""
+    """The people of targets on one incident, as they were when they were read.
+
+    `users` are the active ones by id, in order. `left` has the names of the others, None for an id that no account has.
+    `owners` has the account of each address, None if nobody has confirmed it.
+    """
 
     paging: Paging
     users: Mapping[int, User]
-    by_email: Mapping[str, User]
+    left: Mapping[int, str | None]
+    owners: Mapping[str, User | None]
     groups: Mapping[Group, Sequence[User]]
     preferences: Mapping[int, dict[str, NotificationPreference]]
 
     def people(self, target: Target, occasion: Occasion | None) -> list[Person]:
-        """As `recipient_service.resolve`."""
+        """As `recipient_service.resolve`. Raises KeyError for a target that was not loaded: its people are unknown."""
         match target:
             case UserId(id_):
                 return [self._person(id_, occasion)]
             case MailAddress(address):
-                user = self.by_email.get(address)
-                return [recipient_service.stranger(address) if user is None else self._person(user.id, occasion)]
-            case Group():
-                users = self.groups.get(target, self.groups[ASSIGNEES])
-            case OnChannel():
+                owner = self.owners[address]
+                return [recipient_service.stranger(address) if owner is None else self._person(owner.id, occasion)]
+            case Group() if target.is_known:
+                users = self.groups[target]
+            case Group() | OnChannel():
                 users = self.groups[ASSIGNEES]
         return [self._person(user.id, occasion) for user in users]
+
+    def active(self, ids: Collection[int], occasion: Occasion | None) -> list[Person]:
+        """Those of these users who are active, in order of their ids. They were loaded as targets."""
+        return [self._person(id_, occasion) for id_ in sorted(self.users.keys() & set(ids))]
 
     def admins(self) -> list[Person]:
         """Every active administrator, without quiet hours."""
@@ -49,10 +58,27 @@ class Directory:
         """The active users who created the incident or are assigned to it."""
         return [*self.groups[CREATOR], *self.groups[ASSIGNEES]]
 
+    def name_of(self, user_id: int) -> str | None:
+        """The name of somebody who was loaded, active or not."""
+        user = self.users.get(user_id)
+        return self.left.get(user_id) if user is None else user.display_name
+
+    def on(self, incident: Incident, assigned: Collection[int]) -> "Directory":
+        """The same people on another incident, to which these users are assigned. All of them were loaded."""
+        own = {CREATOR: self._among(creator_of(incident)), ASSIGNEES: self._among(assigned)}
+        return replace(self, groups={**self.groups, **own})
+
+    def on_no_incident(self) -> "Directory":
+        """The same people, but nobody is assigned and nobody is the creator."""
+        return replace(self, groups={**self.groups, CREATOR: [], ASSIGNEES: []})
+
+    def _among(self, ids: Collection[int]) -> list[User]:
+        return [self.users[id_] for id_ in sorted(self.users.keys() & set(ids))]
+
     def _person(self, user_id: int, occasion: Occasion | None) -> Person:
         user = self.users.get(user_id)
         if user is None:
-            return recipient_service.gone(user_id)
+            return recipient_service.gone(user_id, self.left[user_id])
         chosen = self.preferences.get(user_id, {})
         choices = recipient_service.choices_of(user, chosen, self.paging, occasion)
         return Person(f"user:{user_id}", user_id, choices, name=user.display_name)
@@ -60,35 +86,66 @@ class Directory:
 
 def load(session: Session, incident: Incident, targets: Collection[Target], paging: Paging) -> Directory:
     """Load the people of the targets, the administrators, and those who work on the incident."""
-    assigned = {assignment.user_id for assignment in crud_assignment.of_incident(session, incident.id)}
-    assigned |= {incident.assigned_to} if incident.assigned_to else set()
-    creator = {incident.created_by} if incident.created_by else set()
-    return _load(session, targets, paging, assigned=assigned, creator=creator)
+    return load_each(session, [incident], targets, paging)[incident.id]
+
+
+def load_each(
+    session: Session, incidents: Sequence[Incident], targets: Collection[Target], paging: Paging
+) -> dict[int, Directory]:
+    """Load the people of the targets on each incident, by its id. At most five statements, however many there are.
+
+    Later changes do not show. After an assignment ask for the assigned users with `on`: they must be among the targets.
+    """
+    assigned = _assigned(session, incidents)
+    workers = {id_ for incident in incidents for id_ in (*assigned[incident.id], *creator_of(incident))}
+    directory = _load(session, targets, paging, workers)
+    return {incident.id: directory.on(incident, assigned[incident.id]) for incident in incidents}
 
 
 def load_named(session: Session, targets: Collection[Target], paging: Paging) -> Directory:
     """Load the people of the targets and the administrators, without an incident and its assignees."""
-    return _load(session, targets, paging, assigned=set(), creator=set())
+    return _load(session, targets, paging, set())
 
 
-def _load(
-    session: Session, targets: Collection[Target], paging: Paging, *, assigned: set[int], creator: set[int]
-) -> Directory:
-    ids = {target.id for target in targets if isinstance(target, UserId)}
-    emails = sorted({target.address for target in targets if isinstance(target, MailAddress)})
-    by_email = crud_user.owners_of(session, emails)
-    admins = crud_user.active_admins(session)
-    everybody = crud_user.all_active(session) if ALL in targets else []
-    named = ids | {user.id for user in by_email.values()}
-    active = crud_user.active(session, sorted(named | assigned | creator))
-    users = {user.id: user for user in (*active, *admins, *everybody)}
-    groups = {
-        ADMINS: admins,
-        ALL: everybody,
-        CREATOR: [user for user in active if user.id in creator],
-        ASSIGNEES: [user for user in active if user.id in assigned],
-    }
-    return Directory(paging, users, by_email, groups, _preferences(session, sorted(users)))
+def creator_of(incident: Incident) -> set[int]:
+    """The user who created the incident, if a user did."""
+    return {incident.created_by} if incident.created_by else set()
+
+
+def _assigned(session: Session, incidents: Sequence[Incident]) -> dict[int, set[int]]:
+    """The ids of the users who are assigned to each incident."""
+    rows = crud_assignment.of_incidents(session, [incident.id for incident in incidents])
+    found = {id_: {row.user_id for row in assignments} for id_, assignments in rows.items()}
+    for incident in incidents:
+        found[incident.id] |= {incident.assigned_to} if incident.assigned_to else set()
+    return found
+
+
+def _load(session: Session, targets: Collection[Target], paging: Paging, workers: set[int]) -> Directory:
+    addresses = sorted({target.address for target in targets if isinstance(target, MailAddress)})
+    owners = crud_user.owners_of(session, addresses)
+    named = {target.id for target in targets if isinstance(target, UserId)} | {user.id for user in owners.values()}
+    active = _active(session, named | workers, is_everybody=ALL in targets)
+    users = {user.id: user for user in active}
+    everybody = {ALL: active} if ALL in targets else {}
+    return Directory(
+        paging,
+        users,
+        left=_left(session, named - users.keys()),
+        owners={address: owners.get(address) for address in addresses},
+        groups={CREATOR: [], ASSIGNEES: [], ADMINS: [user for user in active if user.is_superuser], **everybody},
+        preferences=_preferences(session, list(users)),
+    )
+
+
+def _active(session: Session, ids: set[int], *, is_everybody: bool) -> Sequence[User]:
+    """The active administrators and, of the others, these or everybody."""
+    return crud_user.all_active(session) if is_everybody else crud_user.active_or_admin(session, sorted(ids))
+
+
+def _left(session: Session, ids: set[int]) -> dict[int, str | None]:
+    names = name_service.names_of(session, ids)
+    return {id_: names.get(id_) for id_ in ids}
 
 
 def _preferences(session: Session, user_ids: Sequence[int]) -> dict[int, dict[str, NotificationPreference]]:

@@ -3,7 +3,7 @@
 The number of statements does not grow with the number of policies.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL
 from app.core.target import Group, MailAddress, OnChannel, Target, UserId
-from app.crud import crud_policy, crud_user
+from app.crud import crud_policy
 from app.crud.pagination import Page, Slice
-from app.models import EscalationPolicy, User
+from app.models import EscalationPolicy
 from app.schemas.escalation import are_conditions, are_steps
 from app.services.contacts import directory_service
 from app.services.contacts.directory_service import Directory
@@ -64,15 +64,14 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The people the policies name, and the accounts of those who have left."""
+    """The people the policies name, on no incident."""
 
     directory: Directory
-    left: Mapping[int, User]
     channels: frozenset[str]
 
     def name_of(self, user_id: int) -> str:
-        user = self.directory.users.get(user_id) or self.left.get(user_id)
-        return f"User {user_id}" if user is None else f"{user.display_name} (user {user_id})"
+        name = self.directory.name_of(user_id)
+        return f"User {user_id}" if name is None else f"{name} (user {user_id})"
 
     def is_viewer(self, user_id: int) -> bool:
         user = self.directory.users.get(user_id)
@@ -122,11 +121,7 @@ def _named(policy: Steps) -> Named | None:
 def _known(session: Session, named: Sequence[Named], paging: Paging) -> Known:
     targets: set[Target] = {paged.target for one in named for paged in one.pages}
     targets |= {UserId(user_id) for one in named for user_id in one.user_ids()}
-    directory = directory_service.load_named(session, targets, paging)
-    ids = {target.id for target in targets if isinstance(target, UserId)} | {u.id for u in directory.by_email.values()}
-    gone = sorted(ids - directory.users.keys())
-    left = {user.id: user for user in crud_user.by_ids(session, gone)} if gone else {}
-    return Known(directory, left, paging.channels)
+    return Known(directory_service.load_named(session, targets, paging), paging.channels)
 
 
 def _warnings(named: Named, known: Known) -> Iterator[str]:
@@ -148,7 +143,7 @@ def _of_target(paged: Paged, known: Known) -> Iterator[str]:
     match paged.target:
         case UserId():
             yield from _of_people(paged, known)
-        case MailAddress(address) if address in known.directory.by_email:
+        case MailAddress(address) if known.directory.owners[address] is not None:
             yield from _of_people(paged, known)
         case MailAddress(address):
             yield (NO_ACCOUNT if EMAIL in known.channels else NO_ACCOUNT_NO_MAIL).format(address)
