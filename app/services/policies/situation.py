@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.vocabulary import NotificationKind
 from app.models import Escalation, Incident
 from app.services import escalation
+from app.services.contacts.directory_service import Directory
 from app.services.contacts.quiet import Occasion
 from app.services.messages import message, message_service
 from app.services.messages.message import page_facts
@@ -68,12 +69,14 @@ class Context(Situation):
 class Trial:
     """A trial run of one policy on its own copy of an incident, in no session. `facts` change as it goes on.
 
-    `at` is when its step is due. `assigned` are the users whom its actions would have assigned. `is_over`: no further
-    step fires. `has_ended`: a step acknowledged or resolved the incident.
+    `directory` has the people whom the policy's actions page or mention. `at` is when its step is due. `assigned` are
+    the users whom its actions would have assigned. `is_over`: no further step fires. `has_ended`: a step acknowledged
+    or resolved the incident.
     """
 
     session: Session
     paging: Paging
+    directory: Directory
     incident: Incident
     conditions: Mapping[str, Any]
     facts: escalation.Facts

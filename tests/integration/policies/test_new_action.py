@@ -40,7 +40,7 @@ class Shout(Action):
         return Mentions(users=(("user_id", action["user_id"]),), templates=(("words", action["words"]),))
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
-        return [Addressee(admin, None) for admin in recipient_service.admins(trial.session, trial.paging)]
+        return [Addressee(admin, None) for admin in trial.directory.admins()]
 
 
 @pytest.fixture
