@@ -44,7 +44,7 @@ def create_app(
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # as FastAPI answers it, it is made on the event loop
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         lifespan=_lifespan,

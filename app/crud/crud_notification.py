@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud.base import CRUDBase
@@ -34,6 +35,7 @@ WIDE = (
     Notification.last_error,
     Notification.facts,
 )
+VISIBLE_TO = "visible_to"  # the parameter for whose deliveries are listed
 PAGES = [kind for kind in NotificationKind if kind.is_page]
 REACHED = [status for status in DeliveryStatus if status.has_reached]
 MAX_NOTED = 20  # pages whose notes are looked at
@@ -50,13 +52,25 @@ class NotificationFilter:
     channel: Sequence[str] = ()
     status: Sequence[DeliveryStatus] = ()
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        columns: dict[Any, Sequence[Any]] = {
-            Notification.incident_id: self.incident_id,
-            Notification.channel: self.channel,
-            Notification.status: self.status,
-        }
-        return [column.in_(values) for column, values in columns.items() if values]
+    def given(self) -> dict[str, Any]:
+        """The fields that narrow the list, as parameters of the statement."""
+        fields = {"incident_id": self.incident_id, "channel": self.channel, "status": self.status}
+        return {name: values for name, values in fields.items() if values}
+
+
+def _condition(name: str) -> ColumnElement[bool]:
+    """What a parameter of the list demands."""
+    if name == VISIBLE_TO:
+        return Notification.user_id == bindparam(name)
+    column: InstrumentedAttribute[Any] = getattr(Notification, name)
+    return column.in_(bindparam(name, expanding=True))
+
+
+@cache
+def _listing(names: tuple[str, ...]) -> Select[Any]:
+    """The statement for lists with these parameters: of three filters and one limit, each given or not."""
+    query = select(Notification).where(*map(_condition, names))
+    return sliced(query, Notification.id, *WIDE, newest_first=True).options(*WITH_ATTEMPTS)
 
 
 class CRUDNotification(CRUDBase[Notification]):
@@ -64,11 +78,8 @@ class CRUDNotification(CRUDBase[Notification]):
         self, session: Session, wanted: NotificationFilter, part: Slice, *, visible_to: int | None
     ) -> Page[Notification]:
         """Deliveries, newest first; of everybody if `visible_to` is None."""
-        query = select(Notification).where(*wanted.conditions())
-        if visible_to is not None:
-            query = query.where(Notification.user_id == visible_to)
-        statement = sliced(query, Notification.id, *WIDE, newest_first=True).options(*WITH_ATTEMPTS)
-        return part.read_objects(session, statement)
+        given = wanted.given() | ({VISIBLE_TO: visible_to} if visible_to is not None else {})
+        return part.read_objects(session, _listing(tuple(given)), **given)
 
     def with_attempts(self, session: Session, id_: int) -> Notification:
         query = select(Notification).where(Notification.id == id_).options(*WITH_ATTEMPTS)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import TimelineEventType
@@ -30,16 +30,20 @@ class CRUDTimeline(CRUDBase[TimelineEvent]):
         )
         return session.scalars(query.order_by(TimelineEvent.id.desc()).limit(1)).one_or_none()
 
-    def first_after(
-        self, session: Session, incident_id: int, event_types: Collection[TimelineEventType], *, after: int
+    def first_since(
+        self,
+        session: Session,
+        incident_id: int,
+        event_types: Collection[TimelineEventType],
+        *,
+        since: Collection[TimelineEventType],
     ) -> TimelineEvent | None:
-        """The oldest entry of one of these types that is newer than the entry of an id."""
-        query = select(TimelineEvent).where(
-            TimelineEvent.incident_id == incident_id,
-            TimelineEvent.event_type.in_(event_types),
-            TimelineEvent.id > after,
-        )
-        return session.scalars(query.order_by(TimelineEvent.id).limit(1)).one_or_none()
+        """The oldest entry of one of these types after the newest of the types `since`, else of all."""
+        of = TimelineEvent
+        newest = select(func.max(of.id)).where(of.incident_id == incident_id, of.event_type.in_(since))
+        is_later = of.id > func.coalesce(newest.scalar_subquery(), 0)
+        query = select(of).where(of.incident_id == incident_id, of.event_type.in_(event_types), is_later)
+        return session.scalars(query.order_by(of.id).limit(1)).one_or_none()
 
 
 @cache

@@ -97,6 +97,8 @@ class CRUDUser(CRUDBase[User]):
         return session.scalars(select(User).where(User.id.in_(ids), PRESENT).order_by(User.id)).all()
 
     def active(self, session: Session, ids: Sequence[int]) -> Sequence[User]:
+        if not ids:
+            return []
         return session.scalars(select(User).where(User.id.in_(ids), ACTIVE).order_by(User.id)).all()
 
     def active_or_admin(self, session: Session, ids: Sequence[int]) -> Sequence[User]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
@@ -22,7 +22,8 @@ class Directory:
     """The people of targets on one incident, as they were when they were read.
 
     `users` are the active ones by id, in order. `left` has the names of the others, None for an id that no account has.
-    `owners` has the account of each address, None if nobody has confirmed it.
+    `owners` has the account of each address, None if nobody has confirmed it. Assignees may have left.
+    `made` keeps the people who were worked out.
     """
 
     paging: Paging
@@ -30,7 +31,9 @@ class Directory:
     left: Mapping[int, str | None]
     owners: Mapping[str, User | None]
     groups: Mapping[Group, Sequence[User]]
+    has_assignees: bool
     preferences: Mapping[int, dict[str, NotificationPreference]]
+    made: dict[tuple[int, Occasion | None], Person] = field(default_factory=dict, compare=False, repr=False)
 
     def people(self, target: Target, occasion: Occasion | None) -> list[Person]:
         """As `recipient_service.resolve`. Raises KeyError for a target that was not loaded: its people are unknown."""
@@ -66,22 +69,28 @@ class Directory:
     def on(self, incident: Incident, assigned: Collection[int]) -> "Directory":
         """The same people on another incident, to which these users are assigned. All of them were loaded."""
         own = {CREATOR: self._among(creator_of(incident)), ASSIGNEES: self._among(assigned)}
-        return replace(self, groups={**self.groups, **own})
+        return replace(self, groups={**self.groups, **own}, has_assignees=bool(assigned))
 
     def on_no_incident(self) -> "Directory":
         """The same people, but nobody is assigned and nobody is the creator."""
-        return replace(self, groups={**self.groups, CREATOR: [], ASSIGNEES: []})
+        return replace(self, groups={**self.groups, CREATOR: [], ASSIGNEES: []}, has_assignees=False)
 
     def _among(self, ids: Collection[int]) -> list[User]:
         return [self.users[id_] for id_ in sorted(self.users.keys() & set(ids))]
 
     def _person(self, user_id: int, occasion: Occasion | None) -> Person:
-        user = self.users.get(user_id)
+        user, chosen = self.users.get(user_id), self.preferences.get(user_id, {})
         if user is None:
             return recipient_service.gone(user_id, self.left[user_id])
-        chosen = self.preferences.get(user_id, {})
+        is_ever_quiet = any(preference.quiet_severities for preference in chosen.values())
+        key = (user_id, occasion if is_ever_quiet else None)
+        if key not in self.made:
+            self.made[key] = self._made(user, chosen, occasion)
+        return self.made[key]
+
+    def _made(self, user: User, chosen: Mapping[str, NotificationPreference], occasion: Occasion | None) -> Person:
         choices = recipient_service.choices_of(user, chosen, self.paging, occasion)
-        return Person(f"user:{user_id}", user_id, choices, name=user.display_name)
+        return Person(f"user:{user.id}", user.id, choices, name=user.display_name)
 
 
 def load(session: Session, incident: Incident, targets: Collection[Target], paging: Paging) -> Directory:
@@ -134,6 +143,7 @@ def _load(session: Session, targets: Collection[Target], paging: Paging, workers
         left=_left(session, named - users.keys()),
         owners={address: owners.get(address) for address in addresses},
         groups={CREATOR: [], ASSIGNEES: [], ADMINS: [user for user in active if user.is_superuser], **everybody},
+        has_assignees=False,
         preferences=_preferences(session, list(users)),
     )
 

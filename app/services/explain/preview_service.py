@@ -1,17 +1,18 @@
 """Previews what policies do with an incident: whom they page, when and by which channel. Nothing is saved or sent."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput
-from app.crud import crud_assignment, crud_policy
+from app.crud import crud_policy
 from app.crud.clock import now
 from app.crud.crud_policy import ActivePolicy
 from app.models import Incident, User
 from app.schemas.escalation import PolicyCreate, are_conditions, are_steps, dump_steps
 from app.schemas.preview import ConditionRead, EscalationPreview, PolicyPreview, PreviewIncident, PreviewRequest
 from app.services import escalation, escalation_service
+from app.services.contacts import directory_service
 from app.services.explain import rehearsal_service
 from app.services.explain.rehearsal_service import Rehearsal, pages
 from app.services.incidents import incident_service
@@ -27,21 +28,20 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
     """What each active policy, and the one in the request, would do. Raises InvalidInput.
 
     Leaves out malformed policies, which do nothing. If no policy matches, the setting decides whether the
-    administrators are paged.
+    administrators are paged. The number of statements does not grow with the number of policies.
     """
-    at = wanted.at or now(session)
-    if abs(at - now(session)) > MAX_DISTANCE:
-        raise InvalidInput("A preview looks at most ten years back or ahead. Set a closer time.", pointer="/at")
+    at = _at(wanted, now(session))
     incident = _asked_for(session, wanted, by=by)
-    facts = escalation_service.facts_of(incident, crud_assignment.incidents_with_any(session, [incident.id]))
-    active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
-    policies = [*active, *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
-    trials = [Trial(session, paging, _copy(incident), policy.conditions, facts, at) for policy in policies]
-    warnings = policy_warning_service.warnings(session, policies, paging)
+    policies = _policies(session, wanted, paging)
+    named = [policy_warning_service.named_by(policy) for policy in policies]
+    directory = directory_service.load(session, incident, policy_warning_service.targets_of(named), paging)
+    facts = escalation_service.facts_of(incident, {incident.id} if directory.has_assignees else set())
+    warnings = policy_warning_service.warnings_of(named, directory.on_no_incident())
+    trials = [Trial(session, paging, directory, _copy(incident), policy.conditions, facts, at) for policy in policies]
     found = [_try(*each) for each in zip(trials, policies, warnings, strict=True)]
     is_unmatched = not any(policy.matches for policy in found)
     is_wanted = is_unmatched and unmatched_service.is_paged(paging.unmatched, incident.source)
-    instead = rehearsal_service.admins(Trial(session, paging, incident, {}, facts, at)) if is_wanted else []
+    instead = rehearsal_service.admins(directory) if is_wanted else []
     is_anybody_paged = any(p.matches and (not p.reaches_nobody or pages(p.then_paged)) for p in found)
     return EscalationPreview(
         at=at,
@@ -50,6 +50,20 @@ def preview(session: Session, wanted: PreviewRequest, paging: Paging, *, by: Use
         then_paged=instead,
         policies=found,
     )
+
+
+def _at(wanted: PreviewRequest, current: datetime) -> datetime:
+    """When the incident would be opened: now, unless the request says another time. Raises InvalidInput."""
+    at = wanted.at or current
+    if abs(at - current) > MAX_DISTANCE:
+        raise InvalidInput("A preview looks at most ten years back or ahead. Set a closer time.", pointer="/at")
+    return at
+
+
+def _policies(session: Session, wanted: PreviewRequest, paging: Paging) -> list[ActivePolicy]:
+    """The active policies that are well-formed, and the one in the request. Raises InvalidInput."""
+    active = [p for p in crud_policy.active(session) if are_conditions(p.conditions) and are_steps(p.steps)]
+    return [*active, *([_draft(session, wanted.policy, paging)] if wanted.policy else [])]
 
 
 def _try(trial: Trial, policy: ActivePolicy, warnings: list[str]) -> PolicyPreview:

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.crud import crud_user
 from app.crud.crud_policy import ActivePolicy
 from app.schemas.preview import ActionPreview, PersonPreview, StepPreview
 from app.services import escalation
-from app.services.contacts import recipient_service
 from app.services.contacts.address import masked
+from app.services.contacts.directory_service import Directory
 from app.services.escalation import Position
 from app.services.notification import Person, route
 from app.services.policies import action_service
 from app.services.policies.actions.registry import ACTIONS, Addressee
 from app.services.policies.situation import Trial
+from app.services.ports import Paging
 
 
 @dataclass(slots=True)
@@ -60,9 +60,9 @@ def steps(policy: ActivePolicy, done: Rehearsal) -> list[StepPreview]:
     ]
 
 
-def admins(trial: Trial) -> list[PersonPreview]:
+def admins(directory: Directory) -> list[PersonPreview]:
     """The administrators, as they would be paged if nobody else is."""
-    return _people(trial, [Addressee(person, None) for person in recipient_service.admins(trial.session, trial.paging)])
+    return _people([Addressee(person, None) for person in directory.admins()], directory.paging)
 
 
 def pages(people: Sequence[PersonPreview]) -> bool:
@@ -80,7 +80,7 @@ def _is_to_page_admins(trial: Trial, done: Rehearsal, has_reached: bool | None, 
 
 
 def _page_admins(trial: Trial, done: Rehearsal) -> None:
-    done.then_paged, done.then_paged_at = admins(trial), trial.at
+    done.then_paged, done.then_paged_at = admins(trial.directory), trial.at
 
 
 def _fire(trial: Trial, policy: ActivePolicy, number: int) -> tuple[StepPreview, bool | None]:
@@ -100,22 +100,20 @@ def _fire(trial: Trial, policy: ActivePolicy, number: int) -> tuple[StepPreview,
 def _simulate(trial: Trial, action: Mapping[str, Any]) -> list[PersonPreview] | None:
     """Whom the action would page; None if the action does not page."""
     addressees = ACTIONS.of(action).simulate(trial, action)
-    return None if addressees is None else _people(trial, addressees)
+    return None if addressees is None else _people(addressees, trial.paging)
 
 
-def _people(trial: Trial, addressees: Sequence[Addressee]) -> list[PersonPreview]:
-    users = crud_user.by_ids(trial.session, [person.user_id for person, _ in addressees if person.user_id is not None])
-    names = {user.id: user.display_name for user in users}
+def _people(addressees: Sequence[Addressee], paging: Paging) -> list[PersonPreview]:
     found: dict[tuple[str, str | None], PersonPreview] = {}
     for person, named in addressees:
-        for one in _routed(trial, person, named, names.get(person.user_id or 0)):
+        for one in _routed(person, named, paging):
             found.setdefault((one.recipient, one.channel), one)
     return list(found.values())
 
 
-def _routed(trial: Trial, person: Person, named: Sequence[str] | None, name: str | None) -> Iterator[PersonPreview]:
-    routed = route(person, named, trial.paging.channels)
-    who: dict[str, Any] = {"recipient": person.key, "user_id": person.user_id, "name": name}
+def _routed(person: Person, named: Sequence[str] | None, paging: Paging) -> Iterator[PersonPreview]:
+    routed = route(person, named, paging.channels)
+    who: dict[str, Any] = {"recipient": person.key, "user_id": person.user_id, "name": person.name}
     for page in routed.pages:
         yield PersonPreview(**who, channel=page.channel, address=masked(page.address), skipped=None)
     for skip in routed.skips:

@@ -9,35 +9,29 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core.target import Target
+from app.core.target import Target, UserId
 from app.core.vocabulary import EscalationState, IncidentStatus, TimelineEventType
 from app.crud import (
-    crud_assignment,
     crud_escalation,
     crud_event,
     crud_notification,
     crud_policy,
     crud_timeline,
-    crud_user,
 )
 from app.crud.crud_policy import ActivePolicy
-from app.models import Escalation, EscalationEvent, Incident, Notification, User
+from app.models import Escalation, Incident, TimelineEvent, User
 from app.schemas.escalation import are_conditions, are_steps
 from app.services import escalation, escalation_service
 from app.services.contacts import directory_service
-from app.services.contacts.address import masked
 from app.services.contacts.directory_service import Directory
-from app.services.contacts.name_service import names_of
 from app.services.contacts.quiet import Occasion
 from app.services.escalation import ConditionResult
 from app.services.explain import why_pages
-from app.services.explain.why import Addressee, Facts, Idle, Progress, Skipped, Step
+from app.services.explain.why import Addressee, Facts, Idle, Progress, Step
 from app.services.explain.why_reasons import Place, Stop
-from app.services.notification import named_by
 from app.services.policies import action_service
 from app.services.ports import Paging
 
-USER, ADDRESS = "user:", "email:"  # the prefixes of recipients' keys
 MAX_APART = 50  # how many policies that have not started are explained
 BEGINNINGS = {TimelineEventType.REOPENED, TimelineEventType.SNOOZE_ENDED, TimelineEventType.SEVERITY_RAISED}
 ENDS = {TimelineEventType.ACKNOWLEDGED, TimelineEventType.RESOLVED, TimelineEventType.SNOOZED}
@@ -55,9 +49,10 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known: the facts for the reasons, the active policies, and this cycle's escalations."""
+    """What is known: the facts for the reasons, who is in them, the active policies, and the cycle's escalations."""
 
     facts: Facts
+    directory: Directory
     policies: Sequence[Matched]
     escalations: Sequence[Escalation]
 
@@ -79,85 +74,60 @@ class Draft:
 def gather(session: Session, incident: Incident, paging: Paging, *, user: User) -> Known:
     """Everything that explains the incident's current cycle to a user."""
     rows = [e for e in crud_escalation.of_incident(session, incident.id) if e.cycle == incident.cycle]
-    policies = _matched(session, incident)
+    policies = [policy for policy in crud_policy.active(session) if are_conditions(policy.conditions)]
     events = crud_event.of_cycle(session, incident.id, incident.cycle)
     pages = crud_notification.of_incident_cycle_with_bundles(session, incident.id, incident.cycle)
     fired = {(event.policy_id, event.loop, event.step) for event in events}
     to_come = [(row, _steps_to_come(row, fired)) for row in rows]
-    idle = [(matched, _steps_of(matched.policy)) for matched in _apart(policies, rows)]
+    idle = [(policy, _steps_of(policy)) for policy in _apart(policies, rows)]
+    end = _end(session, incident)
     targets = {target for _, drafts in (*to_come, *idle) for draft in drafts for target in draft.targets()}
-    directory = directory_service.load(session, incident, targets, paging)
-    names = _names(session, pages, events)
+    keys = why_pages.recipients(pages, events)
+    ids = {*why_pages.user_ids(keys), user.id, *([end.user_id] if end and end.user_id else [])}
+    directory = directory_service.load(session, incident, targets | set(map(UserId, ids)), paging)
+    names = why_pages.names(directory, keys)
+    matched = _matched(incident, policies, directory)
     steps = partial(_steps, directory, incident.severity)
-    active = {matched.policy.policy_id for matched in policies}
     facts = Facts(
         channels=paging.channels,
-        stop=_stop(session, incident),
+        stop=_stop(incident, end, directory),
         pages=why_pages.sent(pages, events, names, is_unmatched=incident.is_unmatched),
-        skipped=_skipped(events, {row.policy_id: row.version.policy.name for row in rows}, names),
+        skipped=why_pages.skipped(events, {row.policy_id: row.version.policy.name for row in rows}, names),
         nobody_since=min((row.unreachable_since for row in rows if row.unreachable_since), default=None),
-        escalations=[Progress(row.state, row.policy_id in active, steps(drafts)) for row, drafts in to_come],
-        idle=[Idle(m.policy.policy_id, m.policy.name, m.conditions, steps(drafts)) for m, drafts in idle],
+        escalations=[Progress(row.state, row.policy_id in matched, steps(drafts)) for row, drafts in to_come],
+        idle=[Idle(p.policy_id, p.name, matched[p.policy_id].conditions, steps(drafts)) for p, drafts in idle],
         admins=directory.admins(),
         involved=[f"user:{person.id}" for person in (*directory.involved(), user)],
     )
-    return Known(facts, policies, rows)
+    return Known(facts, directory, list(matched.values()), rows)
 
 
-def name_of(user: User) -> str:
-    """The name that others see: never the whole address."""
-    return user.display_name
+def _matched(incident: Incident, policies: Sequence[ActivePolicy], directory: Directory) -> dict[int, Matched]:
+    """How each active policy compares, by its id."""
+    facts = escalation_service.facts_of(incident, {incident.id} if directory.has_assignees else set())
+    return {policy.policy_id: Matched(policy, escalation.explain(policy.conditions, facts)) for policy in policies}
 
 
-def _matched(session: Session, incident: Incident) -> list[Matched]:
-    assigned = crud_assignment.incidents_with_any(session, [incident.id])
-    facts = escalation_service.facts_of(incident, assigned)
-    active = [policy for policy in crud_policy.active(session) if are_conditions(policy.conditions)]
-    return [Matched(policy, escalation.explain(policy.conditions, facts)) for policy in active]
-
-
-def _apart(policies: Sequence[Matched], rows: Sequence[Escalation]) -> list[Matched]:
+def _apart(policies: Sequence[ActivePolicy], rows: Sequence[Escalation]) -> list[ActivePolicy]:
     """The policies that have not started. A running one is not among them, even if it no longer matches."""
     begun = {row.policy_id for row in rows if row.state is not EscalationState.ENDED}
-    apart = (m for m in policies if m.policy.policy_id not in begun and are_steps(m.policy.steps))
+    apart = (policy for policy in policies if policy.policy_id not in begun and are_steps(policy.steps))
     return list(islice(apart, MAX_APART))
 
 
-def _stop(session: Session, incident: Incident) -> Stop | None:
-    """What ended the paging of the current cycle first; None while the incident is open."""
+def _end(session: Session, incident: Incident) -> TimelineEvent | None:
+    """The entry that ended the paging of the current cycle first; None while the incident is open."""
     if incident.status is IncidentStatus.OPEN:
         return None
-    begun = crud_timeline.latest(session, incident.id, BEGINNINGS)
-    entry = crud_timeline.first_after(session, incident.id, ENDS, after=begun.id if begun else 0)
-    if entry is None:
+    return crud_timeline.first_since(session, incident.id, ENDS, since=BEGINNINGS)
+
+
+def _stop(incident: Incident, end: TimelineEvent | None, directory: Directory) -> Stop | None:
+    if incident.status is IncidentStatus.OPEN:
+        return None
+    if end is None:
         return Stop(incident.status, None, None)
-    who = crud_user.by_ids(session, [entry.user_id] if entry.user_id else [])
-    return Stop(entry.event_type, entry.created_at, name_of(who[0]) if who else None)
-
-
-def _names(session: Session, pages: Sequence[Notification], events: Sequence[EscalationEvent]) -> dict[str, str]:
-    """The names of the recipients of this cycle's pages, and of those whom its steps skipped."""
-    skipped = [skip["recipient"] for event in events for skip in event.metadata_.get("skipped", ())]
-    keys = {page.recipient for page in pages} | set(skipped)
-    ids = {int(key.removeprefix(USER)) for key in keys if key.startswith(USER)}
-    named = names_of(session, ids)
-    masks = {key: masked(key.removeprefix(ADDRESS)) for key in keys if key.startswith(ADDRESS)}
-    return {f"{USER}{id_}": name for id_, name in named.items()} | masks
-
-
-def _skipped(events: Sequence[EscalationEvent], policies: Mapping[int, str], names: Mapping[str, str]) -> list[Skipped]:
-    return [
-        Skipped(
-            skip["recipient"],
-            Place(event.policy_id, policies.get(event.policy_id, str(event.policy_id)), event.step),
-            skip["channel"],
-            skip["reason"],
-            event.triggered_at,
-            names.get(skip["recipient"]) or named_by(skip["recipient"]),
-        )
-        for event in events
-        for skip in event.metadata_.get("skipped", ())
-    ]
+    return Stop(end.event_type, end.created_at, directory.name_of(end.user_id) if end.user_id else None)
 
 
 def _steps_to_come(row: Escalation, fired: Set[tuple[int, int, int]]) -> list[Draft]:

@@ -1,13 +1,18 @@
-"""Reads the state of a cycle's pages from the outbox."""
+"""Reads from the outbox and the events of a cycle whom its steps paged and skipped, and the state of each page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from app.core.channel import without_answer
 from app.core.vocabulary import DeliveryStatus, EndReason, NotificationKind
 from app.models import EscalationEvent, Notification
-from app.services.explain.why_reasons import Sent
+from app.services.contacts.address import masked
+from app.services.contacts.directory_service import Directory
+from app.services.explain.why import Skipped
+from app.services.explain.why_reasons import Place, Sent
 from app.services.notification import named_by
+
+USER, ADDRESS = "user:", "email:"  # the prefixes of recipients' keys
 
 Planned = Mapping[int, set[tuple[str, str]]]  # what each event planned: recipient and channel
 
@@ -30,6 +35,40 @@ def sent(
         for row in pages.values()
     ]
     return [(key, replace(page, who=names.get(key) or named_by(key))) for key, page in found]
+
+
+def recipients(pages: Sequence[Notification], events: Sequence[EscalationEvent]) -> set[str]:
+    """The keys of the recipients of this cycle's pages, and of those whom its steps skipped."""
+    skipped = {skip["recipient"] for event in events for skip in event.metadata_.get("skipped", ())}
+    return {page.recipient for page in pages} | skipped
+
+
+def user_ids(keys: Set[str]) -> dict[int, str]:
+    """The key of each user among the recipients."""
+    return {int(key.removeprefix(USER)): key for key in keys if key.startswith(USER)}
+
+
+def names(directory: Directory, keys: Set[str]) -> dict[str, str]:
+    """The names of users, and the masked addresses of others."""
+    named = {key: directory.name_of(id_) for id_, key in user_ids(keys).items()}
+    masks = {key: masked(key.removeprefix(ADDRESS)) for key in keys if key.startswith(ADDRESS)}
+    return {key: name for key, name in named.items() if name is not None} | masks
+
+
+def skipped(events: Sequence[EscalationEvent], policies: Mapping[int, str], names: Mapping[str, str]) -> list[Skipped]:
+    """What the steps skipped. `policies` and `names` are the names of policies and of recipients."""
+    return [
+        Skipped(
+            skip["recipient"],
+            Place(event.policy_id, policies.get(event.policy_id, str(event.policy_id)), event.step),
+            skip["channel"],
+            skip["reason"],
+            event.triggered_at,
+            names.get(skip["recipient"]) or named_by(skip["recipient"]),
+        )
+        for event in events
+        for skip in event.metadata_.get("skipped", ())
+    ]
 
 
 def _sent(row: Notification, before: Notification | None, planned: Planned, *, is_unmatched: bool) -> Sent:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import EscalationState
-from app.crud import crud_user
 from app.models import Escalation, User
 from app.schemas.preview import ConditionRead
 from app.schemas.why import IncidentWhy, PersonWhy, PolicyWhy, ReasonRead
 from app.services.contacts.address import masked
+from app.services.contacts.directory_service import Directory
 from app.services.explain import why, why_facts_service, why_reasons
 from app.services.explain.why_facts_service import Matched
 from app.services.explain.why_reasons import Reason
@@ -27,19 +27,18 @@ def explain(session: Session, incident_id: int, paging: Paging, *, user: User) -
         incident_id=incident_id,
         cycle=incident.cycle,
         no_policy_matched=incident.is_unmatched,
-        people=_people(session, why.explain(known.facts)),
+        people=_people(known.directory, why.explain(known.facts)),
         policies=[_policy(matched, rows.get(matched.policy.policy_id)) for matched in known.policies],
     )
 
 
-def _people(session: Session, reasons: Mapping[str, Sequence[Reason]]) -> list[PersonWhy]:
+def _people(directory: Directory, reasons: Mapping[str, Sequence[Reason]]) -> list[PersonWhy]:
     ids = {key: int(key.removeprefix("user:")) for key in reasons if key.startswith("user:")}
-    names = {user.id: why_facts_service.name_of(user) for user in crud_user.by_ids(session, list(ids.values()))}
     return [
         PersonWhy(
             recipient=key if key in ids else f"email:{masked(key.removeprefix('email:'))}",
             user_id=ids.get(key),
-            name=names.get(ids.get(key, 0)),
+            name=directory.name_of(ids[key]) if key in ids else None,
             reasons=[ReasonRead.model_validate(reason) for reason in told],
         )
         for key, told in reasons.items()

@@ -51,7 +51,7 @@ def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPol
         crud_policy.add(session, policy)
     _add_version(session, policy, at=at)
     if policy.is_active:
-        rollout_service.start(session, policy)
+        rollout_service.start(session, policy, at=at)
     log.info("policy_created", policy_id=policy.id)
     return policy
 
@@ -71,7 +71,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate, paging: Pagin
         policy.version += 1
         _add_version(session, policy, at=at)
     if "is_active" in old:
-        rollout_service.start(session, policy)
+        rollout_service.start(session, policy, at=at)
     log.info("policy_updated", policy_id=policy.id, fields=sorted(old))
     return policy
 
@@ -81,7 +81,7 @@ def delete(session: Session, policy_id: int) -> EscalationPolicy:
     policy = _found(crud_policy.get_for_update(session, policy_id), policy_id)
     at = now(session)
     crud_policy.apply(session, policy, {"deleted_at": at}, at=at)
-    rollout_service.start(session, policy)
+    rollout_service.start(session, policy, at=at)
     log.info("policy_deleted", policy_id=policy.id)
     return policy
 

@@ -104,12 +104,17 @@ def _with_warnings(session: Session, part: Slice, paging: Paging) -> Page[tuple[
 
 def warnings(session: Session, policies: Sequence[Steps], paging: Paging) -> list[list[str]]:
     """The warnings of each policy."""
-    named = [_named(policy) for policy in policies]
-    known = _known(session, [one for one in named if one is not None], paging)
-    return [[MALFORMED] if one is None else list(dict.fromkeys(_warnings(one, known))) for one in named]
+    named = [named_by(policy) for policy in policies]
+    return warnings_of(named, directory_service.load_named(session, targets_of(named), paging))
 
 
-def _named(policy: Steps) -> Named | None:
+def warnings_of(policies: Sequence[Named | None], directory: Directory) -> list[list[str]]:
+    """The warnings of each policy, from a directory of their targets on no incident."""
+    known = Known(directory, directory.paging.channels)
+    return [[MALFORMED] if one is None else list(dict.fromkeys(_warnings(one, known))) for one in policies]
+
+
+def named_by(policy: Steps) -> Named | None:
     """Whom and what a policy names; None if it is malformed."""
     if not (are_conditions(policy.conditions) and are_steps(policy.steps)):
         return None
@@ -118,10 +123,11 @@ def _named(policy: Steps) -> Named | None:
     return Named(pages, tuple(ACTIONS.of(action).mentions(action) for action in actions))
 
 
-def _known(session: Session, named: Sequence[Named], paging: Paging) -> Known:
-    targets: set[Target] = {paged.target for one in named for paged in one.pages}
-    targets |= {UserId(user_id) for one in named for user_id in one.user_ids()}
-    return Known(directory_service.load_named(session, targets, paging), paging.channels)
+def targets_of(policies: Sequence[Named | None]) -> set[Target]:
+    """Everybody whom the policies page or assign."""
+    named = [one for one in policies if one is not None]
+    paged: set[Target] = {paged.target for one in named for paged in one.pages}
+    return paged | {UserId(user_id) for one in named for user_id in one.user_ids()}
 
 
 def _warnings(named: Named, known: Known) -> Iterator[str]:

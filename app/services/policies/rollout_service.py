@@ -21,14 +21,14 @@ FIRST_ID = 0
 LAST_ID = 2**31 - 1
 
 
-def start(session: Session, policy: EscalationPolicy, *, batch: int = ROLLOUT_BATCH) -> None:
+def start(session: Session, policy: EscalationPolicy, *, at: datetime, batch: int = ROLLOUT_BATCH) -> None:
     """Do the first batch now, and let the worker go over all incidents again after this is committed.
 
     Until then, this transaction and one that opens an incident cannot see each other's changes.
     """
     policy.rollout_after, policy.rollout_locked = FIRST_ID, []
-    _roll_out(session, policy, at=now(session), batch=batch)
-    policy.rollout_after, policy.rollout_locked = FIRST_ID, []
+    _process(session, policy, set(_next_incidents(session, policy, batch=batch)), at=at)
+    session.flush()
 
 
 def advance(session: Session, contended: set[int], *, batch: int = ROLLOUT_BATCH) -> int:
@@ -53,16 +53,22 @@ def _roll_out(session: Session, policy: EscalationPolicy, *, at: datetime, batch
     """Process the next incidents; after the last one, those that were locked. False if they still are."""
     window = _next_incidents(session, policy, batch=batch)
     ids = set(window or policy.rollout_locked[:batch])
+    free = _process(session, policy, ids, at=at)
+    still_locked = sorted(ids - free)
+    policy.rollout_locked = [*(id_ for id_ in policy.rollout_locked if id_ not in ids), *still_locked]
+    policy.rollout_after = _next_place(policy, window, batch=batch)
+    session.flush()
+    return bool(window or free or not policy.rollout_locked)
+
+
+def _process(session: Session, policy: EscalationPolicy, ids: set[int], *, at: datetime) -> set[int]:
+    """Start or end the policy's escalations on those of these incidents that nobody has locked. Returns their ids."""
     free = crud_incident.lock_available(session, ids)
     if _is_on(policy):
         _start_on(session, policy, free.values(), at=at)
     else:
         _end_on(session, policy, free.values(), at=at)
-    still_locked = sorted(ids - free.keys())
-    policy.rollout_locked = [*(id_ for id_ in policy.rollout_locked if id_ not in ids), *still_locked]
-    policy.rollout_after = _next_place(policy, window, batch=batch)
-    session.flush()
-    return bool(window or free or not policy.rollout_locked)
+    return set(free)
 
 
 def _is_on(policy: EscalationPolicy) -> bool:

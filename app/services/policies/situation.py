@@ -80,12 +80,14 @@ class Context(Situation):
 class Trial:
     """A trial run of one policy on its own copy of an incident, in no session. `facts` change as it goes on.
 
-    `at` is when its step is due. `assigned` are the users whom its actions would have assigned. `is_over`: no further
-    step fires. `has_ended`: a step acknowledged or resolved the incident.
+    `directory` has the people whom the policy's actions page or mention. `at` is when its step is due. `assigned` are
+    the users whom its actions would have assigned. `is_over`: no further step fires. `has_ended`: a step acknowledged
+    or resolved the incident.
     """
 
     session: Session
     paging: Paging
+    directory: Directory
     incident: Incident
     conditions: Mapping[str, Any]
     facts: escalation.Facts

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.utils.service_locator import Services
 from tests.support.explanations import DEAD, Story, codes, explained
 from tests.support.preferences import put
+from tests.support.previews import preview
 from tests.support.scenario import Opener, Tick, steps
 from tests.support.world import Clock, Outbox, Person
 
@@ -247,3 +249,18 @@ def test_without_policies_only_the_creator_and_admins_are_concerned(
     assert (found["incident_id"], found["cycle"], found["policies"]) == (story.incident["id"], 1, [])
     told = [(person["recipient"], codes(person["reasons"])) for person in found["people"]]
     assert told == [(f"user:{story.admin.id}", ["last_resort"]), (f"user:{user.id}", ["not_named"])]
+
+
+def test_an_assignee_counts_for_the_conditions_though_nobody_owns_the_incident(
+    client: TestClient, admin: Person, on_call: Person, add_policy: Opener, open_incident: Opener
+) -> None:
+    add_policy(conditions={"assigned": False})
+    incident, api = open_incident(), admin.on(client)
+    for person, matches in ((None, True), (on_call, False)):
+        if person is not None:
+            api.call(f"POST /incidents/{incident['id']}/assign", {"user_id": person.id})
+            api.call(f"PUT /incidents/{incident['id']}", {"assigned_to": None})
+            assert api.incident(incident["id"])["assigned_to"] is None
+        [explained_policy] = explained(client, incident, admin)["policies"]
+        [previewed] = preview(client, admin, incident_id=incident["id"])["policies"]
+        assert (explained_policy["matches"], previewed["matches"]) == (matches, matches)

@@ -1,7 +1,6 @@
-"""Explaining an incident takes few statements, however many policies and people there are."""
+"""Explanations and previews take few statements, however many policies, steps and people there are."""
 
 from collections.abc import Callable
-from itertools import count
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,12 +8,13 @@ from fastapi.testclient import TestClient
 from app.db.session import Database
 from app.utils.service_locator import Services
 from tests.support.explanations import codes, why
+from tests.support.previews import announced, assign, preview, skipped
 from tests.support.scenario import Opener, Tick, steps
 from tests.support.statements import statements
 from tests.support.world import Person
 
-MANY = 12
-AT_MOST = 20
+FEW, MANY = 6, 50
+AT_MOST = 15
 
 
 @pytest.fixture
@@ -23,38 +23,59 @@ def services(two_channels: Services) -> Services:
 
 
 @pytest.fixture
-def add_policies(add_policy: Opener, sign_up: Callable[..., Person]) -> Callable[[], None]:
-    """Adds one policy that matches and one that does not. Each names people of its own, by id and by address."""
-    number = count()
+def add_policies(
+    add_policy: Opener, admin: Person, client: TestClient, sign_up: Callable[..., Person]
+) -> Callable[[int], None]:
+    """Adds policies, every other one matching. Each names three people of its own; one of them has left."""
 
-    def run() -> None:
-        for conditions in ({}, {"service": "elsewhere"}):
-            n = next(number)
-            by_id, by_address = sign_up(), sign_up(f"Named-{n}@example.com")
-            target = [by_id.id, by_address.email.lower(), f"stranger-{n}@example.com", "assignees", "creator", "all"]
-            add_policy(name=f"Policy {n}", conditions=conditions, steps=steps(0, 30, 60, target=target))
+    def run(times: int) -> None:
+        for n in range(times):
+            by_id, by_address, left = sign_up(), sign_up(f"Named-{times}-{n}@example.com"), sign_up()
+            named = [by_id.id, by_address.email.lower(), f"stranger-{n}@example.com", left.id, left.email.upper()]
+            planned = steps(0, 30, 60, target=[*named, "assignees", "creator", "all"])
+            planned[1]["actions"].insert(0, assign(by_id))
+            add_policy(conditions={"service": "elsewhere"} if n % 2 else {}, steps=planned)
+            admin.on(client).call(f"DELETE /users/{left.id}")
 
     return run
 
 
 @pytest.mark.slow
-def test_many_policies_and_people_need_few_statements(
+def test_explaining_many_policies_takes_as_many_statements_as_few(
     client: TestClient,
     database: Database,
-    admin: Person,
-    add_policies: Callable[[], None],
+    user: Person,
+    add_policies: Callable[[int], None],
     open_incident: Opener,
     tick: Tick,
 ) -> None:
-    for _ in range(MANY):
-        add_policies()
-    incident = open_incident()
-    tick()
-    with statements(database) as seen:
-        found = why(client, incident, admin)
+    counted = []
+    for more in (FEW, MANY - FEW):
+        add_policies(more)
+        incident = open_incident()
+        tick()
+        with statements(database) as seen:
+            found = why(client, incident, user)
+        counted.append(len(seen))
+        told = {code for reasons in found.values() for code in codes(reasons)}
+        assert told >= {"not_due", "policy_mismatch", "no_account", "would_skip", "accepted"}
     assert len(found) > 2 * MANY
-    assert {code for reasons in found.values() for code in codes(reasons)} >= {"not_due", "policy_mismatch"}
-    assert len(seen) <= AT_MOST
+    few, many = counted
+    assert few <= many <= few + 1 <= AT_MOST  # one more if pages wait together in one message
+
+
+def test_previewing_many_policies_takes_as_many_statements_as_few(
+    client: TestClient, database: Database, admin: Person, add_policies: Callable[[int], None], open_incident: Opener
+) -> None:
+    counted, incident = [], open_incident()
+    for more in (FEW, MANY - FEW):
+        add_policies(more)
+        with statements(database) as seen:
+            found = preview(client, admin, incident_id=incident["id"])
+        counted.append(len(seen))
+    assert len(announced(found)) > 2 * MANY
+    assert {reason for _, _, reason in skipped(found)} >= {"not_active"}
+    assert counted[0] == counted[1] <= AT_MOST
 
 
 def test_an_address_means_its_account_whatever_its_case(

@@ -1,6 +1,7 @@
 """The OpenAPI document is complete, and good enough to generate a client from."""
 
 from collections.abc import Iterator
+from threading import Thread, current_thread
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +10,8 @@ import schemathesis
 from fastapi.testclient import TestClient
 
 from app import __version__
+from app.core.config import Settings
+from app.main import create_app
 from tests.support.operations import DOCUMENT, OPERATIONS, WITH_BODY, Operation
 
 # Method, path, operation id (the name that a generated client gives it: it must not change) and statuses.
@@ -158,6 +161,25 @@ def test_the_document_is_valid_openapi_3_1(client: TestClient) -> None:
     flow = document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]["password"]
     flow["tokenUrl"] = f"http://localhost{flow['tokenUrl']}"
     schemathesis.openapi.from_dict(document).validate()
+
+
+def test_the_document_is_made_once_and_not_on_the_event_loop() -> None:
+    made_by: list[Thread] = []
+    app = create_app(Settings(_env_file=None, log_level="WARNING"))
+    app.state.services = object()  # nothing is started: nothing needs it
+
+    def make() -> dict[str, Any]:
+        made_by.append(current_thread())
+        return {"openapi": "3.1.0"}
+
+    app.openapi = make  # type: ignore[method-assign]  # as FastAPI's docs do
+    with TestClient(app) as running:
+        assert running.portal is not None
+        loop = running.portal.call(current_thread)
+        assert [running.get("/v1/openapi.json").json() for _ in range(2)] == [{"openapi": "3.1.0"}] * 2
+        assert running.head("/v1/openapi.json").is_success
+    [thread] = made_by
+    assert thread is not loop
 
 
 def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:

@@ -9,7 +9,6 @@ from fastapi.testclient import TestClient
 from app.core.vocabulary import TimelineEventType
 from app.schemas.base import Input
 from app.schemas.types import Id, RequiredText
-from app.services.contacts import recipient_service
 from app.services.policies.actions.registry import ACTIONS, Action, Addressee, Mentions, StepResult, Stored, done
 from app.services.policies.situation import Context, Trial
 from app.services.timeline_service import record
@@ -40,7 +39,7 @@ class Shout(Action):
         return Mentions(users=(("user_id", action["user_id"]),), templates=(("words", action["words"]),))
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
-        return [Addressee(admin, None) for admin in recipient_service.admins(trial.session, trial.paging)]
+        return [Addressee(admin, None) for admin in trial.directory.admins()]
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from app.core.config import Settings
 from app.db.session import Database
 from tests.support.answers import problem
 from tests.support.api import Api, together
+from tests.support.scenario import Opener, steps
+from tests.support.statements import statements
 from tests.support.world import Clock, Person, real_connections
 
 POLICIES = "/escalation/policies"
@@ -265,3 +267,15 @@ def test_of_many_policies_of_one_name_at_once_one_is_made(settings: Settings, ow
         answers = together([partial(api.send, line, {"name": name}) for name in ("Databases", "New") * 4])
         assert sorted(answer.status_code for answer in answers) == [200] * 4 + [409] * 4
         assert {policy["name"] for policy in api.call(f"GET {POLICIES}")} == {"Databases", "New"}
+
+
+def test_saving_a_policy_that_names_nobody_takes_few_statements(
+    client: TestClient, database: Database, admin: Person, open_incident: Opener
+) -> None:
+    for _ in range(3):
+        open_incident()
+    body = {"name": "Elsewhere", "conditions": {"service": "elsewhere"}, "steps": steps(0)}
+    with statements(database) as seen:
+        admin.on(client).call("POST /escalation/policies", body, wants=201)
+    assert len([said for said in seen if said.startswith("UPDATE escalation_policies")]) == 1
+    assert len(seen) <= 14

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.crud.clock import now
 from app.models import EscalationPolicy
 from app.services.policies import rollout_service
 from tests.support.scenario import Opener, Tick, act, events, steps, timeline
@@ -29,7 +30,7 @@ def test_a_policy_reaches_more_open_incidents_than_fit_into_a_batch(
     incidents = [open_incident()["id"] for _ in range(5)]
     policy = session.get_one(EscalationPolicy, add_policy(is_active=False)["id"])
     policy.is_active = True
-    rollout_service.start(session, policy, batch=2)
+    rollout_service.start(session, policy, at=now(session), batch=2)
     assert sum(iter(lambda: rollout_service.advance(session, set(), batch=2), 0)) == 3
     session.commit()
     tick()

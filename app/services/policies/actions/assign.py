@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from app.crud import crud_user
 from app.schemas.base import Input
 from app.schemas.types import Id, Word
 from app.services.incidents import assignment_service, incident_service
@@ -32,5 +31,5 @@ class Assign(Action):
         return Mentions(users=(("user_id", action["user_id"]),))
 
     def simulate(self, trial: Trial, action: Stored) -> None:
-        if crud_user.active(trial.session, [action["user_id"]]):
+        if action["user_id"] in trial.directory.users:
             trial.assigned.append(action["user_id"])

@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from app.core.target import ASSIGNEES, MailAddress, OnChannel, Target, UserId, parse_all
-from app.crud import crud_user
 from app.schemas.base import Input
 from app.schemas.target import Channels, Targets
 from app.schemas.types import Storable
-from app.services.contacts import recipient_service
 from app.services.contacts.quiet import Occasion
 from app.services.notification_service import Plan, plan
 from app.services.policies.actions.registry import Action, Addressee, Mentions, Paged, StepResult, Stored, register
@@ -63,15 +61,12 @@ class Notify(Action):
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee]:
         """The people it targets, including those whom an earlier action would have assigned."""
         occasion = Occasion(trial.incident.severity, trial.at)
-        session, paging = trial.session, trial.paging
         found, to_come = [], []
         for target, channels in self.pages(action):
-            people = recipient_service.resolve(session, trial.incident, target, paging, occasion)
-            found += [Addressee(person, channels) for person in people]
+            found += [Addressee(person, channels) for person in trial.directory.people(target, occasion)]
             if target == ASSIGNEES or isinstance(target, OnChannel):
-                users = crud_user.active(session, trial.assigned)
-                people = recipient_service.people(session, users, paging, occasion)
-                to_come += [Addressee(person, channels) for person in people]
+                assigned = trial.directory.active(trial.assigned, occasion)
+                to_come += [Addressee(person, channels) for person in assigned]
         return found + to_come
 
 

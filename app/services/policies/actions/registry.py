@@ -86,11 +86,11 @@ class Action(Protocol):
         ...
 
     def mentions(self, action: Stored) -> Mentions:
-        """What it names, for the checks when a policy is saved."""
+        """What it names, for the checks when a policy is saved. A trial's directory has these users."""
         return Mentions()
 
     def pages(self, action: Stored) -> tuple[Paged, ...]:
-        """Whom it would page."""
+        """Whom it would page. A trial's directory has these targets."""
         return ()
 
     def simulate(self, trial: Trial, action: Stored) -> list[Addressee] | None:
