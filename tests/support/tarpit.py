@@ -56,6 +56,7 @@ class Tarpit:
 
     def admit(self, connection: socket.socket) -> int:
         """Take a connection. Returns the number of its session."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what it says is there at once
         self.connections.append(connection)
         self.sessions.append([])
         return len(self.sessions) - 1
