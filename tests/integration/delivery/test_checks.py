@@ -89,6 +89,8 @@ def test_a_message_that_was_taken_over_before_an_old_check_is_not_sent(
     clock.advance(seconds=delivery.lease.total_seconds())
     lease_service.expire_leases(session)
     session.commit()
+    clock.advance(minutes=1)
+    assert len(claimed(delivery)) == 1
     with pytest.raises(LeaseLost):
         readiness_service.moment_to_send(delivery, message, old(checks[message.id]))
 
