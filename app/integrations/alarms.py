@@ -9,6 +9,10 @@ from functools import cache
 from itertools import count
 from threading import Condition, Thread
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(slots=True, order=True)
 class Alarm:
@@ -24,7 +28,7 @@ class Alarm:
 
 
 class Alarms:
-    """Functions that wait for their times. They must return at once, and raise nothing."""
+    """Functions that wait for their times. They must return at once."""
 
     def __init__(self) -> None:
         self._waiting: list[Alarm] = []
@@ -44,8 +48,11 @@ class Alarms:
     def _run(self) -> None:
         while True:
             ring = self._next().ring
-            if ring is not None:
-                ring()
+            try:
+                if ring is not None:
+                    ring()
+            except Exception:  # without this thread no deadline would hold any more
+                log.exception("alarm_failed")
 
     def _next(self) -> Alarm:
         """Wait for the time of the next alarm, and take it."""

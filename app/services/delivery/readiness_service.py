@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import NotificationKind
@@ -46,11 +46,11 @@ class Check:
 def look_ahead(delivery: Delivery, messages: Sequence[Notification]) -> dict[int, Check]:
     """Look at claimed messages together, by their ids: what is sent at once needs no look of its own.
 
-    Finds nothing while the database is away.
+    Finds nothing while the database or a connection to it is missing: then each message waits for it by itself.
     """
     try:
         return check(delivery, messages) if messages else {}
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         log.info("delivery_not_checked_together", messages=len(messages), reason=type(error).__name__)
         return {}
 

@@ -25,6 +25,7 @@ from app.core.errors import ConfigurationError
 from app.core.facts import BundleFacts, Facts, PageFacts, read
 from app.core.vocabulary import AttemptOutcome, NotificationKind
 from app.integrations.channels.email.channel import EmailChannel, EmailType
+from app.integrations.channels.email.session import Sessions
 from app.integrations.channels.email.transport import FileTransport, SmtpTransport
 from tests.support.envelopes import KEY, page_facts
 
@@ -81,7 +82,9 @@ def smtp(mailbox: Mailbox, stack: ExitStack, free_port: int) -> Callable[..., in
 
 
 def channel(port: int, **options: Any) -> EmailChannel:
-    transport = SmtpTransport(host="127.0.0.1", port=port, **{"tls": "none", "timeout_seconds": 30.0, **options})
+    """Sends to this server. It ends each session, so that none is left when the server stops."""
+    given = {"tls": "none", "timeout_seconds": 30.0, "sessions": Sessions(mails=1), **options}
+    transport = SmtpTransport(host="127.0.0.1", port=port, **given)
     return EmailChannel(SENDER, transport=transport)
 
 

@@ -3,9 +3,9 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import pytest
 from app.core.channel import Envelope, Outcome
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.channels.email.channel import EmailChannel
+from app.integrations.channels.email.session import Sessions
 from app.integrations.channels.email.transport import SmtpTransport
+from tests.support.tarpit import ANSWERS, RECORD, Cut, Drip, Tarpit, listening
 
 pytestmark = pytest.mark.slow
 
@@ -25,81 +27,6 @@ ENVELOPE = Envelope("ada@example.com", "s", "b", UUID("3f2b1a90-7c1d-41ef-9a53-0
 LIMIT = 0.8
 AMPLE = 3.0  # a limit that is reached only by what never ends
 TOOK_TOO_LONG = "TimeoutError: The mail was not accepted within 0.8 s."
-DRIP_SECONDS = 0.05  # between two bytes: no time-out of a single read is ever reached
-RECORD = b"\x16\x03\x03\x40\x00"  # a long record of a TLS handshake begins
-
-
-@dataclass
-class Drip:
-    """Says `first`, and then `byte` again and again, until the other side has gone."""
-
-    first: bytes = b""
-    byte: bytes = b"x"
-
-
-@dataclass
-class Cut:
-    """Says this, and closes the connection in good order."""
-
-    text: bytes
-
-
-@dataclass
-class Tarpit:
-    """An SMTP server that answers each command in its own time. It agrees to what it has no answer for."""
-
-    pause_seconds: float = 0.0
-    banner: bytes | Drip | Cut = b"220 tarpit\r\n"
-    answers: dict[str, bytes | Drip | Cut] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError), connection.makefile("rb") as lines:
-            self._say(connection, self.banner)
-            for line in lines:
-                command = line.decode("latin-1").strip().upper().partition(" ")[0]
-                self.commands.append(command)
-                self._say(connection, self.answers.get(command, b"250 OK\r\n"))
-                if command == "STARTTLS":
-                    connection.recv(1)  # it says hello
-                    self._say(connection, Drip(RECORD))
-                if command == "DATA":
-                    self._take_mail(connection, lines)
-
-    def _take_mail(self, connection: socket.socket, lines: Any) -> None:
-        while (line := lines.readline()) and line != b".\r\n":
-            pass
-        self.commands.append(".")
-        self._say(connection, self.answers.get(".", b"250 OK\r\n"))
-
-    def _say(self, connection: socket.socket, answer: bytes | Drip | Cut) -> None:
-        self.stopping.wait(self.pause_seconds)
-        if isinstance(answer, bytes):
-            connection.sendall(answer)
-            return
-        if isinstance(answer, Cut):
-            connection.sendall(answer.text)
-            raise ConnectionAbortedError
-        connection.sendall(answer.first)
-        while not self.stopping.wait(DRIP_SECONDS):
-            connection.sendall(answer.byte)
-        raise ConnectionAbortedError
-
-
-@contextmanager
-def listening(tarpit: Tarpit) -> Iterator[int]:
-    """Runs the server for one connection, and tells its port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=lambda: tarpit.serve(server.accept()[0]))
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            tarpit.stopping.set()
-            with suppress(OSError), socket.create_connection(server.getsockname(), 1):
-                pass  # wakes a server that nobody has connected to
-            thread.join(10)
 
 
 @pytest.fixture
@@ -113,9 +40,6 @@ def mail_to(stack: ExitStack) -> Callable[..., Outcome]:
         return sender.send(replace(ENVELOPE, address=address))
 
     return send
-
-
-ANSWERS: dict[str, bytes | Drip | Cut] = {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}
 
 
 def test_a_server_slow_with_each_answer_is_left_at_the_deadline(
@@ -164,13 +88,7 @@ def test_a_server_that_drips_inside_tls_is_left(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-
-    class Encrypted(Tarpit):
-        def serve(self, connection: socket.socket) -> None:
-            with suppress(OSError):
-                super().serve(context.wrap_socket(connection, server_side=True))
-
-    tarpit = Encrypted(answers={**ANSWERS, ".": Drip(b"250-", b"x")})
+    tarpit = Tarpit(context=context, is_wrapped=True, answers={**ANSWERS, ".": Drip(b"250-", b"x")})
     outcome = mail_to(tarpit, tls="tls", timeout_seconds=AMPLE)
     assert (outcome.result, outcome.status_code) == (RETRY, None)
     assert tarpit.commands[-1] == "."
@@ -193,12 +111,13 @@ def test_an_answer_that_ends_early_decides_nothing(mail_to: Callable[..., Outcom
 
 def test_an_accepted_mail_stays_accepted_when_the_goodbye_ends_early(mail_to: Callable[..., Outcome]) -> None:
     tarpit = Tarpit(answers={**ANSWERS, "QUIT": Cut(b"22")})
-    assert mail_to(tarpit, timeout_seconds=60).result is ACCEPTED
+    assert mail_to(tarpit, timeout_seconds=60, sessions=Sessions(mails=1)).result is ACCEPTED
+    assert tarpit.commands[-1] == "QUIT"
 
 
 def test_an_accepted_mail_stays_accepted_when_the_goodbye_takes_too_long(mail_to: Callable[..., Outcome]) -> None:
     tarpit = Tarpit(answers={**ANSWERS, "QUIT": Drip()})
-    outcome = mail_to(tarpit, timeout_seconds=AMPLE)
+    outcome = mail_to(tarpit, timeout_seconds=AMPLE, sessions=Sessions(mails=1))
     assert (outcome.result, outcome.error) == (ACCEPTED, None)
     assert tarpit.commands[-1] == "QUIT"
 
@@ -248,15 +167,6 @@ def test_an_address_that_is_dead_leaves_time_for_the_next(
         outcome = mail_to(Tarpit(answers=ANSWERS), host="mail.example.com", timeout_seconds=60)
     assert outcome.result is ACCEPTED
     assert 0 < waited[0] <= 30
-
-
-def test_no_timer_is_left_running(mail_to: Callable[..., Outcome]) -> None:
-    before = set(threading.enumerate())
-    assert mail_to(Tarpit(answers=ANSWERS), timeout_seconds=60).result is ACCEPTED
-    timers = [t for t in threading.enumerate() if isinstance(t, threading.Timer) and t not in before]
-    for timer in timers:
-        timer.join(30)
-    assert not any(timer.is_alive() for timer in timers)
 
 
 def test_an_address_that_the_server_does_not_take_is_final(mail_to: Callable[..., Outcome]) -> None:

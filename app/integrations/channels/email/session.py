@@ -2,6 +2,7 @@
 
 import smtplib
 import socket
+import time
 from collections import deque
 from contextlib import suppress
 from select import POLLIN, poll
@@ -14,6 +15,7 @@ IDLE_SECONDS = 10.0  # a server under stress may end a session that waits for lo
 MAILS = 100  # in one session; some servers take no more
 RESET_SECONDS = 2.0
 DONE = 250
+CLOSING = 421  # RFC 5321, section 3.8: the server ends the session
 
 
 class Session(smtplib.SMTP):
@@ -51,14 +53,11 @@ class Session(smtplib.SMTP):
             self.quit()
         self.close()
 
-    def is_ready(self, watch: Watch) -> bool:
-        """True if the server still answers: the next mail, which this watch bounds, may follow.
-
-        A server that has gone away takes little of the mail's time, so that enough is left for a new connection.
-        """
+    def is_ready(self, watch: Watch, *, within: float) -> bool:
+        """True if the server answers within so many seconds: the next mail, which this watch bounds, may follow."""
         self._watch, watch.connected = watch, self._line
         try:
-            return not self._has_spoken() and self._is_reset(min(RESET_SECONDS, watch.remaining() / 2))
+            return within > 0 and not self._has_spoken() and self._is_reset(within)
         except (smtplib.SMTPException, OSError, ValueError):
             return False
 
@@ -85,9 +84,13 @@ class Sessions:
         self._idle_seconds, self._mails = idle_seconds, mails
 
     def take(self, watch: Watch) -> Session | None:
-        """A session that still works, for a mail that this watch bounds. None if there is none."""
+        """A session that still works, for a mail that this watch bounds. None if there is none.
+
+        All that do not answer together take little of the mail's time: enough is left for a new connection.
+        """
+        until = time.monotonic() + min(RESET_SECONDS, watch.remaining() / 2)
         while (session := self._newest()) is not None:
-            if session.is_ready(watch):
+            if session.is_ready(watch, within=until - time.monotonic()):
                 return session
             session.close()
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from app.integrations.addresses import resolve
-from app.integrations.channels.email.session import Session, Sessions
+from app.integrations.channels.email.session import CLOSING, Session, Sessions
 from app.integrations.connections import Watch
 
 MAX_ADDRESSES = 4
@@ -59,7 +59,18 @@ class SmtpTransport:
         return replace(self, timeout_seconds=max(self.timeout_seconds - spent_seconds, 1.0))
 
     def _exchange(self, message: EmailMessage, watch: Watch) -> None:
-        session = self.sessions.take(watch) or self._new_session(watch)
+        session = self.sessions.take(watch)
+        if session is not None:
+            try:
+                self._send(session, message)
+                return
+            except smtplib.SMTPSenderRefused as error:  # no mail has begun
+                if error.smtp_code != CLOSING:
+                    raise
+        self._send(self._new_session(watch), message)
+
+    def _send(self, session: Session, message: EmailMessage) -> None:
+        """Send a mail, and keep the session for the next one if it was accepted."""
         try:
             session.send_message(message)
         except BaseException:
