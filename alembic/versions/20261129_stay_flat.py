@@ -1,7 +1,7 @@
 """Add the indexes that keep lists and the worker's statements as fast as they are, however much data there is.
 
-Only adds: the previous release still reads its lists by the indexes it knows, and a later release drops those. Each index
-is built concurrently, so that nobody waits for it to write. After an interruption, run it again.
+Only adds: the previous release still reads its lists by the indexes it knows, and a later release drops those. Each
+index is built concurrently, so that nobody waits for it to write. After an interruption, run it again.
 
 Revision ID: 20261129
 Revises: 20261128_c1

@@ -19,7 +19,9 @@ def _known(cursor: str) -> str:
     return cursor
 
 
-Cursor = Annotated[str, AfterValidator(_known), Query(description=CURSOR, json_schema_extra={"pattern": CURSOR_PATTERN})]
+Cursor = Annotated[
+    str, AfterValidator(_known), Query(description=CURSOR, json_schema_extra={"pattern": CURSOR_PATTERN})
+]
 
 
 def place_of(cursor: str | None) -> Place | int:

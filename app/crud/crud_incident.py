@@ -142,7 +142,7 @@ class CRUDIncident(CRUDBase[Incident]):
     def escalated_by_after(self, session: Session, policy_id: int, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the unresolved incidents that a policy escalates or has escalated and that follow an id."""
         escalated = select(Escalation.incident_id).where(
-            Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED
+            Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED, Escalation.incident_id > after
         )
         query = select(Incident.id).where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
         return session.scalars(query.order_by(Incident.id).limit(limit)).all()

@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud import bulk
 from app.crud.base import CRUDBase
+from app.crud.channels import channels_of
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
 from app.crud.wakeup import wake
@@ -61,10 +62,13 @@ class CRUDOutbox(CRUDBase[Notification]):
 
         Without a channel: those of all channels `excluding` the given ones.
         """
-        by = Notification.channel == channel if channel else Notification.channel.not_in(excluding)
+        ready = WAITING & ~Notification.is_throttled
+        channels = [channel] if channel else channels_of(session, ready).difference(excluding)
+        if not channels:
+            return []
         due = (
             select(Notification.id)
-            .where(WAITING, ~Notification.is_throttled, by, Notification.next_attempt_at <= lease.taken_at)
+            .where(ready, Notification.channel.in_(channels), Notification.next_attempt_at <= lease.taken_at)
             .order_by(Notification.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

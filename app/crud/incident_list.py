@@ -13,7 +13,20 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, Select, String, bindparam, func, or_, select, true, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy import column as sql_column
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -26,7 +39,10 @@ SEARCHED = (Incident.title, Incident.description, Incident.service)
 WIDE = (*SEARCHED, Incident.alert_id, Incident.metadata_)
 WORD = "word_"
 LEADING = ("assigned_to", "created_by", "service", "severity", "source")  # each begins an index, then comes the status
+TIMES = ("created_after", "created_before")
+SINGLE = ("is_unmatched",)
 PLACE = ("created_at", "id")
+Places = Select[*tuple[Any, ...]]
 BEFORE, AFTER = "before_at", "after_at"
 
 
@@ -47,7 +63,7 @@ class IncidentFilter:
 
     def given(self) -> dict[str, Any]:
         """The fields that narrow the list, except times, as parameters of the statement; each word is one."""
-        names = [one.name for one in dataclass_fields(self) if one.name not in ("words", "created_after", "created_before")]
+        names = [one.name for one in dataclass_fields(self) if one.name not in ("words", *TIMES)]
         given = {name: getattr(self, name) for name in names if getattr(self, name) not in ((), [], None)}
         return given | {f"{WORD}{place}": _pattern(word) for place, word in enumerate(self.words)}
 
@@ -88,18 +104,17 @@ def as_rows() -> Select[Any]:
 def _listing(conditions: tuple[str, ...], leading: tuple[str, ...]) -> Select[Any]:
     """The statement for lists with these parameters, by ranges if there are columns that lead."""
     wanted = [_condition(name) for name in conditions]
-    part = _by_ranges(leading, wanted) if leading else _by_time(wanted)
-    return that_fit(as_rows(), Incident.id, part.subquery(), *PLACE, newest_first=True)
+    page = (_by_ranges(leading, wanted) if leading else _by_time(wanted)).subquery()
+    weighed = select(page, weight_of(WIDE).label("weight")).join(Incident, Incident.id == page.c.id).subquery()
+    return that_fit(as_rows(), Incident.id, weighed, *PLACE, newest_first=True)
 
 
-def _by_time(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """The places of a page and the weight of its rows, from all incidents in their order."""
-    of = Incident
-    page = select(of.created_at, of.id, weight_of(WIDE).label("weight")).where(*_range((), ()), *wanted)
-    return _cut(page.order_by(of.created_at.desc(), of.id.desc()))
+def _by_time(wanted: Sequence[ColumnElement[bool]]) -> Places:
+    """The places of a page, from all incidents in their order."""
+    return _cut(select(Incident.created_at, Incident.id).where(*_range((), ()), *wanted), Incident)
 
 
-def _by_ranges(leading: Sequence[str], wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _by_ranges(leading: Sequence[str], wanted: Sequence[ColumnElement[bool]]) -> Places:
     """As `_by_time`, from one range for each combination of the leading columns' values.
 
     Each is in the order of the index that begins with these columns, so that no other index will do.
@@ -111,13 +126,7 @@ def _by_ranges(leading: Sequence[str], wanted: Sequence[ColumnElement[bool]]) ->
     each = select(Incident.created_at, Incident.id).where(*_range(columns, values), *wanted).order_by(*order)
     longest: ColumnElement[int] = bindparam("skip", type_=Integer) + bindparam("limit", type_=Integer)
     found = each.limit(longest).lateral()
-    page = _cut(
-        select(found.c.created_at, found.c.id)
-        .select_from(ranges)
-        .join(found, true())
-        .order_by(found.c.created_at.desc(), found.c.id.desc())
-    ).subquery()
-    return select(page, weight_of(WIDE).label("weight")).join(Incident, Incident.id == page.c.id)
+    return _cut(select(found.c.created_at, found.c.id).select_from(ranges).join(found, true()), found.c)
 
 
 def _given_ranges(columns: Sequence[InstrumentedAttribute[Any]]) -> Any:
@@ -139,8 +148,9 @@ def _range(columns: Sequence[Any], values: Sequence[Any]) -> tuple[ColumnElement
     )
 
 
-def _cut(page: Select[Any]) -> Select[Any]:
-    return page.offset(bindparam("skip", type_=Integer)).limit(bindparam("limit", type_=Integer))
+def _cut(places: Places, of: Any) -> Places:
+    newest_first = places.order_by(of.created_at.desc(), of.id.desc())
+    return newest_first.offset(bindparam("skip", type_=Integer)).limit(bindparam("limit", type_=Integer))
 
 
 def _pattern(word: str) -> str:
@@ -154,7 +164,6 @@ def _condition(name: str) -> ColumnElement[bool]:
     value: Any = bindparam(name)
     if name.startswith(WORD):
         return or_(*(column.ilike(value, escape="/") for column in SEARCHED))
-    if name == "is_unmatched":
-        return Incident.is_unmatched == value
     column: InstrumentedAttribute[Any] = getattr(Incident, name)
-    return column.in_(bindparam(name, expanding=True))
+    wanted: ColumnElement[bool] = column == value if name in SINGLE else column.in_(bindparam(name, expanding=True))
+    return wanted

@@ -1,4 +1,4 @@
-"""Explains the statements that the service sends, as it sends them: which indexes they use, how many pages they read."""
+"""Explains the statements that the service sends: which indexes they use, and how many pages they read."""
 
 import json
 from collections.abc import Iterator

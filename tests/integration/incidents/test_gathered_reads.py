@@ -116,7 +116,11 @@ def reader(database: Database, user: Person) -> User:
 
 def test_equal_lists_are_read_once(api: Api, database: Database, reader: User) -> None:
     api.open()
-    wanted: list[Any] = [(IncidentFilter(), TimeSlice(5)), (IncidentFilter(), TimeSlice(5)), (IncidentFilter(), TimeSlice(6))]
+    wanted: list[Any] = [
+        (IncidentFilter(), TimeSlice(5)),
+        (IncidentFilter(), TimeSlice(5)),
+        (IncidentFilter(), TimeSlice(6)),
+    ]
     with database.session() as session, statements(database) as seen:
         pages = incident_service.search_each(session, [(reader, one) for one in wanted], waits=False)
     assert pages[0] is pages[1]
