@@ -1,12 +1,12 @@
 """The channels of messages, by leaping through an index from one channel to the next."""
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import Session
 
 from app.models import Notification
 
 
-def channels_of(session: Session, which: ColumnElement[bool]) -> set[str]:
+def channels_of(session: Session, which: ColumnExpressionArgument[bool]) -> set[str]:
     """The channels of these messages.
 
     Reads a few pages of an index that begins with the channel, however many messages there are.

@@ -114,7 +114,7 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
 
     def release_excluding(self, session: Session, channels: Collection[str]) -> None:
         """Release the pages of all channels `excluding` these, but not those that are locked."""
-        others = channels_of(session, Notification.is_throttled.is_(True)).difference(channels)
+        others = channels_of(session, Notification.is_throttled).difference(channels)
         if others:
             waiting = Notification.is_throttled & Notification.channel.in_(others)
             self._update_free(session, waiting, is_throttled=False)
