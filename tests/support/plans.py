@@ -38,6 +38,11 @@ class Plan:
         return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])
 
     @property
+    def rows(self) -> int:
+        """How many rows and index entries the statement looked at, also in vain."""
+        return round(sum(_looked_at(node) for node in self.nodes if node["Node Type"].endswith("Scan")))
+
+    @property
     def indexes(self) -> set[str]:
         return {node["Index Name"] for node in self.nodes if "Index Name" in node}
 
@@ -45,6 +50,13 @@ class Plan:
     def scanned(self) -> set[str]:
         """The tables that were read from end to end."""
         return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"}
+
+
+def _looked_at(node: dict[str, Any]) -> float:
+    """PostgreSQL gives rows for each loop."""
+    removed = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
+    found: float = (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return found
 
 
 @contextmanager
