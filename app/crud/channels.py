@@ -1,6 +1,8 @@
 """The channels of messages, by leaping through an index from one channel to the next."""
 
-from sqlalchemy import ColumnExpressionArgument, func, select
+from collections.abc import Collection
+
+from sqlalchemy import ARRAY, ColumnElement, ColumnExpressionArgument, String, any_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from app.models import Notification
@@ -15,3 +17,11 @@ def channels_of(session: Session, which: ColumnExpressionArgument[bool]) -> set[
     following = select(func.min(Notification.channel)).where(which, Notification.channel > first.c.channel)
     found = first.union_all(select(following.scalar_subquery()).where(first.c.channel.is_not(None)))
     return set(session.scalars(select(found.c.channel).where(found.c.channel.is_not(None))))
+
+
+def of_channels(channels: Collection[str]) -> ColumnElement[bool]:
+    """True for messages of these channels.
+
+    An array, because PostgreSQL takes IN with one value for =, and then the order by channel for no order at all.
+    """
+    return Notification.channel == any_(bindparam("channels", list(channels), type_=ARRAY(String)))

@@ -61,7 +61,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         query = select(Escalation.id).where(
             Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
         )
-        return session.scalar(query.limit(1)) is not None
+        return session.scalar(query.order_by(Escalation.id).limit(1)) is not None
 
     def forgotten(self, session: Session, incident_ids: Sequence[int]) -> list[tuple[int, int]]:
         """The incidents and policies of escalations on open incidents that are stopped or run in another cycle."""

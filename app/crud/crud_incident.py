@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, select
+from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, select, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
@@ -135,9 +135,13 @@ class CRUDIncident(CRUDBase[Incident]):
         return session.scalars(_with_escalations(query)).all()
 
     def open_after(self, session: Session, after: int, *, limit: int) -> Sequence[int]:
-        """The ids of the open incidents that follow an id."""
-        query = select(Incident.id).where(Incident.status == IncidentStatus.OPEN, Incident.id > after)
-        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
+        """The ids of the open incidents that follow an id.
+
+        A range in the order of the index by status and id: no other index will do, however rare open incidents are.
+        """
+        place, start = tuple_(Incident.status, Incident.id), tuple_(IncidentStatus.OPEN.value, after)
+        query = select(Incident.id).where(place > start, Incident.status <= IncidentStatus.OPEN)
+        return session.scalars(query.order_by(Incident.status, Incident.id).limit(limit)).all()
 
     def escalated_by_after(self, session: Session, policy_id: int, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the unresolved incidents that a policy escalates or has escalated and that follow an id."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud import bulk
 from app.crud.base import CRUDBase
-from app.crud.channels import channels_of
+from app.crud.channels import channels_of, of_channels
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
 from app.crud.wakeup import wake
@@ -60,7 +60,8 @@ class CRUDOutbox(CRUDBase[Notification]):
     ) -> Sequence[Notification]:
         """Take due messages of a channel, oldest first, under a lease. Skips those that another worker holds.
 
-        Without a channel: those of all channels `excluding` the given ones.
+        Without a channel: those of all channels `excluding` the given ones, one channel after the other. Reads about
+        `limit` rows, however many messages of other channels are due.
         """
         ready = WAITING & ~Notification.is_throttled
         channels = [channel] if channel else channels_of(session, ready).difference(excluding)
@@ -68,8 +69,8 @@ class CRUDOutbox(CRUDBase[Notification]):
             return []
         due = (
             select(Notification.id)
-            .where(ready, Notification.channel.in_(channels), Notification.next_attempt_at <= lease.taken_at)
-            .order_by(Notification.next_attempt_at)
+            .where(ready, of_channels(channels), Notification.next_attempt_at <= lease.taken_at)
+            .order_by(Notification.channel, Notification.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

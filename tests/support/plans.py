@@ -40,7 +40,7 @@ class Plan:
     @property
     def rows(self) -> int:
         """How many rows and index entries the statement looked at, also in vain."""
-        return round(sum(_looked_at(node) for node in self.nodes if node["Node Type"].endswith("Scan")))
+        return round(sum(_looked_at(node) for node in self.nodes if {"Relation Name", "Index Name"} & node.keys()))
 
     @property
     def indexes(self) -> set[str]:
@@ -67,12 +67,12 @@ def explained(database: Database) -> Iterator[list[Plan]]:
     """
     plans: list[Plan] = []
 
-    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_batch: bool) -> None:
         if not statement.lstrip().startswith(EXPLAINED):
             return
         with connection.connection.cursor() as cursor:
             cursor.execute("SAVEPOINT explained")
-            cursor.execute(EXPLAIN + statement, parameters)
+            cursor.execute(EXPLAIN + statement, parameters[0] if is_batch else parameters)
             [[[plan]]] = cursor.fetchall()
             cursor.execute("ROLLBACK TO SAVEPOINT explained")
         plan = json.loads(plan) if isinstance(plan, str) else plan

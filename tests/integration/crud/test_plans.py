@@ -176,7 +176,7 @@ WORK: dict[str, tuple[Ask, str]] = {
     "notices under way": (lambda s, _: crud_outbox.count_notices(s, "email", limit=100), "ix_notifications_notices"),
     "fallbacks": (lambda s, f: crud_outbox.claim_fallbacks(s, at=f.at, limit=PAGE), "ix_notifications_fallback"),
     "releasing pages of other channels": (
-        lambda s, _: crud_throttle.release_excluding(s, ["email", "sms"]),
+        lambda s, _: crud_throttle.release_excluding(s, ["email", "sms", "push"]),
         "ix_notifications_held",
     ),
     "expired leases": (lambda s, f: crud_lease.lock_expired(s, at=f.at), "ix_notifications_lease"),
