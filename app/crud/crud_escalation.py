@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
@@ -12,6 +12,8 @@ from app.crud.crud_incident import crud_incident
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 HEALING = 0x1A5CEA
+# No index has it: PostgreSQL looks at the escalations of the given incidents, not at all that are due.
+IS_DUE = func.coalesce(Escalation.next_run_at, text("'infinity'"))
 
 
 class CRUDEscalation(CRUDBase[Escalation]):
@@ -24,7 +26,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         incidents = crud_incident.lock_free(session, oldest, limit=limit)
         due = session.scalars(
             select(Escalation)
-            .where(Escalation.incident_id.in_(incidents), Escalation.next_run_at <= at)
+            .where(Escalation.incident_id.in_(incidents), IS_DUE <= at)
             .order_by(Escalation.next_run_at, Escalation.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

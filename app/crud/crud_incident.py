@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, select, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from app.core.security import MAX_ID
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase
 from app.crud.incident_list import IncidentFilter, as_rows, statement_for
@@ -27,6 +28,12 @@ def _rows_by_ids() -> Select[Any]:
 @cache
 def _by_ids() -> Select[Incident]:
     return _with_escalations(select(Incident).where(_is_given()))
+
+
+def _follows(column: Any, id_: Any, value: Any, after: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """True for the rows with a value whose ids follow one, for an index by the column and the id."""
+    place = tuple_(column, id_)
+    return place > tuple_(value, after), place <= tuple_(value, MAX_ID)
 
 
 def _is_given() -> ColumnElement[bool]:
@@ -137,19 +144,22 @@ class CRUDIncident(CRUDBase[Incident]):
     def open_after(self, session: Session, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the open incidents that follow an id.
 
-        A range in the order of the index by status and id: no other index will do, however rare open incidents are.
+        A range in the order of an index: no other index will do, however rare open incidents are.
         """
-        place, start = tuple_(Incident.status, Incident.id), tuple_(IncidentStatus.OPEN.value, after)
-        query = select(Incident.id).where(place > start, Incident.status <= IncidentStatus.OPEN)
-        return session.scalars(query.order_by(Incident.status, Incident.id).limit(limit)).all()
+        is_next = _follows(Incident.status, Incident.id, IncidentStatus.OPEN.value, after)
+        query = select(Incident.id).where(*is_next).order_by(Incident.status, Incident.id)
+        return session.scalars(query.limit(limit)).all()
 
     def escalated_by_after(self, session: Session, policy_id: int, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the unresolved incidents that a policy escalates or has escalated and that follow an id."""
-        escalated = select(Escalation.incident_id).where(
-            Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED, Escalation.incident_id > after
+        is_next = _follows(Escalation.policy_id, Escalation.incident_id, policy_id, after)
+        query = (
+            select(Escalation.incident_id)
+            .join(Incident, Incident.id == Escalation.incident_id)
+            .where(*is_next, Escalation.state != EscalationState.ENDED, UNRESOLVED)
+            .order_by(Escalation.policy_id, Escalation.incident_id)
         )
-        query = select(Incident.id).where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
-        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
+        return session.scalars(query.limit(limit)).all()
 
 
 crud_incident = CRUDIncident(Incident)

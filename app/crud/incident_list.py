@@ -138,14 +138,14 @@ def _given_ranges(columns: Sequence[InstrumentedAttribute[Any]]) -> Any:
 
 
 def _range(columns: Sequence[Any], values: Sequence[Any]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The part of an index that has these values in its columns, within the bounds."""
-    time = DateTime(timezone=True)
+    """The part of an index that has these values in its columns, within the bounds.
+
+    Rows are compared, not columns: for two bounds of one column PostgreSQL expects few rows, and would sort them.
+    """
+    time, place = DateTime(timezone=True), tuple_(*columns, Incident.created_at, Incident.id)
     upper = tuple_(*values, bindparam(BEFORE, type_=time), bindparam("before_id", type_=Integer))
-    lower = tuple_(*values, bindparam(AFTER, type_=time))
-    return (
-        tuple_(*columns, Incident.created_at, Incident.id) < upper,
-        tuple_(*columns, Incident.created_at) >= lower,
-    )
+    lower = tuple_(*values, bindparam(AFTER, type_=time), 0)
+    return place < upper, place >= lower
 
 
 def _cut(places: Places, of: Any) -> Places:

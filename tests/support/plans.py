@@ -72,7 +72,7 @@ def explained(database: Database) -> Iterator[list[Plan]]:
             return
         with connection.connection.cursor() as cursor:
             cursor.execute("SAVEPOINT explained")
-            cursor.execute(EXPLAIN + statement, parameters[0] if is_batch else parameters)
+            cursor.execute(EXPLAIN + statement, parameters[0] if isinstance(parameters, list) else parameters)
             [[[plan]]] = cursor.fetchall()
             cursor.execute("ROLLBACK TO SAVEPOINT explained")
         plan = json.loads(plan) if isinstance(plan, str) else plan

@@ -174,7 +174,10 @@ WORK: dict[str, tuple[Ask, str]] = {
     "unsent pages of an incident": (lambda s, _: crud_outbox.unsent_of(s, 4, 1), "ix_notifications_unsent"),
     "the pages of a bundle": (lambda s, _: crud_outbox.bundled_in(s, 2), "ix_notifications_bundled"),
     "notices under way": (lambda s, _: crud_outbox.count_notices(s, "email", limit=100), "ix_notifications_notices"),
-    "fallbacks": (lambda s, f: crud_outbox.claim_fallbacks(s, at=f.at, limit=PAGE), "ix_notifications_fallback"),
+    "fallbacks": (
+        lambda s, f: crud_outbox.claim_fallbacks(s, at=f.at + timedelta(days=3), limit=PAGE),
+        "ix_notifications_fallback",
+    ),
     "releasing pages of other channels": (
         lambda s, _: crud_throttle.release_excluding(s, ["email", "sms", "push"]),
         "ix_notifications_held",
@@ -216,10 +219,8 @@ def test_the_worker_looks_at_what_it_takes(database: Database, facts: Facts, nam
 
 @pytest.mark.parametrize("after", [0, SIZE // 2, SIZE])
 def test_switching_a_policy_off_looks_at_a_batch(database: Database, facts: Facts, after: int) -> None:
-    """The escalations of resolved incidents lie between: their entries in an index are cheap."""
     [plan] = plans_of(database, lambda s, f: crud_incident.escalated_by_after(s, f.policy_id, after, limit=PAGE), facts)
-    assert plan.indexes == {"ix_escalations_unfinished", "ix_incidents_unresolved"}
-    assert plan.buffers <= MAX_BUFFERS
+    require_little([plan], "ix_escalations_unfinished")
 
 
 def test_a_round_over_open_incidents_looks_at_its_window(database: Database, facts: Facts) -> None:
