@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import Update, func, select, text, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -19,6 +19,9 @@ from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
 from app.crud.wakeup import wake
 from app.models import Incident, Notification
+
+# No index has it: PostgreSQL looks at the pages of the given incidents, not at all that are due.
+FALLS_BACK_AT = func.coalesce(Notification.fallback_at, text("'infinity'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
         rows = session.scalars(
             select(Notification)
-            .where(Notification.incident_id.in_(incidents), due)
+            .where(Notification.incident_id.in_(incidents), FALLS_BACK_AT <= at)
             .order_by(Notification.fallback_at, Notification.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -43,7 +43,6 @@ TIMES = ("created_after", "created_before")
 SINGLE = ("is_unmatched",)
 PLACE = ("created_at", "id")
 Places = Select[*tuple[Any, ...]]
-BEFORE, AFTER = "before_at", "after_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +79,15 @@ class IncidentFilter:
         """The part of the list that lies before a place and between the given times."""
         if self.created_before is not None:
             before = min(before, Place(self.created_before, 0))
-        return {BEFORE: before.at, "before_id": before.id, AFTER: self.created_after or OLDEST.at}
+        return {"before_at": before.at, "before_id": before.id, "after_at": self.created_after or OLDEST.at}
 
 
 def statement_for(wanted: IncidentFilter, before: Place) -> tuple[Select[Any], dict[str, Any]]:
     """The statement for `Slice.read` that lists the incidents before a place, and its parameters."""
     given, ranges = wanted.given(), wanted.ranges()
     rest = {name: value for name, value in given.items() if name not in ranges}
-    return _listing(tuple(rest), tuple(ranges)), rest | ranges | wanted.bounds(before)
+    statement = _listing(tuple(rest), tuple(ranges), has_start=wanted.created_after is not None)
+    return statement, rest | ranges | wanted.bounds(before)
 
 
 def as_rows() -> Select[Any]:
@@ -101,17 +101,22 @@ def as_rows() -> Select[Any]:
 
 
 @lru_cache(maxsize=256)
-def _listing(conditions: tuple[str, ...], leading: tuple[str, ...]) -> Select[Any]:
+def _listing(conditions: tuple[str, ...], leading: tuple[str, ...], *, has_start: bool) -> Select[Any]:
     """The statement for lists with these parameters, by ranges if there are columns that lead."""
     wanted = [_condition(name) for name in conditions]
-    page = (_by_ranges(leading, wanted) if leading else _by_time(wanted)).subquery()
+    page = (_by_ranges(leading, wanted) if leading else _by_time(wanted, has_start=has_start)).subquery()
     weighed = select(page, weight_of(WIDE).label("weight")).join(Incident, Incident.id == page.c.id).subquery()
     return that_fit(as_rows(), Incident.id, weighed, *PLACE, newest_first=True)
 
 
-def _by_time(wanted: Sequence[ColumnElement[bool]]) -> Places:
-    """The places of a page, from all incidents in their order."""
-    return _cut(select(Incident.created_at, Incident.id).where(*_range((), ()), *wanted), Incident)
+def _by_time(wanted: Sequence[ColumnElement[bool]], *, has_start: bool) -> Places:
+    """The places of a page, from all incidents in their order.
+
+    Without statistics, PostgreSQL takes two bounds for few rows, and would sort them: it has the lower one if needed.
+    """
+    before, after = _bounds((), ())
+    bounds = (before, after) if has_start else (before,)
+    return _cut(select(Incident.created_at, Incident.id).where(*bounds, *wanted), Incident)
 
 
 def _by_ranges(leading: Sequence[str], wanted: Sequence[ColumnElement[bool]]) -> Places:
@@ -123,7 +128,7 @@ def _by_ranges(leading: Sequence[str], wanted: Sequence[ColumnElement[bool]]) ->
     ranges = _given_ranges(columns)
     order = [column.desc() for column in (*columns, Incident.created_at, Incident.id)]
     values = [ranges.c[name] for name in leading]
-    each = select(Incident.created_at, Incident.id).where(*_range(columns, values), *wanted).order_by(*order)
+    each = select(Incident.created_at, Incident.id).where(*_bounds(columns, values), *wanted).order_by(*order)
     longest: ColumnElement[int] = bindparam("skip", type_=Integer) + bindparam("limit", type_=Integer)
     found = each.limit(longest).lateral()
     return _cut(select(found.c.created_at, found.c.id).select_from(ranges).join(found, true()), found.c)
@@ -137,15 +142,11 @@ def _given_ranges(columns: Sequence[InstrumentedAttribute[Any]]) -> Any:
     return func.unnest(*arrays).table_valued(*ranges, name="ranges").render_derived()
 
 
-def _range(columns: Sequence[Any], values: Sequence[Any]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The part of an index that has these values in its columns, within the bounds.
-
-    Rows are compared, not columns: for two bounds of one column PostgreSQL expects few rows, and would sort them.
-    """
+def _bounds(columns: Sequence[Any], values: Sequence[Any]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The two ends of the part of an index that has these values in its columns."""
     time, place = DateTime(timezone=True), tuple_(*columns, Incident.created_at, Incident.id)
-    upper = tuple_(*values, bindparam(BEFORE, type_=time), bindparam("before_id", type_=Integer))
-    lower = tuple_(*values, bindparam(AFTER, type_=time), 0)
-    return place < upper, place >= lower
+    before = tuple_(*values, bindparam("before_at", type_=time), bindparam("before_id", type_=Integer))
+    return place < before, place >= tuple_(*values, bindparam("after_at", type_=time), 0)
 
 
 def _cut(places: Places, of: Any) -> Places:

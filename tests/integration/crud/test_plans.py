@@ -224,7 +224,7 @@ def test_switching_a_policy_off_looks_at_a_batch(database: Database, facts: Fact
 
 
 def test_a_round_over_open_incidents_looks_at_its_window(database: Database, facts: Facts) -> None:
-    require_little(plans_of(database, lambda s, _: healing_service.heal(s, Pulse()), facts), times=10)
+    require_little(plans_of(database, lambda s, _: healing_service.heal(s, Pulse()), facts), times=20)
 
 
 def test_a_batch_of_a_rollout_costs_its_size(database: Database, facts: Facts) -> None:
