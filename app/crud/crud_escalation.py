@@ -3,17 +3,16 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
+from app.crud.unindexed import unindexed
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 HEALING = 0x1A5CEA
-# No index has it: PostgreSQL looks at the escalations of the given incidents, not at all that are due.
-IS_DUE = func.coalesce(Escalation.next_run_at, text("'infinity'"))
 
 
 class CRUDEscalation(CRUDBase[Escalation]):
@@ -26,7 +25,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         incidents = crud_incident.lock_free(session, oldest, limit=limit)
         due = session.scalars(
             select(Escalation)
-            .where(Escalation.incident_id.in_(incidents), IS_DUE <= at)
+            .where(Escalation.incident_id.in_(incidents), unindexed(Escalation.next_run_at) <= at)
             .order_by(Escalation.next_run_at, Escalation.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, text, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -17,11 +17,9 @@ from app.crud.base import CRUDBase
 from app.crud.channels import channels_of, of_channels
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
+from app.crud.unindexed import unindexed
 from app.crud.wakeup import wake
 from app.models import Incident, Notification
-
-# No index has it: PostgreSQL looks at the pages of the given incidents, not at all that are due.
-FALLS_BACK_AT = func.coalesce(Notification.fallback_at, text("'infinity'"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
         rows = session.scalars(
             select(Notification)
-            .where(Notification.incident_id.in_(incidents), FALLS_BACK_AT <= at)
+            .where(Notification.incident_id.in_(incidents), unindexed(Notification.fallback_at) <= at)
             .order_by(Notification.fallback_at, Notification.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

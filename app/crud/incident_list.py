@@ -1,8 +1,8 @@
 """The list of incidents, newest first: what may be asked of it, and its statement.
 
-A list by one field, or by status, reads ranges: one range of an index for each value and status, each cut to the length
-of the page. So it costs the same however many incidents there are, and however many of them match. What asks for more
-(words, two fields) is left to PostgreSQL, which knows how rare each value is.
+A list by a field reads ranges: one range of an index for each value and status, each cut to the length of the page. So
+it costs the same however many incidents there are, and however many of them match. Words, and several fields that many
+incidents share, are left to PostgreSQL, which knows how rare each value is.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,15 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.vocabulary import IncidentStatus, Severity
 from app.crud.pagination import columns_of, that_fit, weight_of
 from app.crud.time_slice import OLDEST, Place
+from app.crud.unindexed import unindexed
 from app.models import Escalation, Incident
 
 SEARCHED = (Incident.title, Incident.description, Incident.service)
 WIDE = (*SEARCHED, Incident.alert_id, Incident.metadata_)
 WORD = "word_"
 LEADING = ("assigned_to", "created_by", "service", "severity", "source")  # each begins an index, then comes the status
+NARROW = ("assigned_to", "created_by", "service")  # few incidents have one value of these: others are looked for there
 TIMES = ("created_after", "created_before")
-SINGLE = ("is_unmatched",)
 PLACE = ("created_at", "id")
 Places = Select[*tuple[Any, ...]]
 
@@ -69,9 +70,10 @@ class IncidentFilter:
     def ranges(self) -> dict[str, list[Any]]:
         """The values of the columns that an index begins with, one of each for every range. Empty: no index fits."""
         fields = [name for name in LEADING if getattr(self, name)]
-        if self.words or self.is_unmatched or len(fields) > 1 or not (fields or self.status):
+        is_broad = len(fields) > 1 and fields[0] not in NARROW
+        if self.words or self.is_unmatched or is_broad or not (fields or self.status):
             return {}
-        names = [*fields, "status"]
+        names = [*fields[:1], "status"]
         alternatives = [dict.fromkeys(getattr(self, name) or IncidentStatus) for name in names]
         return dict(zip(names, map(list, zip(*product(*alternatives), strict=True)), strict=True))
 
@@ -103,7 +105,7 @@ def as_rows() -> Select[Any]:
 @lru_cache(maxsize=256)
 def _listing(conditions: tuple[str, ...], leading: tuple[str, ...], *, has_start: bool) -> Select[Any]:
     """The statement for lists with these parameters, by ranges if there are columns that lead."""
-    wanted = [_condition(name) for name in conditions]
+    wanted = [_condition(name, is_indexed=not leading) for name in conditions]
     page = (_by_ranges(leading, wanted) if leading else _by_time(wanted, has_start=has_start)).subquery()
     weighed = select(page, weight_of(WIDE).label("weight")).join(Incident, Incident.id == page.c.id).subquery()
     return that_fit(as_rows(), Incident.id, weighed, *PLACE, newest_first=True)
@@ -160,11 +162,14 @@ def _pattern(word: str) -> str:
     return f"%{escaped}%"
 
 
-def _condition(name: str) -> ColumnElement[bool]:
-    """What a parameter of `IncidentFilter.given` demands."""
+def _condition(name: str, *, is_indexed: bool) -> ColumnElement[bool]:
+    """What a parameter of `IncidentFilter.given` demands. Unless `is_indexed`, no index has it."""
     value: Any = bindparam(name)
     if name.startswith(WORD):
         return or_(*(column.ilike(value, escape="/") for column in SEARCHED))
+    if name == "is_unmatched":
+        return Incident.is_unmatched == value
     column: InstrumentedAttribute[Any] = getattr(Incident, name)
-    wanted: ColumnElement[bool] = column == value if name in SINGLE else column.in_(bindparam(name, expanding=True))
+    found: Any = column if is_indexed else unindexed(column)
+    wanted: ColumnElement[bool] = found.in_(bindparam(name, expanding=True))
     return wanted

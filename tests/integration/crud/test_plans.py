@@ -136,6 +136,7 @@ LISTS: dict[str, tuple[Ask, str]] = {
     "two services": (listed(service=["service-150", "service-151"]), "service_status_created_at_id"),
     "no such service": (listed(service=["nothing"]), "service_status_created_at_id"),
     "open ones of a service": (listed(service=["service-9"], status=[IncidentStatus.OPEN]), "service_status_created"),
+    "a source of a service": (listed(service=["service-9"], source=["api"]), "service_status_created_at_id"),
     "a source": (listed(source=["api"]), "source_status_created_at_id"),
     "no such source": (listed(source=["nothing"]), "source_status_created_at_id"),
     "creators": (listed(created_by=[5, 6, 7, 8, 9]), "created_by_status_created_at_id"),
@@ -159,6 +160,7 @@ READS: dict[str, Ask] = {
     "dead messages": delivered(status=[DeliveryStatus.DEAD]),
     "waiting messages": delivered(status=[DeliveryStatus.PENDING]),
     "cancelled messages": delivered(status=[DeliveryStatus.CANCELLED]),
+    "messages by a channel that is never used": delivered(channel=["carrier-pigeon"]),
     "messages about an incident": delivered(incident_id=[SIZE // 2]),
     "messages to a person": delivered(user_id=7),
 }
