@@ -25,7 +25,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         incidents = crud_incident.lock_free(session, oldest, limit=limit)
         due = session.scalars(
             select(Escalation)
-            .where(Escalation.incident_id.in_(incidents), unindexed(Escalation.next_run_at) <= at)
+            .where(Escalation.incident_id.in_(incidents), unindexed(Escalation.next_run_at <= at))
             .order_by(Escalation.next_run_at, Escalation.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

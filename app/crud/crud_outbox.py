@@ -95,7 +95,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
         rows = session.scalars(
             select(Notification)
-            .where(Notification.incident_id.in_(incidents), unindexed(Notification.fallback_at) <= at)
+            .where(Notification.incident_id.in_(incidents), unindexed(Notification.fallback_at <= at))
             .order_by(Notification.fallback_at, Notification.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -167,9 +167,6 @@ def _condition(name: str, *, is_indexed: bool) -> ColumnElement[bool]:
     value: Any = bindparam(name)
     if name.startswith(WORD):
         return or_(*(column.ilike(value, escape="/") for column in SEARCHED))
-    if name == "is_unmatched":
-        return Incident.is_unmatched == value
     column: InstrumentedAttribute[Any] = getattr(Incident, name)
-    found: Any = column if is_indexed else unindexed(column)
-    wanted: ColumnElement[bool] = found.in_(bindparam(name, expanding=True))
-    return wanted
+    wanted = column == value if name == "is_unmatched" else column.in_(bindparam(name, expanding=True))
+    return wanted if is_indexed else unindexed(wanted)

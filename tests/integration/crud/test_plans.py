@@ -136,7 +136,6 @@ LISTS: dict[str, tuple[Ask, str]] = {
     "two services": (listed(service=["service-150", "service-151"]), "service_status_created_at_id"),
     "no such service": (listed(service=["nothing"]), "service_status_created_at_id"),
     "open ones of a service": (listed(service=["service-9"], status=[IncidentStatus.OPEN]), "service_status_created"),
-    "a source of a service": (listed(service=["service-9"], source=["api"]), "service_status_created_at_id"),
     "a source": (listed(source=["api"]), "source_status_created_at_id"),
     "no such source": (listed(source=["nothing"]), "source_status_created_at_id"),
     "creators": (listed(created_by=[5, 6, 7, 8, 9]), "created_by_status_created_at_id"),
