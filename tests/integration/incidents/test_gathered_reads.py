@@ -23,7 +23,8 @@ from tests.support.world import Person, real_connections
 
 ORDINARY = {"Idempotency-Key": "a request with a key is never gathered"}
 LISTS = [
-    "limit=3", "limit=500", "limit=2&cursor=100000000", "limit=2&cursor=3ffffffffffffff7fffffff", "status=open", "severity=high", "service=db", "source=api",
+    "limit=3", "limit=500", "limit=2&cursor=100000000", "limit=2&cursor=3ffffffffffffff7fffffff",
+    "status=open", "severity=high", "service=db", "source=api",
     "source=nobody", "created_by=1", "assigned_to=1&limit=1", "",
 ]  # fmt: skip
 

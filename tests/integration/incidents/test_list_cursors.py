@@ -29,6 +29,11 @@ def walk(api: Api, path: str) -> list[int]:
     return [incident_id for page in pages(api, path) for incident_id in ids(page)]
 
 
+def delete(database: Database, *incident_ids: int) -> None:
+    with database.transaction() as session:
+        session.execute(text("DELETE FROM incidents WHERE id = ANY (:ids)"), {"ids": list(incident_ids)})
+
+
 @pytest.mark.parametrize("narrowed", NARROWED)
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_incidents_of_the_same_time_are_listed_once(api: Api, narrowed: str, limit: int) -> None:
@@ -50,25 +55,24 @@ def test_the_list_goes_by_time_even_where_the_ids_do_not(api: Api, database: Dat
     assert all(newer > older for newer, older in pairwise(times))
 
 
-def test_a_page_goes_on_where_its_last_incident_was_deleted(api: Api, client: TestClient, admin: Person) -> None:
+def test_a_page_goes_on_where_its_last_incident_was_deleted(api: Api, database: Database) -> None:
     made = [api.open()["id"] for _ in range(6)]
     page, url = next_url(api, "/v1/incidents?limit=2")
-    for incident_id in (made[4], made[3]):  # the last one seen, and the next one
-        admin.on(client).call(f"DELETE /incidents/{incident_id}")
+    delete(database, made[4], made[3])  # the last one seen, and the next one
     assert url is not None
     assert ids(page) == made[:3:-1]
     assert ids(next_url(api, url)[0]) == [made[2], made[1]]
 
 
 def test_the_ids_that_the_previous_release_used_as_cursors_still_work(
-    api: Api, client: TestClient, admin: Person, clock: Clock
+    api: Api, database: Database, clock: Clock
 ) -> None:
     made = []
     for _ in range(4):
         made.append(api.open()["id"])
         clock.advance(minutes=1)
     assert ids(api.call(f"GET /incidents?cursor={made[2]}")) == [made[1], made[0]]
-    admin.on(client).call(f"DELETE /incidents/{made[2]}")
+    delete(database, made[2])
     assert ids(api.call(f"GET /incidents?cursor={made[2]}")) == [made[1], made[0]]
     assert api.call("GET /incidents?cursor=0") == []
     assert len(api.call("GET /incidents?cursor=2147483647")) == 3
@@ -89,6 +93,6 @@ def test_filters_on_two_people_and_a_service_must_all_hold(api: Api, user: Perso
     mine = api.open(service="db", assigned_to=user.id)["id"]
     api.open(service="db", assigned_to=admin.id)
     api.open(service="web", assigned_to=user.id)
-    query = f"assigned_to={user.id}&created_by={user.id}&service=db&severity=high&source=api&unmatched=true"
+    query = f"assigned_to={user.id}&created_by={user.id}&service=db&severity=medium&source=api&unmatched=true"
     assert ids(api.call(f"GET /incidents?{query}")) == [mine]
     assert ids(api.call(f"GET /incidents?{query.replace('true', 'false')}")) == []
