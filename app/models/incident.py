@@ -44,6 +44,7 @@ class Incident(Timestamps, Base):
             "ix_incidents_search",
             *SEARCHED,
             postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 512},  # KiB; whoever fills the list sorts it into the index
             postgresql_ops=dict.fromkeys(SEARCHED, "gin_trgm_ops"),
         ),
         CheckConstraint("(status = 'snoozed') = (snoozed_until IS NOT NULL)", name="snooze_has_an_end"),
