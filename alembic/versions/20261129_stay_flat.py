@@ -34,7 +34,7 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
     ("ix_incidents_unresolved", "incidents", ["id"], "status <> 'resolved'"),
     ("ix_escalations_unfinished", "escalations", ["policy_id", "incident_id"], "state <> 'ended'"),
     ("ix_notifications_channel_id", "notifications", ["channel", "id"], None),
-    ("ix_notifications_listed", "notifications", ["status", "id"], REMARKABLE),
+    ("ix_notifications_listed", "notifications", ["status", "id", "channel"], REMARKABLE),
     ("ix_notifications_unsent", "notifications", ["incident_id", "cycle"], UNSENT),
     ("ix_notifications_bundled", "notifications", ["bundle_id"], BUNDLED),
     ("ix_notifications_notices", "notifications", ["channel"], NOTICES),

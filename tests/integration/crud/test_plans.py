@@ -39,7 +39,7 @@ from app.services.policies import rollout_service
 from benchmarks import seed
 from tests.support.plans import Plan, explained
 
-SIZE = 20_000
+SIZE = 12_000
 PAGE = 10
 MAX_ROWS, MAX_BUFFERS = 300, 400
 GROWING = {"incidents", "timeline_events", "escalations", "escalation_events", "notifications", "notification_attempts"}
@@ -157,6 +157,7 @@ READS: dict[str, Ask] = {
     "a timeline": lambda s, f: crud_timeline.slice(s, f.incident_id, Slice(PAGE)),
     "messages": delivered(),
     "dead messages": delivered(status=[DeliveryStatus.DEAD]),
+    "dead messages by a channel that has none": delivered(status=[DeliveryStatus.DEAD], channel=["email"]),
     "waiting messages": delivered(status=[DeliveryStatus.PENDING]),
     "cancelled messages": delivered(status=[DeliveryStatus.CANCELLED]),
     "messages by a channel that is never used": delivered(channel=["carrier-pigeon"]),
