@@ -39,7 +39,7 @@ from app.services.policies import rollout_service
 from benchmarks import seed
 from tests.support.plans import Plan, explained
 
-SIZE = 12_000
+SIZE = 24_000
 PAGE = 10
 MAX_ROWS, MAX_BUFFERS = 300, 400
 GROWING = {"incidents", "timeline_events", "escalations", "escalation_events", "notifications", "notification_attempts"}
