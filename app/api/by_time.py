@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from app.api.deps import CURSOR, DEFAULT_LIMIT, Limit, Paginated, Skip
 from app.core.security import MAX_ID
@@ -45,7 +45,7 @@ class PaginatedByTime(Paginated):
         response: Response,
         skip: Skip = 0,
         limit: Limit = DEFAULT_LIMIT,
-        cursor: Cursor | None = None,
+        cursor: Cursor = None,
     ) -> None:
         super().__init__(request, response, skip, limit)
         self.by_time = TimeSlice(limit=limit, skip=skip, before=place_of(cursor))
