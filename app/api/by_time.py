@@ -20,7 +20,8 @@ def _known(cursor: str) -> str:
 
 
 Cursor = Annotated[
-    str, AfterValidator(_known), Query(description=CURSOR, json_schema_extra={"pattern": CURSOR_PATTERN})
+    Annotated[str, AfterValidator(_known), Field(json_schema_extra={"pattern": CURSOR_PATTERN})] | None,
+    Query(description=CURSOR),
 ]
 
 
