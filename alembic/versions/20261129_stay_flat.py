@@ -41,8 +41,8 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
 ]
 # Building waits for older transactions to end, and holds up nobody meanwhile. Later revisions have the usual limit.
 PATIENT, IMPATIENT = "SET lock_timeout = 0", "SET lock_timeout = '5s'"
-# In KiB, for what the search's index has not sorted in yet. Whoever fills that list empties it: up to 0.2 s at the usual
-# 4 MiB.
+# In KiB, for what the search's index has not sorted in yet. Whoever fills that list empties it: in up to 0.2 s at the
+# usual 4 MiB.
 SHORT_LIST = "ALTER INDEX ix_incidents_search SET (gin_pending_list_limit = 512)"
 USUAL_LIST = "ALTER INDEX ix_incidents_search RESET (gin_pending_list_limit)"
 # An index whose building was interrupted stays, is kept up to date, and serves nobody.
