@@ -65,10 +65,15 @@ bench: $(VENV)/dev ## Measure the service next to a naive one and PostgreSQL alo
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 SIZE ?= 100000
+GROWN ?= 1000000
 
 .PHONY: seed
 seed: $(VENV)/dev ## Fill an empty database with SIZE incidents and their record, to see how the service grows
 	$(BIN)/python -m benchmarks.seed --size $(SIZE)
+
+.PHONY: growth
+growth: $(VENV)/dev ## Compare a database of 1,000 incidents with one of GROWN (1,000,000 by default: 5 minutes, 4 GB)
+	$(BIN)/python -m benchmarks.growth --large $(GROWN)
 
 .PHONY: bench-templates
 bench-templates: $(VENV)/dev ## Time the slowest message templates

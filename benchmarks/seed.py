@@ -21,15 +21,20 @@ BATCH = 100_000
 MIN_SIZE = 100
 
 
-def fill(database: Database, size: int) -> None:
-    """Write `size` incidents and their record. Raises SystemExit if the database has incidents already."""
+def fill(database: Database, size: int, *, is_analysed: bool = True) -> None:
+    """Write `size` incidents and their record. Raises SystemExit if the database has incidents already.
+
+    Unless `is_analysed`, the planner's statistics stay as they are.
+    """
     with closing(connect_alone(database.bind)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
             _require_empty(cursor)
             _furnish(cursor, size)
-            _finish(cursor)
+            cursor.execute(sql.RESET_IDS)
+            if is_analysed:
+                cursor.execute("VACUUM ANALYZE")
 
 
 def _require_empty(cursor: Any) -> None:
@@ -59,12 +64,6 @@ def _write(cursor: Any, size: int, first: int, last: int) -> None:
     for statement in (sql.INCIDENTS, sql.TIMELINE, sql.ESCALATIONS, sql.EVENTS, sql.NOTIFICATIONS, sql.ATTEMPTS):
         cursor.execute(statement, {"size": size, "first": first, "last": last})
     print(f"{last:,} incidents, {time.monotonic() - started:.0f} s for these", file=sys.stderr)
-
-
-def _finish(cursor: Any) -> None:
-    """Reset the ids that were written explicitly, and let the planner know the tables."""
-    cursor.execute("SELECT setval(pg_get_serial_sequence('incidents', 'id'), (SELECT max(id) FROM incidents))")
-    cursor.execute("VACUUM ANALYZE")
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ SLOW_INDEXES = """
     SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '% USING gin %'
 """
 
+# The ids were written explicitly.
+RESET_IDS = "SELECT setval(pg_get_serial_sequence('incidents', 'id'), (SELECT max(id) FROM incidents))"
+
 # Services are as unequal as in life: the square of a random number prefers the first.
 INCIDENTS = """
     INSERT INTO incidents (id, title, description, status, severity, service, source, alert_id, alert_count, created_by,

@@ -22,6 +22,7 @@ from app.utils.service_locator import Services
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 MAX_SKIP = 10_000
+CURSOR = "Where the previous page ended, from its Link header"
 SKIP = "How many to skip. Large offsets are refused: follow the Link header instead"
 
 
@@ -88,10 +89,20 @@ def skips_too_far() -> InvalidInput:
     return InvalidInput(f"skip must be at most {MAX_SKIP}. Follow the Link header's cursor instead.", pointer="skip")
 
 
-def link_to_next(request: Request, last_id: int) -> str:
-    """The Link header that names the page after the one that ends with an id."""
-    url = request.url.remove_query_params("skip").include_query_params(cursor=last_id)
+def link_to_next(request: Request, cursor: int | str) -> str:
+    """The Link header that names the page after the one that ends at a cursor."""
+    url = request.url.remove_query_params("skip").include_query_params(cursor=cursor)
     return f'<{url}>; rel="next"'
+
+
+def id_of(item: Any) -> int:
+    """The cursor of the page that ends with an item, for lists in the order of their ids."""
+    found: int = item.id
+    return found
+
+
+Skip = Annotated[int, Query(ge=0, description=SKIP, json_schema_extra={"maximum": MAX_SKIP})]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to return")]
 
 
 class Paginated:
@@ -101,12 +112,9 @@ class Paginated:
         self,
         request: Request,
         response: Response,
-        skip: Annotated[int, Query(ge=0, description=SKIP, json_schema_extra={"maximum": MAX_SKIP})] = 0,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many to return")] = DEFAULT_LIMIT,
-        cursor: Annotated[
-            int | None,
-            Query(ge=0, le=MAX_ID, description="Where the previous page ended, from its Link header"),
-        ] = None,
+        skip: Skip = 0,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Annotated[int | None, Query(ge=0, le=MAX_ID, description=CURSOR)] = None,
     ) -> None:
         if skip > MAX_SKIP:
             raise skips_too_far()
@@ -117,7 +125,11 @@ class Paginated:
     def link_next(self, items: Page[Any]) -> None:
         """Name the next page in the Link header, if this one is full or was cut to the size of an answer."""
         if not self.part.has_all(items):
-            self._response.headers["Link"] = link_to_next(self._request, items[-1].id)
+            self._response.headers["Link"] = link_to_next(self._request, self.cursor_of(items[-1]))
+
+    def cursor_of(self, item: Any) -> int | str:
+        """Where the page ends whose last item this is."""
+        return id_of(item)
 
 
 async def get_paginated(paginated: Annotated[Paginated, Depends()]) -> Paginated:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from app.api.deps import link_to_next
+from app.api.deps import id_of, link_to_next
 from app.api.gather import MAX_BATCH, Gatherer, Threads
 from app.api.media_types import JSON
 from app.api.short_way import Handler, Route, takes
@@ -56,14 +56,15 @@ def gathered(
     reads: Reader,
     key_of: Callable[[Any], Hashable] = lambda _: None,
     part_of: Callable[[Any], Slice] | None = None,
+    cursor_of: Callable[[Any], int | str] = id_of,
     is_reading: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Gather the requests of a handler. `reads` gets from a request what the handler is given beside its user.
 
     `key_of` says what of that must keep its order, such as the id of an incident. `part_of` says which slice a request
-    for a list wants.
+    for a list wants, and `cursor_of` where a page ends whose last item this is.
     """
-    return takes(lambda route: Gathering(route, many, reads, key_of, part_of, is_reading))
+    return takes(lambda route: Gathering(route, many, reads, key_of, part_of, cursor_of, is_reading))
 
 
 @cache
@@ -81,6 +82,7 @@ class Gathering:
     reads: Reader
     key_of: Callable[[Any], Hashable]
     part_of: Callable[[Any], Slice] | None
+    cursor_of: Callable[[Any], int | str]
     is_reading: bool
     _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
 
@@ -98,7 +100,7 @@ class Gathering:
     def _response(self, request: Request, value: Any, rendered: Rendered) -> Response:
         response = Response(rendered.body, self.route.status, media_type=JSON)
         if self.part_of is not None and rendered.page is not None and not self.part_of(value).has_all(rendered.page):
-            response.headers["Link"] = link_to_next(request, rendered.page[-1].id)
+            response.headers["Link"] = link_to_next(request, self.cursor_of(rendered.page[-1]))
         return response
 
     def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:

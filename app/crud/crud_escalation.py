@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase
 from app.crud.crud_incident import crud_incident
+from app.crud.unindexed import unindexed
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
 HEALING = 0x1A5CEA
@@ -24,7 +25,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         incidents = crud_incident.lock_free(session, oldest, limit=limit)
         due = session.scalars(
             select(Escalation)
-            .where(Escalation.incident_id.in_(incidents), Escalation.next_run_at <= at)
+            .where(Escalation.incident_id.in_(incidents), unindexed(Escalation.next_run_at <= at))
             .order_by(Escalation.next_run_at, Escalation.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -61,7 +62,7 @@ class CRUDEscalation(CRUDBase[Escalation]):
         query = select(Escalation.id).where(
             Escalation.unreachable_since.is_not(None), Escalation.state == EscalationState.RUNNING
         )
-        return session.scalar(query.limit(1)) is not None
+        return session.scalar(query.order_by(Escalation.id).limit(1)) is not None
 
     def forgotten(self, session: Session, incident_ids: Sequence[int]) -> list[tuple[int, int]]:
         """The incidents and policies of escalations on open incidents that are stopped or run in another cycle."""

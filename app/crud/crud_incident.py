@@ -1,91 +1,39 @@
 """Incidents: which there are, whose locks are free, and inserting many at once."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from dataclasses import fields as dataclass_fields
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
+from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, any_, bindparam, select, tuple_
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.core.vocabulary import EscalationState, IncidentStatus, Severity
+from app.core.security import MAX_ID
+from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud.base import CRUDBase
-from app.crud.pagination import Page, Slice, columns_of, sliced
+from app.crud.incident_list import IncidentFilter, as_rows, statement_for
+from app.crud.pagination import Page
+from app.crud.time_slice import OLDEST, Place, TimeSlice
 from app.models import Escalation, EscalationPolicyVersion, Incident
 
-SEARCHED = (Incident.title, Incident.description, Incident.service)
-WORD = "word_"
 WINDOWS = 50  # of ids that are tried for one that is not locked
 UNRESOLVED = Incident.status != IncidentStatus.RESOLVED
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentFilter:
-    """What to list. Values of one field are alternatives, fields must all hold."""
-
-    status: Sequence[IncidentStatus] = ()
-    severity: Sequence[Severity] = ()
-    service: Sequence[str] = ()
-    source: Sequence[str] = ()
-    assigned_to: Sequence[int] = ()
-    created_by: Sequence[int] = ()
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    is_unmatched: bool | None = None
-    words: Sequence[str] = field(default=())
-
-    def given(self) -> dict[str, Any]:
-        """The fields that narrow the list, as parameters of the statement; each word is one."""
-        fields = {one.name: getattr(self, one.name) for one in dataclass_fields(self) if one.name != "words"}
-        given = {name: value for name, value in fields.items() if value not in ((), [], None)}
-        return given | {f"{WORD}{place}": _pattern(word) for place, word in enumerate(self.words)}
-
-
-def _pattern(word: str) -> str:
-    """What ILIKE needs to find a word anywhere in a text."""
-    escaped = word.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return f"%{escaped}%"
-
-
-def _condition(name: str) -> ColumnElement[bool]:
-    """What a parameter of `IncidentFilter.given` demands."""
-    value: Any = bindparam(name)
-    if name.startswith(WORD):
-        return or_(*(column.ilike(value, escape="/") for column in SEARCHED))
-    special: dict[str, ColumnElement[bool]] = {
-        "created_after": Incident.created_at >= value,
-        "created_before": Incident.created_at < value,
-        "is_unmatched": Incident.is_unmatched == value,
-    }
-    if name in special:
-        return special[name]
-    column: InstrumentedAttribute[Any] = getattr(Incident, name)
-    return column.in_(bindparam(name, expanding=True))
-
-
-@lru_cache(maxsize=256)
-def _listing(names: tuple[str, ...]) -> Select[Any]:
-    """The statement for lists with these parameters."""
-    query, wide = _as_rows().where(*map(_condition, names)), (*SEARCHED, Incident.alert_id, Incident.metadata_)
-    return sliced(query, Incident.id, *wide, newest_first=True)
-
-
-def _as_rows() -> Select[Any]:
-    """Incidents as rows, with when their next step is due."""
-    due = select(func.min(Escalation.next_run_at)).where(Escalation.incident_id == Incident.id)
-    return select(*columns_of(Incident), due.correlate(Incident).scalar_subquery().label("next_escalation_at"))
-
-
 @cache
 def _rows_by_ids() -> Select[Any]:
-    return _as_rows().where(_is_given())
+    return as_rows().where(_is_given())
 
 
 @cache
 def _by_ids() -> Select[Incident]:
     return _with_escalations(select(Incident).where(_is_given()))
+
+
+def _follows(column: Any, id_: Any, value: Any, after: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """True for the rows with a value whose ids follow one, for an index by the column and the id."""
+    place = tuple_(column, id_)
+    return place > tuple_(value, after), place <= tuple_(value, MAX_ID)
 
 
 def _is_given() -> ColumnElement[bool]:
@@ -139,10 +87,20 @@ class CRUDIncident(CRUDBase[Incident]):
         found = session.scalars(select(Incident).where(Incident.id.in_(ids)))
         return {incident.id: incident for incident in found}
 
-    def slice(self, session: Session, wanted: IncidentFilter, part: Slice) -> Page[Row[Any]]:
+    def slice(self, session: Session, wanted: IncidentFilter, part: TimeSlice) -> Page[Row[Any]]:
         """Incidents, newest first. The rows have the attributes of incidents, and `next_escalation_at`."""
-        given = wanted.given()
-        return part.read(session, _listing(tuple(given)), **given)
+        statement, given = statement_for(wanted, self.place_of(session, part.before))
+        return part.read(session, statement, **given)
+
+    def place_of(self, session: Session, place: Place | int) -> Place:
+        """The place in the list, newest first, of an incident's id: cursors of the previous release are ids.
+
+        The incident may be gone: then its place is just before the one with the next smaller id.
+        """
+        if isinstance(place, Place):
+            return place
+        nearest = select(Incident.created_at).where(Incident.id <= place).order_by(Incident.id.desc()).limit(1)
+        return Place(session.scalar(nearest) or OLDEST.at, place)
 
     def rows(self, session: Session, ids: Collection[int]) -> dict[int, Row[Any]]:
         """Incidents by their ids, as `slice` has them."""
@@ -184,17 +142,24 @@ class CRUDIncident(CRUDBase[Incident]):
         return session.scalars(_with_escalations(query)).all()
 
     def open_after(self, session: Session, after: int, *, limit: int) -> Sequence[int]:
-        """The ids of the open incidents that follow an id."""
-        query = select(Incident.id).where(Incident.status == IncidentStatus.OPEN, Incident.id > after)
-        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
+        """The ids of the open incidents that follow an id.
+
+        A range in the order of an index: no other index will do, however rare open incidents are.
+        """
+        is_next = _follows(Incident.status, Incident.id, IncidentStatus.OPEN.value, after)
+        query = select(Incident.id).where(*is_next).order_by(Incident.status, Incident.id)
+        return session.scalars(query.limit(limit)).all()
 
     def escalated_by_after(self, session: Session, policy_id: int, after: int, *, limit: int) -> Sequence[int]:
         """The ids of the unresolved incidents that a policy escalates or has escalated and that follow an id."""
-        escalated = select(Escalation.incident_id).where(
-            Escalation.policy_id == policy_id, Escalation.state != EscalationState.ENDED
+        is_next = _follows(Escalation.policy_id, Escalation.incident_id, policy_id, after)
+        query = (
+            select(Escalation.incident_id)
+            .join(Incident, Incident.id == Escalation.incident_id)
+            .where(*is_next, Escalation.state != EscalationState.ENDED, UNRESOLVED)
+            .order_by(Escalation.policy_id, Escalation.incident_id)
         )
-        query = select(Incident.id).where(Incident.id.in_(escalated), Incident.id > after, UNRESOLVED)
-        return session.scalars(query.order_by(Incident.id).limit(limit)).all()
+        return session.scalars(query.limit(limit)).all()
 
 
 crud_incident = CRUDIncident(Incident)

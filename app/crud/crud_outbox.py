@@ -14,8 +14,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.core.vocabulary import DeliveryStatus, NotificationKind
 from app.crud import bulk
 from app.crud.base import CRUDBase
+from app.crud.channels import channels_of, of_channels
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_notification import WAITING
+from app.crud.unindexed import unindexed
 from app.crud.wakeup import wake
 from app.models import Incident, Notification
 
@@ -68,13 +70,17 @@ class CRUDOutbox(CRUDBase[Notification]):
     ) -> Sequence[Notification]:
         """Take due messages of a channel, oldest first, under a lease. Skips those that another worker holds.
 
-        Without a channel: those of all channels `excluding` the given ones.
+        Without a channel: those of all channels `excluding` the given ones, one channel after the other. Reads about
+        `limit` rows, however many messages of other channels are due.
         """
-        by = Notification.channel == channel if channel else Notification.channel.not_in(excluding)
+        ready = WAITING & ~Notification.is_throttled
+        channels = [channel] if channel else channels_of(session, ready).difference(excluding)
+        if not channels:
+            return []
         due = (
             select(Notification.id)
-            .where(WAITING, ~Notification.is_throttled, by, Notification.next_attempt_at <= lease.taken_at)
-            .order_by(Notification.next_attempt_at)
+            .where(ready, of_channels(channels), Notification.next_attempt_at <= lease.taken_at)
+            .order_by(Notification.channel, Notification.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
@@ -98,7 +104,7 @@ class CRUDOutbox(CRUDBase[Notification]):
         incidents = crud_incident.lock_free(session, about.order_by(Notification.fallback_at), limit=limit)
         rows = session.scalars(
             select(Notification)
-            .where(Notification.incident_id.in_(incidents), due)
+            .where(Notification.incident_id.in_(incidents), unindexed(Notification.fallback_at <= at))
             .order_by(Notification.fallback_at, Notification.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

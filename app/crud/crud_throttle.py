@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, defer
 
 from app.crud.base import CRUDBase, affected
+from app.crud.channels import channels_of
 from app.models import Notification, NotificationThrottle
 
 
@@ -113,8 +114,10 @@ class CRUDThrottle(CRUDBase[NotificationThrottle]):
 
     def release_excluding(self, session: Session, channels: Collection[str]) -> None:
         """Release the pages of all channels `excluding` these, but not those that are locked."""
-        others = Notification.is_throttled & Notification.channel.not_in(channels)
-        self._update_free(session, others, is_throttled=False)
+        others = channels_of(session, Notification.is_throttled).difference(channels)
+        if others:
+            waiting = Notification.is_throttled & Notification.channel.in_(others)
+            self._update_free(session, waiting, is_throttled=False)
 
     def forget_full(self, session: Session, *, before: datetime) -> int:
         """Delete the buckets of recipients who got nothing lately: they are full again."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -115,7 +114,7 @@ def sliced(query: Select[Any], key: InstrumentedAttribute[int], *wide: Wide, new
     The database measures the `wide` columns, so that rows that do not fit are never loaded.
     """
     part = _part_of(query, key, wide, newest_first=newest_first).subquery()
-    return _that_fit(query, key, part, newest_first=newest_first)
+    return that_fit(query, key, part, "id", newest_first=newest_first)
 
 
 def sliced_each(
@@ -130,7 +129,7 @@ def sliced_each(
     ids = given.render_derived()
     part = _part_of(query.where(parent == ids.c.id), key, wide, newest_first=newest_first).lateral()
     each = select(ids.c.id.label("parent"), part).select_from(ids).join(part, true()).subquery()
-    return _that_fit(query, key, each, newest_first=newest_first)
+    return that_fit(query, key, each, "id", newest_first=newest_first)
 
 
 def _part_of(query: Select[Any], key: Any, wide: Sequence[Wide], *, newest_first: bool) -> Select[Any]:
@@ -138,7 +137,7 @@ def _part_of(query: Select[Any], key: Any, wide: Sequence[Wide], *, newest_first
     after = bindparam("after", type_=Integer)
     beyond = key < after if newest_first else key > after
     return (
-        query.with_only_columns(key.label("id"), _weight(wide).label("weight"))
+        query.with_only_columns(key.label("id"), weight_of(wide).label("weight"))
         .where(after.is_(None) | beyond)
         .order_by(_order(key, newest_first=newest_first))
         .offset(bindparam("skip", type_=Integer))
@@ -146,19 +145,22 @@ def _part_of(query: Select[Any], key: Any, wide: Sequence[Wide], *, newest_first
     )
 
 
-def _that_fit(
-    query: Select[Any], key: InstrumentedAttribute[int], part: FromClause, *, newest_first: bool
+def that_fit(
+    query: Select[Any], key: InstrumentedAttribute[int], part: FromClause, *places: str, newest_first: bool
 ) -> Select[Any]:
-    """The rows of a part that fit into `max_bytes`, and how many were `wanted`: of each parent, if it has parents."""
-    order = partial(_order, newest_first=newest_first)
+    """The rows of a part that fit into `max_bytes`, and how many were `wanted`: of each parent, if it has parents.
+
+    The part has the rows' ids and weights, and the columns `places`, which give the order.
+    """
     parents = [part.c.parent] if "parent" in part.c else []
-    total = func.sum(part.c.weight).over(partition_by=parents, order_by=order(part.c.id), rows=(None, 0))
+    order = [_order(part.c[name], newest_first=newest_first) for name in places]
+    total = func.sum(part.c.weight).over(partition_by=parents, order_by=order, rows=(None, 0))
     wanted = func.count().over(partition_by=parents)
     weighed = select(part, total.label("total"), wanted.label("wanted")).subquery()
     fits = (weighed.c.total <= bindparam("max_bytes", type_=Integer)) | (weighed.c.total == weighed.c.weight)
     said = [weighed.c[name] for name in ("wanted", "parent") if name in weighed.c]
     wanted_of = select(*_selected(query), *said).join_from(key.class_, weighed, weighed.c.id == key)
-    return wanted_of.where(fits).order_by(order(key))
+    return wanted_of.where(fits).order_by(*(_order(weighed.c[name], newest_first=newest_first) for name in places))
 
 
 def _selected(query: Select[Any]) -> list[Any]:
@@ -183,7 +185,7 @@ def _json_weight(text: ColumnElement[str]) -> ColumnElement[int]:
     return (1 + VALUE_BYTES) * func.octet_length(text) - VALUE_BYTES * func.octet_length(func.replace(text, ",", ""))
 
 
-def _weight(wide: Sequence[Wide]) -> ColumnElement[int]:
+def weight_of(wide: Sequence[Wide]) -> ColumnElement[int]:
     """The size of a row as JSON, and of its small values in memory. Integers among the columns are sizes already."""
     json = [_json_weight(cast(column, Text)) for column in wide if isinstance(column.type, JSONB)]
     texts = [column for column in wide if isinstance(column.type, String)]

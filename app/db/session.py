@@ -24,12 +24,14 @@ NETWORK_LIMITS = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
-# Limits on every statement: waiting for a lock, running, and idling in a transaction whose client is gone.
+# Limits on every statement: waiting for a lock, running, and idling in a transaction whose client is gone. And no index
+# that has only a part of the wanted order: PostgreSQL guesses how many rows are alike in that part, and reads them all.
 SESSION_LIMITS = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",
+    "enable_incremental_sort": "off",
 }
 
 

@@ -65,6 +65,7 @@ class Escalation(Timestamps, Base):
         UniqueConstraint("incident_id", "policy_id"),
         Index(None, "policy_id"),
         Index(None, "version_id"),
+        Index("ix_escalations_unfinished", "policy_id", "incident_id", postgresql_where=text("state <> 'ended'")),
         Index("ix_escalations_due", "next_run_at", postgresql_where=text("next_run_at IS NOT NULL")),
         Index("ix_escalations_unreachable", "id", postgresql_where=text("unreachable_since IS NOT NULL")),
         CheckConstraint("(state = 'running') = (next_run_at IS NOT NULL)", name="running_has_a_due_time"),

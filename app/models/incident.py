@@ -14,6 +14,7 @@ from app.models.user import User
 
 UNRESOLVED = text("status <> 'resolved'")
 SEARCHED = ("title", "description", "service")
+LISTED_BY = ("severity", "service", "source", "created_by", "assigned_to")
 
 
 class Incident(Timestamps, Base):
@@ -27,12 +28,14 @@ class Incident(Timestamps, Base):
     __tablename__ = "incidents"
     __table_args__ = (
         Index("uq_incidents_source_alert_id", "source", "alert_id", unique=True, postgresql_where=UNRESOLVED),
+        Index(None, "created_at", "id"),
+        Index(None, "status", "created_at", "id"),
+        *(Index(None, field, "status", "created_at", "id") for field in LISTED_BY),
+        Index("ix_incidents_unmatched_listed", "created_at", "id", postgresql_where=text("is_unmatched")),
+        Index("ix_incidents_unresolved", "id", postgresql_where=UNRESOLVED),
         Index(None, "status", "id"),
-        Index(None, "severity", "id"),
-        Index(None, "service", "id"),
-        Index(None, "source", "id"),
-        Index(None, "created_by", "id"),
-        Index(None, "assigned_to", "id"),
+        # The lists of the previous release, which runs beside this one for a while. The next one drops them.
+        *(Index(None, field, "id") for field in LISTED_BY),
         Index(None, "created_at"),
         Index("ix_incidents_unmatched", "id", postgresql_where=text("is_unmatched")),
         Index("ix_incidents_unmatched_due", "unmatched_due_at", postgresql_where=text("unmatched_due_at IS NOT NULL")),
@@ -41,6 +44,7 @@ class Incident(Timestamps, Base):
             "ix_incidents_search",
             *SEARCHED,
             postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 512},  # KiB; whoever fills the list sorts it into the index
             postgresql_ops=dict.fromkeys(SEARCHED, "gin_trgm_ops"),
         ),
         CheckConstraint("(status = 'snoozed') = (snoozed_until IS NOT NULL)", name="snooze_has_an_end"),

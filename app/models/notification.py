@@ -10,6 +10,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, EndReason, MessageKind, NotificationKind
 from app.db.base_class import Base, Created, Timestamps, words
 
+REMARKABLE = "('pending', 'retry', 'dead', 'cancelled')"  # rare among the messages of years
+UNSENT = "status = 'pending' AND bundle_id IS NULL AND fallback_at IS NOT NULL"
+BUNDLED = "status = 'pending' AND bundle_id IS NOT NULL"
+UNDER_WAY = "status IN ('pending', 'retry', 'sending')"
+
 
 class Notification(Created, Base):
     """One message to one recipient by one channel, written in the transaction that causes it.
@@ -26,6 +31,11 @@ class Notification(Created, Base):
         Index(None, "user_id", "id"),
         Index(None, "fallback_of", postgresql_where=text("fallback_of IS NOT NULL")),
         Index(None, "bundle_id", postgresql_where=text("bundle_id IS NOT NULL")),
+        Index(None, "channel", "id"),
+        Index("ix_notifications_listed", "status", "id", "channel", postgresql_where=text(f"status IN {REMARKABLE}")),
+        Index("ix_notifications_unsent", "incident_id", "cycle", postgresql_where=text(UNSENT)),
+        Index("ix_notifications_bundled", "bundle_id", postgresql_where=text(BUNDLED)),
+        Index("ix_notifications_notices", "channel", postgresql_where=text(f"kind = 'notice' AND {UNDER_WAY}")),
         Index("ix_notifications_due", "next_attempt_at", postgresql_where=text("status IN ('pending', 'retry')")),
         Index(
             "ix_notifications_due_by_channel",

@@ -15,9 +15,10 @@ from app.core.plain_lines import PlainLines
 from app.core.vocabulary import IncidentStatus, TimelineEventType
 from app.crud import crud_incident, crud_user
 from app.crud.clock import now
-from app.crud.crud_incident import IncidentFilter
 from app.crud.crud_opening import crud_opening
-from app.crud.pagination import Page, Slice, as_dicts
+from app.crud.incident_list import IncidentFilter
+from app.crud.pagination import Page, as_dicts
+from app.crud.time_slice import TimeSlice
 from app.crud.wakeup import wake
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
@@ -46,14 +47,14 @@ def get_named(session: Session, incident_id: int) -> Incident:
         raise InvalidInput(str(error), pointer="/incident_id") from error
 
 
-def search(session: Session, wanted: IncidentFilter, part: Slice) -> Page[Row[Any]]:
+def search(session: Session, wanted: IncidentFilter, part: TimeSlice) -> Page[Row[Any]]:
     """Incidents, newest first."""
     return crud_incident.slice(session, wanted, part)
 
 
 def search_each(
     session: Session,
-    asked: Sequence[tuple[User, tuple[IncidentFilter, Slice]]],
+    asked: Sequence[tuple[User, tuple[IncidentFilter, TimeSlice]]],
     *,
     waits: bool,  # noqa: ARG001 - reading waits for nobody
 ) -> list[Page[dict[str, Any]] | Alone]:

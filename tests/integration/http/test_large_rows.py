@@ -9,8 +9,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.crud import crud_incident
-from app.crud.crud_incident import IncidentFilter
-from app.crud.pagination import MAX_BYTES, Slice
+from app.crud.incident_list import IncidentFilter
+from app.crud.pagination import MAX_BYTES
+from app.crud.time_slice import TimeSlice
 from app.db.session import Database
 from tests.support.api import Api
 from tests.support.world import Person
@@ -115,7 +116,7 @@ def test_what_is_not_answered_is_not_loaded(api: Api, admin: Person, database: D
     incident = api.open()
     seed(database, admin, incident, "/incidents")
     with database.session() as session:
-        page = crud_incident.slice(session, IncidentFilter(), Slice(limit=500, max_bytes=1_000_000))
+        page = crud_incident.slice(session, IncidentFilter(), TimeSlice(limit=500, max_bytes=1_000_000))
         assert page.is_cut
         assert len(page) == 3
 

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from app.core.batches import ALONE
 from app.core.config import Settings
 from app.core.vocabulary import Severity
-from app.crud.crud_incident import IncidentFilter
-from app.crud.pagination import Slice
+from app.crud.incident_list import IncidentFilter
+from app.crud.time_slice import TimeSlice
 from app.db.session import Database
 from app.models import User
 from app.services.incidents import collaboration_service, incident_service
@@ -23,7 +23,8 @@ from tests.support.world import Person, real_connections
 
 ORDINARY = {"Idempotency-Key": "a request with a key is never gathered"}
 LISTS = [
-    "limit=3", "limit=500", "limit=2&cursor=100000000", "status=open", "severity=high", "service=db", "source=api",
+    "limit=3", "limit=500", "limit=2&cursor=100000000", "limit=2&cursor=3ffffffffffffff7fffffff",
+    "status=open", "severity=high", "service=db", "source=api",
     "source=nobody", "created_by=1", "assigned_to=1&limit=1", "",
 ]  # fmt: skip
 
@@ -116,7 +117,11 @@ def reader(database: Database, user: Person) -> User:
 
 def test_equal_lists_are_read_once(api: Api, database: Database, reader: User) -> None:
     api.open()
-    wanted: list[Any] = [(IncidentFilter(), Slice(5)), (IncidentFilter(), Slice(5)), (IncidentFilter(), Slice(6))]
+    wanted: list[Any] = [
+        (IncidentFilter(), TimeSlice(5)),
+        (IncidentFilter(), TimeSlice(5)),
+        (IncidentFilter(), TimeSlice(6)),
+    ]
     with database.session() as session, statements(database) as seen:
         pages = incident_service.search_each(session, [(reader, one) for one in wanted], waits=False)
     assert pages[0] is pages[1]
@@ -127,7 +132,7 @@ def test_equal_lists_are_read_once(api: Api, database: Database, reader: User) -
 def test_a_list_that_is_large_is_not_read_with_others(api: Api, database: Database, reader: User) -> None:
     for _ in range(2):
         api.open(description="x" * 9_000)
-    wanted = [(IncidentFilter(severity=(Severity.MEDIUM,)), Slice(5, max_bytes=size)) for size in (9_000, 90_000)]
+    wanted = [(IncidentFilter(severity=(Severity.MEDIUM,)), TimeSlice(5, max_bytes=size)) for size in (9_000, 90_000)]
     with database.session() as session:
         small, large = incident_service.search_each(session, [(reader, one) for one in wanted], waits=False)
     assert small is ALONE

@@ -1,7 +1,5 @@
 """Finding incidents, and turning the pages of lists."""
 
-import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -11,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from tests.support.answers import problem
 from tests.support.api import Api
+from tests.support.pages import pages
 from tests.support.world import Clock, Person
 
-NEXT = re.compile(r'<([^<>]+)>; rel="next"')
 # Title, severity, service, state. All by the ordinary user, except the alert.
 INCIDENTS = {
     "a": ("critical", "db", "open"),
@@ -54,21 +52,6 @@ def listed(api: Api, admin: Person) -> Api:
 
 def titles(api: Api, query: str) -> str:
     return "".join(incident["title"] for incident in api.call(f"GET /incidents?{query}"))
-
-
-def pages(api: Api, path: str) -> Iterator[list[dict[str, Any]]]:
-    """Follow the Link headers to the end, which must come."""
-    url = f"/v1{path}"
-    for _ in range(50):
-        answer = api.client.get(url, headers=api.headers)
-        assert answer.status_code == 200, answer.text
-        yield answer.json()
-        link = NEXT.fullmatch(answer.headers.get("link", ""))
-        assert (link is None) == ("link" not in answer.headers)
-        if link is None:
-            return
-        url = link[1]
-    raise AssertionError("the links do not end")
 
 
 def ids(items: list[dict[str, Any]]) -> list[int]:

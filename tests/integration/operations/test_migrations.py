@@ -4,18 +4,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from alembic import command
 from app.core.errors import ConfigurationError
 from app.db import migrations
 from app.db.base import Base
 from app.db.session import Database, connect
+from tests.support.contention import waiting
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +118,58 @@ def test_a_schema_that_is_newer_than_the_code_is_served(empty: Database) -> None
         session.execute(text("UPDATE alembic_version SET version_num = '20990101'"))
     migrations.require_current(empty)
     migrations.upgrade(empty)
+
+
+LEFT_OVER = "ix_incidents_status_created_at_id"
+
+
+def test_an_index_whose_building_was_interrupted_is_built_again(empty: Database) -> None:
+    run(empty, command.upgrade, "20261128_c1")
+    with empty.connection() as found:
+        connection = found.execution_options(isolation_level="AUTOCOMMIT")
+        twice = "INSERT INTO incidents (title, severity, service) VALUES ('a', 'low', 'b'), ('a', 'low', 'b')"
+        connection.execute(text(twice))
+        with pytest.raises(IntegrityError):
+            connection.execute(text(f"CREATE UNIQUE INDEX CONCURRENTLY {LEFT_OVER} ON incidents (title)"))
+    assert invalid_indexes(empty) == [LEFT_OVER]
+    migrations.upgrade(empty)
+    assert invalid_indexes(empty) == []
+    with empty.connection() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def invalid_indexes(database: Database) -> list[str]:
+    with database.connection() as connection:
+        query = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE NOT indisvalid"
+        return list(connection.scalars(text(query)))
+
+
+def test_nobody_waits_to_write_while_indexes_are_built(empty: Database) -> None:
+    """A transaction that began before keeps them from being finished."""
+    run(empty, command.upgrade, "20261128_c1")
+    opening = text("INSERT INTO incidents (title, severity, service) VALUES ('a', 'low', 'b')")
+    with ThreadPoolExecutor(1) as threads:
+        with empty.transaction() as before:
+            before.execute(opening)
+            migrating = threads.submit(migrations.upgrade, empty)
+            wait_until(lambda: waiting(empty) == 1, seconds=30)
+            with empty.transaction() as meanwhile:
+                meanwhile.execute(text("SET LOCAL lock_timeout = '1ms'"))
+                meanwhile.execute(opening)
+            assert not migrating.done()
+        migrating.result(60)
+    migrations.require_current(empty)
+
+
+def test_the_service_gets_its_limits_back_after_the_migration(new_database: Callable[..., str]) -> None:
+    database = connect(new_database(), pool_size=1)
+    limits = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
+    with database.connection() as connection:
+        before = connection.execute(text(limits)).one()
+    migrations.upgrade(database)
+    with database.connection() as connection:
+        assert connection.execute(text(limits)).one() == before == ("10s", "1min")
+    database.dispose()
 
 
 OLD_ENDS = """

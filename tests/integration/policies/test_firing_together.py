@@ -59,9 +59,7 @@ def fire_each_alone(session: Session, services: Services) -> None:
         firing_service.fire(situation, row)
 
 
-def outcome_of(
-    session: Session, services: Services, way: Callable[[Session, Services], None]
-) -> list[list[Any]]:
+def outcome_of(session: Session, services: Services, way: Callable[[Session, Services], None]) -> list[list[Any]]:
     """What is written if the due steps fire this way. It is undone."""
     with session.begin_nested() as undone:
         way(session, services)
@@ -122,7 +120,13 @@ def test_steps_that_fire_together_write_what_each_would_alone(
         if minutes == 5:
             jobs.send()
     assert fired > 3 * len(varied)
-    for told in ("quiet", "no_active_person", "no policy reaches anybody", "Look at this.", "before anybody had received"):
+    for told in (
+        "quiet",
+        "no_active_person",
+        "no policy reaches anybody",
+        "Look at this.",
+        "before anybody had received",
+    ):
         assert told in found, told
 
 
@@ -166,7 +170,7 @@ def test_a_malformed_step_stops_none_that_fire_together(
 ) -> None:  # fmt: skip
     add_policy(conditions={"severity": "high"})
     broken = add_policy(conditions={"severity": "low"})
-    spoiled = "UPDATE {} SET steps = '[{{\"delay_minutes\": 0, \"actions\": [{{\"type\": \"bogus\"}}]}}]' WHERE {} = :id"
+    spoiled = 'UPDATE {} SET steps = \'[{{"delay_minutes": 0, "actions": [{{"type": "bogus"}}]}}]\' WHERE {} = :id'
     for table, key in (("escalation_policies", "id"), ("escalation_policy_versions", "policy_id")):
         session.execute(text(spoiled.format(table, key)), {"id": broken["id"]})
     session.commit()

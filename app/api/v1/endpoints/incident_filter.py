@@ -7,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.api.deps import DEFAULT_LIMIT, MAX_LIMIT, Alternatives, FilterId
 from app.api.usual import query
-from app.core.security import MAX_ID
 from app.core.vocabulary import IncidentStatus, Severity
-from app.crud.crud_incident import IncidentFilter
-from app.crud.pagination import Slice
+from app.crud.incident_list import IncidentFilter
+from app.crud.time_slice import CURSOR, NEWEST, Place, TimeSlice
 from app.schemas.types import GivenTime, SearchWords, Storable
 
 Words = Annotated[SearchWords, Query(description="Up to 6 words to search for in title, description and service")]
@@ -53,7 +52,7 @@ class CheapList(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    cursor: int | None = Field(None, ge=0, le=MAX_ID)
+    cursor: str = Field(NEWEST.cursor(), pattern=CURSOR)
     status: IncidentStatus | None = None
     severity: Severity | None = None
     service: Name | None = None
@@ -71,11 +70,15 @@ class CheapList(BaseModel):
         return self.model_dump(exclude={"limit", "cursor"}, exclude_none=True)
 
 
-async def cheap_list(request: Request) -> tuple[IncidentFilter, Slice]:
+async def cheap_list(request: Request) -> tuple[IncidentFilter, TimeSlice]:
     """The filter and the slice of a cheap list. Raises Unusual for any other."""
     wanted = await _query(request)
     filters: dict[str, Any] = {name: (value,) for name, value in wanted.filters().items()}
-    return IncidentFilter(**filters), Slice(wanted.limit, after=wanted.cursor, max_bytes=SHARED_BYTES)
+    return IncidentFilter(**filters), _part_of(wanted)
+
+
+def _part_of(wanted: CheapList) -> TimeSlice:
+    return TimeSlice(wanted.limit, before=Place.of_cursor(wanted.cursor), max_bytes=SHARED_BYTES)
 
 
 _query = query(CheapList)

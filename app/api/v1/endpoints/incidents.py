@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query
 
+from app.api.by_time import PaginatedByTimeDep, cursor_of
 from app.api.deps import (
     AnyUser,
     CurrentUser,
@@ -23,7 +24,7 @@ from app.api.v1.endpoints import escalation
 from app.api.v1.endpoints.escalation import NOT_INVOLVED
 from app.api.v1.endpoints.incident_filter import cheap_list, get_filter
 from app.core.errors import AlertOpenElsewhere, InvalidInput, InvalidTransition, NotFound
-from app.crud.crud_incident import IncidentFilter
+from app.crud.incident_list import IncidentFilter
 from app.crud.pagination import Slice, as_dicts
 from app.schemas.incident import (
     ActionNote,
@@ -62,15 +63,15 @@ WHOLE_RECORD = Slice(limit=500, max_bytes=1024 * 1024)
 
 
 @router.get("")
-@gathered(incident_service.search_each, reads=cheap_list, part_of=itemgetter(1), is_reading=True)
+@gathered(incident_service.search_each, reads=cheap_list, part_of=itemgetter(1), cursor_of=cursor_of, is_reading=True)
 def list_incidents(
     wanted: Annotated[IncidentFilter, Depends(get_filter)],
     user: AnyUser,
     session: SessionDep,
-    paginated: PaginatedDep,
+    paginated: PaginatedByTimeDep,
 ) -> list[IncidentRead]:
     """List incidents, newest first. A filter may be repeated: an incident then matches any of its values."""
-    incidents = incident_service.search(session, wanted, paginated.part)
+    incidents = incident_service.search(session, wanted, paginated.by_time)
     paginated.link_next(incidents)
     return [IncidentRead.model_validate(incident) for incident in as_dicts(incidents)]
 
