@@ -40,7 +40,7 @@ def measure(databases: list[Database], rounds: int) -> dict[str, list[float]]:
     return {name: [min(times) for times in _in_turns(pair, rounds)] for name, pair in asks.items()}
 
 
-def _asking(database: Database, facts: Facts, name: str) -> Callable[[], None]:
+def _asking(database: Database, facts: Facts, name: str) -> Callable[[], object]:
     def ask() -> None:
         with database.session() as session:
             QUESTIONS[name](session, facts)
@@ -49,7 +49,7 @@ def _asking(database: Database, facts: Facts, name: str) -> Callable[[], None]:
     return ask
 
 
-def _in_turns(asks: list[Callable[[], None]], rounds: int) -> list[list[float]]:
+def _in_turns(asks: list[Callable[[], object]], rounds: int) -> list[list[float]]:
     """Milliseconds of every round but the first, which warms up. A slow question has fewer rounds."""
     times: list[list[float]] = [[] for _ in asks]
     for number in range(rounds + 1):

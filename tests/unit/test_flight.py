@@ -107,12 +107,12 @@ def room(*sent: tuple[float, int], at: float, width: int = 5) -> int:
         ([(9.95, 3)], 10),
         ([(9.95, 11)], 11),
         ([(9.92, 8), (9.95, 9)], 17),
-        ([(9.8, 50), (9.95, 12)], 12),
-        ([(9.8, 50)], 10),
+        ([(9.7, 50), (9.95, 12)], 12),
+        ([(9.7, 50)], 10),
         ([(9.95, MOST), (9.96, 1)], MOST),
     ],
 )
-def test_it_holds_what_was_sent_in_the_last_tenth_of_a_second(sent: list[tuple[float, int]], expected: int) -> None:
+def test_it_holds_what_was_sent_in_the_last_fifth_of_a_second(sent: list[tuple[float, int]], expected: int) -> None:
     assert room(*sent, at=10.0) == expected
 
 

@@ -60,7 +60,7 @@ def test_one_statement_is_made_for_the_same_columns() -> None:
 
 @given(metadata=st.dictionaries(TEXT, JSON, max_size=4), title=TEXT.filter(bool))
 def test_any_json_and_text_arrives_as_it_was(metadata: dict[str, Any], title: str) -> None:
-    [written] = json.loads(bulk.as_json([row(metadata=metadata, title=title)]))
+    [written] = json.loads(bulk.as_json([row(metadata_=metadata, title=title)]))
 
     assert written["metadata_"] == metadata
     assert written["title"] == title

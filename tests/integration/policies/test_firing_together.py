@@ -16,7 +16,7 @@ from app.services.policies.situation import Situation
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.preferences import put
-from tests.support.scenario import Opener, act, events, notify, steps, timeline
+from tests.support.scenario import Opener, Tick, act, events, notify, steps, timeline
 from tests.support.statements import statements
 from tests.support.world import Clock, Outbox, Person, real_connections
 
