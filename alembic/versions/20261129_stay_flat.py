@@ -1,7 +1,7 @@
 """Add the indexes that keep lists and the worker's statements as fast as they are, however much data there is.
 
-Only adds: the previous release still reads its lists by the indexes it knows, and a later release drops those. Each
-index is built concurrently, so that nobody waits for it to write. After an interruption, run it again.
+Each index is built concurrently, so that nobody waits for it to write, and what it replaces is dropped at the end: a process
+that has not been replaced yet lists incidents slower for a while. After an interruption, run it again.
 
 Revision ID: 20261129
 Revises: 20261128_c1
@@ -39,6 +39,14 @@ INDEXES: list[tuple[str, str, list[str], str | None]] = [
     ("ix_notifications_bundled", "notifications", ["bundle_id"], BUNDLED),
     ("ix_notifications_notices", "notifications", ["channel"], NOTICES),
 ]
+REPLACED = {
+    "ix_incidents_severity_id": ["severity", "id"],
+    "ix_incidents_service_id": ["service", "id"],
+    "ix_incidents_source_id": ["source", "id"],
+    "ix_incidents_created_by_id": ["created_by", "id"],
+    "ix_incidents_assigned_to_id": ["assigned_to", "id"],
+    "ix_incidents_created_at": ["created_at"],
+}
 # Building waits for older transactions to end, and holds up nobody meanwhile. Later revisions have the usual limit.
 PATIENT, IMPATIENT = "SET lock_timeout = 0", "SET lock_timeout = '5s'"
 # In KiB, for what the search's index has not sorted in yet. Whoever fills that list empties it: in up to 0.2 s at the
@@ -53,15 +61,9 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute(PATIENT)
         for name, table, columns, where in INDEXES:
-            _drop_if_useless(name)
-            op.create_index(
-                name,
-                table,
-                columns,
-                postgresql_where=sa.text(where) if where else None,
-                postgresql_concurrently=True,
-                if_not_exists=True,
-            )
+            _build(name, table, columns, where)
+        for name in REPLACED:
+            op.drop_index(name, "incidents", postgresql_concurrently=True, if_exists=True)
         op.execute(SHORT_LIST)
         op.execute(IMPATIENT)
 
@@ -69,10 +71,24 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute(PATIENT)
+        for name, columns in REPLACED.items():
+            _build(name, "incidents", columns)
         for name, table, _, _ in reversed(INDEXES):
             op.drop_index(name, table, postgresql_concurrently=True, if_exists=True)
         op.execute(USUAL_LIST)
         op.execute(IMPATIENT)
+
+
+def _build(name: str, table: str, columns: list[str], where: str | None = None) -> None:
+    _drop_if_useless(name)
+    op.create_index(
+        name,
+        table,
+        columns,
+        postgresql_where=sa.text(where) if where else None,
+        postgresql_concurrently=True,
+        if_not_exists=True,
+    )
 
 
 def _drop_if_useless(name: str) -> None:

@@ -34,9 +34,6 @@ class Incident(Timestamps, Base):
         Index("ix_incidents_unmatched_listed", "created_at", "id", postgresql_where=text("is_unmatched")),
         Index("ix_incidents_unresolved", "id", postgresql_where=UNRESOLVED),
         Index(None, "status", "id"),
-        # The lists of the previous release, which runs beside this one for a while. The next one drops them.
-        *(Index(None, field, "id") for field in LISTED_BY),
-        Index(None, "created_at"),
         Index("ix_incidents_unmatched", "id", postgresql_where=text("is_unmatched")),
         Index("ix_incidents_unmatched_due", "unmatched_due_at", postgresql_where=text("unmatched_due_at IS NOT NULL")),
         Index("ix_incidents_snooze_end", "snoozed_until", postgresql_where=text("status = 'snoozed'")),
