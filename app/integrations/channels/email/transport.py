@@ -60,14 +60,18 @@ class SmtpTransport:
 
     def _exchange(self, message: EmailMessage, watch: Watch) -> None:
         session = self.sessions.take(watch)
-        if session is not None:
-            try:
-                self._send(session, message)
-                return
-            except smtplib.SMTPSenderRefused as error:  # no mail has begun
-                if error.smtp_code != CLOSING:
-                    raise
-        self._send(self._new_session(watch), message)
+        if session is None or not self._is_taken(session, message):
+            self._send(self._new_session(watch), message)
+
+    def _is_taken(self, session: Session, message: EmailMessage) -> bool:
+        """Send a mail in a session that took others before. False if the server ends it before this mail begins."""
+        try:
+            self._send(session, message)
+        except smtplib.SMTPSenderRefused as error:
+            if error.smtp_code != CLOSING:
+                raise
+            return False
+        return True
 
     def _send(self, session: Session, message: EmailMessage) -> None:
         """Send a mail, and keep the session for the next one if it was accepted."""
