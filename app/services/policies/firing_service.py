@@ -1,5 +1,6 @@
 """Fires steps: performs their actions, records them together, and schedules what follows."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -31,13 +32,17 @@ def actions_of(row: Escalation) -> Sequence[Mapping[str, Any]]:
 
 def fire(situation: Situation, row: Escalation) -> None:
     """Perform the row's step, record it and schedule what follows, unless the step itself started a new cycle."""
-    fire_each([Context.of(situation, row)])
+    fire_each([Context.of(situation, row)], within=0)
 
 
-def fire_each(contexts: Sequence[Context]) -> None:
-    """As `fire`, for steps of different incidents: what they write takes a few statements, however many they are."""
+def fire_each(contexts: Sequence[Context], *, within: float) -> int:
+    """As `fire`, for steps of different incidents: what they write takes a few statements, however many they are.
+
+    Returns how many fired: performs the actions of the first one and then of others for so many seconds. Steps that
+    page many people are a lot of pages to write.
+    """
     session = contexts[0].session
-    steps = [_perform(context) for context in contexts]
+    steps = _perform_first(contexts, within=within)
     session.flush()  # what actions recorded comes first in the timelines
     event_ids = step_record_service.add_events(session, steps)
     notification_service.enqueue_each(session, [_outgoing(*each) for each in zip(steps, event_ids, strict=True)])
@@ -54,6 +59,17 @@ def fire_each(contexts: Sequence[Context]) -> None:
     for step, event_id in zip(steps, event_ids, strict=True):
         _follow_up(step, event_id)
     session.flush()
+    return len(steps)
+
+
+def _perform_first(contexts: Sequence[Context], *, within: float) -> list[Performed]:
+    until = time.monotonic() + within
+    steps = [_perform(contexts[0])]
+    for context in contexts[1:]:
+        if time.monotonic() >= until:
+            break
+        steps.append(_perform(context))
+    return steps
 
 
 def _perform(context: Context) -> Performed:

@@ -25,6 +25,8 @@ from app.services.ports import Paging
 log = structlog.get_logger()
 
 LONGEST_BATCH_SECONDS = 1.0  # the longest an acknowledgement may have to wait
+WRITING_SECONDS = 0.25  # for the pages of steps that fire together; the next batch has the rest
+TOGETHER_SECONDS = 0.5  # for each of their statements; the rest of the time is for firing them alone
 LONGEST_WAIT_SECONDS = 1.0  # for a lock; after that the step is quarantined, and the others fire
 STATEMENT_SECONDS = 60.0  # what a connection allows otherwise
 LOOK_AGAIN_SECONDS = 0.1  # for a due step whose incident is locked
@@ -40,14 +42,15 @@ def run_due(session: Session, paging: Paging, *, limit: int) -> int:
     wait_briefly(session, LONGEST_WAIT_SECONDS)
     due = _claim(session, paging, at=at, limit=limit)
     together = _only_paging(due)
-    if not _fire_together(session, together, paging):
-        due, together = _claim(session, paging, at=at, limit=limit), {}
+    fired = _fire_together(session, together, paging)
+    if fired is None:
+        due, together, fired = _claim(session, paging, at=at, limit=limit), {}, 0
     alone = [context for context in due if context.escalation.id not in together]
-    for taken, context in enumerate(alone, start=len(together) + 1):
+    for taken, context in enumerate(alone, start=fired + 1):
         _run(context)
         if time.monotonic() - began > LONGEST_BATCH_SECONDS:
             return taken
-    return len(due)
+    return fired + len(alone)
 
 
 def seconds_to_next(session: Session, *, within: float) -> float | None:
@@ -96,22 +99,26 @@ def _targets(row: Escalation) -> Collection[Target] | None:
         return None
 
 
-def _fire_together(session: Session, pages: Mapping[int, _Page], paging: Paging) -> bool:
-    """Fire the steps of different incidents. False if that fails or takes too long: then each has to be tried alone."""
+def _fire_together(session: Session, pages: Mapping[int, _Page], paging: Paging) -> int | None:
+    """Fire the steps of different incidents. Returns how many: the rest of a slow batch stays due.
+
+    None if that fails or a statement takes too long: then each has to be tried alone.
+    """
     if not pages:
-        return True
+        return 0
     try:
         with session.begin_nested():
-            limit_statements(session, LONGEST_BATCH_SECONDS)
+            limit_statements(session, TOGETHER_SECONDS)
             steps = [page.context for page in pages.values()]
             targets = {target for page in pages.values() for target in page.targets}
             directories = directory_service.load_each(session, [step.incident for step in steps], targets, paging)
-            firing_service.fire_each([replace(step, directory=directories[step.incident.id]) for step in steps])
+            ready = [replace(step, directory=directories[step.incident.id]) for step in steps]
+            fired = firing_service.fire_each(ready, within=WRITING_SECONDS)
             limit_statements(session, STATEMENT_SECONDS)
     except Exception as error:
         log.warning("steps_not_fired_together", steps=len(pages), exc_info=error)
-        return False
-    return True
+        return None
+    return fired
 
 
 def _run(context: Context) -> None:

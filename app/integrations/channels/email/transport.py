@@ -64,7 +64,7 @@ class SmtpTransport:
             self._send(self._new_session(watch), message)
 
     def _is_taken(self, session: Session, message: EmailMessage) -> bool:
-        """Send a mail in a session that has taken others. False if the server ends it before the mail begins."""
+        """Send a mail in a session that took others before. False if the server ends it before this mail begins."""
         try:
             self._send(session, message)
         except smtplib.SMTPSenderRefused as error:
