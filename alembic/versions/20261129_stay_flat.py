@@ -1,7 +1,7 @@
-"""Add the indexes that keep lists and the worker's statements as fast as they are, however much data there is.
+"""Add the indexes that keep lists and the worker's statements fast, however much data there is.
 
-Each index is built concurrently, so that nobody waits for it to write, and what it replaces is dropped at the end: a process
-that has not been replaced yet lists incidents slower for a while. After an interruption, run it again.
+Each index is built concurrently, so that nobody waits for it to write. What they replace is dropped at the end: a
+process of the previous release lists incidents slower until it is replaced. After an interruption, run it again.
 
 Revision ID: 20261129
 Revises: 20261128_c1

@@ -29,12 +29,8 @@ def being_sent(session: Session, **fields: Any) -> Notification:
     """A message that this worker is handing over, as the worker has it."""
     at = now(session)
     message = Notification(
-<<<<<<< HEAD
-        kind="manual_page", recipient=f"user:{uuid4()}", channel="email", address="a@example.com", subject="", body="",
-=======
         kind="manual_page", recipient=f"user:{uuid4()}", channel="email", address="a@example.com",
         subject="s", body="b",
->>>>>>> ptests
         status=DeliveryStatus.SENDING, attempt=1, next_attempt_at=at, first_attempt_at=at, lease_token=uuid4(),
         lease_until=at + timedelta(seconds=60), fallback_at=at + timedelta(minutes=1), **fields,
     )  # fmt: skip

@@ -17,11 +17,7 @@ from app.worker import Jobs
 from tests.support.preferences import put
 from tests.support.scenario import Opener, Tick, act, events, notify, steps, timeline
 from tests.support.statements import statements
-<<<<<<< HEAD
-from tests.support.world import Clock, Outbox, Person, real_connections
-=======
 from tests.support.world import Clock, Outbox, Person
->>>>>>> ptests
 
 SignUp = Callable[..., Person]
 WRITTEN = [
@@ -117,17 +113,7 @@ def test_steps_that_fire_together_write_what_each_would_alone(
         if minutes == 5:
             jobs.send()
     assert fired > 3 * len(varied)
-<<<<<<< HEAD
-    for told in (
-        "quiet",
-        "no_active_person",
-        "no policy reaches anybody",
-        "Look at this.",
-        "before anybody had received",
-    ):
-=======
     for told in ("quiet", "no_active_person", "no policy reaches anybody", "Look at this.", "before anybody"):
->>>>>>> ptests
         assert told in found, told
 
 
@@ -160,42 +146,6 @@ def test_what_the_actions_of_a_step_did_comes_before_the_step_in_the_timeline(
     assert told.index("assigned") < told.index("acknowledged") < told.index("escalation_step")
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("table", ["escalation_events", "notifications", "timeline_events", "escalations"])
-def test_a_step_that_fails_is_quarantined_and_the_others_fire_in_the_same_run(
-    client: TestClient, admin: Person, session: Session, services: Services, add_policy: Opener,
-    open_incident: Opener, table: str,
-) -> None:  # fmt: skip
-    add_policy()
-    incidents = [open_incident() for _ in range(5)]
-    session.execute(text(REFUSES_ONE.format(incidents[2]["id"], table)))
-    assert step_service.run_due(session, services.paging, limit=100) == 5
-    session.commit()
-    fired = [len(events(client, incident, admin)) for incident in incidents]
-    assert fired == [1, 1, 0, 1, 1]
-    assert "escalation_quarantined" in timeline(client, incidents[2], admin)
-    assert session.scalar(text("SELECT count(*) FROM notifications")) == 4
-
-
-def test_a_malformed_step_stops_none_that_fire_together(
-    client: TestClient, admin: Person, session: Session, services: Services, add_policy: Opener,
-    open_incident: Opener,
-) -> None:  # fmt: skip
-    add_policy(conditions={"severity": "high"})
-    broken = add_policy(conditions={"severity": "low"})
-    spoiled = 'UPDATE {} SET steps = \'[{{"delay_minutes": 0, "actions": [{{"type": "bogus"}}]}}]\' WHERE {} = :id'
-    for table, key in (("escalation_policies", "id"), ("escalation_policy_versions", "policy_id")):
-        session.execute(text(spoiled.format(table, key)), {"id": broken["id"]})
-    session.commit()
-    incidents = [open_incident(severity=severity) for severity in ("high", "low", "high")]
-    assert step_service.run_due(session, services.paging, limit=100) == 3
-    session.commit()
-    assert [len(events(client, incident, admin)) for incident in incidents] == [1, 0, 1]
-    assert "escalation_quarantined" in timeline(client, incidents[1], admin)
-
-
-=======
->>>>>>> ptests
 def test_a_page_joins_an_unsent_page_of_its_cycle_and_of_no_other(
     client: TestClient, user: Person, jobs: Jobs, session: Session, add_policy: Opener, open_incident: Opener,
     clock: Clock, outbox: Outbox,
@@ -219,7 +169,7 @@ def test_a_slow_batch_fires_its_first_steps_and_the_rest_stays_due(
     add_policy()
     incidents = [open_incident()["id"] for _ in range(3)]
     due = crud_escalation.claim_due(session, at=now(session), limit=100)
-    about = {"session": session, "paging": services.paging, "at": now(session)}
+    about: dict[str, Any] = {"session": session, "paging": services.paging, "at": now(session)}
     contexts = [Context(incident=incident, escalation=row, **about) for row, incident in due]
     assert firing_service.fire_each(contexts, within=0) == 1
     assert step_service.run_due(session, services.paging, limit=100) == 2
