@@ -1,5 +1,6 @@
 """Messages that are claimed together are checked together, and again if they have waited since."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -36,7 +37,7 @@ def delivery(services: Services) -> Delivery:
     return services.delivery
 
 
-def claimed(delivery: Delivery) -> list[Notification]:
+def claimed(delivery: Delivery) -> Sequence[Notification]:
     """The pages that a lane has claimed."""
     inline_lane("email", delivery)._release()
     return lease_service.claim(delivery, "email", limit=10)

@@ -169,7 +169,7 @@ def test_a_slow_batch_fires_its_first_steps_and_the_rest_stays_due(
     add_policy()
     incidents = [open_incident()["id"] for _ in range(3)]
     due = crud_escalation.claim_due(session, at=now(session), limit=100)
-    about = {"session": session, "paging": services.paging, "at": now(session)}
+    about: dict[str, Any] = {"session": session, "paging": services.paging, "at": now(session)}
     contexts = [Context(incident=incident, escalation=row, **about) for row, incident in due]
     assert firing_service.fire_each(contexts, within=0) == 1
     assert step_service.run_due(session, services.paging, limit=100) == 2
