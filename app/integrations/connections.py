@@ -28,9 +28,11 @@ class Watch:
     deadline: float = field(init=False)
     has_expired: bool = False
     connected: socket.socket | None = None
+    is_over: bool = False
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.seconds
+        self._ending = threading.Lock()
 
     def __enter__(self) -> "Watch":
         self._alarm = alarms().after(self.seconds, self._expire)
@@ -39,6 +41,8 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self._alarm.cancel()
+        with self._ending:  # the connection may go on to serve another exchange
+            self.is_over = True
         self.connected = _current.watch = None
 
     def remaining(self) -> float:
@@ -50,11 +54,13 @@ class Watch:
             raise TimeoutError
 
     def _expire(self) -> None:
-        self.has_expired = True
-        connected = self.connected
-        if connected is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # the reader sees the end of the stream
+        with self._ending:
+            if self.is_over:
+                return
+            self.has_expired = True
+            if self.connected is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(self.connected, socket.SHUT_RDWR)  # the reader sees the end of the stream
 
 
 _current = threading.local()
