@@ -25,6 +25,7 @@ from app.crud.crud_user import (
     crud_user,
 )
 from app.crud.crud_webhook_token import crud_webhook_token
+from app.crud.crud_work import crud_work
 
 __all__ = [
     "crud_assignment",
@@ -53,4 +54,5 @@ __all__ = [
     "crud_user",
     "crud_verification",
     "crud_webhook_token",
+    "crud_work",
 ]

@@ -14,7 +14,13 @@ from app.services.accounts import auth_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
 from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
-from app.services.operations import dead_man_service, healing_service, health_service, idempotency_service
+from app.services.operations import (
+    dead_man_service,
+    healing_service,
+    health_service,
+    idempotency_service,
+    work_service,
+)
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
@@ -93,8 +99,14 @@ class Jobs:
             "healed": lambda: self._unless_locked("healed", self._heal),
             "recoveries_answered": lambda: self._batches(self._answer_recoveries, batch),
         }
-        done, errors = {}, []
+        with self._database.reading() as session:
+            due = work_service.parts_due(session, self._pulse)
+        done: dict[str, int] = dict.fromkeys(parts, 0)
+        errors: list[Exception] = []
         for name, part in parts.items():
+            if name not in due and not any(done.values()):
+                self._locked_since.pop(name, None)
+                continue  # what one part did may be work for those after it
             try:
                 done[name] = part()
             except Exception as error:

@@ -21,6 +21,7 @@ from app.services.delivery import (
 )
 from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import Attempt
+from app.services.operations import work_service
 from app.worker.flight import Flight, Pace
 from app.worker.threads import DaemonThreads
 
@@ -67,6 +68,9 @@ class Lane:
 
         Raises at the end if pages could not be released for over 30 s.
         """
+        if self._channel is not None and not work_service.is_due_on(self._delivery, self._channel):
+            self._locked = None
+            return 0
         flight = Flight(self._threads)
         try:
             taken = self._drain(flight)
@@ -90,16 +94,18 @@ class Lane:
                 started = self._start(flight, limit=wanted)
                 self._has_more = started == wanted
                 taken += started
-            if not flight:
+            if flight:
+                self._record(flight.ended(within=LOOK_AGAIN_SECONDS))
+            elif not self._has_more:
                 break
-            self._record(flight.ended(within=LOOK_AGAIN_SECONDS))
         return taken
 
     def _start(self, flight: Flight, *, limit: int) -> int:
-        """Claim messages and let the threads send them. Returns how many."""
+        """Claim messages, and let the threads send those whose provider may be called. Returns how many it claimed."""
         claimed = lease_service.claim(self._delivery, self._channel, limit=limit)
-        checks = readiness_service.look_ahead(self._delivery, claimed)
-        for message in claimed:
+        ready = delivery_service.set_aside(self._delivery, claimed)
+        checks = readiness_service.look_ahead(self._delivery, ready)
+        for message in ready:
             flight.start(message, partial(delivery_service.try_once, self._delivery, message, checks.get(message.id)))
         return len(claimed)
 

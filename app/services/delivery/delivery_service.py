@@ -1,11 +1,13 @@
 """Sends the messages of the outbox, with no transaction open. At least once, each time with the same key."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import facts
 from app.core.channel import Channel, Envelope, Outcome
@@ -13,13 +15,21 @@ from app.core.crash_points import reach
 from app.core.storable import scrub
 from app.core.vocabulary import AttemptOutcome
 from app.crud.clock import now
+from app.crud.locks import wait_briefly
 from app.models import Notification
 from app.services.delivery import lease_service, readiness_service
 from app.services.delivery.breaker import says_later
 from app.services.delivery.ports import Delivery
 from app.services.delivery.readiness_service import Check, LeaseLost
-from app.services.delivery.recording_service import Attempt, log_fields, outlast
+from app.services.delivery.recording_service import (
+    PATIENCE_SECONDS,
+    TOGETHER_SECONDS,
+    Attempt,
+    log_fields,
+    outlast,
+)
 from app.services.delivery.retry import GIVE_UP_AFTER
+from app.services.delivery.transition import Event, EventType
 
 log = structlog.get_logger()
 
@@ -27,10 +37,13 @@ LONGEST_PROVIDER_ID = 255
 
 
 def try_once(delivery: Delivery, message: Notification, checked: Check | None = None) -> Attempt | None:
-    """Send one claimed message, which may have been checked just now. None if it is no longer needed. Never raises."""
+    """Send one claimed message. None if it is no longer needed. Never raises.
+
+    `checked` is what was found about it when it was claimed, after `set_aside` had let it pass.
+    """
     fields = log_fields(message)
     try:
-        if outlast(delivery, lambda: _is_deferred(delivery, message)):
+        if not _is_fresh(checked) and outlast(delivery, lambda: _is_deferred(delivery, message)):
             return None
         began_at = outlast(delivery, lambda: readiness_service.moment_to_send(delivery, message, checked))
         if began_at is None:
@@ -49,21 +62,55 @@ def try_once(delivery: Delivery, message: Notification, checked: Check | None = 
     return attempt
 
 
+def _is_fresh(checked: Check | None) -> bool:
+    """True if its provider was asked for just now, too."""
+    return checked is not None and checked.is_fresh
+
+
+def set_aside(delivery: Delivery, messages: Sequence[Notification]) -> list[Notification]:
+    """Release, together, those of the claimed messages whose provider is not called for now. Returns the others.
+
+    While the database or a row is busy it releases none: then each message waits by itself.
+    """
+    waits = _waits(delivery, messages)
+    try:
+        deferred = _defer(delivery, waits, patience_seconds=TOGETHER_SECONDS) if waits else set()
+    except SQLAlchemyError as error:
+        log.info("deliveries_not_deferred_together", messages=len(waits), reason=type(error).__name__)
+        deferred = set()
+    return [message for message in messages if message.id not in deferred]
+
+
 def _is_deferred(delivery: Delivery, message: Notification) -> bool:
-    """True if its provider is not called for now. A message whose time is up gets one last try."""
-    wait = _wait_seconds(delivery, message)
-    if wait <= 0:
-        return False
+    """True if its provider is not called for now."""
+    waits = _waits(delivery, [message])
+    return bool(waits) and bool(_defer(delivery, waits, patience_seconds=PATIENCE_SECONDS))
+
+
+def _waits(delivery: Delivery, messages: Sequence[Notification]) -> list[tuple[Notification, float]]:
+    """The messages whose provider is not called for now, and for how many seconds."""
+    waits = [(message, _wait_seconds(delivery, message)) for message in messages]
+    return [(message, seconds) for message, seconds in waits if seconds > 0]
+
+
+def _defer(delivery: Delivery, waits: Sequence[tuple[Notification, float]], *, patience_seconds: float) -> set[int]:
+    """Release messages. Returns their ids: a message whose time is up is not among them, but gets one last try."""
     with delivery.database.transaction() as session:
         at = now(session)
-        began_at = message.first_attempt_at or at
-        deadline = began_at + GIVE_UP_AFTER
-        if at >= deadline:
-            return False
-        until = min(at + timedelta(seconds=wait), deadline)
-        lease_service.defer(session, message, until=until, first_attempt_at=began_at)
-    log.info("delivery_deferred", wait_seconds=round(wait, 1), **log_fields(message))
-    return True
+        wait_briefly(session, patience_seconds)
+        given_back = [(message, _given_back(message, seconds, at)) for message, seconds in waits]
+        deferred = [(message, event) for message, event in given_back if event.until is not None and event.until > at]
+        lease_service.defer_each(session, deferred)
+    for message, event in deferred:
+        log.info("delivery_deferred", until=event.until, **log_fields(message))
+    return {message.id for message, _ in deferred}
+
+
+def _given_back(message: Notification, wait_seconds: float, at: datetime) -> Event:
+    """Due again when its provider is, but no later than its time is up."""
+    began_at = message.first_attempt_at or at
+    until = min(at + timedelta(seconds=wait_seconds), began_at + GIVE_UP_AFTER)
+    return Event(EventType.GIVEN_BACK, until=until, first_attempt_at=began_at)
 
 
 def _wait_seconds(delivery: Delivery, message: Notification) -> float:

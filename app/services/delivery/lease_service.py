@@ -23,7 +23,7 @@ from app.services.delivery.ports import Delivery
 from app.services.delivery.recording_service import PATIENCE_SECONDS, log_fields
 from app.services.delivery.retry import GIVE_UP_AFTER
 from app.services.delivery.transition import Event, EventType
-from app.services.delivery.transition_service import apply_all, apply_leased
+from app.services.delivery.transition_service import apply_all, apply_each_leased
 
 log = structlog.get_logger()
 
@@ -55,8 +55,12 @@ def give_back(delivery: Delivery, message: Notification) -> None:
 def defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
     """Release a message that was not tried. It is due at the given time, with its attempts unchanged."""
     wait_briefly(session, PATIENCE_SECONDS)
-    given_back = Event(EventType.GIVEN_BACK, until=until, first_attempt_at=first_attempt_at)
-    apply_leased(session, message, given_back, at=until)
+    defer_each(session, [(message, Event(EventType.GIVEN_BACK, until=until, first_attempt_at=first_attempt_at))])
+
+
+def defer_each(session: Session, given_back: Sequence[tuple[Notification, Event]]) -> None:
+    """Release messages that were not tried, each with its GIVEN_BACK event, with one statement."""
+    apply_each_leased(session, given_back, at=now(session))
 
 
 def expire_leases(session: Session) -> int:

@@ -42,6 +42,10 @@ class Check:
     def age(self) -> float:
         return time.monotonic() - self.read_at
 
+    @property
+    def is_fresh(self) -> bool:
+        return self.age <= FRESH_SECONDS
+
 
 def look_ahead(delivery: Delivery, messages: Sequence[Notification]) -> dict[int, Check]:
     """Look at claimed messages together, by their ids: what is sent at once needs no look of its own.
@@ -68,7 +72,7 @@ def moment_to_send(delivery: Delivery, message: Notification, checked: Check | N
 
     A check that is older than a quarter of a second is repeated. Raises LeaseLost. Usually a single query is enough.
     """
-    if checked is None or checked.age > FRESH_SECONDS:
+    if checked is None or not checked.is_fresh:
         checked = check(delivery, [message])[message.id]
     snapshot = checked.snapshot
     is_leased = _is_mine(message, snapshot) and not _is_short(delivery, snapshot)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.channel import Envelope, Outcome
@@ -28,6 +28,7 @@ from app.worker import Jobs
 from tests.support.inline import inline_jobs, inline_lane
 from tests.support.inline import send as send_one
 from tests.support.scenario import Opener, Tick, act, timeline
+from tests.support.statements import statements
 from tests.support.world import Clock, Outbox, Person
 
 RETRY = Outcome(AttemptOutcome.RETRY, status_code=451, error="try later")
@@ -308,6 +309,46 @@ def test_a_deferred_message_is_tried_as_soon_as_its_time_is_up(
     clock.advance(seconds=31)
     send(delivery)
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
+
+
+def test_messages_whose_provider_is_not_called_are_given_back_together(
+    services: Services, add_policy: Opener, open_incident: Opener, session: Session, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    add_policy()
+    for _ in range(5):
+        open_incident()
+    plan(services)
+    session.execute(text("UPDATE notifications SET is_held = false, next_attempt_at = now()"))
+    session.commit()
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
+    with statements(delivery.database) as seen:
+        send(delivery)
+    writes = [statement for statement in seen if statement.startswith("UPDATE notifications")]
+    assert sum("lease_token" in statement for statement in writes) == 2  # claimed, and given back
+    rows = session.scalars(select(Notification).execution_options(populate_existing=True)).all()
+    assert [(row.status, row.attempt) for row in rows] == [(DeliveryStatus.PENDING, 0)] * 5
+    assert outbox.sent == []
+
+
+def test_of_the_messages_of_a_provider_that_is_probed_one_goes_out(
+    services: Services, add_policy: Opener, open_incident: Opener, session: Session, outbox: Outbox
+) -> None:
+    delivery = services.delivery
+    add_policy()
+    for _ in range(5):
+        open_incident()
+    plan(services)
+    session.execute(text("UPDATE notifications SET is_held = false, next_attempt_at = now()"))
+    session.commit()
+    outbox.answers = [RETRY]
+    for number in range(OPENS_AFTER):
+        delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() - 55)
+    send(delivery)
+    rows = session.scalars(select(Notification).execution_options(populate_existing=True)).all()
+    assert sorted(row.attempt for row in rows) == [0, 0, 0, 0, 1]
+    assert len(outbox.sent) == 1
 
 
 def test_what_waits_for_its_provider_is_due_at_the_end_of_its_time(
