@@ -1,5 +1,6 @@
 """Whether there is anything to do for a worker: one statement in place of all those that would find nothing."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, String, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
+from app.crud.channels import channels_of
 from app.crud.clock import NOW_COLUMN
 from app.crud.crud_notification import WAITING
 from app.models import Escalation, EscalationPolicy, Incident, Notification, PasswordRecovery, StatusUpdate
@@ -16,6 +18,11 @@ class CRUDWork:
     def is_due_on(self, session: Session, channel: str) -> bool:
         """True if a message, a throttled page or a status update is due on a channel."""
         return bool(session.scalar(_due_on_channel(), {"channel": channel}))
+
+    def is_waiting_elsewhere(self, session: Session, channels: Collection[str]) -> bool:
+        """True if a message waits on a channel that is none of these."""
+        ready, throttled = WAITING & ~Notification.is_throttled, Notification.is_throttled  # each has its index
+        return not (channels_of(session, ready) | channels_of(session, throttled)).issubset(channels)
 
     def parts_due(self, session: Session) -> set[str]:
         """The parts of the plan, by their names, for which something is due."""
@@ -47,7 +54,8 @@ def _due_in_plan() -> Select[Any]:
         "healed": (Incident.status == IncidentStatus.OPEN,),
         "recoveries_answered": (PasswordRecovery.id.is_not(None),),
     }
-    return select(*(exists().where(*conditions).label(name) for name, conditions in parts.items()))
+    asked: list[Any] = [exists().where(*of).label(name) for name, of in parts.items()]
+    return select(*asked)
 
 
 crud_work = CRUDWork()

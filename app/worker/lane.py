@@ -68,7 +68,7 @@ class Lane:
 
         Raises at the end if pages could not be released for over 30 s.
         """
-        if self._channel is not None and not work_service.is_due_on(self._delivery, self._channel):
+        if not work_service.is_due_on(self._delivery, self._channel):
             self._locked = None
             return 0
         flight = Flight(self._threads)

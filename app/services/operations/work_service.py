@@ -17,7 +17,9 @@ def parts_due(session: Session, pulse: Pulse) -> set[str]:
     return due
 
 
-def is_due_on(delivery: Delivery, channel: str) -> bool:
-    """True if anything is due on a channel."""
+def is_due_on(delivery: Delivery, channel: str | None) -> bool:
+    """True if anything is due on a channel; without a channel, if anything waits on one that is not set up here."""
     with delivery.database.reading() as session:
+        if channel is None:
+            return crud_work.is_waiting_elsewhere(session, delivery.channels.keys())
         return crud_work.is_due_on(session, channel)

@@ -63,15 +63,16 @@ def asked(seen: list[str]) -> list[str]:
     return [statement for statement in seen if "SAVEPOINT" not in statement]
 
 
-def test_without_incidents_the_plan_and_each_lane_ask_one_question(services: Services, jobs: Jobs) -> None:
+def test_without_incidents_the_plan_and_each_lane_ask_a_question_or_two(services: Services, jobs: Jobs) -> None:
     jobs.plan()
     with statements(services.database) as seen:
         jobs.plan()
     assert len(asked(seen)) == 1
-    lane = inline_lane("email", services.delivery)
-    with statements(services.database) as seen:
-        assert lane.drain() == 0
-    assert len(asked(seen)) == 1
+    for channel, questions in (("email", 1), (None, 2)):
+        lane = inline_lane(channel, services.delivery)
+        with statements(services.database) as seen:
+            assert lane.drain() == 0
+        assert len(asked(seen)) == questions
 
 
 def test_nothing_but_healing_is_due_while_an_incident_waits_for_its_next_step(quiet: Session) -> None:
@@ -127,3 +128,12 @@ def test_a_status_update_is_work_once_it_is_due(
     quiet.rollback()
     clock.advance(minutes=1)
     assert crud_work.is_due_on(quiet, "email")
+
+
+@pytest.mark.parametrize(("channel", "is_waiting"), [("email", False), ("carrier-pigeon", True)])
+def test_what_waits_on_a_channel_that_is_not_set_up_is_work_for_the_other_lane(
+    quiet: Session, services: Services, channel: str, is_waiting: bool
+) -> None:
+    quiet.execute(text(MESSAGE.format(f"channel = '{channel}', status = 'pending', next_attempt_at = now()")))
+    quiet.commit()
+    assert work_service.is_due_on(services.delivery, None) is is_waiting
