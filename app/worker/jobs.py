@@ -85,20 +85,7 @@ class Jobs:
         to go on at once.
         """
         self._is_rolling_out = False
-        batch = self._limits.batch
-        parts: dict[str, Callable[[], int]] = {
-            "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
-            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
-            "steps_taken": self._fire,
-            "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
-            "unmatched_taken": lambda: self._batches(
-                lambda s: unmatched_service.page_due(s, self._paging, limit=batch), batch
-            ),
-            "leases_released": lambda: self._batches(lease_service.expire_leases, batch),
-            "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1),
-            "healed": lambda: self._unless_locked("healed", self._heal),
-            "recoveries_answered": lambda: self._batches(self._answer_recoveries, batch),
-        }
+        parts = self._parts()
         with self._database.reading() as session:
             due = work_service.parts_due(session, self._pulse)
         done: dict[str, int] = dict.fromkeys(parts, 0)
@@ -119,6 +106,23 @@ class Jobs:
         if errors:
             raise errors[0]
         return self._is_rolling_out
+
+    def _parts(self) -> dict[str, Callable[[], int]]:
+        """The parts of the plan in their order, by their names in the log."""
+        batch = self._limits.batch
+        return {
+            "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
+            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
+            "steps_taken": self._fire,
+            "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
+            "unmatched_taken": lambda: self._batches(
+                lambda s: unmatched_service.page_due(s, self._paging, limit=batch), batch
+            ),
+            "leases_released": lambda: self._batches(lease_service.expire_leases, batch),
+            "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1),
+            "healed": lambda: self._unless_locked("healed", self._heal),
+            "recoveries_answered": lambda: self._batches(self._answer_recoveries, batch),
+        }
 
     def send(self) -> None:
         """Send everything due in the outbox, one channel after another."""
