@@ -144,7 +144,7 @@ class Lane:
 
     def _record(self, attempts: Sequence[Attempt]) -> None:
         if attempts:
-            # In a fixed order, so that two workers cannot deadlock.
+            # By id, so that two workers mostly lock in the same order. Where they do not, one soon gives way.
             recording_service.record_all(self._delivery, sorted(attempts, key=lambda attempt: attempt.message.id))
             self._pace.note(len(attempts))
 

@@ -68,7 +68,7 @@ def _is_fresh(checked: Check | None) -> bool:
 
 
 def set_aside(delivery: Delivery, messages: Sequence[Notification]) -> list[Notification]:
-    """Release, together, those of the claimed messages whose provider is not called for now. Returns the others.
+    """Release, together, those of the claimed messages whose provider may not be called yet. Returns the others.
 
     While the database or a row is busy it releases none: then each message waits by itself.
     """
@@ -76,19 +76,19 @@ def set_aside(delivery: Delivery, messages: Sequence[Notification]) -> list[Noti
     try:
         deferred = _defer(delivery, waits, patience_seconds=TOGETHER_SECONDS) if waits else set()
     except SQLAlchemyError as error:
-        log.info("deliveries_not_deferred_together", messages=len(waits), reason=type(error).__name__)
+        log.info("delivery_not_deferred_together", messages=len(waits), reason=type(error).__name__)
         deferred = set()
     return [message for message in messages if message.id not in deferred]
 
 
 def _is_deferred(delivery: Delivery, message: Notification) -> bool:
-    """True if its provider is not called for now."""
+    """True if it was released, because its provider may not be called yet."""
     waits = _waits(delivery, [message])
     return bool(waits) and bool(_defer(delivery, waits, patience_seconds=PATIENCE_SECONDS))
 
 
 def _waits(delivery: Delivery, messages: Sequence[Notification]) -> list[tuple[Notification, float]]:
-    """The messages whose provider is not called for now, and for how many seconds."""
+    """The messages whose provider may not be called yet, and for how many seconds."""
     waits = [(message, _wait_seconds(delivery, message)) for message in messages]
     return [(message, seconds) for message, seconds in waits if seconds > 0]
 

@@ -49,13 +49,9 @@ def claim(delivery: Delivery, channel: str | None, *, limit: int) -> Sequence[No
 def give_back(delivery: Delivery, message: Notification) -> None:
     """Release a message that was not tried. It is due again at once, with its attempts unchanged."""
     with delivery.database.transaction() as session:
-        defer(session, message, until=now(session), first_attempt_at=message.first_attempt_at)
-
-
-def defer(session: Session, message: Notification, *, until: datetime, first_attempt_at: datetime | None) -> None:
-    """Release a message that was not tried. It is due at the given time, with its attempts unchanged."""
-    wait_briefly(session, PATIENCE_SECONDS)
-    defer_each(session, [(message, Event(EventType.GIVEN_BACK, until=until, first_attempt_at=first_attempt_at))])
+        wait_briefly(session, PATIENCE_SECONDS)
+        given_back = Event(EventType.GIVEN_BACK, until=now(session), first_attempt_at=message.first_attempt_at)
+        defer_each(session, [(message, given_back)])
 
 
 def defer_each(session: Session, given_back: Sequence[tuple[Notification, Event]]) -> None:

@@ -311,16 +311,21 @@ def test_a_deferred_message_is_tried_as_soon_as_its_time_is_up(
     assert (only(session).status, len(outbox.sent)) == (DeliveryStatus.DEAD, 1)
 
 
-def test_messages_whose_provider_is_not_called_are_given_back_together(
-    services: Services, add_policy: Opener, open_incident: Opener, session: Session, outbox: Outbox
-) -> None:
-    delivery = services.delivery
+@pytest.fixture
+def five_pages(services: Services, add_policy: Opener, open_incident: Opener, session: Session) -> None:
+    """Five pages that are due, and that no token bucket holds back."""
     add_policy()
     for _ in range(5):
         open_incident()
     plan(services)
     session.execute(text("UPDATE notifications SET is_held = false, next_attempt_at = now()"))
     session.commit()
+
+
+def test_messages_whose_provider_is_not_called_are_given_back_together(
+    five_pages: None, services: Services, session: Session, outbox: Outbox
+) -> None:
+    delivery = services.delivery
     for number in range(OPENS_AFTER):
         delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() + 55)
     with statements(delivery.database) as seen:
@@ -333,15 +338,9 @@ def test_messages_whose_provider_is_not_called_are_given_back_together(
 
 
 def test_of_the_messages_of_a_provider_that_is_probed_one_goes_out(
-    services: Services, add_policy: Opener, open_incident: Opener, session: Session, outbox: Outbox
+    five_pages: None, services: Services, session: Session, outbox: Outbox
 ) -> None:
     delivery = services.delivery
-    add_policy()
-    for _ in range(5):
-        open_incident()
-    plan(services)
-    session.execute(text("UPDATE notifications SET is_held = false, next_attempt_at = now()"))
-    session.commit()
     outbox.answers = [RETRY]
     for number in range(OPENS_AFTER):
         delivery.breakers.record("email", "outbox", number, error="503", at=time.monotonic() - 55)
