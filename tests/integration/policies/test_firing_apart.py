@@ -11,6 +11,7 @@ from app.db.session import WAKE_CHANNEL, Database, connect_alone
 from app.services.policies import step_service
 from app.utils.service_locator import Services
 from tests.support.scenario import Opener, events, steps, timeline
+from tests.support.waiting import wait_until
 from tests.support.world import Person, real_connections
 
 REFUSES_ONE = """
@@ -70,7 +71,10 @@ def test_workers_are_woken_although_the_steps_did_not_fire_together(
     with own_database.transaction() as session:
         session.execute(text(REFUSES_ONE.format(incidents[1]["id"], "timeline_events")))
         assert step_service.run_due(session, services.paging, limit=100) == 3
-    connection.poll()
-    woken = [notice.payload for notice in connection.notifies]
+
+    def is_woken() -> bool:
+        connection.poll()
+        return any(notice.payload == "send" for notice in connection.notifies)
+
+    wait_until(is_woken, seconds=10)
     connection.close()
-    assert "send" in woken
