@@ -75,6 +75,12 @@ seed: $(VENV)/dev ## Fill an empty database with SIZE incidents and their record
 growth: $(VENV)/dev ## Compare a database of 1,000 incidents with one of GROWN (1,000,000 by default: 5 minutes, 4 GB)
 	$(BIN)/python -m benchmarks.growth --large $(GROWN)
 
+MINUTES ?= 60
+
+.PHONY: churn
+churn: $(VENV)/dev ## Work for MINUTES (an hour by default), and show the memory and what updates leave in the tables
+	$(BIN)/python -m benchmarks.churn --minutes $(MINUTES)
+
 .PHONY: bench-templates
 bench-templates: $(VENV)/dev ## Time the slowest message templates
 	$(BIN)/python -m benchmarks.render_templates
