@@ -11,6 +11,7 @@ from fastapi.params import Depends
 from fastapi.security import OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 
+from app.core import origin
 from app.core.errors import NotAuthenticated, PermissionDenied
 from app.core.security import Claims
 from app.models import User
@@ -54,6 +55,7 @@ class Permission:
     def _authenticated(self, claims: Claims, session: Session) -> User:
         user = auth_service.authenticate(session, claims)
         self.check(user)
+        origin.identify(actor_id=user.id, session_id=claims.session_id)
         return user
 
 

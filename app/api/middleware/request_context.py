@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
+from app.core import origin
 from app.core.plain_lines import PlainLines
 from app.core.vocabulary import ErrorCode
 
@@ -37,6 +38,8 @@ class RequestContext:
         request_id = scope["request_id"] = _request_id(scope)
         # Each request runs in its own context: nothing has to be unbound.
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        client = scope.get("client")
+        origin.begin(sender=client[0] if client else None, request_id=request_id)
         header = (b"x-request-id", request_id.encode())
         status = 0
 
