@@ -1,6 +1,8 @@
 """Every SQL statement: one question, one method. Nothing here commits."""
 
 from app.crud.crud_assignment import crud_assignment
+from app.crud.crud_audit import crud_audit
+from app.crud.crud_audit_chain import crud_audit_chain
 from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
@@ -12,6 +14,7 @@ from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
 from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
+from app.crud.crud_recorded_settings import crud_recorded_settings
 from app.crud.crud_status_update import crud_status_update
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
@@ -30,6 +33,8 @@ from app.crud.crud_work import crud_work
 __all__ = [
     "crud_assignment",
     "crud_attempt",
+    "crud_audit",
+    "crud_audit_chain",
     "crud_auth_session",
     "crud_comment",
     "crud_escalation",
@@ -45,6 +50,7 @@ __all__ = [
     "crud_policy",
     "crud_policy_version",
     "crud_preference",
+    "crud_recorded_settings",
     "crud_refresh_token",
     "crud_status_update",
     "crud_template",

@@ -1,5 +1,6 @@
 """The tables: columns, constraints and indexes."""
 
+from app.models.audit import AuditCheckpoint, AuditEntry, AuditLink, AuditValue, RecordedSettings
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
@@ -12,6 +13,10 @@ from app.models.worker import WorkerHeartbeat
 
 __all__ = [
     "AddressVerification",
+    "AuditCheckpoint",
+    "AuditEntry",
+    "AuditLink",
+    "AuditValue",
     "AuthSession",
     "Escalation",
     "EscalationEvent",
@@ -28,6 +33,7 @@ __all__ = [
     "NotificationThrottle",
     "PasswordRecovery",
     "PasswordResetToken",
+    "RecordedSettings",
     "RefreshToken",
     "StatusUpdate",
     "TimelineEvent",
