@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m app serve | worker | migrate | create-admin | vapid-key`."""
+"""The operator's commands: `python -m app serve | worker | migrate | create-admin | audit | vapid-key`."""
 
 import argparse
 import signal
@@ -61,7 +61,7 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
     from app.utils.service_locator import build_services, database_of, require_a_channel
-    from app.utils.startup import prepare_schema, warn
+    from app.utils.startup import prepare_schema, record_settings, warn
     from app.worker import work_until_told
 
     descriptors.raise_limit()
@@ -69,7 +69,9 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     with database_of(settings) as database:
         prepare_schema(settings, database)
         warn(settings)
-        asyncio.run(work_until_told(build_services(settings, database)))
+        services = build_services(settings, database)
+        record_settings(services, "worker")
+        asyncio.run(work_until_told(services))
     return 0
 
 
@@ -88,6 +90,7 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
     from app.core.security import Passwords
     from app.db import migrations
     from app.schemas.types import Email, Password
+    from app.utils.audit_commands import as_operator
     from app.utils.service_locator import database_of, name_of_database
     from app.utils.startup import make_admin, show_once
 
@@ -97,6 +100,7 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
     with database_of(settings) as database:
         if settings.migrate_on_start:
             migrations.upgrade(database)
+        as_operator()
         with database.transaction() as session:
             made = make_admin(session, email, password, Passwords(settings.bcrypt_rounds))
     print(f"Database: {name_of_database(settings)}", file=sys.stderr)
@@ -117,6 +121,13 @@ def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     return 0
 
 
+def audit(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Check the audit log's chain, delete its oldest entries, or erase what it says about a person."""
+    from app.utils import audit_commands
+
+    return audit_commands.run(arguments, settings)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Incident Management System")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -124,10 +135,21 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "worker", worker)
     _add(commands, "migrate", migrate)
     _add(commands, "vapid-key", make_vapid_key)
+    _add_audit_actions(_add(commands, "audit", audit))
     admin = _add(commands, "create-admin", create_admin)
     admin.add_argument("email", metavar="EMAIL")
     admin.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     return parser
+
+
+def _add_audit_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="action", dest="action")
+    verify = actions.add_parser("verify", help="check that no entry was changed, removed, reordered or cut off")
+    verify.add_argument("--head", metavar="SEQ:HASH", help="a head that was logged before, to find what was cut off")
+    prune = actions.add_parser("prune", help="delete the entries before a date, and leave a checkpoint")
+    prune.add_argument("--before", metavar="DATE", required=True, help="such as 2026-01-31")
+    erase = actions.add_parser("erase", help="delete what the entries say about a user; the chain stays whole")
+    erase.add_argument("--user", metavar="ID", type=int, required=True)
 
 
 def _add(

@@ -23,7 +23,7 @@ from app.core.logging import configure_logging
 from app.core.source import SOURCES, SourceType
 from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
-from app.utils.startup import prepare, settle, warn
+from app.utils.startup import prepare, record_settings, settle, warn
 from app.worker import working
 
 log = structlog.get_logger()
@@ -102,6 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         prepare(settings, database)
         warn(settings)
         app.state.services = build_services(settings, database)
+        record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)
         async with _working(app, app.state.services):
             settle()

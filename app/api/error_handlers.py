@@ -24,7 +24,7 @@ from app.api.errors import (
 )
 from app.api.validation import pointer_to
 from app.api.validation_words import subject_of, without_narrower, words_for
-from app.core import errors
+from app.core import errors, origin
 from app.core.vocabulary import ErrorCode
 from app.db.session import is_unavailable
 
@@ -49,6 +49,8 @@ def _domain_error(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+        if error.code is ErrorCode.NOT_AUTHENTICATED:
+            log.info("token_refused", reason=str(error), sender=origin.current().sender)
     if isinstance(error, errors.TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_seconds)
     return problem(request, status, str(error), code=error.code, headers=headers, **extra_of(error))

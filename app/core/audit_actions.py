@@ -21,7 +21,6 @@ class AuditAction(StrEnum):
 
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
-    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - the current password, when a change needs it
     REFRESH_TOKEN_REUSED = "refresh_token.reused"  # noqa: S105 - a word
     SESSION_LOGGED_OUT = "session.logged_out"
     SESSION_REVOKED = "session.revoked"

@@ -20,7 +20,8 @@ class Origin:
     request_id: str | None = None
 
 
-_current: ContextVar[Origin] = ContextVar("origin", default=Origin())
+NOBODY = Origin()
+_current: ContextVar[Origin] = ContextVar("origin", default=NOBODY)
 
 
 def current() -> Origin:
@@ -28,8 +29,8 @@ def current() -> Origin:
     return _current.get()
 
 
-def begin(*, sender: str | None, request_id: str) -> None:
-    """A request begins. Nobody has shown who they are."""
+def begin(*, sender: str | None, request_id: str | None) -> None:
+    """A request or a command begins. Nobody has shown who they are."""
     _current.set(Origin(sender=sender, request_id=request_id))
 
 

@@ -28,8 +28,10 @@ class CRUDTemplate(CRUDBase[NotificationTemplate]):
         query = select(NotificationTemplate).filter_by(channel=channel, event=event)
         return session.scalars(query.with_for_update(), execution_options={"populate_existing": True}).one()
 
-    def remove(self, session: Session, channel: str, event: MessageKind) -> None:
-        session.execute(delete(NotificationTemplate).filter_by(channel=channel, event=event))
+    def remove(self, session: Session, channel: str, event: MessageKind) -> NotificationTemplate | None:
+        """Delete the row of a message. Returns what it was, if there was one."""
+        removal = delete(NotificationTemplate).filter_by(channel=channel, event=event).returning(NotificationTemplate)
+        return session.scalar(removal)
 
 
 crud_template = CRUDTemplate(NotificationTemplate)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -11,11 +11,12 @@ from app.models import WebhookToken
 
 
 class CRUDWebhookToken(CRUDBase[WebhookToken]):
-    def keep_working(self, session: Session, source: str, seal: str, *, at: datetime) -> None:
-        """Record that a token was accepted."""
+    def keep_working(self, session: Session, source: str, seal: str, *, at: datetime) -> bool:
+        """Record that a token was accepted. True if none had this seal before."""
         works = {"worked_at": at, "refused_at": None}
         row = insert(WebhookToken).values(source=source, seal=seal, **works)
-        session.execute(row.on_conflict_do_update(index_elements=["source", "seal"], set_=works))
+        kept = row.on_conflict_do_update(index_elements=["source", "seal"], set_=works)
+        return bool(session.scalar(kept.returning(literal_column("xmax = 0"))))
 
     def taken(self, session: Session, source: str) -> frozenset[str]:
         """The seals of the tokens that were accepted and not refused since."""

@@ -18,7 +18,9 @@ from app.models import User
 from app.schemas.user import UserCreate
 from app.services.accounts import user_service
 from app.services.delivery.readiness_service import WHOLE_ENOUGH
-from app.utils.service_locator import longest_timeout
+from app.services.operations import settings_record_service
+from app.utils import settings_shown
+from app.utils.service_locator import Services, longest_timeout
 
 log = structlog.get_logger()
 
@@ -85,6 +87,13 @@ def _make_first_admin(settings: Settings, database: Database) -> None:
         made = make_admin(session, email, password.get_secret_value() if password else None, passwords)
     if made.made_up_password is not None:
         show_once(email, made.made_up_password)
+
+
+def record_settings(services: Services, role: str) -> None:
+    """Record in the audit log how the settings in force differ from those at the last start in this role."""
+    found = settings_shown.shown([services.settings, *services.paging.channel_settings.values()], services.auth.tokens)
+    with services.database.transaction() as session:
+        settings_record_service.record(session, role, found.values, found.secrets)
 
 
 def show_once(email: str, password: str) -> None:

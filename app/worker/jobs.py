@@ -15,12 +15,14 @@ from app.services.delivery import fallback_service, lease_service, throttle_serv
 from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
 from app.services.operations import (
+    audit_chain_service,
     dead_man_service,
     healing_service,
     health_service,
     idempotency_service,
     work_service,
 )
+from app.services.operations.audit_chain import Head
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
@@ -73,6 +75,7 @@ class Jobs:
         self._pulse = Pulse()
         self._locked_since: dict[str, float] = {}
         self._is_rolling_out = False
+        self._audit_head: Head | None = None
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {
             name or NO_CHANNEL: Lane(name, delivery, self.stopping, width=width, threads=threads) for name in names
@@ -171,6 +174,11 @@ class Jobs:
                 buckets=buckets,
                 workers=workers,
             )
+
+    def log_audit_head(self) -> None:
+        """Log the head of the audit log's chain, and an error if the chain has lost the one logged before."""
+        with self._database.transaction() as session:
+            self._audit_head = audit_chain_service.log_head(session, self._audit_head)
 
     def revive_database(self) -> None:
         """Restart the embedded database if its server was killed."""

@@ -23,12 +23,13 @@ log = structlog.get_logger()
 TICK_SECONDS = 1
 BEAT_SECONDS = 5
 CLEAN_UP_SECONDS = 3600
+AUDIT_SECONDS = 3600
 STALLED_AFTER_SECONDS = 60
 WELL_WITHIN_SECONDS = 5
 PLAN = "plan"
 SEND = "send"
-DEAD_MAN, CLEAN_UP = "dead_man", "clean_up"
-SELDOM = {DEAD_MAN, CLEAN_UP}  # one failure there says nothing about paging now
+DEAD_MAN, CLEAN_UP, AUDIT = "dead_man", "clean_up", "audit_head"
+SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT}  # one failure there says nothing about paging now
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
@@ -62,6 +63,7 @@ class Worker:
             **sends,
             "beat": (jobs.beat, BEAT_SECONDS),
             CLEAN_UP: (jobs.clean_up, CLEAN_UP_SECONDS),
+            AUDIT: (jobs.log_audit_head, AUDIT_SECONDS),
         }
         if ping is not None:
             self._table[DEAD_MAN] = (self._ping_if_well, ping_seconds)
@@ -82,6 +84,7 @@ class Worker:
         self._scheduler.start()
         self._listener.start(self.wake)
         self.wake("beat")
+        self.wake(AUDIT)  # a service that is restarted every day would never log it
         self._started = time.monotonic()
         self._watch(self._loop)
         log.info("worker_started", jobs=sorted(self._table))

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from app.api.v1.endpoints import (
     alert_webhooks,
+    audit,
     auth,
     escalation,
     incidents,
@@ -30,4 +31,5 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
     router.include_router(notifications.router)
     router.include_router(alert_webhooks.router_of(sources))
     router.include_router(workers.router)
+    router.include_router(audit.router)
     return router

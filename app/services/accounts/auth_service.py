@@ -5,14 +5,17 @@ although the request is refused.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core import origin
+from app.core.audit_actions import AuditAction
 from app.core.errors import InvalidResetToken, NotAuthenticated, WrongCredentials
+from app.core.repeats import Repeats
 from app.core.security import Claims, Passwords, Tokens, fingerprint, new_opaque_token
 from app.crud import (
     crud_auth_session,
@@ -25,8 +28,8 @@ from app.crud.clock import now
 from app.db.session import Database
 from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair
-from app.services import notification_service
-from app.services.accounts import user_service
+from app.services import audit_service, notification_service
+from app.services.accounts import refusal_service, user_record_service, user_service
 
 log = structlog.get_logger()
 
@@ -43,6 +46,7 @@ class Auth:
     refresh_lifetime: timedelta
     reset_lifetime: timedelta
     public_url: str
+    refused_logins: Repeats = field(default_factory=Repeats)
 
 
 def authenticate(session: Session, claims: Claims) -> User:
@@ -65,14 +69,22 @@ def log_in(database: Database, auth: Auth, *, username: str, password: str) -> T
     with database.transaction() as session:
         user = crud_user.by_email(session, username) if "\x00" not in username else None
     is_right = auth.passwords.verify(password, user.hashed_password if user else None)
-    if user is None or not is_right or not user.is_active:
-        log.info("login_refused")
+    pair = _let_in(database, auth, user) if user is not None and is_right and user.is_active else None
+    if user is None or pair is None:
+        refusal_service.record_login(database, auth.tokens, auth.refused_logins, username=username, user=user)
         raise WrongCredentials(REFUSED_LOGIN)
+    log.info("login_succeeded", user_id=user.id)
+    return pair
+
+
+def _let_in(database: Database, auth: Auth, user: User) -> TokenPair | None:
+    """A new session of a user whose password was right. None if the account changed meanwhile."""
     with database.transaction() as session:
         if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
-            raise WrongCredentials(REFUSED_LOGIN)
+            return None
         pair = start_session(session, auth, user.id)
-    log.info("login_succeeded", user_id=user.id)
+        origin.identify(actor_id=user.id, session_id=auth.tokens.read(pair.access_token).session_id)
+        audit_service.record(session, AuditAction.LOGIN_SUCCEEDED, "user", user.id)
     return pair
 
 
@@ -98,6 +110,8 @@ def log_out(session: Session, refresh_token: str) -> None:
     if token is None:
         raise NotAuthenticated(REFUSED_REFRESH)
     crud_auth_session.revoke(session, token.session_id, at=now(session))
+    origin.identify(actor_id=token.session.user_id, session_id=token.session_id)
+    audit_service.record(session, AuditAction.SESSION_LOGGED_OUT, "session", str(token.session_id))
     log.info("logged_out", user_id=token.session.user_id)
 
 
@@ -150,7 +164,8 @@ def reset_password(session: Session, auth: Auth, *, token: str, new_password: st
     row = crud_password_reset_token.get_for_update(session, fingerprint(token))
     user = _owner(row, crud_user.get_for_update(session, row.user_id) if row else None, at=at)
     user_service.take_over(session, user, at=at)
-    user_service.change(session, user, {"hashed_password": hashed}, at=at)
+    old = user_service.change(session, user, {"hashed_password": hashed}, at=at)
+    user_record_service.record_reset(session, user, old)
     log.info("password_reset", user_id=user.id)
 
 
@@ -175,13 +190,21 @@ def _spend(session: Session, auth: Auth, refresh_token: str) -> TokenPair | None
     at = now(session)
     if token.used_at is not None:
         crud_auth_session.revoke(session, token.session_id, at=at)
-        log.warning("refresh_token_reused", user_id=token.session.user_id)
+        _record_reuse(session, token)
         return None
     user = token.session.user
     if token.session.revoked_at is not None or token.expires_at <= at or not user.is_active or user.deleted_at:
         return None
     token.used_at = at
     return _issue(session, auth, user.id, token.session_id, at=at)
+
+
+def _record_reuse(session: Session, token: RefreshToken) -> None:
+    """Record that a spent token was used: it was stolen, before or now. Who used it is not known."""
+    user_id = token.session.user_id
+    changes = {"session_id": (token.session_id, None)}
+    audit_service.record(session, AuditAction.REFRESH_TOKEN_REUSED, "user", user_id, changes=changes)
+    log.warning("refresh_token_reused", user_id=user_id, sender=origin.current().sender)
 
 
 def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: datetime) -> TokenPair:

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.channel import EMAIL
 from app.core.errors import Conflict, InvalidInput, NotAuthenticated, SignupClosed, WrongPassword
 from app.core.security import Passwords
@@ -13,7 +14,7 @@ from app.crud import crud_user
 from app.crud.clock import now
 from app.models import User
 from app.schemas.user import Signup, UserUpdateMe
-from app.services.accounts import user_service
+from app.services.accounts import user_record_service, user_service
 from app.services.accounts.auth_service import Auth
 from app.services.accounts.user_service import Changed
 from app.services.contacts import code_service
@@ -31,6 +32,7 @@ def sign_up(session: Session, new: Signup, auth: Auth, *, is_open: bool) -> User
         raise SignupClosed("Signing up is closed. Ask an administrator for an account.")
     hashed = auth.passwords.hash(new.password)  # before the first statement, so that no connection waits for it
     user = user_service.add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=False)
+    user_record_service.record_new(session, user, AuditAction.USER_SIGNED_UP, actor_id=user.id)
     _send_code(session, user, user.email, auth)
     return user
 
@@ -47,7 +49,8 @@ def update(session: Session, user: User, update: UserUpdateMe, auth: Auth) -> Us
     if "password" in changes:
         changes["hashed_password"] = auth.passwords.hash(changes.pop("password"))
     locked = _unchanged(session, user)
-    user_service.change(session, locked, changes, at=now(session))
+    old = user_service.change(session, locked, changes, at=now(session))
+    user_record_service.record_change(session, locked, old)
     if claimed is not None:
         _claim(session, locked, claimed, auth)
     return locked
@@ -84,7 +87,8 @@ def _claim(session: Session, user: User, address: str, auth: Auth) -> None:
     if crud_user.by_email(session, address) is not None:
         raise user_service.taken()
     at = now(session)
-    crud_user.apply(session, user, {"pending_email": address}, at=at)
+    old = crud_user.apply(session, user, {"pending_email": address}, at=at)
+    user_record_service.record_change(session, user, old)
     _send_code(session, user, address, auth)
     sentence = (
         f"Somebody who knows your password asked to change the e-mail address of your account to {masked(address)}. "

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.channel import EMAIL
 from app.core.errors import DuplicateEmail, LastAdmin, NotFound
 from app.core.facts import NoticeFacts
@@ -19,6 +20,7 @@ from app.crud.violations import violations
 from app.models import User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services import notification_service
+from app.services.accounts import user_record_service
 from app.services.contacts import preference_service
 from app.services.contacts.address import masked
 
@@ -39,7 +41,9 @@ class Changed:
 def create(session: Session, new: UserCreate, passwords: Passwords) -> User:
     """Create an account for somebody else. Its address counts as confirmed. Raises DuplicateEmail."""
     hashed = passwords.hash(new.password)  # before the first statement, so that no connection waits for it
-    return add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=True)
+    user = add(session, new.model_dump(exclude={"password"}), hashed, is_address_proved=True)
+    user_record_service.record_new(session, user, AuditAction.USER_CREATED)
+    return user
 
 
 def add(session: Session, fields: Mapping[str, Any], hashed_password: str, *, is_address_proved: bool) -> User:
@@ -92,6 +96,7 @@ def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwo
     if changes.get("email", user.email) != user.email:
         changes |= {"is_address_proved": True, "pending_email": None}
     old = change(session, user, changes, at=now(session))
+    user_record_service.record_change(session, user, old)
     return Changed(user, _given_up(user, old))
 
 
@@ -106,7 +111,8 @@ def promote(session: Session, user_id: int, password: str, passwords: Passwords)
     at = now(session)
     take_over(session, user, at=at)
     rights = {"is_superuser": True, "is_active": True}
-    change(session, user, {**rights, "is_address_proved": True, "hashed_password": hashed}, at=at)
+    old = change(session, user, {**rights, "is_address_proved": True, "hashed_password": hashed}, at=at)
+    user_record_service.record_change(session, user, old, AuditAction.USER_PROMOTED)
     return user
 
 
@@ -119,7 +125,8 @@ def take_over(session: Session, user: User, *, at: datetime) -> None:
         return
     crud_preference.delete_all_of(session, user.id)
     crud_verification.delete_all_of(session, user.id)
-    crud_user.apply(session, user, {"is_address_proved": True, "phone_number": None}, at=at)
+    old = crud_user.apply(session, user, {"is_address_proved": True, "phone_number": None}, at=at)
+    user_record_service.record_change(session, user, old, AuditAction.USER_TAKEN_OVER)
     log.warning("unproved_account_taken_over", user_id=user.id)
 
 
@@ -145,6 +152,7 @@ def change(session: Session, user: User, changes: Mapping[str, Any], *, at: date
 def confirm_address(session: Session, user: User, address: str, *, at: datetime) -> Changed:
     """Let an address hold that the owner of a locked account has proved. Raises DuplicateEmail."""
     old = change(session, user, {"email": address, "pending_email": None, "is_address_proved": True}, at=at)
+    user_record_service.record_change(session, user, old, AuditAction.USER_ADDRESS_CONFIRMED)
     return Changed(user, _given_up(user, old))
 
 
@@ -181,6 +189,7 @@ def delete(session: Session, user_id: int) -> User:
     at: datetime = now(session)
     crud_user.apply(session, user, {"deleted_at": at, "is_active": False}, at=at)
     crud_auth_session.revoke_all_of(session, user.id, at=at)
+    user_record_service.record_deletion(session, user)
     log.info("user_deleted", user_id=user.id)
     return user
 

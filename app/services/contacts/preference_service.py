@@ -1,19 +1,22 @@
 """People's channel preferences."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.channel import CHANNELS
 from app.core.errors import InvalidInput, NotFound, PermissionDenied
 from app.crud import crud_preference, crud_user
 from app.crud.clock import now
 from app.models import NotificationPreference, User
 from app.schemas.notification import PreferenceRead, PreferenceUpdate, QuietHours
+from app.services import audit_service
 from app.services.contacts import reach_service
+from app.services.contacts.address import masked
 from app.services.contacts.recipient_service import has_status_updates, is_verified
 from app.services.ports import Paging
 
@@ -53,7 +56,9 @@ def put(
         changes["disabled_reason"] = None
     if changes.get("address") and by.is_superuser:  # even an unchanged one: setting it again confirms it
         changes["verified_address"] = changes["address"]
-    crud_preference.apply(session, preference, changes, at=at)
+    old = crud_preference.apply(session, preference, changes, at=at)
+    if by.id != user_id:
+        record_change(session, preference, old, AuditAction.PREFERENCE_SET)
     log.info("preference_set", user_id=user_id, channel=channel, is_enabled=preference.is_enabled)
     warnings = reach_service.warnings(session, user, paging) if channel in paging.channels else ()
     return read(user, channel, preference, warnings)
@@ -83,6 +88,26 @@ def revive(session: Session, user: User, changed: Collection[str], *, at: dateti
     for preference in crud_preference.given_up(session, user.id, led) if led else ():
         crud_preference.apply(session, preference, {"is_enabled": True, "disabled_reason": None}, at=at)
         log.info("channel_revived", user_id=user.id, channel=preference.channel)
+
+
+def record_change(
+    session: Session, preference: NotificationPreference, old: Mapping[str, Any], action: AuditAction
+) -> None:
+    """Record in the audit log what somebody else changed, given as attribute -> old value."""
+    if not old:
+        return
+    channel = preference.channel
+    changes = {
+        name: (_shown(channel, name, before), _shown(channel, name, after))
+        for name, (before, after) in audit_service.changed(old, preference).items()
+    }
+    audit_service.record(session, action, "preference", f"{preference.user_id}/{channel}", changes=changes)
+
+
+def _shown(channel: str, name: str, value: Any) -> Any:
+    """A setting as the log shows it: the URL of a chat, or a topic, is a secret."""
+    is_secret = name in ("address", "verified_address") and CHANNELS[channel].own_address is None
+    return masked(value) if is_secret and value is not None else value
 
 
 def require_user(session: Session, user_id: int) -> User:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.channel import CHANNELS
 from app.core.errors import ChannelUnusable
 from app.core.facts import ChannelTestFacts, NoticeFacts
@@ -13,7 +14,7 @@ from app.crud import crud_notification, crud_preference, crud_user
 from app.crud.clock import now
 from app.models import Notification, User
 from app.schemas.notification import PreferenceRead
-from app.services import notification_service
+from app.services import audit_service, notification_service
 from app.services.contacts import code_service, preference_service, reach_service, recipient_service
 from app.services.contacts.code_service import Claim
 from app.services.notification import next_channel
@@ -44,7 +45,10 @@ def confirm(session: Session, user: User, channel: str, code: str, paging: Pagin
     preference = crud_preference.put(session, user.id, channel, at=at)
     crud_preference.apply(session, preference, {"verified_address": address}, at=at)
     if CHANNELS[channel].own_address == "email" and address == user.email:
-        crud_user.apply(session, user, {"is_address_proved": True}, at=at)
+        old = crud_user.apply(session, user, {"is_address_proved": True}, at=at)
+        if old:
+            changes = audit_service.changed(old, user)
+            audit_service.record(session, AuditAction.USER_ADDRESS_CONFIRMED, "user", user.id, changes=changes)
     return preference_service.read(user, channel, preference, reach_service.warnings(session, user, paging))
 
 
@@ -73,7 +77,8 @@ def disable_gone(session: Session, notification: Notification, paging: Paging, *
     is_in_force = _address_in_force(session, user, notification.channel) == notification.address
     if not is_in_force or not preference.is_enabled:
         return
-    crud_preference.apply(session, preference, {"is_enabled": False, "disabled_reason": IS_GONE}, at=at)
+    old = crud_preference.apply(session, preference, {"is_enabled": False, "disabled_reason": IS_GONE}, at=at)
+    preference_service.record_change(session, preference, old, AuditAction.PREFERENCE_DISABLED)
     log.warning("channel_disabled", user_id=user.id, channel=notification.channel, notification_id=notification.id)
     [person] = recipient_service.people(session, [user], paging, None)
     other = next_channel(person, paging.channels, {notification.channel})

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.errors import InvalidInput
 from app.core.facts import IncidentFacts
 from app.core.vocabulary import MessageKind
@@ -14,6 +15,7 @@ from app.crud import crud_incident, crud_template
 from app.crud.clock import now
 from app.models import NotificationTemplate, User
 from app.schemas.template import TemplatePreview, TemplatePreviewRead, TemplateRead, TemplateUpdate
+from app.services import audit_service
 from app.services.messages import message_service, template
 from app.services.messages.message import context
 from app.services.messages.message_sample import INCIDENT, sample
@@ -23,6 +25,7 @@ from app.services.ports import Paging
 
 log = structlog.get_logger()
 
+TEMPLATE = "template"
 # What these messages must contain: without it nobody could confirm an address or set a new password.
 NEEDED = {MessageKind.VERIFICATION: "code", MessageKind.PASSWORD_RESET: "token"}
 
@@ -47,14 +50,21 @@ def put(
     row = crud_template.put(session, channel, event, default=_columns(shipped(channel, event)), at=at)
     wording = replace(wording_of(row), **update.wording())
     _require_sendable(wording, channel, event, paging)
-    crud_template.apply(session, row, {**update.wording(), "updated_by": by.id}, at=at)
+    old = crud_template.apply(session, row, {**update.wording(), "updated_by": by.id}, at=at)
+    changes = {name: both for name, both in audit_service.changed(old, row).items() if name != "updated_by"}
+    if changes:
+        audit_service.record(session, AuditAction.TEMPLATE_SET, TEMPLATE, f"{channel}/{event}", changes=changes)
     log.info("template_set", channel=channel, event_name=event, template_id=row.id, user_id=by.id)
     return _read(channel, event, row)
 
 
 def reset(session: Session, channel: str, event: MessageKind, *, by: User) -> TemplateRead:
     """Go back to the shipped wording."""
-    crud_template.remove(session, channel, event)
+    removed = crud_template.remove(session, channel, event)
+    if removed is not None:
+        own, default = _columns(wording_of(removed)), _columns(shipped(channel, event))
+        changes = {name: (own[name], default[name]) for name in own if own[name] != default[name]}
+        audit_service.record(session, AuditAction.TEMPLATE_RESET, TEMPLATE, f"{channel}/{event}", changes=changes)
     log.info("template_reset", channel=channel, event_name=event, user_id=by.id)
     return _read(channel, event, None)
 

@@ -32,8 +32,8 @@ BATCH = 1000  # entries that are in memory at once
 def verify(session: Session, known: Head | None = None) -> Walked | Fault:
     """Walk along the whole chain, or from its checkpoint. Returns where it ends, or the first fault.
 
-    With a head that was logged before, also finds a tail that was cut off. Raises InvalidInput if that head is older than
-    the checkpoint. Call it first in its transaction.
+    With a head that was logged before, also finds a tail that was cut off. Raises InvalidInput if that head is older
+    than the checkpoint. Call it first in its transaction.
     """
     crud_audit_chain.read_unchanging(session)
     checkpoint = crud_audit_chain.checkpoint(session)
@@ -48,7 +48,7 @@ def verify(session: Session, known: Head | None = None) -> Walked | Fault:
 
 
 def log_head(session: Session, last: Head | None) -> Head:
-    """Log the chain's head, and an error if the head that was logged last is no longer in the chain. Returns the head."""
+    """Log the chain's head, and an error if the one logged last is no longer in the chain. Returns the head."""
     if last is not None and not _has(session, last):
         log.error("audit_chain_cut", seq=last.seq, hash=last.hash.hex())
     link = crud_audit_chain.head(session)

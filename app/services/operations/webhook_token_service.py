@@ -3,9 +3,11 @@
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.vocabulary import Severity
 from app.crud import crud_webhook_token
 from app.crud.clock import now
+from app.services import audit_service
 from app.services.incidents import incident_service
 from app.services.incidents.opening import NewIncident
 from app.services.policies import last_resort_service
@@ -25,7 +27,8 @@ DESCRIPTION = (
 
 def keep_working(session: Session, source: str, seal: str) -> None:
     """Record that a source's webhook accepted the token with this seal."""
-    crud_webhook_token.keep_working(session, source, seal, at=now(session))
+    if crud_webhook_token.keep_working(session, source, seal, at=now(session)):
+        audit_service.record(session, AuditAction.WEBHOOK_TOKEN_ACCEPTED, "webhook", source)
 
 
 def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> None:
@@ -33,6 +36,7 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
     at = now(session)
     if not crud_webhook_token.mark_refused(session, source, seal, at=at):
         return
+    audit_service.record(session, AuditAction.WEBHOOK_TOKEN_REFUSED, "webhook", source)
     log.error("webhook_token_no_longer_taken", source=source, cure="set the new token at the sender")
     new = NewIncident(
         title=f"Alerts from {source} are refused: a token that worked is wrong now",

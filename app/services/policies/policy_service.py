@@ -12,7 +12,7 @@ from app.crud.clock import now
 from app.crud.violations import violations
 from app.models import EscalationPolicy, EscalationPolicyVersion
 from app.schemas.escalation import PolicyCreate, PolicyUpdate, dump_steps
-from app.services.policies import policy_check_service, rollout_service
+from app.services.policies import policy_check_service, policy_record_service, rollout_service
 from app.services.ports import Paging
 
 log = structlog.get_logger()
@@ -52,6 +52,7 @@ def create(session: Session, new: PolicyCreate, paging: Paging) -> EscalationPol
     _add_version(session, policy, at=at)
     if policy.is_active:
         rollout_service.start(session, policy, at=at)
+    policy_record_service.record_new(session, policy)
     log.info("policy_created", policy_id=policy.id)
     return policy
 
@@ -72,6 +73,7 @@ def update(session: Session, policy_id: int, update: PolicyUpdate, paging: Pagin
         _add_version(session, policy, at=at)
     if "is_active" in old:
         rollout_service.start(session, policy, at=at)
+    policy_record_service.record_change(session, policy, old)
     log.info("policy_updated", policy_id=policy.id, fields=sorted(old))
     return policy
 
@@ -82,6 +84,7 @@ def delete(session: Session, policy_id: int) -> EscalationPolicy:
     at = now(session)
     crud_policy.apply(session, policy, {"deleted_at": at}, at=at)
     rollout_service.start(session, policy, at=at)
+    policy_record_service.record_deletion(session, policy)
     log.info("policy_deleted", policy_id=policy.id)
     return policy
 
