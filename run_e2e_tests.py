@@ -26,7 +26,7 @@ from typing import Any
 import requests
 from dotenv import dotenv_values
 
-from e2e import alerts, authentication, escalation, health, incidents, notifications, seeing, templates, users
+from e2e import alerts, audit, authentication, escalation, health, incidents, notifications, seeing, templates, users
 from e2e.api import Api
 from e2e.expectations import Failed, holds
 from e2e.world import CHECKS, NOTIFY_CREATOR, PASSWORD, RUN, Check, World, check
@@ -36,7 +36,7 @@ SETUP, ADMIN, COVERAGE, CLEANUP = "Setup", "Administrator", "Coverage", "Cleanup
 GATES = (SETUP, ADMIN)  # without what these make, the rest could only fail
 TAKES_BACK = ("/v1/incidents/", "/v1/escalation/policies/", "/v1/users/")  # in this order: users were there first
 EARLY = tuple(module.GROUP for module in (health, authentication, incidents, alerts))  # need no policy
-LATE = tuple(module.GROUP for module in (users, notifications, templates, escalation, seeing))
+LATE = tuple(module.GROUP for module in (users, notifications, templates, escalation, seeing, audit))
 CLEANERS = 8  # requests side by side that take back what was made
 
 
