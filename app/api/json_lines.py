@@ -5,6 +5,7 @@ Between two batches it holds neither a thread nor a connection, however slowly t
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from app.services.contacts.name_service import put_names
 MEDIA_TYPE = "application/x-ndjson"
 BATCH = 500
 
+Item = TypeVar("Item")
 # A slice of a list by time: the answers, and the place where they end; None if it is the last one.
 Batch = tuple[Sequence[Read], Place | None]
 
@@ -34,7 +36,7 @@ def json_lines(database: Database, batch: Callable[[Session, TimeSlice], Batch],
     return StreamingResponse(_lines(database, batch, part.before), media_type=MEDIA_TYPE)
 
 
-def end_of(page: Page[object], part: TimeSlice, place: Callable[[object], Place]) -> Place | None:
+def end_of(page: Page[Item], part: TimeSlice, place: Callable[[Item], Place]) -> Place | None:
     """Where a page ends; None if nothing follows it."""
     return None if part.has_all(page) else place(page[-1])
 

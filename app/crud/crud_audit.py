@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.crud import bulk
 from app.crud.base import affected
@@ -139,8 +139,8 @@ def _listing(names: tuple[str, ...]) -> Select[Any]:
 
 def _range(leading: Sequence[str], rest: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """The places of a page, from the range of the index that begins with these columns: no other has this order."""
-    columns = [getattr(AuditEntry, name) for name in leading]
-    values: list[Any] = [bindparam(name) for name in leading]
+    columns: list[InstrumentedAttribute[Any]] = [getattr(AuditEntry, name) for name in leading]
+    values: list[Any] = [bindparam(column.key, type_=column.type) for column in columns]
     time = DateTime(timezone=True)
     place = tuple_(*columns, AuditEntry.created_at, AuditEntry.id)
     before = tuple_(*values, bindparam("before_at", type_=time), bindparam("before_id", type_=Integer))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.core import origin
 from app.core.audit_actions import AuditAction
 from app.core.origin import Origin
+from app.core.storable import cut
 from app.crud import crud_audit
 from app.crud.bulk import Row
 from app.crud.crud_audit import OF_ENTRY, SENDER
@@ -19,6 +20,7 @@ from app.services.audit import Entry, Kept, canonical, change_of, digest_of, dig
 log = structlog.get_logger()
 
 SALT_BYTES = 16
+MAX_SENDER = 255  # a proxy may say anything
 
 Changes = Mapping[str, tuple[Any, Any]]
 
@@ -83,7 +85,7 @@ def changed(old: Mapping[str, Any], obj: Any) -> Changes:
 def _said(changes: Changes, by: Origin) -> dict[str, Kept]:
     values: dict[str, Any] = {name: change_of(name, *both) for name, both in changes.items()}
     if by.sender is not None:
-        values[SENDER] = by.sender
+        values[SENDER] = cut(by.sender, MAX_SENDER)
     return {name: Kept(os.urandom(SALT_BYTES), canonical(value)) for name, value in values.items()}
 
 
