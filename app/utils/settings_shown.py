@@ -15,9 +15,10 @@ FINGERPRINT_CHARACTERS = 16
 # Texts that are shown. All others count as secrets, so that a new setting is one until it is named here.
 SHOWN = frozenset(
     {
-        "algorithm", "allowed_hosts", "backend_cors_origins", "data_dir", "first_superuser", "host", "log_level", "phone_default_region",
-        "public_url", "smtp_from", "smtp_host", "smtp_tls", "smtp_user", "sms_gateway_content_type",
-        "sms_gateway_id_path", "trusted_proxies", "twilio_base_url", "twilio_phone_number", "web_push_contact",
+        "algorithm", "allowed_hosts", "backend_cors_origins", "data_dir", "first_superuser", "host", "log_level",
+        "phone_default_region", "public_url", "sms_gateway_content_type", "sms_gateway_id_path", "smtp_from",
+        "smtp_host", "smtp_tls", "smtp_user", "trusted_proxies", "twilio_base_url", "twilio_phone_number",
+        "web_push_contact",
     }
 )  # fmt: skip
 
