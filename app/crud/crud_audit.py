@@ -78,7 +78,8 @@ class CRUDAudit:
         """Entries, newest first."""
         given = wanted.given()
         bounds = wanted.bounds(self._place_of(session, part.before))
-        return part.read_objects(session, _listing(tuple(given)), **given, **bounds)
+        statement = _listing(tuple(given), has_start=wanted.after is not None)
+        return part.read_objects(session, statement, **given, **bounds)
 
     def values(self, session: Session, entry_ids: Collection[int]) -> Mapping[int, Mapping[str, str]]:
         """What each of these entries says, by the values' names."""
@@ -128,17 +129,20 @@ def _insertion() -> Insert:
 
 
 @lru_cache(maxsize=32)
-def _listing(names: tuple[str, ...]) -> Select[Any]:
+def _listing(names: tuple[str, ...], *, has_start: bool) -> Select[Any]:
     """The statement for `TimeSlice.read_objects` that lists the entries which meet these conditions."""
     leading: tuple[str, ...] = next((columns for columns in LEADING if set(columns) <= set(names)), ())
     rest = [unindexed(getattr(AuditEntry, name) == bindparam(name)) for name in names if name not in leading]
-    page = _range(leading, rest).subquery()
+    page = _range(leading, rest, has_start=has_start).subquery()
     weighed = select(page, weight_of([AuditEntry.size]).label("weight")).join(AuditEntry, AuditEntry.id == page.c.id)
     return that_fit(select(AuditEntry), AuditEntry.id, weighed.subquery(), "created_at", "id", newest_first=True)
 
 
-def _range(leading: Sequence[str], rest: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """The places of a page, from the range of the index that begins with these columns: no other has this order."""
+def _range(leading: Sequence[str], rest: Sequence[ColumnElement[bool]], *, has_start: bool) -> Select[Any]:
+    """The places of a page, from the range of the index that begins with these columns: no other has this order.
+
+    Without statistics, PostgreSQL takes two bounds for few rows, and would sort them: it has the lower one if needed.
+    """
     columns: list[InstrumentedAttribute[Any]] = [getattr(AuditEntry, name) for name in leading]
     values: list[Any] = [bindparam(column.key, type_=column.type) for column in columns]
     time = DateTime(timezone=True)
@@ -146,7 +150,8 @@ def _range(leading: Sequence[str], rest: Sequence[ColumnElement[bool]]) -> Selec
     before = tuple_(*values, bindparam("before_at", type_=time), bindparam("before_id", type_=Integer))
     after = tuple_(*values, bindparam("after_at", type_=time), 0)
     order = [one.desc() for one in (*columns, AuditEntry.created_at, AuditEntry.id)]
-    query = select(AuditEntry.created_at, AuditEntry.id).where(place < before, place >= after, *rest)
+    query = select(AuditEntry.created_at, AuditEntry.id).where(place < before, *rest)
+    query = query.where(place >= after) if leading or has_start else query
     return query.order_by(*order).offset(bindparam("skip", type_=Integer)).limit(bindparam("limit", type_=Integer))
 
 
