@@ -139,20 +139,23 @@ def _listing(names: tuple[str, ...], *, has_start: bool) -> Select[Any]:
 
 
 def _range(leading: Sequence[str], rest: Sequence[ColumnElement[bool]], *, has_start: bool) -> Select[Any]:
-    """The places of a page, from the range of the index that begins with these columns: no other has this order.
+    """The places of a page, from the range of an index that begins with these columns.
 
-    Without statistics, PostgreSQL takes two bounds for few rows, and would sort them: it has the lower one if needed.
+    In the order of all its columns but those that the whole range shares: no other index has this order. Without
+    statistics, PostgreSQL takes two bounds for few rows, and would sort them: it has the lower one if needed.
     """
-    columns: list[InstrumentedAttribute[Any]] = [getattr(AuditEntry, name) for name in leading]
+    shared, last = leading[:-1], leading[-1:]
+    columns: list[InstrumentedAttribute[Any]] = [getattr(AuditEntry, name) for name in last]
     values: list[Any] = [bindparam(column.key, type_=column.type) for column in columns]
     time = DateTime(timezone=True)
     place = tuple_(*columns, AuditEntry.created_at, AuditEntry.id)
     before = tuple_(*values, bindparam("before_at", type_=time), bindparam("before_id", type_=Integer))
     after = tuple_(*values, bindparam("after_at", type_=time), 0)
-    order = [one.desc() for one in (*columns, AuditEntry.created_at, AuditEntry.id)]
-    query = select(AuditEntry.created_at, AuditEntry.id).where(place < before, *rest)
-    query = query.where(place >= after) if leading or has_start else query
-    return query.order_by(*order).offset(bindparam("skip", type_=Integer)).limit(bindparam("limit", type_=Integer))
+    bounds = [place < before, *([place >= after] if leading or has_start else [])]
+    same = [getattr(AuditEntry, name) == bindparam(name) for name in shared]
+    query: Select[*tuple[Any, ...]] = select(AuditEntry.created_at, AuditEntry.id).where(*same, *bounds, *rest)
+    in_order = query.order_by(*(one.desc() for one in (*columns, AuditEntry.created_at, AuditEntry.id)))
+    return in_order.offset(bindparam("skip", type_=Integer)).limit(bindparam("limit", type_=Integer))
 
 
 crud_audit = CRUDAudit()

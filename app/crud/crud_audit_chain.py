@@ -43,9 +43,9 @@ class CRUDAuditChain:
             yield rows
             after = rows[-1].seq
 
-    def values(self, session: Session, entry_ids: Sequence[int]) -> Mapping[int, Sequence[Row[Any]]]:
+    def values(self, session: Session, entry_ids: Sequence[int]) -> Mapping[int, Sequence[Row[*tuple[Any, ...]]]]:
         """The values of these entries, with their salts."""
-        found: dict[int, list[Row[Any]]] = {id_: [] for id_ in entry_ids}
+        found: dict[int, list[Row[*tuple[Any, ...]]]] = {id_: [] for id_ in entry_ids}
         query = select(AuditValue.entry_id, AuditValue.name, AuditValue.salt, AuditValue.value)
         for row in session.execute(query.where(AuditValue.entry_id.in_(found))):
             found[row.entry_id].append(row)

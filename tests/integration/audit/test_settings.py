@@ -111,7 +111,7 @@ def test_a_new_secret_has_another_fingerprint(settings: Settings, database: Data
 
 
 def test_a_new_secret_key_does_not_look_like_new_secrets(settings: Settings, database: Database) -> None:
-    mail = {"smtp_password": SecretStr(SECRET)}
+    mail: dict[str, Any] = {"smtp_password": SecretStr(SECRET)}
     started(settings, database, secret_key=SecretStr(SECRET), **mail)
     started(settings, database, secret_key=SecretStr(OTHER_SECRET), **mail)
     started(settings, database, secret_key=SecretStr(OTHER_SECRET), **mail)

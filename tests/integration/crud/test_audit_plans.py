@@ -64,7 +64,7 @@ def test_a_list_of_entries_reads_a_page_of_an_index(
     filled: Database, at: datetime, name: str, is_bounded: bool
 ) -> None:
     fields, index = LISTS[name]
-    times = {"after": at - timedelta(days=9), "before": at - timedelta(days=5)} if is_bounded else {}
+    times: dict[str, Any] = {"after": at - timedelta(days=9), "before": at - timedelta(days=5)} if is_bounded else {}
     part = TimeSlice(PAGE, before=Place(at - timedelta(days=6), 5)) if is_bounded else TimeSlice(PAGE)
     with filled.session() as session, explained(filled) as plans:
         crud_audit.slice(session, AuditFilter(**fields, **times), part)
