@@ -1,6 +1,5 @@
 """Passwords (bcrypt), access tokens (JWT) and opaque single-use tokens."""
 
-import base64
 import hashlib
 import hmac
 import os
@@ -11,7 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache, cached_property
 from uuid import UUID
 
@@ -20,25 +19,15 @@ from passlib.context import CryptContext
 
 from app.core.clock import utcnow
 from app.core.config import Settings
-from app.core.errors import LinkExpired, NotAuthenticated, UnknownLink
+from app.core.errors import NotAuthenticated
 
 OPAQUE_TOKEN_BYTES = 32
 MAX_VERIFIED = 20_000  # tokens whose signature is remembered
-LINK_SIGNATURE_BYTES = 16  # NIST SP 800-107, section 5.3.4: an HMAC may be cut to half of its length
 HASHING_THREADS = 2  # in each process: a hash takes a core for a quarter of a second
 HASHING_REQUESTS = 8  # requests side by side that may need one
 NICENESS = 5  # of those threads: alerts and pages come first
-LINK_TOKEN = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+\.[-\w]{22})(?![A-Za-z0-9])", re.ASCII)  # 22: the signature in base64
 OPAQUE_TOKEN = re.compile(r"([-\w]{43})(?![A-Za-z0-9])", re.ASCII)  # 43: 32 bytes in base64
 MAX_ID = 2**31 - 1  # PostgreSQL's integer
-UNKNOWN_LINK = (
-    "This link is not valid. It may have been cut off when it was copied. Open the link in the message itself, or copy "
-    "it again to its very end."
-)
-EXPIRED_LINK = (
-    "This link to incident #{id} has expired: a link works for {hours} hours. Open the link in the newest message "
-    "about the incident. If you have none, ask a colleague to acknowledge it, or use the API."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,46 +124,6 @@ class Tokens:
     def seal(self, data: bytes) -> str:
         """A fingerprint that only this installation can make, so that guessable texts cannot be tried on it."""
         return hmac.new(self._key.encode(), b"seal:" + data, hashlib.sha256).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class PageLink:
-    """The rights of a page's link: see one incident and act on it as one person. `user_id` is None for no account."""
-
-    incident_id: int
-    user_id: int | None
-
-
-class PageLinks:
-    """Signs and reads the links that pages carry: `<incident>.<user or 0>.<expiry, unix seconds>.<signature>`.
-
-    Short enough for an SMS. They work for this one purpose only, because their key is derived for it.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._key = hmac.new(settings.signing_key().encode(), b"page link", hashlib.sha256).digest()
-        self._base = f"{settings.public_url.rstrip('/')}/p"
-        self._lifetime = timedelta(hours=settings.page_link_hours)
-
-    def url(self, link: PageLink, *, at: datetime) -> str:
-        """The URL of the page about an incident, valid for `PAGE_LINK_HOURS` from `at`."""
-        payload = f"{link.incident_id}.{link.user_id or 0}.{int((at + self._lifetime).timestamp())}"
-        return f"{self._base}/{payload}.{self._sign(payload)}"
-
-    def read(self, token: str, *, at: datetime) -> PageLink:
-        """The rights of a token. Raises UnknownLink for one that is not ours, LinkExpired for an expired one."""
-        payload, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(self._sign(payload).encode(), signature.encode("utf-8", "replace")):
-            raise UnknownLink(UNKNOWN_LINK)
-        incident_id, user_id, expires_at = (int(part) for part in payload.split("."))
-        if at.timestamp() > expires_at:
-            hours = self._lifetime // timedelta(hours=1)
-            raise LinkExpired(EXPIRED_LINK.format(id=incident_id, hours=hours))
-        return PageLink(incident_id, user_id or None)
-
-    def _sign(self, payload: str) -> str:
-        digest = hmac.new(self._key, payload.encode("utf-8", "replace"), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest[:LINK_SIGNATURE_BYTES]).rstrip(b"=").decode()
 
 
 def without_punctuation(text: str, token: re.Pattern[str]) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.facts import OwnFacts, PageFacts, PasswordResetFacts, stored
-from app.core.security import PageLink
+from app.core.page_links import PageLink
 from app.core.vocabulary import IncidentStatus, NotificationKind
 from app.crud import crud_outbox
 from app.crud.crud_lease import DeliverySnapshot

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from app.core.errors import InvalidInput, InvalidTransition, NotFound, PermissionDenied, UnknownLink
-from app.core.security import PageLink
+from app.core.page_links import PageLink
 from app.core.vocabulary import IncidentStatus
 from app.crud import crud_comment, crud_user
 from app.crud.clock import now

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.core.channel import CHANNELS, ChannelType
 from app.core.config import ChannelSettings
-from app.core.security import PageLinks
+from app.core.page_links import PageLinks
 from app.core.vocabulary import UnmatchedIncidents
 
 

@@ -10,8 +10,9 @@ from app.core.channel import CHANNELS, Channel
 from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
+from app.core.page_links import PageLinks
 from app.core.rate_limit import RateLimits
-from app.core.security import HASHING_REQUESTS, PageLinks, Passwords, Tokens
+from app.core.security import HASHING_REQUESTS, Passwords, Tokens
 from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect, shown_url

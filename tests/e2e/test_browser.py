@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from app.core.config import Settings
-from app.core.security import PageLink, PageLinks
+from app.core.page_links import PageLink, PageLinks
 from tests.e2e.conftest import LiveServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]

@@ -10,7 +10,8 @@ from app.api.web.confirmation import confirmation
 from app.api.web.form import MAX_COMMENT, Form, require_same_origin
 from app.api.web.page_route import PageRoute
 from app.api.web.rendering import page, redirect, script
-from app.core.security import LINK_TOKEN, without_punctuation
+from app.core.page_links import LINK_TOKEN
+from app.core.security import without_punctuation
 from app.services import page_link_service
 from app.services.page_link_service import SNOOZES
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.facts import StatusUpdateFacts, StatusUpdatesFacts, UpdateFacts, read, stored
-from app.core.security import PageLink
+from app.core.page_links import PageLink
 from app.core.vocabulary import IncidentStatus, NotificationKind, UpdateEvent
 from app.crud import crud_incident, crud_outbox, crud_preference, crud_status_update, crud_user
 from app.crud.clock import now

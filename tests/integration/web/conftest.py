@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.core.config import Settings
-from app.core.security import PageLink, PageLinks
+from app.core.page_links import PageLink, PageLinks
 from tests.support.page_links import Linker, Reader
 from tests.support.world import Person
 
