@@ -225,8 +225,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--webhook-token",
         metavar="TOKEN",
-        default=found.get("ELASTIC_WEBHOOK_TOKEN", ""),
-        help="the webhook's secret, default: ELASTIC_WEBHOOK_TOKEN of the environment or .env",
+        default=found.get("ELASTIC_WEBHOOK_TOKEN", "").split(",")[0].strip(),
+        help="the webhook's secret, default: the first of ELASTIC_WEBHOOK_TOKEN of the environment or .env",
     )
     parser.add_argument("--results", type=Path, default=Path("e2e_results.json"), metavar="FILE")
     options = parser.parse_args()

@@ -57,7 +57,7 @@ async def repeatable_request(
         raise InvalidInput("The body is nested too deeply.", pointer="") from error
     route = f"{request.method} {request.url.path.rstrip('/')}"
     services: Services = request.app.state.services
-    return RepeatableRequest(route=route, key=idempotency_key, body_hash=services.auth.tokens.seal(body))
+    return RepeatableRequest(route=route, key=idempotency_key, body_seals=services.auth.tokens.seals(body))
 
 
 def answer_once(

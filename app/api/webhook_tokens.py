@@ -38,7 +38,8 @@ class KnownTokens:
 
     async def tell_refused(self, services: Services, tokens: Sequence[str]) -> None:
         """Page the admins if one of these tokens was accepted before."""
-        await self._try(lambda: self._tell(services, {_seal(services, token) for token in tokens if token}))
+        seals = {seal for token in tokens if token for seal in _seals(services, token)}
+        await self._try(lambda: self._tell(services, seals))
 
     async def _try(self, job: Callable[[], None]) -> None:
         try:
@@ -63,4 +64,13 @@ class KnownTokens:
 
 
 def _seal(services: Services, token: str) -> str:
-    return services.auth.tokens.seal(b"webhook token:" + token.encode("utf-8", "replace"))
+    return services.auth.tokens.seal(_sealed(token))
+
+
+def _seals(services: Services, token: str) -> tuple[str, ...]:
+    """The token's seal by each signing key: it may have been accepted before the key was replaced."""
+    return services.auth.tokens.seals(_sealed(token))
+
+
+def _sealed(token: str) -> bytes:
+    return b"webhook token:" + token.encode("utf-8", "replace")

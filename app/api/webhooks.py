@@ -1,6 +1,7 @@
 """Shared parts of the webhooks: a secret, and a body that is read only after the secret was checked."""
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import structlog
@@ -30,7 +31,7 @@ SCHEMES = (
 
 
 def token_of(source: str) -> Any:
-    """The dependency that requires this source's secret."""
+    """The dependency that requires one of this source's secrets."""
 
     async def require_token(
         request: Request,
@@ -39,14 +40,15 @@ def token_of(source: str) -> Any:
         authorization: Annotated[str, Header(include_in_schema=False)] = "",
         x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> None:
-        token = services.sources[source].token
-        if token is None:
+        tokens = services.sources[source].tokens
+        if not tokens:
             _require_development(services.settings)
             return
-        offered, expected = _given(authorization, x_webhook_token), token.get_secret_value()
+        offered = _given(authorization, x_webhook_token)
         known = _known_tokens(request, services, source)
-        if any(same_secret(given, expected) for given in offered):
-            await known.keep_working(services, expected)
+        right = _right_token(offered, tokens)
+        if right is not None:
+            await known.keep_working(services, right)
             return
         await known.tell_refused(services, offered)
         hit("webhook_token")  # a right token is never counted: both may come through one proxy
@@ -58,14 +60,17 @@ def token_of(source: str) -> Any:
 
 def has_right_token(request: Request, services: Services, source: str) -> bool:
     """True if a request may post alerts, and there is nothing to keep of its token."""
-    token = services.sources[source].token
-    if token is None:
+    tokens = services.sources[source].tokens
+    if not tokens:
         return not services.settings.is_production
-    expected = token.get_secret_value()
     headers = request.headers
-    offered = _given(headers.get("authorization", ""), headers.get("x-webhook-token", ""))
-    is_right = any(same_secret(given, expected) for given in offered)
-    return is_right and _known_tokens(request, services, source).has_kept(services, expected)
+    right = _right_token(_given(headers.get("authorization", ""), headers.get("x-webhook-token", "")), tokens)
+    return right is not None and _known_tokens(request, services, source).has_kept(services, right)
+
+
+def _right_token(offered: Sequence[str], tokens: Sequence[str]) -> str | None:
+    """The first of a source's tokens that a request offers."""
+    return next((token for token in tokens if any(same_secret(given, token) for given in offered)), None)
 
 
 def is_small(request: Request) -> bool:

@@ -1,5 +1,7 @@
 """Settings: environment variables, or lines of `.env`. Every one has a safe default."""
 
+import hashlib
+import hmac
 from functools import lru_cache
 from typing import Self
 
@@ -56,11 +58,13 @@ class Settings(
             self.public_url = self.own_url
         return self
 
-    def signing_key(self) -> str:
-        """The key that signs access tokens: `SECRET_KEY`, or one that is made once under `DATA_DIR`."""
-        if self.secret_key is not None:
-            return self.secret_key.get_secret_value()
-        return shared_secret(self.data_dir / SECRET_FILE)
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys of `SECRET_KEY`, or one that is made once under `DATA_DIR`. The first one signs, all verify."""
+        return self.set_keys() or (shared_secret(self.data_dir / SECRET_FILE),)
+
+    def derived_keys(self, purpose: bytes) -> tuple[bytes, ...]:
+        """A key for one purpose from each of the signing keys, in their order."""
+        return tuple(hmac.new(key.encode(), purpose, hashlib.sha256).digest() for key in self.signing_keys())
 
     def problems(self) -> list[str]:
         return [problem for section in SECTIONS for problem in section.problems(self)]

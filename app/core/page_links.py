@@ -33,23 +33,24 @@ class PageLink:
 class PageLinks:
     """Signs and reads the links that pages carry: `<incident>.<user or 0>.<expiry, unix seconds>.<signature>`.
 
-    Short enough for an SMS. They work for this one purpose only, because their key is derived for it.
+    Short enough for an SMS. They work for this one purpose only, because their keys are derived for it. The first key
+    signs; a link that any of them signed works.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._key = hmac.new(settings.signing_key().encode(), b"page link", hashlib.sha256).digest()
+        self._keys = settings.derived_keys(b"page link")
         self._base = f"{settings.public_url.rstrip('/')}/p"
         self._lifetime = timedelta(hours=settings.page_link_hours)
 
     def url(self, link: PageLink, *, at: datetime) -> str:
         """The URL of the page about an incident, valid for `PAGE_LINK_HOURS` from `at`."""
         payload = f"{link.incident_id}.{link.user_id or 0}.{int((at + self._lifetime).timestamp())}"
-        return f"{self._base}/{payload}.{self._sign(payload)}"
+        return f"{self._base}/{payload}.{_signature(self._keys[0], payload)}"
 
     def read(self, token: str, *, at: datetime) -> PageLink:
         """The rights of a token. Raises UnknownLink for one that is not ours, LinkExpired for an expired one."""
         payload, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(self._sign(payload).encode(), signature.encode("utf-8", "replace")):
+        if not self._has_signed(payload, signature):
             raise UnknownLink(UNKNOWN_LINK)
         incident_id, user_id, expires_at = (int(part) for part in payload.split("."))
         if at.timestamp() > expires_at:
@@ -57,6 +58,12 @@ class PageLinks:
             raise LinkExpired(EXPIRED_LINK.format(id=incident_id, hours=hours))
         return PageLink(incident_id, user_id or None)
 
-    def _sign(self, payload: str) -> str:
-        digest = hmac.new(self._key, payload.encode("utf-8", "replace"), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest[:LINK_SIGNATURE_BYTES]).rstrip(b"=").decode()
+    def _has_signed(self, payload: str, signature: str) -> bool:
+        """True if one of the keys made the signature."""
+        given = signature.encode("utf-8", "replace")
+        return any(hmac.compare_digest(_signature(key, payload).encode(), given) for key in self._keys)
+
+
+def _signature(key: bytes, payload: str) -> str:
+    digest = hmac.new(key, payload.encode("utf-8", "replace"), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:LINK_SIGNATURE_BYTES]).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Passwords (bcrypt), access tokens (JWT) and opaque single-use tokens."""
+"""Passwords (bcrypt), access tokens (JWT), bearer tokens in general, and opaque single-use tokens."""
 
 import hashlib
 import hmac
@@ -17,11 +17,14 @@ from uuid import UUID
 from jose import JWTError, jwt
 from passlib.context import CryptContext
 
+from app.core import api_key
+from app.core.api_key import KeyProof
 from app.core.clock import utcnow
 from app.core.config import Settings
 from app.core.errors import NotAuthenticated
 
 OPAQUE_TOKEN_BYTES = 32
+KEY_NAME_CHARACTERS = 8
 MAX_VERIFIED = 20_000  # tokens whose signature is remembered
 HASHING_THREADS = 2  # in each process: a hash takes a core for a quarter of a second
 HASHING_REQUESTS = 8  # requests side by side that may need one
@@ -36,6 +39,9 @@ class Claims:
 
     user_id: int
     session_id: UUID
+
+
+Bearer = Claims | KeyProof  # what a bearer token shows: a login session, or an API key
 
 
 def _step_back() -> None:
@@ -79,10 +85,13 @@ class Passwords:
 
 
 class Tokens:
-    """Signs and reads access tokens. One algorithm, and `exp` and `sub` are required."""
+    """Signs and reads access tokens, and seals. One algorithm, and `exp` and `sub` are required.
+
+    The first key signs. What any of the keys has signed counts, so that a key can be replaced while its tokens live.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._key = settings.signing_key()
+        self._keys = {_name_of(key): key for key in settings.signing_keys()}
         self._algorithm = settings.algorithm
         self.lifetime = timedelta(minutes=settings.access_token_expire_minutes)
         self._verified: dict[str, tuple[Claims, float]] = {}  # a signature that was right stays right
@@ -96,13 +105,16 @@ class Tokens:
             "exp": at + self.lifetime,
             "jti": secrets.token_hex(8),
         }
-        return jwt.encode(payload, self._key, algorithm=self._algorithm)
+        name, key = next(iter(self._keys.items()))
+        return jwt.encode(payload, key, algorithm=self._algorithm, headers={"kid": name})
 
-    def read(self, token: str) -> Claims:
-        """The claims of a valid token. Raises NotAuthenticated for any other string."""
+    def read(self, token: str) -> Bearer:
+        """Who sends a valid access token or a well-formed API key. Raises NotAuthenticated for any other string."""
         known = self._verified.get(token)
         if known is not None and known[1] > utcnow().timestamp():
             return known[0]
+        if api_key.is_one(token):
+            return api_key.read(token)
         claims, expires_at = self._verify(token)
         if len(self._verified) >= MAX_VERIFIED:
             self._verified.clear()
@@ -113,7 +125,7 @@ class Tokens:
         """The claims of a token whose signature is right, and when it expires, in unix seconds."""
         required = {"require_exp": True, "require_sub": True}
         try:
-            payload = jwt.decode(token, self._key, algorithms=[self._algorithm], options=required)
+            payload = jwt.decode(token, self._keys_of(token), algorithms=[self._algorithm], options=required)
             claims = Claims(int(payload["sub"]), UUID(payload["sid"]))
         except (JWTError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise NotAuthenticated("The access token is invalid or has expired.") from error
@@ -121,9 +133,27 @@ class Tokens:
             raise NotAuthenticated("The access token is invalid or has expired.")
         return claims, float(payload["exp"])
 
+    def _keys_of(self, token: str) -> tuple[str, ...]:
+        """The key that a token names. One that names none is from an earlier release: any of the keys may fit."""
+        name = jwt.get_unverified_header(token).get("kid")
+        return tuple(self._keys.values()) if name is None else (self._keys[name],)
+
     def seal(self, data: bytes) -> str:
         """A fingerprint that only this installation can make, so that guessable texts cannot be tried on it."""
-        return hmac.new(self._key.encode(), b"seal:" + data, hashlib.sha256).hexdigest()
+        return self.seals(data)[0]
+
+    def seals(self, data: bytes) -> tuple[str, ...]:
+        """The seals by all of the keys, the one in use first."""
+        return tuple(hmac.new(key.encode(), b"seal:" + data, hashlib.sha256).hexdigest() for key in self._keys.values())
+
+    def has_sealed(self, data: bytes, seal: str) -> bool:
+        """True if the seal of this data is one that any of the keys has made."""
+        return any(same_secret(seal, made) for made in self.seals(data))
+
+
+def _name_of(key: str) -> str:
+    """What tokens call the key that signed them. It says nothing about the key."""
+    return hmac.new(key.encode(), b"name of a key", hashlib.sha256).hexdigest()[:KEY_NAME_CHARACTERS]
 
 
 def without_punctuation(text: str, token: re.Pattern[str]) -> str:

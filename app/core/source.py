@@ -69,7 +69,10 @@ class SourceType(Protocol):
         ...
 
     def token(self, settings: Settings, own: SourceSettings) -> SecretStr | None:
-        """The secret that a sender must know. In production a source without one accepts nothing."""
+        """The secret that a sender must know, or several, separated by commas: any of them counts.
+
+        In production a source without one accepts nothing.
+        """
         ...
 
     def parse(self, body: Body) -> list[AlertSignal]:
@@ -79,10 +82,10 @@ class SourceType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as this installation has set it up."""
+    """A source as this installation has set it up. A sender must know one of its `tokens`."""
 
     name: str
-    token: SecretStr | None
+    tokens: tuple[str, ...] = field(repr=False)
     parse: Callable[[Body], list[AlertSignal]]
 
 

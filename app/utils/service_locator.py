@@ -13,6 +13,7 @@ from app.core.errors import ConfigurationError
 from app.core.page_links import PageLinks
 from app.core.rate_limit import RateLimits
 from app.core.security import HASHING_REQUESTS, Passwords, Tokens
+from app.core.settings.secret_list import parts_of
 from app.core.source import SOURCES, Source, SourceType
 from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect, shown_url
@@ -82,8 +83,10 @@ def build_channels(settings: Settings, own: Mapping[str, ChannelSettings]) -> di
 
 
 def build_sources(settings: Settings, known: Iterable[SourceType] = SOURCES) -> dict[str, Source]:
-    """Every known source of alerts with its secret, by name."""
-    return {s.name: Source(s.name, s.token(settings, s.settings_type()), s.parse) for s in known}
+    """Every known source of alerts with its secrets, by name."""
+    secrets = {s.name: s.token(settings, s.settings_type()) for s in known}
+    tokens = {name: parts_of(secret) if secret is not None else () for name, secret in secrets.items()}
+    return {s.name: Source(s.name, tokens[s.name], s.parse) for s in known}
 
 
 def require_a_channel(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The key that signs access tokens, the algorithm, and how long tokens live."""
+"""The keys that sign access tokens, the algorithm, and how long tokens live."""
 
 import os
 import secrets
@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from app.core.errors import ConfigurationError
+from app.core.settings.secret_list import no_part, parts_of, weak_part
 from app.core.settings.section import Section
 
 MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
@@ -17,7 +18,7 @@ SECRET_FILE = "secret_key"  # noqa: S105 - the name of a file
 
 
 class SigningSettings(Section):
-    """The access tokens' key, algorithm and lifetime."""
+    """The access tokens' keys, algorithm and lifetime."""
 
     secret_key: SecretStr | None = None
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
@@ -25,17 +26,18 @@ class SigningSettings(Section):
     refresh_token_expire_days: Annotated[int, Field(ge=1, le=365)] = 14
 
     def problems(self) -> list[str]:
-        if self.secret_key is not None and (weakness := _weakness(self.secret_key.get_secret_value())):
-            return [f"SECRET_KEY {weakness}"]
-        return []
+        if self.secret_key is None:
+            return []
+        return no_part("SECRET_KEY", self.secret_key) + weak_part("SECRET_KEY", self.secret_key, _weakness)
 
     def production_problems(self) -> list[str]:
         if self.secret_key is None:
             return ["SECRET_KEY is missing: make one with `openssl rand -hex 32`"]
-        key = self.secret_key.get_secret_value()
-        if _weakness(key) is None and _has_little_variety(key):
-            return ["SECRET_KEY repeats itself or counts up or down: make one with `openssl rand -hex 32`"]
-        return []
+        return weak_part("SECRET_KEY", self.secret_key, _pattern)
+
+    def set_keys(self) -> tuple[str, ...]:
+        """The keys of `SECRET_KEY`: the first one signs, all of them verify."""
+        return () if self.secret_key is None else parts_of(self.secret_key)
 
 
 def _weakness(key: str) -> str | None:
@@ -43,6 +45,12 @@ def _weakness(key: str) -> str | None:
         return f"is shorter than {MIN_SECRET_BYTES} bytes: make one with `openssl rand -hex 32`"
     if len(set(key)) < MIN_SECRET_CHARACTERS:
         return "is too simple: make one with `openssl rand -hex 32`"
+    return None
+
+
+def _pattern(key: str) -> str | None:
+    if _weakness(key) is None and _has_little_variety(key):
+        return "repeats itself or counts up or down: make one with `openssl rand -hex 32`"
     return None
 
 

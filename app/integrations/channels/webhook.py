@@ -96,7 +96,7 @@ def signature(keys: tuple[bytes, ...], message_id: UUID, body: str) -> dict[str,
 
 @register
 class WebhookType:
-    """Any URL. Always set up: without its own secret it signs with one derived from SECRET_KEY."""
+    """Any URL. Always set up: without its own secrets it signs with one derived from each key of SECRET_KEY."""
 
     name = WEBHOOK
     order = 40
@@ -113,5 +113,4 @@ class WebhookType:
 
     def set_up(self, settings: Settings, own: ChannelSettings) -> Channel | None:
         mine = own if isinstance(own, WebhookSettings) else WebhookSettings()
-        derived = hmac.new(settings.signing_key().encode(), DERIVED_FOR, hashlib.sha256).digest()
-        return WebhookChannel(mine.keys() or (derived,), mine)
+        return WebhookChannel(mine.keys() or settings.derived_keys(DERIVED_FOR), mine)

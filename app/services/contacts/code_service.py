@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import TooManyRequests, WrongCode
 from app.core.facts import VerificationFacts
-from app.core.security import Tokens, same_secret
+from app.core.security import Tokens
 from app.crud import crud_verification
 from app.models import AddressVerification, User
 from app.services import notification_service
@@ -47,7 +47,7 @@ def send(session: Session, claim: Claim, tokens: Tokens, *, at: datetime) -> tim
     _count(row, at=at)
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
     row.address, row.attempts, row.expires_at = claim.address, 0, at + GOOD_FOR
-    row.code_hash = _seal(tokens, claim, code)
+    row.code_hash = tokens.seal(_sealed(claim, code))
     facts = VerificationFacts(code, GOOD_FOR // timedelta(minutes=1), claim.channel)
     notification_service.enqueue_own(session, claim.user, facts, channel=claim.channel, address=claim.address, at=at)
     log.info("address_verification_sent", user_id=claim.user.id, channel=claim.channel, purpose=claim.purpose)
@@ -63,7 +63,7 @@ def take(session: Session, claim: Claim, code: str, tokens: Tokens, *, at: datet
         raise WrongCode("This code was tried too often. Request a new one.", pointer="/code")
     row.attempts += 1
     session.flush()
-    if not same_secret(_seal(tokens, claim, code), row.code_hash):
+    if not tokens.has_sealed(_sealed(claim, code), row.code_hash):
         log.warning("address_verification_failed", user_id=claim.user.id, channel=claim.channel, purpose=claim.purpose)
         raise WrongCode("This is not the code that was sent last. Check it and try again.", pointer="/code")
     row.code_hash = SPENT
@@ -83,6 +83,6 @@ def _count(row: AddressVerification, *, at: datetime) -> None:
     row.sent += 1
 
 
-def _seal(tokens: Tokens, claim: Claim, code: str) -> str:
-    """Seal the code together with its user, purpose and address, so that it proves nothing else."""
-    return tokens.seal("\n".join((str(claim.user.id), claim.purpose, claim.address, code)).encode())
+def _sealed(claim: Claim, code: str) -> bytes:
+    """The code together with its user, purpose and address, so that it proves nothing else."""
+    return "\n".join((str(claim.user.id), claim.purpose, claim.address, code)).encode()

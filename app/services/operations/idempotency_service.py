@@ -16,11 +16,14 @@ KEPT_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What makes two requests the same: the key, the route and the body."""
+    """What makes two requests the same: the key, the route and the body.
+
+    The body is known by its seals, one by each signing key: the first is kept, and any of them may have been.
+    """
 
     route: str
     key: str
-    body_hash: str
+    body_seals: tuple[str, ...]
 
 
 def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey:
@@ -29,13 +32,13 @@ def claim(session: Session, request: Request, *, user_id: int) -> IdempotencyKey
     It is written in the request's own transaction: a failed request leaves nothing behind, and a concurrent repeat
     waits for the first to finish.
     """
-    at = now(session)
+    at, seal = now(session), request.body_seals[0]
     row = crud_idempotency_key.claim(
-        session, user_id=user_id, route=request.route, key=request.key, request_hash=request.body_hash, at=at
+        session, user_id=user_id, route=request.route, key=request.key, request_hash=seal, at=at
     )
     if row.created_at < at - KEPT_FOR:
-        crud_idempotency_key.renew(session, row, request_hash=request.body_hash, at=at)
-    if row.request_hash != request.body_hash:
+        crud_idempotency_key.renew(session, row, request_hash=seal, at=at)
+    if row.request_hash not in request.body_seals:
         raise IdempotencyKeyReused("This Idempotency-Key was used with another body. Use a new key for a new request.")
     return row
 
