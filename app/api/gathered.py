@@ -19,17 +19,18 @@ from sqlalchemy.orm import Session
 
 from app.api.deps import id_of, link_to_next
 from app.api.gather import MAX_BATCH, Gatherer, Threads
+from app.api.key_scopes import require_scope
 from app.api.media_types import JSON
 from app.api.short_way import Handler, Route, takes
 from app.api.usual import Reader, Unusual
 from app.api.waiting import Outcome
 from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
-from app.core.security import Claims
+from app.core.security import Bearer
 from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
-from app.services.accounts import auth_service
+from app.services.accounts import bearer_service
 from app.services.contacts.name_service import put_names
 
 BEARER = "bearer "
@@ -84,17 +85,17 @@ class Gathering:
     part_of: Callable[[Any], Slice] | None
     cursor_of: Callable[[Any], int | str]
     is_reading: bool
-    _gatherer: Gatherer[tuple[Claims, Any]] | None = field(default=None, init=False)
+    _gatherer: Gatherer[tuple[Bearer, Any]] | None = field(default=None, init=False)
 
     async def answer(self, request: Request) -> Response | None:
         """The answer, or None for a request that takes the ordinary way. Raises the DomainError that refuses it."""
         services = request.app.state.services
         try:
-            claims = services.auth.tokens.read(_token(request))
+            bearer = services.auth.tokens.read(_token(request))
             value = await self.reads(request)
         except (Unusual, NotAuthenticated):
             return None
-        outcome = await self._gatherer_of(services.database).submit((claims, value))
+        outcome = await self._gatherer_of(services.database).submit((bearer, value))
         return None if outcome is ALONE else self._response(request, value, outcome)
 
     def _response(self, request: Request, value: Any, rendered: Rendered) -> Response:
@@ -103,7 +104,7 @@ class Gathering:
             response.headers["Link"] = link_to_next(request, self.cursor_of(rendered.page[-1]))
         return response
 
-    def _gatherer_of(self, database: Database) -> Gatherer[tuple[Claims, Any]]:
+    def _gatherer_of(self, database: Database) -> Gatherer[tuple[Bearer, Any]]:
         if self._gatherer is None or self._gatherer.database is not database:
             size = MAX_READ_TOGETHER if self.is_reading else MAX_BATCH
             self._gatherer = Gatherer(
@@ -117,27 +118,30 @@ class Gathering:
             )
         return self._gatherer
 
-    def _key_of(self, item: tuple[Claims, Any]) -> Hashable:
+    def _key_of(self, item: tuple[Bearer, Any]) -> Hashable:
         return self.key_of(item[1])
 
-    def _run(self, session: Session, items: Sequence[tuple[Claims, Any]], *, waits: bool) -> Sequence[Outcome]:
+    def _run(self, session: Session, items: Sequence[tuple[Bearer, Any]], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""
-        users = auth_service.authenticate_all(session, {claims for claims, _ in items})
-        outcomes: dict[int, Outcome] = {i: self._refusal(users.get(claims)) for i, (claims, _) in enumerate(items)}
-        asked = {i: (users[claims], value) for i, (claims, value) in enumerate(items) if outcomes[i] is None}
+        known = bearer_service.authenticate_all(session, {bearer for bearer, _ in items})
+        users = {bearer: self._checked(user) for bearer, user in known.items()}
+        asked = {i: (user, value) for i, (bearer, value) in enumerate(items) if isinstance(user := users[bearer], User)}
+        outcomes: dict[int, Outcome] = {i: users[bearer] for i, (bearer, _) in enumerate(items) if i not in asked}
         outcomes |= zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True)
         rendered = self._rendered(session, {id(outcome): outcome for outcome in outcomes.values()})
         return [rendered[id(outcomes[i])] for i in range(len(items))]
 
-    def _refusal(self, user: User | None) -> DomainError | None:
-        """Why this user may not ask at all."""
-        if user is None:
-            return NotAuthenticated("The access token has been revoked.")
+    def _checked(self, user: User | DomainError) -> User | DomainError:
+        """The user, or why this user may not ask at all."""
+        if isinstance(user, DomainError):
+            return user
         try:
+            if user.api_key is not None:
+                require_scope(user, self.route.key_scope)
             self.route.permission.check(user)
         except PermissionDenied as refusal:
             return refusal
-        return None
+        return user
 
     def _rendered(self, session: Session, outcomes: dict[int, Outcome]) -> dict[int, Outcome]:
         """The outcomes as they leave. What several requests share is rendered once."""

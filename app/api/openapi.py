@@ -11,7 +11,9 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.deps import skips_too_far
 from app.api.errors import UNPROCESSABLE
+from app.api.key_scopes import scope_for
 from app.api.media_types import ANY_TYPE
+from app.api.permission import KEYS, bearer
 from app.api.problem_examples import MEANINGS, MISSING, NOTHING_THERE
 from app.api.problems import EXAMPLES, Responses, documented, general, merged, one, problems
 from app.api.query_parameters import ANY_QUERY, API, unknown_parameter
@@ -44,6 +46,9 @@ RFC 3339 in UTC. Unknown fields and unknown query parameters are refused, except
 server sets is ignored, so that an answer can be edited and sent back. Every path below `/v1` also answers with a
 trailing slash.
 
+A machine sends an API key (`POST /v1/api-keys`) instead of the access token. Each operation names the scope that the
+key needs; without one, it is for people only.
+
 Errors are RFC 9457 problems. Each response lists its codes, with an example of each. Beside those there are 404
 `not_found` and 405 `method_not_allowed` for what is not listed here, and 500 `internal` for a defect. Every answer has
 an `X-Request-ID`, which is in the log as well.
@@ -51,6 +56,7 @@ an `X-Request-ID`, which is in the log as well.
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
     {"name": "users", "description": "Accounts and rights"},
+    {"name": "api keys", "description": "Keys for machines"},
     {"name": "incidents", "description": "The lifecycle and the record of incidents"},
     {"name": "escalation", "description": "Escalation policies, and the escalation of an incident"},
     {"name": "notifications", "description": "Notification preferences and deliveries"},
@@ -68,8 +74,9 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         _complete_components(schema["components"])
         for path, operations in schema["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 _summarize(operation)
+                _let_keys_in(operation, method, path)
                 _add_headers(operation)
                 _add_problems(operation, path)
                 _add_request_id(operation)
@@ -85,7 +92,7 @@ def _complete_components(components: dict[str, Any]) -> None:
     components["schemas"]["ErrorCode"]["description"] += f"\n\n{listed}"
     for name in FASTAPIS_OWN:
         components["schemas"].pop(name, None)
-    schemes = {scheme.scheme_name: jsonable_encoder(scheme.model, exclude_none=True) for scheme in SCHEMES}
+    schemes = {scheme.scheme_name: jsonable_encoder(scheme.model, exclude_none=True) for scheme in (KEYS, *SCHEMES)}
     components["securitySchemes"] |= schemes
 
 
@@ -96,6 +103,13 @@ def _summarize(operation: dict[str, Any]) -> None:
         raise ValueError(f"{operation['operationId']}: the docstring must consist of sentences")
     operation["summary"], rest = found.groups()
     operation["description"] = rest or operation["description"]
+
+
+def _let_keys_in(operation: dict[str, Any], method: str, path: str) -> None:
+    """Where an access token is wanted, an API key with the right scope will do, unless the operation is for people."""
+    scope = scope_for(method.upper(), path)
+    if scope is not None and {bearer.scheme_name: []} in operation.get("security", []):
+        operation["security"].append({KEYS.scheme_name: [scope]})
 
 
 def _add_headers(operation: dict[str, Any]) -> None:

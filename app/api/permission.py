@@ -6,21 +6,32 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, get_args
 
+import structlog
 from fastapi import Request, Security
 from fastapi.params import Depends
-from fastapi.security import OAuth2PasswordBearer
+from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 from sqlalchemy.orm import Session
 
-from app.core import origin
+from app.api.key_scopes import require_scope, scope_of
+from app.core import api_key, origin
 from app.core.errors import NotAuthenticated, PermissionDenied
-from app.core.security import Claims
+from app.core.security import Bearer, Claims, Tokens
 from app.models import User
-from app.services.accounts import auth_service
+from app.services.accounts import bearer_service
+
+log = structlog.get_logger()
 
 # No refreshUrl: it would promise the OAuth2 form, but refreshing takes JSON.
 bearer = OAuth2PasswordBearer(
     tokenUrl="/v1/auth/login/access-token",
     description="The access token from logging in. Log in with an e-mail address and a password.",
+    auto_error=False,
+)
+# For OpenAPI: a key is sent where an access token is.
+KEYS = HTTPBearer(
+    scheme_name="ApiKey",
+    bearerFormat="ims_...",
+    description="An API key from `POST /v1/api-keys`. Each operation names the scope that the key needs.",
     auto_error=False,
 )
 BearerToken = Annotated[str | None, Security(bearer)]
@@ -35,28 +46,46 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Permission:
-    """A dependency that provides the token's active user, if `check` accepts that user.
+    """A dependency that provides the token's active user, if `check` accepts that user, and the API key has the scope.
 
     FastAPI gets a Deferred from it, which the route resolves in the handler's transaction.
     """
 
     check: Callable[[User], None]
-    is_for_everybody: bool = False
 
     async def __call__(self, request: Request, token: BearerToken) -> Deferred:
         """Raises NotAuthenticated; the Deferred may also raise PermissionDenied."""
         if not token:
             raise NotAuthenticated("Send an access token: `Authorization: Bearer <token>`.")
-        claims = request.app.state.services.auth.tokens.read(token)
-        deferred = Deferred(partial(self._authenticated, claims))
+        bearer = _read(request.app.state.services.auth.tokens, token)
+        deferred = Deferred(partial(self._authenticated, bearer, request))
         request.state.deferred = [deferred]
         return deferred
 
-    def _authenticated(self, claims: Claims, session: Session) -> User:
-        user = auth_service.authenticate(session, claims)
+    def _authenticated(self, bearer: Bearer, request: Request, session: Session) -> User:
+        user = bearer_service.authenticate(session, bearer)
+        if user.api_key is not None:
+            require_scope(user, scope_of(request))
         self.check(user)
-        origin.identify(actor_id=user.id, session_id=claims.session_id)
+        _identify(user, bearer)
         return user
+
+
+def _read(tokens: Tokens, token: str) -> Bearer:
+    try:
+        return tokens.read(token)
+    except NotAuthenticated:
+        if api_key.is_one(token):
+            log.warning("api_key_refused", reason="malformed")
+        raise
+
+
+def _identify(user: User, bearer: Bearer) -> None:
+    """Say whose request this is, for what it records."""
+    if user.api_key is not None:
+        origin.identify(actor_id=user.id, api_key_id=user.api_key.id)
+    elif isinstance(bearer, Claims):
+        origin.identify(actor_id=user.id, session_id=bearer.session_id)
 
 
 def permission_of(endpoint: Callable[..., Any]) -> Permission | None:
@@ -83,6 +112,6 @@ def _require_admin(user: User) -> None:
         raise PermissionDenied("Only administrators may do this.")
 
 
-EVERYBODY = Permission(_allow, is_for_everybody=True)
+EVERYBODY = Permission(_allow)
 RESPONDERS = Permission(_require_responder)
 ADMINS = Permission(_require_admin)

@@ -72,6 +72,8 @@ USUAL: tuple[errors.DomainError, ...] = (
 MISSING = {
     "incident_id": "There is no incident 1.",
     "user_id": "User 1 does not exist.",
+    "api_key_id": "There is no API key 1.",
+    "session_id": "There is no session 3f2b1a90-7c1d-41ef-9a53-0242ac120002.",
     "policy_id": "Escalation policy 1 does not exist.",
 }
 NOTHING_THERE = "There is nothing at this address."

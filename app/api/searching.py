@@ -15,11 +15,15 @@ from anyio.lowlevel import RunVar
 from fastapi import Request
 from fastapi.security.utils import get_authorization_scheme_param
 
+from app.core.api_key import KeyProof
 from app.core.errors import NotAuthenticated
+from app.core.security import Claims, Tokens
 
 OF_ONE_USER = 2
 OF_EVERYBODY = 4
 WORDS = "q"
+
+Searcher = int | KeyProof  # the id of a user, or an API key
 
 
 class ClientLeft(Exception):
@@ -32,10 +36,10 @@ class Turns:
 
     of_everybody: asyncio.Semaphore
     # A person's entry is removed with the last search that runs or waits.
-    of_users: WeakValueDictionary[int, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
+    of_users: WeakValueDictionary[Searcher, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
 
-    def of(self, user_id: int) -> asyncio.Semaphore:
-        return self.of_users.setdefault(user_id, asyncio.Semaphore(OF_ONE_USER))
+    def of(self, searcher: Searcher) -> asyncio.Semaphore:
+        return self.of_users.setdefault(searcher, asyncio.Semaphore(OF_ONE_USER))
 
 
 _turns: RunVar[Turns] = RunVar("searches")
@@ -49,11 +53,11 @@ def set_up(threads: int) -> None:
 @asynccontextmanager
 async def turn(request: Request) -> AsyncIterator[None]:
     """Wait for a place if the request searches, and keep it until the block ends. Raises ClientLeft."""
-    turns, user_id = _turns.get(None), _searcher(request)
-    if turns is None or user_id is None:
+    turns, searcher = _turns.get(None), _searcher(request)
+    if turns is None or searcher is None:
         yield
         return
-    own = turns.of(user_id)
+    own = turns.of(searcher)
     async with AsyncExitStack() as places:
         for place in (own, turns.of_everybody):
             await _take(place, request)
@@ -61,17 +65,19 @@ async def turn(request: Request) -> AsyncIterator[None]:
         yield
 
 
-def _searcher(request: Request) -> int | None:
-    """The user who searches. None if the request is no search, or will be refused before it searches."""
+def _searcher(request: Request) -> Searcher | None:
+    """The user or the API key that searches. None if the request is no search, or will be refused before."""
     if request.method != "GET" or not request.scope["query_string"]:
         return None
     if not request.query_params.get(WORDS, "").strip():
         return None
     scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    tokens: Tokens = request.app.state.services.auth.tokens
     try:
-        return int(request.app.state.services.auth.tokens.read(token).user_id) if scheme.lower() == "bearer" else None
+        bearer = tokens.read(token) if scheme.lower() == "bearer" else None
     except NotAuthenticated:
         return None
+    return bearer.user_id if isinstance(bearer, Claims) else bearer
 
 
 async def _take(place: asyncio.Semaphore, request: Request) -> None:

@@ -13,8 +13,10 @@ from fastapi.routing import RouteContext
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.key_scopes import scope_for
 from app.api.permission import RESPONDERS, Permission, permission_of
 from app.api.strict_json import StrictlyParsed
+from app.core.vocabulary import ApiKeyScope
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -30,6 +32,7 @@ class Route:
     answer: TypeAdapter[Any]
     status: int
     permission: Permission
+    key_scope: ApiKeyScope | None  # that an API key needs
 
 
 class ShortWay(Protocol):
@@ -58,7 +61,11 @@ def short_way_first(route: RouteContext) -> ASGIApp:
     if make is None:
         return ordinary
     permission = permission_of(endpoint) or RESPONDERS
-    short = make(Route(str(route.name), TypeAdapter(route.response_model), route.status_code or 200, permission))
+    [method] = route.methods or ()
+    key_scope = scope_for(method, str(route.path))
+    short = make(
+        Route(str(route.name), TypeAdapter(route.response_model), route.status_code or 200, permission, key_scope)
+    )
 
     async def first_short(scope: Scope, receive: Receive, send: Send) -> None:
         request = StrictlyParsed(scope, receive)

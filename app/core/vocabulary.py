@@ -15,6 +15,15 @@ class UserRole(StrEnum):
     VIEWER = "viewer"  # reads incidents, and changes their own profile only
 
 
+class ApiKeyScope(StrEnum):
+    """What an API key may do, within the rights of whoever made it."""
+
+    READ = "read"
+    INCIDENTS_WRITE = "incidents:write"
+    POLICIES_WRITE = "policies:write"
+    ADMIN = "admin"  # includes the others
+
+
 class Severity(StrEnum):
     """Most urgent first."""
 

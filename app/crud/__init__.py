@@ -1,8 +1,10 @@
 """Every SQL statement: one question, one method. Nothing here commits."""
 
+from app.crud.crud_api_key import crud_api_key
 from app.crud.crud_assignment import crud_assignment
 from app.crud.crud_audit import crud_audit
 from app.crud.crud_audit_chain import crud_audit_chain
+from app.crud.crud_auth_session import crud_auth_session
 from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
@@ -21,7 +23,6 @@ from app.crud.crud_throttle import crud_throttle
 from app.crud.crud_timeline import crud_timeline
 from app.crud.crud_unmatched import crud_unmatched
 from app.crud.crud_user import (
-    crud_auth_session,
     crud_password_recovery,
     crud_password_reset_token,
     crud_refresh_token,
@@ -31,6 +32,7 @@ from app.crud.crud_webhook_token import crud_webhook_token
 from app.crud.crud_work import crud_work
 
 __all__ = [
+    "crud_api_key",
     "crud_assignment",
     "crud_attempt",
     "crud_audit",

@@ -139,30 +139,6 @@ class CRUDUser(CRUDBase[User]):
         ).all()
 
 
-class CRUDAuthSession(CRUDBase[AuthSession]):
-    def revoke(self, session: Session, session_id: UUID, *, at: datetime) -> None:
-        session.execute(
-            update(AuthSession)
-            .where(AuthSession.id == session_id, AuthSession.revoked_at.is_(None))
-            .values(revoked_at=at)
-        )
-
-    def revoke_all_of(self, session: Session, user_id: int, *, at: datetime) -> None:
-        session.execute(
-            update(AuthSession)
-            .where(AuthSession.user_id == user_id, AuthSession.revoked_at.is_(None))
-            .values(revoked_at=at)
-        )
-
-    def delete_dead(self, session: Session, *, before: datetime) -> int:
-        """Delete the sessions none of whose refresh tokens is younger, and with them their tokens."""
-        young = select(RefreshToken.id).where(
-            RefreshToken.session_id == AuthSession.id, RefreshToken.expires_at >= before
-        )
-        result = session.execute(delete(AuthSession).where(AuthSession.created_at < before, ~young.exists()))
-        return affected(result)
-
-
 class CRUDRefreshToken(CRUDBase[RefreshToken]):
     def get_for_update(self, session: Session, token_hash: str) -> RefreshToken | None:
         """The token with its session and user, locked against a second use at the same moment."""
@@ -213,7 +189,6 @@ class CRUDPasswordResetToken(CRUDBase[PasswordResetToken]):
 
 
 crud_user = CRUDUser(User)
-crud_auth_session = CRUDAuthSession(AuthSession)
 crud_refresh_token = CRUDRefreshToken(RefreshToken)
 crud_password_recovery = CRUDPasswordRecovery(PasswordRecovery)
 crud_password_reset_token = CRUDPasswordResetToken(PasswordResetToken)

@@ -1,5 +1,6 @@
 """The tables: columns, constraints and indexes."""
 
+from app.models.api_key import ApiKey
 from app.models.audit import AuditCheckpoint, AuditEntry, AuditLink, AuditValue, RecordedSettings
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.idempotency import IdempotencyKey
@@ -13,6 +14,7 @@ from app.models.worker import WorkerHeartbeat
 
 __all__ = [
     "AddressVerification",
+    "ApiKey",
     "AuditCheckpoint",
     "AuditEntry",
     "AuditLink",

@@ -1,13 +1,22 @@
 """Users, their sessions and their tokens."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, inspect, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.vocabulary import UserRole
 from app.db.base_class import Base, Created, Timestamps, words
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """Which API key somebody acts by, and its scopes."""
+
+    id: int
+    scopes: frozenset[str]
 
 
 class User(Timestamps, Base):
@@ -42,6 +51,18 @@ class User(Timestamps, Base):
     deleted_at: Mapped[datetime | None]
 
     @property
+    def api_key(self) -> KeyRights | None:
+        """The key by which this person acts. None for the person in a login session."""
+        rights: KeyRights | None = vars(self).get("_api_key")
+        return rights
+
+    def by_key(self, rights: KeyRights) -> "User":
+        """This person as a key acts for them: a copy that no session holds, because another request may be theirs."""
+        copy = User(**{column.key: getattr(self, column.key) for column in inspect(User).column_attrs})
+        vars(copy)["_api_key"] = rights
+        return copy
+
+    @property
     def display_name(self) -> str:
         """The name others see: the full name, else the part of the address before the @."""
         return display_name(self.full_name, self.email)
@@ -58,13 +79,18 @@ def display_name(full_name: str | None, email: str) -> str:
 
 
 class AuthSession(Created, Base):
-    """One login, with its family of refresh tokens. Revoking it ends them all at once."""
+    """One login, with its family of refresh tokens. Revoking it ends them all at once.
+
+    `sender` and `user_agent` are from where, and with what, the person logged in.
+    """
 
     __tablename__ = "auth_sessions"
     __table_args__ = (Index(None, "user_id"), Index(None, "created_at"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    sender: Mapped[str | None] = mapped_column(String(64))
+    user_agent: Mapped[str | None] = mapped_column(String(255))
     revoked_at: Mapped[datetime | None]
 
     user: Mapped[User] = relationship(lazy="raise")

@@ -23,7 +23,10 @@ def record(
     by: User | None = None,
     **data: Any,
 ) -> None:
-    """Add an entry. `by` is None if the service did it. `data` is JSON; if it is large, it is cut."""
+    """Add an entry. `by` is None if the service did it. `data` is JSON; if it is large, it is cut.
+
+    The entry of somebody who acts by an API key has `api_key_id`.
+    """
     values = entry(incident_id, event_type, description, at=at, by=by, data=data)
     crud_timeline.stage(session, TimelineEvent(**values))
 
@@ -43,6 +46,11 @@ def entry(
         "event_type": event_type,
         "description": description,
         "user_id": by.id if by else None,
-        "metadata_": bounded(data, MAX_DATA_BYTES),
+        "metadata_": with_key(bounded(data, MAX_DATA_BYTES), by),
         "created_at": at,
     }
+
+
+def with_key(data: dict[str, Any], by: User | None) -> dict[str, Any]:
+    """The data of an entry, with the API key by which somebody acts."""
+    return data if by is None or by.api_key is None else {**data, "api_key_id": by.api_key.id}

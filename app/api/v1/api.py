@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from app.api.v1.endpoints import (
     alert_webhooks,
+    api_keys,
     audit,
     auth,
     escalation,
@@ -13,6 +14,7 @@ from app.api.v1.endpoints import (
     notification_preferences,
     notification_templates,
     notifications,
+    sessions,
     users,
     workers,
 )
@@ -24,6 +26,8 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
     router = APIRouter()
     router.include_router(auth.router)
     router.include_router(users.router)
+    router.include_router(sessions.router)
+    router.include_router(api_keys.router)
     router.include_router(incidents.router)
     router.include_router(escalation.router)
     router.include_router(notification_preferences.router)

@@ -4,7 +4,6 @@ Takes a database, not a session: hashing must hold no connection, and the reuse 
 although the request is refused.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -33,6 +32,7 @@ from app.services.accounts import refusal_service, user_record_service, user_ser
 
 log = structlog.get_logger()
 
+MAX_SENDER, MAX_USER_AGENT = 64, 255
 REFUSED_LOGIN = "The e-mail address or the password is wrong."
 REFUSED_REFRESH = "The refresh token is invalid, used or expired. Log in again."
 
@@ -49,27 +49,12 @@ class Auth:
     refused_logins: Repeats = field(default_factory=Repeats)
 
 
-def authenticate(session: Session, claims: Claims) -> User:
-    """The active user of a token whose login session has not ended. Raises NotAuthenticated."""
-    user = crud_user.by_session(session, claims.user_id, claims.session_id)
-    if user is None:
-        raise NotAuthenticated("The access token has been revoked.")
-    return user
-
-
-def authenticate_all(session: Session, claims: Collection[Claims]) -> dict[Claims, User]:
-    """The active users of the tokens whose login sessions have not ended, in one statement."""
-    users = crud_user.by_sessions(session, [one.session_id for one in claims])
-    found = {one: users.get(one.session_id) for one in claims}
-    return {one: user for one, user in found.items() if user is not None and user.id == one.user_id}
-
-
-def log_in(database: Database, auth: Auth, *, username: str, password: str) -> TokenPair:
+def log_in(database: Database, auth: Auth, *, username: str, password: str, user_agent: str | None = None) -> TokenPair:
     """Start a session. Raises WrongCredentials; an unknown address takes as long as a wrong password."""
     with database.transaction() as session:
         user = crud_user.by_email(session, username) if "\x00" not in username else None
     is_right = auth.passwords.verify(password, user.hashed_password if user else None)
-    pair = _let_in(database, auth, user) if user is not None and is_right and user.is_active else None
+    pair = _let_in(database, auth, user, user_agent) if user is not None and is_right and user.is_active else None
     if user is None or pair is None:
         refusal_service.record_login(database, auth.tokens, auth.refused_logins, username=username, user=user)
         raise WrongCredentials(REFUSED_LOGIN)
@@ -77,21 +62,23 @@ def log_in(database: Database, auth: Auth, *, username: str, password: str) -> T
     return pair
 
 
-def _let_in(database: Database, auth: Auth, user: User) -> TokenPair | None:
+def _let_in(database: Database, auth: Auth, user: User, user_agent: str | None) -> TokenPair | None:
     """A new session of a user whose password was right. None if the account changed meanwhile."""
     with database.transaction() as session:
         if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
             return None
-        pair = start_session(session, auth, user.id)
+        pair = start_session(session, auth, user.id, user_agent=user_agent)
         origin.identify(actor_id=user.id, session_id=auth.tokens.read(pair.access_token).session_id)
         audit_service.record(session, AuditAction.LOGIN_SUCCEEDED, "user", user.id)
     return pair
 
 
-def start_session(session: Session, auth: Auth, user_id: int) -> TokenPair:
+def start_session(session: Session, auth: Auth, user_id: int, *, user_agent: str | None = None) -> TokenPair:
     """The tokens of a new login session. The caller has checked who it is."""
     at = now(session)
-    login = crud_auth_session.add(session, AuthSession(user_id=user_id, created_at=at))
+    row = AuthSession(user_id=user_id, created_at=at, sender=_kept(origin.current().sender, MAX_SENDER))
+    row.user_agent = _kept(user_agent, MAX_USER_AGENT)
+    login = crud_auth_session.add(session, row)
     return _issue(session, auth, user_id, login.id, at=at)
 
 
@@ -221,6 +208,11 @@ def _issue(session: Session, auth: Auth, user_id: int, session_id: UUID, *, at: 
         expires_in=int(auth.tokens.lifetime.total_seconds()),
         refresh_token=refresh_token,
     )
+
+
+def _kept(text: str | None, length: int) -> str | None:
+    """What is stored of a text that a client may choose: its printable characters, cut to the column."""
+    return "".join(filter(str.isprintable, text))[:length] or None if text else None
 
 
 def _is_unchanged(then: User, current: User | None) -> bool:

@@ -8,14 +8,14 @@ from sqlalchemy.orm import Session
 
 from app.core.audit_actions import AuditAction
 from app.core.channel import EMAIL
-from app.core.errors import Conflict, InvalidInput, NotAuthenticated, SignupClosed, WrongPassword
-from app.core.security import Passwords
+from app.core.errors import Conflict, SignupClosed
 from app.crud import crud_user
 from app.crud.clock import now
 from app.models import User
 from app.schemas.user import Signup, UserUpdateMe
 from app.services.accounts import user_record_service, user_service
 from app.services.accounts.auth_service import Auth
+from app.services.accounts.reauthentication_service import require_password, unchanged
 from app.services.accounts.user_service import Changed
 from app.services.contacts import code_service
 from app.services.contacts.address import masked
@@ -45,10 +45,10 @@ def update(session: Session, user: User, update: UserUpdateMe, auth: Auth) -> Us
     changes: dict[str, Any] = update.changes()
     claimed = changes.pop("email") if _is_new_address(user, changes) else None
     if claimed is not None or "password" in changes:
-        _require_password(user, update.current_password, auth.passwords)
+        require_password(user, update.current_password, auth.passwords, what="A new e-mail address or password")
     if "password" in changes:
         changes["hashed_password"] = auth.passwords.hash(changes.pop("password"))
-    locked = _unchanged(session, user)
+    locked = unchanged(session, user)
     old = user_service.change(session, locked, changes, at=now(session))
     user_record_service.record_change(session, locked, old)
     if claimed is not None:
@@ -71,7 +71,7 @@ def send_code(session: Session, user: User, auth: Auth) -> timedelta:
 
 def confirm(session: Session, user: User, code: str, auth: Auth) -> Changed:
     """Check the code and put the address in force. Notifies the old one. Raises WrongCode, DuplicateEmail."""
-    locked = _unchanged(session, user)
+    locked = unchanged(session, user)
     at = now(session)
     address = _waiting(locked) or ""
     code_service.take(session, Claim(locked, ACCOUNT, EMAIL, address), code, auth.tokens, at=at)
@@ -104,23 +104,3 @@ def _send_code(session: Session, user: User, address: str, auth: Auth) -> timede
 def _is_new_address(user: User, changes: dict[str, Any]) -> bool:
     """False for the account's own address, even if written in another case."""
     return "email" in changes and changes["email"].lower() != user.email.lower()
-
-
-def _require_password(user: User, given: str | None, passwords: Passwords) -> None:
-    """Raise InvalidInput without the current password, WrongPassword with a wrong one."""
-    if given is None:
-        raise InvalidInput(
-            "A new e-mail address or password needs current_password. Add it.", pointer="/current_password"
-        )
-    if not passwords.verify(given, user.hashed_password):
-        log.warning("current_password_refused", user_id=user.id)
-        raise WrongPassword("current_password is wrong. Enter your current password.", pointer="/current_password")
-
-
-def _unchanged(session: Session, user: User) -> User:
-    """The account, locked. Raises NotAuthenticated if it was closed or got another password meanwhile."""
-    hashed = user.hashed_password
-    locked = crud_user.get_for_update(session, user.id)
-    if locked is None or not locked.is_active or locked.hashed_password != hashed:
-        raise NotAuthenticated("The access token has been revoked.")
-    return locked

@@ -17,10 +17,10 @@ from app.crud import crud_auth_session, crud_password_reset_token, crud_preferen
 from app.crud.clock import now
 from app.crud.pagination import Page, Slice
 from app.crud.violations import violations
-from app.models import User
+from app.models import ApiKey, User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services import notification_service
-from app.services.accounts import user_record_service
+from app.services.accounts import api_key_service, user_record_service
 from app.services.contacts import preference_service
 from app.services.contacts.address import masked
 
@@ -32,10 +32,11 @@ IF_NOT_YOU = "If you did not ask for this, tell an administrator at once."
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An account after a change, and the address that it had proved and gave up by that."""
+    """An account after a change, the address that it had proved and gave up by that, and the keys that ended."""
 
     user: User
-    former_address: str | None
+    former_address: str | None = None
+    ended_keys: Sequence[ApiKey] = ()
 
 
 def create(session: Session, new: UserCreate, passwords: Passwords) -> User:
@@ -95,21 +96,24 @@ def update(session: Session, user_id: int, update: UserUpdate, passwords: Passwo
     user = _found(crud_user.get_for_update(session, user_id), user_id)
     if changes.get("email", user.email) != user.email:
         changes |= {"is_address_proved": True, "pending_email": None}
-    old = change(session, user, changes, at=now(session))
+    at = now(session)
+    old = change(session, user, changes, at=at)
     user_record_service.record_change(session, user, old)
-    return Changed(user, _given_up(user, old))
+    ended = () if user.is_active else api_key_service.revoke_all_of(session, user, at=at)
+    return Changed(user, _given_up(user, old), ended)
 
 
 def promote(session: Session, user_id: int, password: str, passwords: Passwords) -> User:
     """Make the owner of an account's address an active administrator.
 
-    Somebody else may have had the account until now. So the password is new, the sessions end, and the channels of an
-    account with an unconfirmed address are removed. Raises NotFound.
+    Somebody else may have had the account until now. So the password is new, the sessions and API keys end, and the
+    channels of an account with an unconfirmed address are removed. Raises NotFound.
     """
     hashed = passwords.hash(password)
     user = _found(crud_user.get_for_update(session, user_id), user_id)
     at = now(session)
     take_over(session, user, at=at)
+    api_key_service.revoke_all_of(session, user, at=at)
     rights = {"is_superuser": True, "is_active": True}
     old = change(session, user, {**rights, "is_address_proved": True, "hashed_password": hashed}, at=at)
     user_record_service.record_change(session, user, old, AuditAction.USER_PROMOTED)
@@ -123,6 +127,7 @@ def take_over(session: Session, user: User, *, at: datetime) -> None:
     """
     if user.is_address_proved:
         return
+    api_key_service.revoke_all_of(session, user, at=at)
     crud_preference.delete_all_of(session, user.id)
     crud_verification.delete_all_of(session, user.id)
     old = crud_user.apply(session, user, {"is_address_proved": True, "phone_number": None}, at=at)
@@ -182,8 +187,11 @@ def tell(session: Session, user: User, sentence: str, address: str, *, at: datet
     notification_service.enqueue_own(session, user, NoticeFacts(sentence), channel=EMAIL, address=address, at=at)
 
 
-def delete(session: Session, user_id: int) -> User:
-    """Soft-delete an account: hidden, tokens ended, address free, authorship kept. Raises NotFound, LastAdmin."""
+def delete(session: Session, user_id: int) -> Changed:
+    """Soft-delete an account: hidden, tokens and keys ended, address free, authorship kept.
+
+    Raises NotFound, LastAdmin.
+    """
     _require_another_admin(session, user_id)
     user = _found(crud_user.get_for_update(session, user_id), user_id)
     at: datetime = now(session)
@@ -191,7 +199,7 @@ def delete(session: Session, user_id: int) -> User:
     crud_auth_session.revoke_all_of(session, user.id, at=at)
     user_record_service.record_deletion(session, user)
     log.info("user_deleted", user_id=user.id)
-    return user
+    return Changed(user, ended_keys=api_key_service.revoke_all_of(session, user, at=at))
 
 
 def _require_another_admin(session: Session, user_id: int) -> None:

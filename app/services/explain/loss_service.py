@@ -1,4 +1,4 @@
-"""Warns about what a change of an account breaks: policies that name it, and a person whom no channel reaches."""
+"""Warns about what a change of an account breaks: policies that name it, its API keys, a person no channel reaches."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from app.crud import crud_policy, crud_user
 from app.crud.crud_policy import ActivePolicy
 from app.models import User
 from app.schemas.escalation import are_steps
+from app.services.accounts.user_service import Changed
 from app.services.contacts import reach_service
 from app.services.policies.actions.registry import ACTIONS, Mentions
 from app.services.ports import Paging
@@ -16,6 +17,14 @@ UNPROVED_ADMIN = (
     "This administrator's address is not confirmed: somebody else may have signed up with it. Set a new password, or "
     "have the address confirmed."
 )
+
+
+def of_closing(session: Session, changed: Changed, paging: Paging) -> list[str]:
+    """As `of_change`, and which API keys ended with the account."""
+    ended = [
+        f"The API key “{key.name}” ({key.prefix}…) has ended: it acted as this account." for key in changed.ended_keys
+    ]
+    return [*of_change(session, changed.user, paging, former_address=changed.former_address), *ended]
 
 
 def of_change(session: Session, user: User, paging: Paging, *, former_address: str | None = None) -> list[str]:

@@ -99,6 +99,7 @@ def _by_hand(new: IncidentCreate, *, by: User) -> NewIncident:
         metadata=new.metadata,
         assigned_to=new.assigned_to,
         created_by=by.id,
+        api_key_id=by.api_key.id if by.api_key else None,
     )
 
 

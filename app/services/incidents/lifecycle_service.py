@@ -47,8 +47,9 @@ class Moving:
 
     @property
     def taker(self) -> User | None:
-        """Who takes the incident by this move."""
-        return self.by if self.wanted.move is Move.ACKNOWLEDGE else None
+        """Who takes the incident by this move. Nobody if an API key makes it."""
+        is_taken = self.wanted.move is Move.ACKNOWLEDGE and self.by is not None and self.by.api_key is None
+        return self.by if is_taken else None
 
 
 def move(
@@ -56,9 +57,9 @@ def move(
 ) -> Incident:
     """Make one of the moves that people are offered on a locked incident. Repeating it changes nothing.
 
-    The person who acknowledges becomes an assignee (the owner if there is none) and gets no more pages for it. Those
-    who were paged get a status update when it is acknowledged or resolved. Raises InvalidTransition, CycleLimitReached,
-    AlertOpenElsewhere.
+    The person who acknowledges becomes an assignee (the owner if there is none) and gets no more pages for it, unless
+    an API key does it for them. Those who were paged get a status update when it is acknowledged or resolved. Raises
+    InvalidTransition, CycleLimitReached, AlertOpenElsewhere.
     """
     moving = Moving(incident, wanted, by, because)
     takes = [(incident.id, moving.taker.id)] if moving.taker else []

@@ -15,7 +15,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NewIncident:
-    """An incident to open, by hand or by an alert. `alert_severity` is what an alert reported, None for no alert."""
+    """An incident to open, by hand or by an alert. `alert_severity` is what an alert reported, None for no alert.
+
+    `api_key_id` is the key with which `created_by` opens it.
+    """
 
     title: str
     description: str | None
@@ -27,6 +30,7 @@ class NewIncident:
     assigned_to: int | None = None
     alert_id: str | None = None
     alert_severity: Severity | None = None
+    api_key_id: int | None = None
 
     @property
     def is_by_alert(self) -> bool:
@@ -62,6 +66,7 @@ class OpenedIncident:
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
     snoozed_until: datetime | None = None
+    api_key_id: int | None = None
 
     @property
     def updated_at(self) -> datetime:
@@ -125,7 +130,8 @@ class Opening:
     def entries(self) -> Iterator[Row]:
         """The timeline: that the incident was opened, and which escalations started."""
         opened = f"Incident opened with severity {self.incident.severity}."
-        yield self._entry(TimelineEventType.CREATED, opened, self._source(), by=self.incident.created_by)
+        data = self._source() | self._key()
+        yield self._entry(TimelineEventType.CREATED, opened, data, by=self.incident.created_by)
         for start in self.starts:
             due_at = start.progress.next_run_at
             data = {"policy_id": start.policy_id, "first_step_due_at": due_at.isoformat() if due_at else None}
@@ -140,6 +146,10 @@ class Opening:
         if self.incident.alert_severity is None or self.incident.description is None:
             return {"source": self.incident.source}
         return {"source": self.incident.source, "first_description": self.incident.description}
+
+    def _key(self) -> Row:
+        """The API key with which somebody opened the incident."""
+        return {} if self.incident.api_key_id is None else {"api_key_id": self.incident.api_key_id}
 
     def _entry(self, event_type: TimelineEventType, description: str, data: Row, by: int | None = None) -> Row:
         return {
@@ -171,6 +181,7 @@ def opening_of(id_: int, new: NewIncident, starts: Sequence[FirstStart], *, at: 
         is_unmatched=not starts,
         created_at=at,
         next_escalation_at=min((s.progress.next_run_at for s in starts if s.progress.next_run_at), default=None),
+        api_key_id=new.api_key_id,
     )
     return Opening(incident, starts)
 

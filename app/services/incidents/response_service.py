@@ -15,6 +15,7 @@ from app.crud.crud_response import LockedIncident, crud_response
 from app.crud.crud_status_update import StatusChange
 from app.models import User
 from app.schemas.incident import ActionNote
+from app.services import timeline_service
 from app.services.incidents import collaboration_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
 from app.services.incidents.move_record import RESPONDER, Entry, entry_of_move, taking
@@ -76,8 +77,9 @@ def _act(session: Session, move: Move, asked: Asked, *, waits: bool) -> list[Out
 
 
 def _takes(move: Move, responses: Sequence[tuple[int, User]]) -> list[tuple[int, int]]:
-    """The ids of each incident and of the person who takes it."""
-    return [(incident_id, by.id) for incident_id, by in responses] if move is Move.ACKNOWLEDGE else []
+    """The ids of each incident and of the person who takes it. An API key takes none."""
+    is_taking = move is Move.ACKNOWLEDGE
+    return [(incident_id, by.id) for incident_id, by in responses if is_taking and by.api_key is None]
 
 
 def _unavailable(incident_id: int, busy: Collection[int]) -> Locked | NotFound:
@@ -107,11 +109,12 @@ class _Batch:
         step = lifecycle_service.transition_of(before, self.wanted)
         if step.refusal is not None:
             return lifecycle_service.impossible(step, self.wanted)
-        self.taken.update(_takes(self.wanted.move, [(incident_id, by)]))
+        takes = _takes(self.wanted.move, [(incident_id, by)])
+        self.taken.update(takes)
         if step.is_no_op:
             return None
         after = lifecycle_service.applied(before, step, at=self.wanted.at)
-        if self.wanted.move is Move.ACKNOWLEDGE:
+        if takes:
             after = self._take(after, by)
         self._enter(incident_id, entry_of_move(self.wanted, step), by)
         self.locked[incident_id] = after
@@ -138,7 +141,7 @@ class _Batch:
             "event_type": entry.event_type,
             "description": entry.description,
             "user_id": by.id,
-            "metadata": entry.data,
+            "metadata": timeline_service.with_key(entry.data, by),
             "created_at": self.wanted.at,
         }
         self.entries.append(row)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Header, Path
 
 from app.api.capacity import hashes_passwords
 from app.api.deps import AnyUser, AuthDep, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
@@ -61,10 +61,16 @@ def sign_up(body: Signup, auth: AuthDep, services: ServicesDep, session: Session
 
 @router.post("/login/access-token", responses=problems(WrongCredentials, TooManyRequests), openapi_extra=LOGIN_BODY)
 @hashes_passwords
-def log_in(body: LoginBody, auth: AuthDep, database: DatabaseDep, hit: RateLimitDep) -> TokenPair:
+def log_in(
+    body: LoginBody,
+    auth: AuthDep,
+    database: DatabaseDep,
+    hit: RateLimitDep,
+    user_agent: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> TokenPair:
     """Log in. Takes JSON or the OAuth2 password form."""
     hit("login", account=body.username)
-    return auth_service.log_in(database, auth, username=body.username, password=body.password)
+    return auth_service.log_in(database, auth, username=body.username, password=body.password, user_agent=user_agent)
 
 
 @router.post("/login/refresh-token", responses=problems(ENDED_SESSION))

@@ -146,19 +146,19 @@ def update_user(
 ) -> UserRead:
     """Change an account. Absent fields stay. Deactivating it or setting its password ends its sessions at once.
 
-    `warnings` list the policies that name a deactivated account or its former address. For administrators. The last
-    active administrator cannot be deactivated or demoted.
+    Deactivating it also ends its API keys. `warnings` list those, and the policies that name a deactivated account or
+    its former address. For administrators. The last active administrator cannot be deactivated or demoted.
     """
     changed = user_service.update(session, user_id, body, auth.passwords)
-    warnings = loss_service.of_change(session, changed.user, paging, former_address=changed.former_address)
-    return UserRead.with_warnings(changed.user, warnings)
+    return UserRead.with_warnings(changed.user, loss_service.of_closing(session, changed, paging))
 
 
 @router.delete("/{user_id}", responses=problems(NotFound, LastAdmin))
 def delete_user(user_id: UserId, user: AdminUser, paging: PagingDep, session: SessionDep) -> UserRead:
     """Delete an account. It is hidden, its address becomes free, and what it wrote keeps its author.
 
-    `warnings` list the policies that name it. For administrators. The last active administrator cannot be deleted.
+    `warnings` list the policies that name it and its API keys, which end. For administrators. The last active
+    administrator cannot be deleted.
     """
     deleted = user_service.delete(session, user_id)
-    return UserRead.with_warnings(deleted, loss_service.of_change(session, deleted, paging))
+    return UserRead.with_warnings(deleted.user, loss_service.of_closing(session, deleted, paging))
