@@ -25,7 +25,7 @@ MAX_KNOWN = 1024
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The scope for routes with one of these methods (any if none is named) and a matching path. None lets no key in."""
+    """The scope for routes of one of these methods (any if none is named) and of a path. None lets no key in."""
 
     methods: tuple[str, ...]
     path: str

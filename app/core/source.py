@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.config import Settings
 from app.core.registry import Registry
+from app.core.settings.section import EnvironmentSettings
 
 Body = dict[str, Any]
 
@@ -41,10 +41,8 @@ class AlertSignal:
     unreadable_because: str | None = None  # set for the incident of unreadable alerts
 
 
-class SourceSettings(BaseSettings):
+class SourceSettings(EnvironmentSettings):
     """The settings of one source, declared in its folder and read from where the others are."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
 
 
 class SourceType(Protocol):

@@ -4,7 +4,9 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.core.settings.secret_files import SecretFiles
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -28,10 +30,26 @@ def _web_url(url: str) -> str:
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 
 
-class Section(BaseSettings):
-    """Settings of one subject. The upper-case name is the variable's name."""
+class EnvironmentSettings(BaseSettings):
+    """Settings from environment variables, lines of `.env`, and files that those name for secrets."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a directory, which nobody can name here
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, env_settings, dotenv_settings, files
+
+
+class Section(EnvironmentSettings):
+    """Settings of one subject. The upper-case name is the variable's name."""
 
     def problems(self) -> list[str]:
         """Why the service refuses to start with these values, a sentence each."""
@@ -42,7 +60,5 @@ class Section(BaseSettings):
         return []
 
 
-class ChannelSettings(BaseSettings):
+class ChannelSettings(EnvironmentSettings):
     """The settings of one channel, declared in its file and read from the same places as the others."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
