@@ -3,7 +3,7 @@
 The table is new and the columns may be null, so that processes of the previous release keep running.
 
 Revision ID: 20261130_b
-Revises: 20261129
+Revises: 20261130_a
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261130_b"
-down_revision = "20261129"
+down_revision = "20261130_a"
 branch_labels = None
 depends_on = None
 

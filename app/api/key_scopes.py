@@ -19,7 +19,6 @@ from app.models import User
 log = structlog.get_logger()
 
 NOT_FOR_KEYS = "API keys may not do this. Log in with an e-mail address and a password."
-LACKS = "The key lacks the scope {scope}."
 MAX_KNOWN = 1024
 
 
@@ -72,4 +71,9 @@ def require_scope(user: User, scope: ApiKeyScope | None) -> None:
     if key is None or (scope is not None and not key.scopes.isdisjoint((scope, ApiKeyScope.ADMIN))):
         return
     log.warning("api_key_refused", reason="scope", api_key_id=key.id, scope=scope)
-    raise PermissionDenied(NOT_FOR_KEYS if scope is None else LACKS.format(scope=scope))
+    raise key_refusal(scope)
+
+
+def key_refusal(scope: ApiKeyScope | None) -> PermissionDenied:
+    """What is said to a key that lacks a scope, or to any key where none is let in."""
+    return PermissionDenied(NOT_FOR_KEYS if scope is None else f"The key lacks the scope {scope}.")

@@ -11,14 +11,21 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.deps import skips_too_far
 from app.api.errors import UNPROCESSABLE
-from app.api.key_scopes import scope_for
+from app.api.key_scopes import key_refusal, scope_for
 from app.api.media_types import ANY_TYPE
 from app.api.permission import KEYS, bearer
 from app.api.problem_examples import MEANINGS, MISSING, NOTHING_THERE
 from app.api.problems import EXAMPLES, Responses, documented, general, merged, one, problems
 from app.api.query_parameters import ANY_QUERY, API, unknown_parameter
 from app.api.webhooks import SCHEMES
-from app.core.errors import IdempotencyKeyReused, InvalidInput, NotAuthenticated, Overloaded, UnsupportedMediaType
+from app.core.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    NotAuthenticated,
+    Overloaded,
+    PermissionDenied,
+    UnsupportedMediaType,
+)
 from app.core.vocabulary import ErrorCode
 from app.schemas.base import Problem
 from app.schemas.user import LoginForm
@@ -78,7 +85,7 @@ def document(app: FastAPI) -> dict[str, Any]:
                 _summarize(operation)
                 _let_keys_in(operation, method, path)
                 _add_headers(operation)
-                _add_problems(operation, path)
+                _add_problems(operation, path, key_refusal(scope_for(method.upper(), path)))
                 _add_request_id(operation)
         app.openapi_schema = schema
     return app.openapi_schema
@@ -108,7 +115,7 @@ def _summarize(operation: dict[str, Any]) -> None:
 def _let_keys_in(operation: dict[str, Any], method: str, path: str) -> None:
     """Where an access token is wanted, an API key with the right scope will do, unless the operation is for people."""
     scope = scope_for(method.upper(), path)
-    if scope is not None and {bearer.scheme_name: []} in operation.get("security", []):
+    if scope is not None and _wants_access_token(operation):
         operation["security"].append({KEYS.scheme_name: [scope]})
 
 
@@ -126,13 +133,13 @@ def _add_request_id(operation: dict[str, Any]) -> None:
     operation.setdefault("parameters", []).append(deepcopy(REQUEST_ID))
 
 
-def _add_problems(operation: dict[str, Any], path: str) -> None:
+def _add_problems(operation: dict[str, Any], path: str, key_refusal: PermissionDenied) -> None:
     """Document the errors that the route names, and those that follow from the operation's inputs."""
     given = operation["responses"]
     if EXAMPLES not in given.get("422", {}):
         given.pop("422", None)  # FastAPI's own
     named: Responses = {int(status): response for status, response in given.items() if EXAMPLES in response}
-    found = merged(named, *_general_problems(operation, path))
+    found = merged(named, *_problems_of_bearers(operation, key_refusal), *_general_problems(operation, path))
     parameters = operation.get("parameters", [])
     values = {p["name"]: p["schema"]["examples"][0] for p in parameters if p["in"] == "path"}
     for status, response in found.items():
@@ -147,14 +154,24 @@ def _missing(values: Mapping[str, Any]) -> str:
     return named[-1] if named else NOTHING_THERE
 
 
+def _problems_of_bearers(operation: dict[str, Any], key_refusal: PermissionDenied) -> Iterator[Responses]:
+    """How an operation refuses whoever may not call it. An API key is refused even where every person is let in."""
+    if "security" in operation:
+        yield problems(NotAuthenticated)
+    if _wants_access_token(operation):
+        yield problems(key_refusal)
+
+
+def _wants_access_token(operation: dict[str, Any]) -> bool:
+    return {bearer.scheme_name: []} in operation.get("security", [])
+
+
 def _general_problems(operation: dict[str, Any], path: str) -> Iterator[Responses]:
     """The errors that follow from an operation's inputs. Routes name the others."""
     parameters = {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
     kinds = operation.get("requestBody", {}).get("content", {})
     takes_any_query = operation.pop(ANY_QUERY, False)
     takes_any_type = kinds.pop(ANY_TYPE, None) is not None  # said in words: generated clients cannot send it
-    if "security" in operation:
-        yield problems(NotAuthenticated)
     if "Idempotency-Key" in parameters:
         yield problems(IdempotencyKeyReused, NESTED_TOO_DEEPLY)
     if kinds:

@@ -52,6 +52,7 @@ class Permission:
     """
 
     check: Callable[[User], None]
+    is_for_everybody: bool = False
 
     async def __call__(self, request: Request, token: BearerToken) -> Deferred:
         """Raises NotAuthenticated; the Deferred may also raise PermissionDenied."""
@@ -112,6 +113,6 @@ def _require_admin(user: User) -> None:
         raise PermissionDenied("Only administrators may do this.")
 
 
-EVERYBODY = Permission(_allow)
+EVERYBODY = Permission(_allow, is_for_everybody=True)
 RESPONDERS = Permission(_require_responder)
 ADMINS = Permission(_require_admin)

@@ -80,7 +80,8 @@ class TransactionalRoute(APIRoute):
 
 def _implied(endpoint: Endpoint) -> Iterator[type[DomainError]]:
     """The errors that follow from how a handler is marked."""
-    if permission_of(endpoint) is not None:  # even if it is for everybody: an API key may lack the scope
+    permission = permission_of(endpoint)
+    if permission is not None and not permission.is_for_everybody:
         yield PermissionDenied
     if capacity.is_hashing(endpoint):
         yield TooManyRequests

@@ -1,4 +1,4 @@
-"""Schemathesis against the OpenAPI document: as an administrator, as an ordinary user and as nobody.
+"""Schemathesis against the OpenAPI document: as people of every role, as an API key of every scope, and as nobody.
 
 `FUZZ_EXAMPLES=200` runs all phases for everybody, with that many examples for each operation.
 """
@@ -26,11 +26,12 @@ from app.core.config import Settings
 from app.db.session import Database
 from app.utils.service_locator import Services, build_services
 from tests.support.inline import inline_jobs
+from tests.support.rights import rows
 from tests.support.world import PASSWORD, add_admins
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
-Role = Literal["admin", "user", "nobody"]
+Role = Literal["admin", "user", "nobody", "viewer", "read", "incidents:write", "policies:write", "admin by key"]
 
 WEBHOOK_TOKEN = "a secret between two machines"
 IS_THOROUGH = "FUZZ_EXAMPLES" in os.environ
@@ -40,7 +41,15 @@ ALL_PHASES = ("examples", "coverage", "fuzzing", "stateful")
 PHASES: dict[Role, tuple[str, ...]] = {
     "admin": ALL_PHASES,
     "user": ALL_PHASES if IS_THOROUGH else ("fuzzing", "stateful"),
-    "nobody": ALL_PHASES if IS_THOROUGH else ("fuzzing",),
+}
+SHORT = ALL_PHASES if IS_THOROUGH else ("fuzzing",)
+# The roles that the table of rights describes, and its columns for them.
+IN_THE_TABLE: dict[Role, str] = {
+    "viewer": "viewer",
+    "read": "key with read",
+    "incidents:write": "key with incidents:write",
+    "policies:write": "key with policies:write",
+    "admin by key": "key with admin",
 }
 # What these take is what others take, which are tried systematically.
 ALIKE = (
@@ -130,16 +139,32 @@ def new_token(client: TestClient, services: Services) -> Callable[[Role], str]:
     """Makes an account and logs it in. Each is new: the fuzzer deletes, demotes and locks out whom it was."""
 
     def run(role: Role) -> str:
-        credentials = {"username": f"{role}-{uuid4().hex}@example.com", "password": PASSWORD}
-        if role == "admin":
-            add_admins(services.database, credentials["username"])
-        else:
+        credentials = {"username": f"{uuid4().hex}@example.com", "password": PASSWORD}
+        if role in ("user", "viewer"):
             body = {"email": credentials["username"], "password": PASSWORD}
             assert client.post("/v1/auth/signup", json=body).status_code == 201
+        else:
+            add_admins(services.database, credentials["username"])
+        if role == "viewer":
+            _demote(services.database, credentials["username"])
         token: str = client.post("/v1/auth/login/access-token", json=credentials).json()["access_token"]
-        return token
+        return token if role in ("admin", "user", "viewer") else _key_of(client, token, role)
 
     return run
+
+
+def _demote(database: Database, email: str) -> None:
+    """Make a viewer of somebody."""
+    with database.transaction() as session:
+        session.execute(text("UPDATE users SET role = 'viewer' WHERE email = :email"), {"email": email})
+
+
+def _key_of(client: TestClient, token: str, role: Role) -> str:
+    """A new API key of an administrator, with one scope."""
+    body = {"name": role, "scopes": ["admin" if role == "admin by key" else role], "current_password": PASSWORD}
+    made = client.post("/v1/api-keys", json=body, headers={"Authorization": f"Bearer {token}"})
+    key: str = made.json()["key"]
+    return key
 
 
 @pytest.fixture
@@ -162,7 +187,7 @@ def fuzz(client: TestClient, new_token: Callable[[Role], str]) -> Callable[[Role
 
 
 def _config(role: Role) -> SchemathesisConfig:
-    phases: dict[str, Any] = {phase: {"enabled": phase in PHASES[role]} for phase in ALL_PHASES}
+    phases: dict[str, Any] = {phase: {"enabled": phase in PHASES.get(role, SHORT)} for phase in ALL_PHASES}
     phases["coverage"]["unexpected-methods"] = ["DELETE", "OPTIONS", "TRACE"]
     skipped = [{"include-name": name, "phases": {"coverage": {"enabled": False}}} for name in ALIKE]
     return SchemathesisConfig.from_dict(
@@ -237,3 +262,13 @@ def test_nobody_gets_only_answers_that_the_document_names(fuzz: Callable[[Role],
     run = fuzz("nobody")
     assert not run.objections, run.report
     assert {"GET /", "GET /health"} <= run.succeeded <= PUBLIC
+
+
+@pytest.mark.parametrize("role", IN_THE_TABLE)
+def test_a_viewer_and_each_key_get_what_the_table_of_rights_says(fuzz: Callable[[Role], Run], role: Role) -> None:
+    run = fuzz(role)
+    assert not run.objections, run.report
+    rights = {row.route: row.rights[IN_THE_TABLE[role]] for row in rows()}
+    assert {label: rights[label] for label in run.succeeded if rights[label] != "yes"} == {}
+    open_to_it = {route for route, right in rights.items() if right == "yes"} - PUBLIC
+    assert run.succeeded & open_to_it, f"never succeeded, the run was hollow: {run.failed}"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jwt
 
+from app.core import api_key
 from app.core.clock import utcnow
 from app.core.config import Settings
 from app.core.errors import NotAuthenticated
@@ -231,3 +232,64 @@ def test_secrets_are_the_same_or_not(offered: str, is_same: bool) -> None:
 
 def test_a_session_is_never_taken_for_another() -> None:
     assert tokens().read(tokens().issue(Claims(7, uuid4()))) != CLAIMS
+
+
+OLD, NEW = KEY, KEY[::-1]
+
+
+def rotated(*keys: str) -> Tokens:
+    return tokens(secret_key=",".join(keys))
+
+
+def test_what_an_older_key_signed_counts_until_the_key_is_gone() -> None:
+    token = rotated(OLD).issue(CLAIMS)
+    assert rotated(NEW, OLD).read(token) == CLAIMS
+    with pytest.raises(NotAuthenticated):
+        rotated(NEW).read(token)
+
+
+def test_the_first_key_signs() -> None:
+    token = rotated(NEW, OLD).issue(CLAIMS)
+    assert rotated(NEW).read(token) == CLAIMS
+    with pytest.raises(NotAuthenticated):
+        rotated(OLD).read(token)
+
+
+def test_a_token_of_a_release_without_key_names_counts_by_any_key() -> None:
+    assert rotated(NEW, OLD).read(signed(payload(), key=OLD)) == CLAIMS
+
+
+def test_a_token_names_its_key_without_giving_it_away() -> None:
+    names = {jwt.get_unverified_header(rotated(key).issue(CLAIMS))["kid"] for key in (OLD, NEW)}
+    assert len(names) == 2
+    assert all(len(name) == 8 and name not in OLD + NEW for name in names)
+
+
+@pytest.mark.parametrize("kid", ["unknown", "", 7, ["HS256"], {"k": 1}])
+def test_a_token_that_names_no_key_of_ours_is_refused(kid: Any) -> None:
+    forged = jwt.encode(payload(), KEY, algorithm="HS256", headers={"kid": kid})
+    with pytest.raises(NotAuthenticated):
+        tokens().read(forged)
+
+
+def test_a_token_that_names_another_key_than_signed_it_is_refused() -> None:
+    name = jwt.get_unverified_header(rotated(NEW).issue(CLAIMS))["kid"]
+    forged = jwt.encode(payload(), OLD, algorithm="HS256", headers={"kid": name})
+    with pytest.raises(NotAuthenticated):
+        rotated(NEW, OLD).read(forged)
+
+
+def test_a_seal_by_an_older_key_is_known_and_new_ones_are_by_the_first() -> None:
+    seal = rotated(OLD).seal(b"code")
+    assert rotated(NEW, OLD).has_sealed(b"code", seal)
+    assert not rotated(NEW, OLD).has_sealed(b"cod3", seal)
+    assert not rotated(NEW).has_sealed(b"code", seal)
+    assert rotated(NEW, OLD).seal(b"code") == rotated(NEW).seal(b"code")
+    assert rotated(NEW, OLD).seals(b"code") == (rotated(NEW).seal(b"code"), seal)
+
+
+def test_an_api_key_is_read_as_one_and_not_as_a_token() -> None:
+    key = api_key.new()
+    assert tokens().read(key) == api_key.proof_of(key)
+    with pytest.raises(NotAuthenticated, match="mistyped"):
+        tokens().read(key[:-1])

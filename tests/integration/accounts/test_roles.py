@@ -34,6 +34,9 @@ VIEWERS_MAY = {
     "confirm_my_address",
     "test_my_channel",
     "read_web_push_key",
+    # Their own sessions, and keys that act for them.
+    *("list_my_sessions", "revoke_my_session"),
+    *("create_api_key", "list_api_keys", "revoke_api_key"),
     # Of an incident that they were paged for or acknowledged by a page's link.
     "list_incident_notifications",
     "explain_incident",

@@ -10,6 +10,7 @@ import schemathesis
 from fastapi.testclient import TestClient
 
 from app import __version__
+from app.api.key_scopes import scope_for
 from app.core.config import Settings
 from app.main import create_app
 from tests.support.operations import DOCUMENT, OPERATIONS, WITH_BODY, Operation
@@ -20,22 +21,27 @@ POST /v1/auth/signup sign_up 201 403 408 409 413 415 422 429 431 503
 POST /v1/auth/login/access-token log_in 200 401 408 413 415 422 429 431 503
 POST /v1/auth/login/refresh-token refresh_tokens 200 401 408 413 415 422 431 503
 POST /v1/auth/logout log_out 200 401 408 413 415 422 431 503
-POST /v1/auth/login/test-token check_token 200 401 422 431 503
+POST /v1/auth/login/test-token check_token 200 401 403 422 431 503
 POST /v1/auth/password-recovery/{email} recover_password 200 404 422 429 431 503
 POST /v1/auth/reset-password reset_password 200 400 408 413 415 422 429 431 503
-GET /v1/users/me read_me 200 401 422 431 503
-PUT /v1/users/me update_me 200 401 408 409 413 415 422 429 431 503
-POST /v1/users/me/email/verify verify_my_email 200 401 409 422 429 431 503
-POST /v1/users/me/email/confirm confirm_my_email 200 401 408 409 413 415 422 429 431 503
+GET /v1/users/me read_me 200 401 403 422 431 503
+PUT /v1/users/me update_me 200 401 403 408 409 413 415 422 429 431 503
+POST /v1/users/me/email/verify verify_my_email 200 401 403 409 422 429 431 503
+POST /v1/users/me/email/confirm confirm_my_email 200 401 403 408 409 413 415 422 429 431 503
 GET /v1/users/directory search_directory 200 401 403 422 431 503
 GET /v1/users list_users 200 401 403 422 431 503
 POST /v1/users create_user 201 401 403 408 409 413 415 422 429 431 503
 GET /v1/users/{user_id} read_user 200 401 403 404 422 431 503
 PUT /v1/users/{user_id} update_user 200 401 403 404 408 409 413 415 422 429 431 503
 DELETE /v1/users/{user_id} delete_user 200 401 403 404 409 422 431 503
-GET /v1/incidents list_incidents 200 401 422 431 503
+GET /v1/users/me/sessions list_my_sessions 200 401 403 422 431 503
+DELETE /v1/users/me/sessions/{session_id} revoke_my_session 200 401 403 404 422 431 503
+POST /v1/api-keys create_api_key 201 401 403 408 413 415 422 429 431 503
+GET /v1/api-keys list_api_keys 200 401 403 422 431 503
+DELETE /v1/api-keys/{api_key_id} revoke_api_key 200 401 403 404 422 431 503
+GET /v1/incidents list_incidents 200 401 403 422 431 503
 POST /v1/incidents create_incident 201 401 403 408 409 413 415 422 431 503
-GET /v1/incidents/{incident_id} read_incident 200 401 404 422 431 503
+GET /v1/incidents/{incident_id} read_incident 200 401 403 404 422 431 503
 PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 408 409 413 415 422 431 503
 PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 408 409 413 415 422 431 503
 POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 408 409 413 415 422 431 503
@@ -44,9 +50,9 @@ POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 408 409 
 POST /v1/incidents/{incident_id}/snooze snooze_incident 200 401 403 404 408 409 413 415 422 431 503
 POST /v1/incidents/{incident_id}/assign assign_incident 200 401 403 404 408 413 415 422 431 503
 DELETE /v1/incidents/{incident_id}/assign/{user_id} unassign_incident 200 401 403 404 422 431 503
-GET /v1/incidents/{incident_id}/comments list_comments 200 401 404 422 431 503
+GET /v1/incidents/{incident_id}/comments list_comments 200 401 403 404 422 431 503
 POST /v1/incidents/{incident_id}/comments add_comment 200 401 403 404 408 409 413 415 422 431 503
-GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 404 422 431 503
+GET /v1/incidents/{incident_id}/timeline list_timeline 200 401 403 404 422 431 503
 GET /v1/incidents/{incident_id}/notifications list_incident_notifications 200 401 403 404 422 431 503
 GET /v1/incidents/{incident_id}/why explain_incident 200 401 403 404 422 431 503
 GET /v1/incidents/{incident_id}/escalation-events list_incident_escalation_events 200 401 403 404 422 431 503
@@ -59,13 +65,13 @@ DELETE /v1/escalation/policies/{policy_id} delete_policy 200 401 403 404 422 431
 POST /v1/escalation/preview preview_escalation 200 401 403 408 413 415 422 431 503
 GET /v1/escalation/incidents/{incident_id}/escalation-events list_escalation_events 200 401 403 404 422 431 503
 POST /v1/escalation/incidents/{incident_id}/escalate escalate_incident 200 401 403 404 408 413 415 422 431 503
-GET /v1/notification-preferences/me list_my_preferences 200 401 422 431 503
-PUT /v1/notification-preferences/me order_my_channels 200 401 408 413 415 422 431 503
+GET /v1/notification-preferences/me list_my_preferences 200 401 403 422 431 503
+PUT /v1/notification-preferences/me order_my_channels 200 401 403 408 413 415 422 431 503
 PUT /v1/notification-preferences/me/{channel} set_my_preference 200 401 403 404 408 413 415 422 431 503
-POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 404 409 422 429 431 503
-POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 404 408 413 415 422 429 431 503
-POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 404 409 422 429 431 503
-GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 404 422 431 503
+POST /v1/notification-preferences/me/{channel}/verify verify_my_address 200 401 403 404 409 422 429 431 503
+POST /v1/notification-preferences/me/{channel}/confirm confirm_my_address 200 401 403 404 408 413 415 422 429 431 503
+POST /v1/notification-preferences/me/{channel}/test test_my_channel 200 401 403 404 409 422 429 431 503
+GET /v1/notification-preferences/web-push-key read_web_push_key 200 401 403 404 422 431 503
 GET /v1/notification-preferences/{user_id} list_preferences 200 401 403 404 422 431 503
 PUT /v1/notification-preferences/{user_id}/{channel} set_preference 200 401 403 404 408 413 415 422 431 503
 GET /v1/notification-templates list_templates 200 401 403 422 431 503
@@ -86,7 +92,7 @@ PUBLIC = {
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {
-    "search_directory",
+    *("search_directory", "list_my_sessions", "list_api_keys"),
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
     *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
 }
@@ -239,7 +245,9 @@ def test_an_error_is_a_problem_with_an_example_of_it(operation: Operation) -> No
 
 @everywhere
 def test_what_needs_a_login_says_so(operation: Operation) -> None:
-    expected: list[dict[str, list[str]]] | None = [{"OAuth2PasswordBearer": []}]
+    scope = scope_for(operation.method, operation.path)
+    keys: list[dict[str, list[str]]] = [{"ApiKey": [scope]}] if scope else []
+    expected: list[dict[str, list[str]]] | None = [{"OAuth2PasswordBearer": []}, *keys]
     if operation_id(operation) in PUBLIC:
         expected = None
     if operation_id(operation) == "receive_elastic_alert":
@@ -247,13 +255,19 @@ def test_what_needs_a_login_says_so(operation: Operation) -> None:
     assert operation.spec.get("security") == expected
 
 
-def test_the_security_schemes_are_the_password_flow_and_those_of_webhooks() -> None:
+def test_the_security_schemes_are_logins_keys_and_those_of_webhooks() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
     assert schemes == {
         "OAuth2PasswordBearer": {
             "type": "oauth2",
             "description": schemes["OAuth2PasswordBearer"]["description"],
             "flows": {"password": {"tokenUrl": "/v1/auth/login/access-token", "scopes": {}}},
+        },
+        "ApiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "ims_...",
+            "description": schemes["ApiKey"]["description"],
         },
         "WebhookBearer": {"type": "http", "scheme": "bearer"},
         "WebhookBasic": {"type": "http", "scheme": "basic"},

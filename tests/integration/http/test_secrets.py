@@ -61,6 +61,7 @@ def test_these_operations_are_told_secrets() -> None:
         "POST /v1/auth/logout",
         "POST /v1/auth/reset-password",
         "POST /v1/auth/signup",
+        "POST /v1/api-keys",
         "POST /v1/users",
         "PUT /v1/users/me",
         "PUT /v1/users/{user_id}",

@@ -122,7 +122,7 @@ def test_a_weak_key_is_refused_and_not_repeated(
 def test_a_key_of_32_bytes_of_some_variety_is_taken(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     settings = with_environment(monkeypatch, {"SECRET_KEY": key})
     settings.check()
-    assert settings.signing_key() == key
+    assert settings.signing_keys() == (key,)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_settings_that_are_shown_show_no_secret(monkeypatch: pytest.MonkeyPatch,
 def test_a_key_is_made_once_for_the_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)  # the most careless of all
     try:
-        keys = {Settings(data_dir=tmp_path / "data").signing_key() for _ in range(3)}
+        keys = {Settings(data_dir=tmp_path / "data").signing_keys()[0] for _ in range(3)}
     finally:
         os.umask(before)
     [file] = (tmp_path / "data").iterdir()
@@ -299,14 +299,14 @@ def test_a_key_is_made_once_for_the_owner_only(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once_make_one_key(tmp_path: Path) -> None:
-    keys = race(lambda: hash(Settings(data_dir=tmp_path / "data").signing_key()), times=16)
+    keys = race(lambda: hash(Settings(data_dir=tmp_path / "data").signing_keys()), times=16)
     assert len(set(keys)) == 1
     assert [file.name for file in (tmp_path / "data").iterdir()] == [SECRET_FILE]
 
 
 def test_a_key_that_is_set_is_used_and_none_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = with_environment(monkeypatch, {"SECRET_KEY": GOOD_KEY, "DATA_DIR": str(tmp_path / "data")})
-    assert settings.signing_key() == GOOD_KEY
+    assert settings.signing_keys() == (GOOD_KEY,)
     assert not (tmp_path / "data").exists()
 
 
@@ -314,7 +314,7 @@ def test_a_key_that_is_set_is_used_and_none_is_made(monkeypatch: pytest.MonkeyPa
 def test_a_key_file_that_was_damaged_is_refused_rather_than_signed_with(tmp_path: Path, content: str) -> None:
     (tmp_path / SECRET_FILE).write_text(content)
     with pytest.raises(ConfigurationError, match=SECRET_FILE):
-        Settings(data_dir=tmp_path).signing_key()
+        Settings(data_dir=tmp_path).signing_keys()
 
 
 def test_the_service_reads_its_settings_once_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
