@@ -117,3 +117,29 @@ def reset(world: World) -> None:
     body = {"token": "guessed", "new_password": "another password"}
     world.nobody.refused(RESET, body, status=400, code="invalid_reset_token")
     holds(world.log_in(world.user.email), "the old password still counts")
+
+
+@check(GROUP, "people see their sessions, and end one of them")
+def sessions(world: World) -> None:
+    somebody = world.new_user()
+    lost = world.nobody.bearing(world.log_in(somebody.email)["access_token"], {"id": somebody.id, "email": somebody.email})
+    listed = somebody.call("GET /v1/users/me/sessions")
+    same(sorted(session["is_current"] for session in listed), [False, True], "which sessions are current")
+    [other] = [session for session in listed if not session["is_current"]]
+    has(somebody.call(f"DELETE /v1/users/me/sessions/{other['id']}"), id=other["id"], is_current=False)
+    lost.refused("GET /v1/users/me", **REFUSED)
+    same(len(somebody.call("GET /v1/users/me/sessions")), 1, "the number of sessions left")
+
+
+@check(GROUP, "an API key acts for whoever made it, within its scopes, until it is revoked")
+def api_keys(world: World) -> None:
+    somebody = world.new_user()
+    body = {"name": world.new_name(), "scopes": ["read"]}
+    made = somebody.call("POST /v1/api-keys", body, wants=201)
+    has(made, **body, created_by=somebody.id)
+    machine = world.nobody.bearing(made["key"], {"id": somebody.id, "email": somebody.email})
+    has(machine.call("GET /v1/users/me"), id=somebody.id)
+    incident = {"title": "End-to-end check", "severity": "low", "service": world.new_name()}
+    machine.refused("POST /v1/incidents", incident, status=403, code="permission_denied")
+    has(somebody.call(f"DELETE /v1/api-keys/{made['id']}"), id=made["id"], prefix=made["prefix"])
+    machine.refused("GET /v1/users/me", **REFUSED)

@@ -63,6 +63,12 @@ def test_an_incident_opened_by_hand_has_these_columns() -> None:
     }
 
 
+def test_the_entry_of_an_incident_opened_by_an_api_key_names_the_key() -> None:
+    first = next(opened(replace(BY_HAND, api_key_id=9), LATER).entries())
+    assert first["metadata"] == {"source": "api", "api_key_id": 9}
+    assert first["user_id"] == 3
+
+
 def test_an_alert_is_counted_and_an_unmatched_incident_is_due_at_once() -> None:
     changed = {"source": "elastic", "alert_id": "a", "alert_severity": Severity.HIGH, "alert_count": 1}
     row = opened(BY_ALERT).incident.row()
