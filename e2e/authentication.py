@@ -122,7 +122,9 @@ def reset(world: World) -> None:
 @check(GROUP, "people see their sessions, and end one of them")
 def sessions(world: World) -> None:
     somebody = world.new_user()
-    lost = world.nobody.bearing(world.log_in(somebody.email)["access_token"], {"id": somebody.id, "email": somebody.email})
+    lost = world.nobody.bearing(
+        world.log_in(somebody.email)["access_token"], {"id": somebody.id, "email": somebody.email}
+    )
     listed = somebody.call("GET /v1/users/me/sessions")
     same(sorted(session["is_current"] for session in listed), [False, True], "which sessions are current")
     [other] = [session for session in listed if not session["is_current"]]

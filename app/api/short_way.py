@@ -61,7 +61,7 @@ def short_way_first(route: RouteContext) -> ASGIApp:
     if make is None:
         return ordinary
     permission = permission_of(endpoint) or RESPONDERS
-    [method] = route.methods or ()
+    [method] = route.methods or {""}
     key_scope = scope_for(method, str(route.path))
     short = make(
         Route(str(route.name), TypeAdapter(route.response_model), route.status_code or 200, permission, key_scope)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ARRAY, Integer, Select, String, Update, any_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
@@ -55,7 +55,7 @@ class CRUDApiKey(CRUDBase[ApiKey]):
 
 
 @cache
-def _by_fingerprints() -> Select[Any]:
+def _by_fingerprints() -> Select[ApiKey, User, datetime]:
     given = bindparam("fingerprints", type_=ARRAY(String))
     query = select(ApiKey, User, NOW_COLUMN).join(User, User.id == ApiKey.created_by)
     return query.where(ApiKey.fingerprint == any_(given))

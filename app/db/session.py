@@ -74,6 +74,7 @@ class Database:
         with self._sessions() as session:
             if self._is_joined:
                 yield session
+                session.commit()
                 return
             with _autocommit(session.connection().connection.dbapi_connection):
                 yield session

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "access.md"
+TABLE = PAGE.read_text().partition("\n## Rights\n")[2]
 ROW = re.compile(r"^\| `(?P<route>[A-Z]+ /\S*)` \|(?P<cells>.+)\|$", re.MULTILINE)
 PEOPLE = ("anonymous", "viewer", "stranger", "paged", "assignee", "creator", "admin")
 KEYS = ("read", "incidents:write", "policies:write", "admin")
@@ -25,7 +26,7 @@ class Row:
 
 def rows() -> list[Row]:
     """Every row of the table."""
-    found = [(match["route"], match["cells"].split("|")) for match in ROW.finditer(PAGE.read_text())]
+    found = [(match["route"], match["cells"].split("|")) for match in ROW.finditer(TABLE)]
     return [Row(route, dict(zip(COLUMNS, [cell.strip() for cell in cells], strict=True))) for route, cells in found]
 
 

@@ -27,7 +27,8 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Raises ConfigurationError, which names every file that cannot be used."""
-        found, problems = {}, []
+        found: dict[str, str] = {}
+        problems = []
         for name in secrets_of(self.settings_cls):
             try:
                 found |= self._read(name)

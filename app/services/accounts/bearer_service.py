@@ -31,7 +31,8 @@ def authenticate_all(session: Session, bearers: Collection[Bearer]) -> dict[Bear
         users = crud_user.by_sessions(session, [claims.session_id for claims in logins])
         found |= {claims: _of_login(users.get(claims.session_id), claims) for claims in logins}
     if len(logins) < len(bearers):
-        found |= api_key_service.owners_of(session, [bearer for bearer in bearers if isinstance(bearer, KeyProof)])
+        keys = [bearer for bearer in bearers if isinstance(bearer, KeyProof)]
+        found.update(api_key_service.owners_of(session, keys).items())
     return found
 
 

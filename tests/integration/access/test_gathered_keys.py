@@ -28,6 +28,11 @@ def bearers_of(tokens: Tokens, headers: Sequence[dict[str, str]]) -> list[Bearer
     return [tokens.read(header["Authorization"].removeprefix("Bearer ")) for header in headers]
 
 
+def asked(seen: list[str]) -> list[str]:
+    """The statements without those that a test adds."""
+    return [statement for statement in seen if "SAVEPOINT" not in statement]
+
+
 def test_however_many_keys_and_logins_two_statements_find_out_who_they_are(
     client: TestClient, services: Services, user: Person, admin: Person, database: Database
 ) -> None:
@@ -39,7 +44,7 @@ def test_however_many_keys_and_logins_two_statements_find_out_who_they_are(
         bearer_service.authenticate_all(session, bearers)  # notes the use of each
     with database.transaction() as session, statements(database) as seen:
         found = bearer_service.authenticate_all(session, bearers)
-    assert len([statement for statement in seen if statement.startswith("SELECT")]) == len(seen) == 2
+    assert len(asked(seen)) == 2
     people = [found[bearer] for bearer in bearers]
     assert [person.id for person in people if isinstance(person, User)] == [
         user.id, admin.id, user.id, user.id, admin.id, admin.id, admin.id,
@@ -58,7 +63,7 @@ def test_only_logins_or_only_keys_take_one_statement(
             bearer_service.authenticate_all(session, bearers)
             with statements(database) as seen:
                 bearer_service.authenticate_all(session, bearers)
-        assert len(seen) == 1
+        assert len(asked(seen)) == 1
 
 
 @pytest.fixture

@@ -23,8 +23,17 @@ from tests.support.rights import COLUMNS, KEYS, PEOPLE, Row, outcome_of, rows
 from tests.support.scenario import Opener, notify
 from tests.support.world import PASSWORD, Outbox, Person
 
-ROWS = rows()
+ROWS: list[Row] = rows()
 ROUTES = {str(operation): operation for operation in OPERATIONS}
+# These want a code, a token, a signature or an unconfirmed address, which nobody has here. Others succeed for somebody.
+OUT_OF_REACH = {
+    "POST /v1/alerts/elastic",
+    "POST /v1/auth/reset-password",
+    "POST /v1/notification-preferences/me/{channel}/confirm",
+    "POST /v1/notifications/callbacks/twilio",
+    "POST /v1/users/me/email/confirm",
+    "POST /v1/users/me/email/verify",
+}
 SignUp = Callable[..., Person]
 
 
@@ -124,12 +133,14 @@ def test_the_table_knows_these_requesters_and_answers() -> None:
     assert len(COLUMNS) == len(PEOPLE) + len(KEYS)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_route_answers_everybody_as_the_table_says(
-    client: TestClient, database: Database, world: World, row: Row
-) -> None:
-    answered = {}
-    for column in COLUMNS:
-        with undone(database):
-            answered[column] = outcome_of(world.request(client, ROUTES[row.route], column))
-    assert answered == row.rights
+def test_every_route_answers_everybody_as_the_table_says(client: TestClient, database: Database, world: World) -> None:
+    wrong, succeeded = [], set()
+    for row in ROWS:
+        for column in COLUMNS:
+            with undone(database):
+                status = world.request(client, ROUTES[row.route], column)
+            if outcome_of(status) != row.rights[column]:
+                wrong.append(f"{row.route} as {column}: {status}, not {row.rights[column]}")
+            succeeded |= {row.route} if status < 300 else set()
+    assert wrong == []
+    assert {row.route for row in ROWS} - succeeded == OUT_OF_REACH

@@ -225,6 +225,7 @@ def test_the_scheme_may_be_written_in_any_case(client: TestClient, user: Person)
 def test_a_token_expires(client: TestClient, services: Services, user: Person) -> None:
     token = user.headers["Authorization"].removeprefix("Bearer ")
     claims = services.auth.tokens.read(token)
+    assert isinstance(claims, Claims)
     services.auth.tokens.lifetime = timedelta(seconds=-1)
     expired = services.auth.tokens.issue(claims)
     problem(client.get("/v1/users/me", headers={"Authorization": f"Bearer {expired}"}), 401)
@@ -234,6 +235,7 @@ def test_a_token_expires(client: TestClient, services: Services, user: Person) -
 def test_a_token_of_somebody_elses_session_does_not_count(
     client: TestClient, services: Services, user: Person, admin: Person
 ) -> None:
-    sessions = {p.id: services.auth.tokens.read(p.headers["Authorization"][7:]).session_id for p in (user, admin)}
-    mixed = services.auth.tokens.issue(Claims(admin.id, sessions[user.id]))
+    claims = services.auth.tokens.read(user.headers["Authorization"].removeprefix("Bearer "))
+    assert isinstance(claims, Claims)
+    mixed = services.auth.tokens.issue(Claims(admin.id, claims.session_id))
     problem(client.get("/v1/users", headers={"Authorization": f"Bearer {mixed}"}), 401)
