@@ -26,6 +26,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     from app.utils.startup import prepare, settle
 
     descriptors.raise_limit()
+    settings.check_serving()
     require_a_channel(settings)
     # Uvicorn raises the signal again after its shutdown. A requested stop is a success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -51,6 +52,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the application reads them: see TRUSTED_PROXIES
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
     return 0

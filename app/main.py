@@ -7,10 +7,12 @@ import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api import capacity, docs, error_handlers, openapi, route_table, searching
 from app.api.middleware.body_limit import BodyLimit, BodyLimits
+from app.api.middleware.reach import AllowedHosts, HttpsOnly
 from app.api.middleware.request_context import RequestContext
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
@@ -20,10 +22,11 @@ from app.api.web import page_link, password_reset
 from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
+from app.core.settings.network import ANY
 from app.core.source import SOURCES, SourceType
 from app.schemas.health import WorkerHealth
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
-from app.utils.startup import prepare, record_settings, settle, warn
+from app.utils.startup import prepare, record_settings, settle, warn, warn_server
 from app.worker import working
 
 log = structlog.get_logger()
@@ -75,8 +78,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
+    if settings.force_https:
+        app.add_middleware(HttpsOnly, public_url=settings.public_url)
+    if ANY not in settings.served_hosts:
+        app.add_middleware(AllowedHosts, hosts=settings.served_hosts)
     app.add_middleware(RequestContext)
     app.add_middleware(SecurityHeaders, is_production=settings.is_production)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
 
 
 def _no_worker() -> WorkerHealth:
@@ -97,10 +105,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         return
     descriptors.raise_limit()
+    settings.check_serving()
     require_a_channel(settings)
     with database_of(settings) as database:
         prepare(settings, database)
         warn(settings)
+        warn_server(settings)
         app.state.services = build_services(settings, database)
         record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)

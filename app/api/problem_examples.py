@@ -38,6 +38,8 @@ MEANINGS: dict[ErrorCode, str] = {
     ErrorCode.VALIDATION_ERROR: "The input is not valid; `errors` lists what is wrong, and where",
     ErrorCode.UNSTORABLE_VALUE: "A value cannot be stored",
     ErrorCode.HEADERS_TOO_LARGE: "The headers are over the limit",
+    ErrorCode.HTTPS_REQUIRED: "The request came by plain HTTP",
+    ErrorCode.HOST_NOT_SERVED: "The service does not answer for the host name in the request",
     ErrorCode.HTTP_ERROR: "Another error of HTTP: see `status`",
     ErrorCode.INTERNAL: "An unexpected error: a defect of the service",
     ErrorCode.DATABASE_UNAVAILABLE: "The database cannot be reached",

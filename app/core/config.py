@@ -10,6 +10,7 @@ from pydantic import model_validator
 from app.core.errors import ConfigurationError
 from app.core.settings.accounts import AccountSettings
 from app.core.settings.database import DatabaseSettings
+from app.core.settings.network import ANY, NetworkSettings
 from app.core.settings.paging import PagingSettings
 from app.core.settings.providers import ProviderSettings
 from app.core.settings.section import ChannelSettings
@@ -27,6 +28,7 @@ SECTIONS = (
     AccountSettings,
     SourceSettings,
     ServerSettings,
+    NetworkSettings,
     PagingSettings,
     ProviderSettings,
 )
@@ -38,6 +40,7 @@ class Settings(
     AccountSettings,
     SourceSettings,
     ServerSettings,
+    NetworkSettings,
     PagingSettings,
     ProviderSettings,
 ):
@@ -54,6 +57,10 @@ class Settings(
             self.rate_limit_enabled = not development
         if self.require_verified_addresses is None:
             self.require_verified_addresses = not development
+        if self.force_https is None:
+            self.force_https = not development
+        if development and not self.allowed_hosts:
+            self.allowed_hosts = [ANY]
         if not self.public_url:
             self.public_url = self.own_url
         return self
@@ -77,8 +84,17 @@ class Settings(
         problems = self.problems()
         if self.is_production:
             problems += self.production_problems()
-        if problems:
-            raise ConfigurationError("the service cannot start:\n" + "\n".join(f"  - {p}" for p in problems))
+        _require_none(problems)
+
+    def check_serving(self) -> None:
+        """Raise ConfigurationError if a process must not serve with these values. A worker alone may start."""
+        if self.is_production:
+            _require_none([problem for section in SECTIONS for problem in section.serving_problems(self)])
+
+
+def _require_none(problems: list[str]) -> None:
+    if problems:
+        raise ConfigurationError("the service cannot start:\n" + "\n".join(f"  - {p}" for p in problems))
 
 
 @lru_cache

@@ -247,6 +247,8 @@ class ErrorCode(StrEnum):
     VALIDATION_ERROR = "validation_error"
     UNSTORABLE_VALUE = "unstorable_value"
     HEADERS_TOO_LARGE = "headers_too_large"
+    HTTPS_REQUIRED = "https_required"
+    HOST_NOT_SERVED = "host_not_served"
     HTTP_ERROR = "http_error"
     INTERNAL = "internal"
     DATABASE_UNAVAILABLE = "database_unavailable"

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core.config import Settings
 from app.core.security import Passwords
+from app.core.settings.network import ANY, FORMER_NAME, former_proxies
 from app.crud import crud_user
 from app.db import migrations
 from app.db.session import Database
@@ -121,8 +122,19 @@ def warn(settings: Settings) -> None:
         log.warning("webhook_is_open", cure="set ELASTIC_WEBHOOK_TOKEN")
     if settings.is_production and is_this_machine(settings.public_url):
         log.error("links_lead_to_this_machine", public_url=settings.public_url, cure="set PUBLIC_URL")
+    if settings.is_production and settings.may_be_read_on_the_way():
+        log.warning("database_connection_not_encrypted", cure="add ?sslmode=verify-full to DATABASE_URL")
     name, seconds = longest_timeout(settings)
     if settings.worker_lease_seconds * WHOLE_ENOUGH <= seconds:
         least = int(seconds / WHOLE_ENOUGH) + 1
         cure = f"set WORKER_LEASE_SECONDS to {least} or more, or lower {name}"
         log.error("lease_is_short", lease_seconds=settings.worker_lease_seconds, timeout_seconds=seconds, cure=cure)
+
+
+def warn_server(settings: Settings) -> None:
+    """Log what is set up in a doubtful way for a process that serves."""
+    if former_proxies():
+        log.warning("setting_renamed", was=FORMER_NAME, cure="set TRUSTED_PROXIES instead")
+    if settings.is_production and ANY in settings.proxies:
+        cure = "set TRUSTED_PROXIES to the addresses of your proxies: now every client can claim any address, and HTTPS"
+        log.warning("every_proxy_trusted", cure=cure)

@@ -59,6 +59,10 @@ class Section(EnvironmentSettings):
         """Why it refuses to start with these values in production."""
         return []
 
+    def serving_problems(self) -> list[str]:
+        """Why a process that serves refuses to start with these values in production. A worker alone may."""
+        return []
+
 
 class ChannelSettings(EnvironmentSettings):
     """The settings of one channel, declared in its file and read from the same places as the others."""

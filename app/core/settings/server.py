@@ -1,13 +1,11 @@
 """Where the service listens and keeps its files, and how it starts and stops."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
-from app.core.settings.section import Port, Section, WebUrl
+from app.core.settings.section import Port, Section
 from app.core.vocabulary import Environment
 
 
@@ -19,21 +17,10 @@ class ServerSettings(Section):
     port: Port = 8000
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     data_dir: Path = Path("var")
-    public_url: WebUrl = ""
-    backend_cors_origins: Annotated[list[str], NoDecode] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
     request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64
     shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
-
-    @field_validator("backend_cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
-        if isinstance(value, list):
-            return [origin.strip().rstrip("/") for origin in map(str, value) if origin.strip()]
-        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from app.core.config import SECRET_FILE, SECTIONS, Settings, get_settings
 from app.core.errors import ConfigurationError
+from app.core.settings.network import FORMER_NAME
 from app.utils import startup
 from app.utils.service_locator import channel_settings, require_a_channel
 from tests.support.scenario import race
@@ -26,14 +27,18 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://service@db.example/service",
     "ELASTIC_WEBHOOK_TOKEN": "a webhook's token",
     "SMTP_HOST": "smtp.example",
+    "PUBLIC_URL": "https://pager.example.com",
+    "TRUSTED_PROXIES": "10.0.0.5",
 }
+# Production starts without them, or names them in another sentence.
+NOT_MISSED = {"ENVIRONMENT", "SMTP_HOST", "TRUSTED_PROXIES"}
 NAMES = [name.upper() for name in Settings.model_fields]
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No setting of whoever runs the tests, and no .env."""
-    for name in NAMES:
+    for name in (*NAMES, FORMER_NAME):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()
@@ -82,7 +87,7 @@ def test_what_the_operator_says_beats_the_default_of_the_environment(
     assert getattr(settings, name.lower()) is (value == "true")
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "ELASTIC_WEBHOOK_TOKEN"])
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "DATABASE_URL", "ELASTIC_WEBHOOK_TOKEN", "PUBLIC_URL"])
 @pytest.mark.parametrize("empty", [False, True], ids=["absent", "empty"])
 def test_production_names_the_setting_that_it_misses(
     monkeypatch: pytest.MonkeyPatch, missing: str, empty: bool
@@ -95,7 +100,7 @@ def test_production_names_the_setting_that_it_misses(
 
 def test_production_names_every_setting_that_it_misses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told = refusal(monkeypatch, {"ENVIRONMENT": "production"})
-    assert all(f"{name} is missing" in told for name in PRODUCTION if name not in ("ENVIRONMENT", "SMTP_HOST"))
+    assert all(f"{name} is missing" in told for name in PRODUCTION if name not in NOT_MISSED)
 
 
 def test_production_without_a_channel_that_can_page_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +347,7 @@ def test_the_service_reads_its_settings_once_and_checked(monkeypatch: pytest.Mon
 def test_production_is_told_that_the_links_in_its_pages_lead_nowhere(
     monkeypatch: pytest.MonkeyPatch, url: str | None, is_said: bool
 ) -> None:
-    settings = with_environment(monkeypatch, PRODUCTION | ({"PUBLIC_URL": url} if url else {}))
+    settings = with_environment(monkeypatch, {**PRODUCTION, "PUBLIC_URL": url or ""})
     with capture_logs() as logs:
         startup.warn(settings)
     assert ("links_lead_to_this_machine" in {line["event"] for line in logs}) is is_said

@@ -52,6 +52,38 @@ def test_a_bad_setting_is_told_in_one_line_and_nothing_was_done(
     assert list(tmp_path.iterdir()) == []
 
 
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "8f0c2f3d5e6a47b9918273645546372819abcdef0123456789abcdef01234567",
+    "ELASTIC_WEBHOOK_TOKEN": "a webhook's token",
+    "SMTP_HOST": "smtp.example",
+    "PUBLIC_URL": "https://pager.example.com",
+}
+NO_PROXY = (
+    "error: the service cannot start:\n  - TRUSTED_PROXIES is missing, so every request would be refused because it is "
+    "not HTTPS: set it to the address of the proxy that speaks TLS, or set FORCE_HTTPS=false\n"
+)
+
+
+@pytest.mark.parametrize(("command", "is_refused"), [("serve", True), ("worker", False)])
+def test_production_does_not_serve_until_its_proxy_is_named(
+    tmp_path: Path, deaf_port: int, command: str, is_refused: bool
+) -> None:
+    """Else it would refuse every alert. A worker alone needs no proxy: it goes on to the database, which is away."""
+    away = {"DATABASE_URL": f"postgresql://service@127.0.0.1:{deaf_port}/service", "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", command],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **PRODUCTION, **away},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert (ended.stderr == NO_PROXY) is is_refused
+    assert ("the database is not available" in ended.stderr) is not is_refused
+
+
 @pytest.mark.parametrize(
     "url", ["db.example", "postgresql://u:hush@127.0.0.1:x/y", "sqlite:///x", "postgresql+asyncpg://a"]
 )
@@ -92,3 +124,43 @@ def test_the_operator_is_told_where_mails_go_without_a_server(tmp_path: Path, en
         startup.warn(Settings(_env_file=None, data_dir=tmp_path, environment=Environment(environment)))
     mail = ("smtp_not_configured", "mail_goes_to_files")
     assert [line["event"] for line in logs if line["event"] in mail] == [event]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        ("postgresql://u:p@db.example/x", True),
+        ("postgresql://u:p@db.example/x?sslmode=prefer", True),
+        ("postgresql://u:p@10.0.0.7/x?sslmode=disable", True),
+        ("postgresql://u:p@127.0.0.1/x?host=db.example", True),
+        ("postgresql://u:p@/x?host=127.0.0.1:5432&host=db.example:5432", True),
+        ("postgresql://u:p@db.example/x?sslmode=require", False),
+        ("postgresql://u:p@db.example/x?sslmode=verify-full", False),
+        ("postgresql://u:p@127.0.0.1/x", False),
+        ("postgresql://u:p@[::1]:5432/x", False),
+        ("postgresql://u:p@localhost/x?sslmode=disable", False),
+        ("postgresql://u:p@/x?host=/var/run/postgresql", False),
+        ("postgresql:///x", False),
+    ],
+)
+@pytest.mark.parametrize("environment", [Environment.PRODUCTION, Environment.DEVELOPMENT])
+def test_production_is_told_of_a_connection_to_its_database_in_plain_text(
+    tmp_path: Path, environment: Environment, url: str, is_told: bool
+) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, environment=environment, database_url=SecretStr(url))
+    with capture_logs() as logs:
+        startup.warn(settings)
+    told = [line for line in logs if line["event"] == "database_connection_not_encrypted"]
+    assert len(told) == (is_told and environment is Environment.PRODUCTION)
+    assert "u:p" not in str(told)
+
+
+def test_the_drivers_own_variable_encrypts_the_connection_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    url = SecretStr("postgresql://u:p@db.example/x")
+    settings = Settings(_env_file=None, data_dir=tmp_path, environment=Environment.PRODUCTION, database_url=url)
+    with capture_logs() as logs:
+        startup.warn(settings)
+    assert "database_connection_not_encrypted" not in {line["event"] for line in logs}
