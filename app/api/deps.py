@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session
 from app.api.permission import ADMINS, EVERYBODY, RESPONDERS
 from app.core.errors import InvalidInput
 from app.core.security import MAX_ID
+from app.core.sender import network_of
 from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
 from app.schemas import types
 from app.schemas.health import WorkerHealth
+from app.services.accounts import guess_service
 from app.services.accounts.auth_service import Auth
+from app.services.accounts.guess_service import Guess
 from app.services.ports import Paging
 from app.utils.service_locator import Services
 
@@ -65,8 +68,16 @@ async def get_worker_health(request: Request) -> WorkerHealth:
 
 async def get_rate_limit(request: Request) -> Callable[..., None]:
     """Counts an attempt by this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
-    sender = request.client.host if request.client else "unknown"
-    return partial(_services(request).rate_limits.hit, sender=sender)
+    return partial(_services(request).rate_limits.hit, sender=_sender_of(request))
+
+
+async def get_guess(request: Request) -> Callable[..., Guess]:
+    """Counts a guess of a secret by this request's sender: `guess(action, account=...)`. Raises TooManyRequests."""
+    return partial(guess_service.begin, _services(request).guesses, sender=_sender_of(request))
+
+
+def _sender_of(request: Request) -> str:
+    return network_of(request.client.host if request.client else None)
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
@@ -76,6 +87,7 @@ AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
 WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
+GuessDep = Annotated[Callable[..., Guess], Depends(get_guess)]
 
 # Not for viewers. This is the default for new routes.
 CurrentUser = Annotated[User, Depends(RESPONDERS)]

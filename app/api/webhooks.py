@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import structlog
 from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyHeader, HTTPBasic, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from app.api.deps import RateLimitDep, ServicesDep
+from app.api.deps import GuessDep, ServicesDep
 from app.api.webhook_tokens import KnownTokens
 from app.core.config import Settings
 from app.core.errors import NotAuthenticated
@@ -36,7 +37,7 @@ def token_of(source: str) -> Any:
     async def require_token(
         request: Request,
         services: ServicesDep,
-        hit: RateLimitDep,
+        guess: GuessDep,
         authorization: Annotated[str, Header(include_in_schema=False)] = "",
         x_webhook_token: Annotated[str, Header(include_in_schema=False)] = "",
     ) -> None:
@@ -51,7 +52,8 @@ def token_of(source: str) -> Any:
             await known.keep_working(services, right)
             return
         await known.tell_refused(services, offered)
-        hit("webhook_token")  # a right token is never counted: both may come through one proxy
+        # A right token is never counted: both may come through one proxy.
+        await run_in_threadpool(guess, "webhook_token")
         log.warning("webhook_token_refused", source=source)
         raise NotAuthenticated("The webhook's token is missing or wrong.")
 

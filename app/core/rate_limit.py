@@ -1,4 +1,7 @@
-"""Limits attempts to guess secrets: a moving window for each kind of attempt, counted in this process."""
+"""Limits what a sender or an account may ask for often: a moving window for each kind, counted in this process.
+
+Guesses of secrets are counted in the database: see `app.services.accounts.guess_service`.
+"""
 
 import math
 import time
@@ -9,26 +12,8 @@ from limits.strategies import MovingWindowRateLimiter
 
 from app.core.errors import TooManyRequests
 
-# OWASP's Authentication Cheat Sheet asks for a limit for each account, beside one for each sender.
-PER_ACCOUNT = {
-    "login": RateLimitItemPerMinute(10),
-    "password_recovery": RateLimitItemPerHour(5),
-    "address_verification": RateLimitItemPerMinute(5),
-    "address_confirmation": RateLimitItemPerMinute(20),
-    "password_check": RateLimitItemPerMinute(10),
-    "test_message": RateLimitItemPerMinute(3),
-}
-PER_SENDER = {
-    "login": RateLimitItemPerMinute(60),
-    "password_recovery": RateLimitItemPerHour(30),
-    "password_reset": RateLimitItemPerMinute(20),
-    "signup": RateLimitItemPerHour(60),
-    "webhook_token": RateLimitItemPerMinute(60),  # wrong ones only
-    "address_verification": RateLimitItemPerMinute(60),
-    "address_confirmation": RateLimitItemPerMinute(120),
-    "password_check": RateLimitItemPerMinute(60),
-    "test_message": RateLimitItemPerMinute(60),
-}
+PER_ACCOUNT = {"test_message": RateLimitItemPerMinute(3)}
+PER_SENDER = {"signup": RateLimitItemPerHour(60), "test_message": RateLimitItemPerMinute(60)}
 
 
 class RateLimits:

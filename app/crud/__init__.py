@@ -8,9 +8,11 @@ from app.crud.crud_auth_session import crud_auth_session
 from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
+from app.crud.crud_guess import crud_guess
 from app.crud.crud_heartbeat import crud_heartbeat
 from app.crud.crud_idempotency import crud_idempotency_key
 from app.crud.crud_incident import crud_incident
+from app.crud.crud_known_sender import crud_known_sender
 from app.crud.crud_lease import crud_lease
 from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
@@ -41,9 +43,11 @@ __all__ = [
     "crud_comment",
     "crud_escalation",
     "crud_event",
+    "crud_guess",
     "crud_heartbeat",
     "crud_idempotency_key",
     "crud_incident",
+    "crud_known_sender",
     "crud_lease",
     "crud_notification",
     "crud_outbox",

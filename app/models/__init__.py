@@ -3,6 +3,7 @@
 from app.models.api_key import ApiKey
 from app.models.audit import AuditCheckpoint, AuditEntry, AuditLink, AuditValue, RecordedSettings
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
+from app.models.guess import GuessCount, KnownSender
 from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
 from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
@@ -24,10 +25,12 @@ __all__ = [
     "EscalationEvent",
     "EscalationPolicy",
     "EscalationPolicyVersion",
+    "GuessCount",
     "IdempotencyKey",
     "Incident",
     "IncidentAssignment",
     "IncidentComment",
+    "KnownSender",
     "Notification",
     "NotificationAttempt",
     "NotificationPreference",

@@ -10,6 +10,7 @@ from app.core.channel import CHANNELS, Channel
 from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
 from app.core.errors import ConfigurationError
+from app.core.fingerprint import Fingerprints
 from app.core.page_links import PageLinks
 from app.core.rate_limit import RateLimits
 from app.core.security import HASHING_REQUESTS, Passwords, Tokens
@@ -19,6 +20,7 @@ from app.db.embedded.server import EmbeddedPostgres
 from app.db.session import Database, connect, shown_url
 from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
+from app.services.accounts.guess_service import Guesses
 from app.services.delivery.ports import Delivery
 from app.services.ports import Paging
 
@@ -41,6 +43,7 @@ class Services:
     paging: Paging
     delivery: Delivery
     rate_limits: RateLimits
+    guesses: Guesses
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
@@ -59,6 +62,7 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
             public_url=settings.public_url,
         ),
         "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
+        "guesses": Guesses(database, Fingerprints(settings, "guesses"), is_enabled=bool(settings.rate_limit_enabled)),
         "delivery": Delivery(database, channels, paging, timedelta(seconds=settings.worker_lease_seconds)),
     }
     return Services(settings, database, channels, paging=paging, **{**parts, **overrides})
@@ -134,6 +138,7 @@ def name_of_database(settings: Settings) -> str:
 
 def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:
     overflow = settings.worker_threads + CONNECTIONS_BESIDE_THREADS + GATHERING_CONNECTIONS
+    overflow += settings.database_pool_size  # a request that counts a guess does so on a second connection
     database = connect(url, pool_size=settings.database_pool_size, overflow=overflow, revive=revive)
     try:
         yield database

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.session import Database, is_contended, is_unavailable
-from app.services.accounts import auth_service
+from app.services.accounts import auth_service, guess_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
 from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
@@ -159,13 +159,14 @@ class Jobs:
             return dead_man_service.is_well(session)
 
     def clean_up(self) -> None:
-        """Delete what has expired: kept answers, sessions, reset tokens, full token buckets."""
+        """Delete what has expired: kept answers, sessions, reset tokens, full token buckets, counts of guesses."""
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
             buckets = throttle_service.forget_old(session)
             workers = health_service.forget_old(session)
-        if answers or sessions or tokens or buckets or workers:
+            guesses = guess_service.forget_old(session)
+        if answers or sessions or tokens or buckets or workers or guesses:
             log.info(
                 "clean_up_tick",
                 answers=answers,
@@ -173,6 +174,7 @@ class Jobs:
                 reset_tokens=tokens,
                 buckets=buckets,
                 workers=workers,
+                guesses=guesses,
             )
 
     def log_audit_head(self) -> None:

@@ -10,14 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.capacity import hashes_passwords
-from app.api.deps import AuthDep, RateLimitDep, SessionDep
+from app.api.deps import AuthDep, GuessDep, SessionDep
 from app.api.web.form import require_same_origin
 from app.api.web.page_route import PageRoute
 from app.api.web.password_form import GivenEmail, NewPassword
 from app.api.web.rendering import page, redirect
 from app.core.errors import DomainError, InvalidInput, InvalidResetToken
 from app.core.security import OPAQUE_TOKEN, without_punctuation
-from app.services.accounts import auth_service
+from app.services.accounts import auth_service, guess_service
 
 SPENT = "This link was used before, has expired, or was not copied completely. It works once and for a short time."
 DONE = {
@@ -61,10 +61,12 @@ async def show_recovery(done: str = "") -> Response:
 
 
 @router.api_route("/{token}", methods=["GET", "HEAD"])
-def show_password_form(token: Token, session: SessionDep, hit: RateLimitDep) -> Response:
+def show_password_form(token: Token, session: SessionDep, guess: GuessDep) -> Response:
     """Show the form for a new password. It does not spend the token: mail scanners open every link."""
-    hit("password_reset")
-    return page("password.html", email=auth_service.owner_of_reset_token(session, token).email)
+    made = guess("password_reset")
+    owner = auth_service.owner_of_reset_token(session, token)
+    guess_service.succeeded(session, made)
+    return page("password.html", email=owner.email)
 
 
 @router.api_route("/{token}/", methods=["GET", "HEAD"])
@@ -80,19 +82,17 @@ async def return_to_recovery() -> Response:
 
 
 @router.post("", dependencies=SAME_ORIGIN)
-def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Response:
+def ask_for_mail(email: GivenEmail, auth: AuthDep, session: SessionDep, guess: GuessDep) -> Response:
     """Mail a link for a new password. The answer does not reveal whether the address has an account."""
-    hit("password_recovery", account=email)
+    guess("password_recovery", account=email)
     auth_service.request_password_reset(session, auth, email)
     return redirect("reset-password?done=mailed")
 
 
 @router.post("/{token}", dependencies=SAME_ORIGIN)
 @hashes_passwords
-def set_password(
-    token: Token, password: NewPassword, auth: AuthDep, session: SessionDep, hit: RateLimitDep
-) -> Response:
+def set_password(token: Token, password: NewPassword, auth: AuthDep, session: SessionDep, guess: GuessDep) -> Response:
     """Set the new password. This uses up the token and ends every session of the user."""
-    hit("password_reset")
-    auth_service.reset_password(session, auth, token=token, new_password=password)
+    made = guess("password_reset")
+    auth_service.reset_password(session, auth, token=token, new_password=password, guess=made)
     return redirect("../reset-password?done=set")

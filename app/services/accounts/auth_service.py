@@ -28,7 +28,8 @@ from app.db.session import Database
 from app.models import AuthSession, PasswordRecovery, PasswordResetToken, RefreshToken, User
 from app.schemas.user import TokenPair
 from app.services import audit_service, notification_service
-from app.services.accounts import refusal_service, user_record_service, user_service
+from app.services.accounts import guess_service, refusal_service, user_record_service, user_service
+from app.services.accounts.guess_service import Guess
 
 log = structlog.get_logger()
 
@@ -49,12 +50,24 @@ class Auth:
     refused_logins: Repeats = field(default_factory=Repeats)
 
 
-def log_in(database: Database, auth: Auth, *, username: str, password: str, user_agent: str | None = None) -> TokenPair:
-    """Start a session. Raises WrongCredentials; an unknown address takes as long as a wrong password."""
+def log_in(
+    database: Database,
+    auth: Auth,
+    *,
+    username: str,
+    password: str,
+    user_agent: str | None = None,
+    guess: Guess | None = None,
+) -> TokenPair:
+    """Start a session. Raises WrongCredentials; an unknown address takes as long as a wrong password.
+
+    A `guess` that was counted is given back, and its sender is known for the account from then on.
+    """
     with database.transaction() as session:
         user = crud_user.by_email(session, username) if "\x00" not in username else None
     is_right = auth.passwords.verify(password, user.hashed_password if user else None)
-    pair = _let_in(database, auth, user, user_agent) if user is not None and is_right and user.is_active else None
+    is_let_in = user is not None and is_right and user.is_active
+    pair = _let_in(database, auth, user, user_agent=user_agent, guess=guess) if user and is_let_in else None
     if user is None or pair is None:
         refusal_service.record_login(database, auth.tokens, auth.refused_logins, username=username, user=user)
         raise WrongCredentials(REFUSED_LOGIN)
@@ -62,7 +75,9 @@ def log_in(database: Database, auth: Auth, *, username: str, password: str, user
     return pair
 
 
-def _let_in(database: Database, auth: Auth, user: User, user_agent: str | None) -> TokenPair | None:
+def _let_in(
+    database: Database, auth: Auth, user: User, *, user_agent: str | None, guess: Guess | None
+) -> TokenPair | None:
     """A new session of a user whose password was right. None if the account changed meanwhile."""
     with database.transaction() as session:
         if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
@@ -70,6 +85,7 @@ def _let_in(database: Database, auth: Auth, user: User, user_agent: str | None) 
         pair = start_session(session, auth, user.id, user_agent=user_agent)
         origin.identify(actor_id=user.id, session_id=auth.tokens.read(pair.access_token).session_id)
         audit_service.record(session, AuditAction.LOGIN_SUCCEEDED, "user", user.id)
+        guess_service.proved_owner(session, guess, user)
     return pair
 
 
@@ -141,10 +157,10 @@ def owner_of_reset_token(session: Session, token: str) -> User:
     return _owner(row, crud_user.get(session, row.user_id) if row else None, at=now(session))
 
 
-def reset_password(session: Session, auth: Auth, *, token: str, new_password: str) -> None:
+def reset_password(session: Session, auth: Auth, *, token: str, new_password: str, guess: Guess | None = None) -> None:
     """Set a new password and end every session of the user. Raises InvalidResetToken.
 
-    The token was mailed to the account's address, so it confirms that address.
+    The token was mailed to the account's address, so it confirms that address, and the sender's right to log in.
     """
     hashed = auth.passwords.hash(new_password)
     at = now(session)
@@ -153,6 +169,7 @@ def reset_password(session: Session, auth: Auth, *, token: str, new_password: st
     user_service.take_over(session, user, at=at)
     old = user_service.change(session, user, {"hashed_password": hashed}, at=at)
     user_record_service.record_reset(session, user, old)
+    guess_service.proved_owner(session, guess, user)
     log.info("password_reset", user_id=user.id)
 
 

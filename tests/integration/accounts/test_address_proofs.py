@@ -8,9 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from app.core.config import Settings
 from app.core.errors import WrongPassword
-from app.utils.service_locator import Services
 from tests.support.answers import problem
 from tests.support.explanations import why
 from tests.support.preferences import codes
@@ -342,16 +340,3 @@ def test_promoting_an_account_with_an_unproved_address_warns(
     for person, is_warned in ((squatter, True), (user, False)):
         answer = client.put(f"/v1/users/{person.id}", json={"is_superuser": True}, headers=admin.headers)
         assert any("not confirmed" in warning for warning in answer.json()["warnings"]) is is_warned
-
-
-class TestWhereGuessesAreLimited:
-    @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"rate_limit_enabled": True})
-
-    def test_the_current_password_cannot_be_tried_out(
-        self, client: TestClient, user: Person, services: Services
-    ) -> None:
-        answers = [put(client, user, password="another password", current_password="wrong") for _ in range(11)]
-        assert [answer.status_code for answer in answers] == [422] * 10 + [429]
-        assert put(client, user, full_name="Ada").status_code == 200

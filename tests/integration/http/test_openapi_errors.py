@@ -25,8 +25,8 @@ from tests.support.serving import answer as received
 from tests.support.serving import serving
 from tests.support.world import PASSWORD, Outbox, Person
 
-# Not in an answer below /v1: of policies, of the pages behind a link, of what no operation takes or expects, and of what
-# stands before all operations.
+# Not in an answer below /v1: of policies, of the pages behind a link, of what no operation takes or expects, and of
+# what stands before all operations.
 ELSEWHERE = {
     *(ErrorCode.CYCLE_LIMIT_REACHED, ErrorCode.LINK_EXPIRED, ErrorCode.BAD_REQUEST, ErrorCode.METHOD_NOT_ALLOWED),
     *(ErrorCode.HTTP_ERROR, ErrorCode.INTERNAL, ErrorCode.HTTPS_REQUIRED, ErrorCode.HOST_NOT_SERVED),

@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from app.core.rate_limit import PER_SENDER, RateLimits
 from app.crud import crud_webhook_token
 from app.crud.clock import now
 from app.main import create_app
+from app.services.accounts.guess import LIMITS
 from app.utils.service_locator import Services, build_services
 from tests.support.answers import problem
 from tests.support.api import Api
@@ -27,9 +27,9 @@ Starter = Callable[..., TestClient]
 @contextmanager
 def process(services: Services, token: str, *, is_limited: bool = False) -> Iterator[TestClient]:
     """A process of the service that takes this token."""
-    settings = services.settings.model_copy(update={"elastic_webhook_token": SecretStr(token)})
-    limits = RateLimits(is_enabled=is_limited)
-    parts = build_services(settings, services.database, channels=services.channels, rate_limits=limits)
+    changed = {"elastic_webhook_token": SecretStr(token), "rate_limit_enabled": is_limited}
+    settings = services.settings.model_copy(update=changed)
+    parts = build_services(settings, services.database, channels=services.channels)
     with TestClient(create_app(settings, parts)) as client:
         yield client
 
@@ -93,7 +93,7 @@ def test_a_token_that_never_worked_pages_nobody(services: Services, admin: Perso
 
 
 def test_wrong_tokens_are_limited_and_a_right_one_never_is(services: Services) -> None:
-    limit = PER_SENDER["webhook_token"].amount
+    limit = LIMITS["webhook_token"].sender.free
     with process(services, NEW, is_limited=True) as client, capture_logs() as logs:
         for _ in range(limit):
             post(client, "a guess", wants=401)
@@ -113,7 +113,7 @@ def test_a_sender_is_told_that_the_token_worked_also_behind_guesses(
     with process(services, OLD) as client:
         post(client, OLD, wants=201)
     with process(services, NEW, is_limited=True) as client:
-        for _ in range(PER_SENDER["webhook_token"].amount):
+        for _ in range(LIMITS["webhook_token"].sender.free):
             post(client, "a guess", wants=401)
         post(client, OLD, wants=429)
     tick()

@@ -11,9 +11,9 @@ from httpx2 import Response
 from app.api.capacity import HASHES
 from app.api.web.password_reset import set_password
 from app.core.config import Settings
-from app.core.rate_limit import PER_SENDER, RateLimits
 from app.db.session import Database
 from app.main import create_app
+from app.services.accounts.guess import LIMITS
 from app.utils.service_locator import Services, build_services
 from tests.support.logs import captured
 from tests.support.page_links import page
@@ -171,10 +171,10 @@ def test_an_address_that_is_none_is_refused_with_the_reason(client: TestClient, 
 def test_the_pages_share_the_limits_of_the_api(
     settings: Settings, database: Database, action: str, ask_once: Callable[[TestClient, int], Any]
 ) -> None:
-    limits = RateLimits(is_enabled=True)
-    services = build_services(settings, database, channels={"email": Outbox()}, rate_limits=limits)
-    with TestClient(create_app(settings, services)) as client:
-        for number in range(PER_SENDER[action].amount):
+    limited = settings.model_copy(update={"rate_limit_enabled": True})
+    services = build_services(limited, database, channels={"email": Outbox()})
+    with TestClient(create_app(limited, services)) as client:
+        for number in range(LIMITS[action].sender.free):
             assert ask_once(client, number).status_code != 429
         answer = ask_once(client, 1000)
         assert int(answer.headers["retry-after"]) > 0

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path
 
 from app.api.capacity import hashes_passwords
-from app.api.deps import AnyUser, AuthDep, DatabaseDep, RateLimitDep, ServicesDep, SessionDep
+from app.api.deps import AnyUser, AuthDep, DatabaseDep, GuessDep, RateLimitDep, ServicesDep, SessionDep
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.errors import (
@@ -65,12 +65,14 @@ def log_in(
     body: LoginBody,
     auth: AuthDep,
     database: DatabaseDep,
-    hit: RateLimitDep,
+    guess: GuessDep,
     user_agent: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> TokenPair:
     """Log in. Takes JSON or the OAuth2 password form."""
-    hit("login", account=body.username)
-    return auth_service.log_in(database, auth, username=body.username, password=body.password, user_agent=user_agent)
+    made = guess("login", account=body.username)
+    return auth_service.log_in(
+        database, auth, username=body.username, password=body.password, user_agent=user_agent, guess=made
+    )
 
 
 @router.post("/login/refresh-token", responses=problems(ENDED_SESSION))
@@ -97,18 +99,18 @@ def recover_password(
     email: Annotated[Email, Path(description="The account's address", examples=[EXAMPLE_EMAIL])],
     auth: AuthDep,
     session: SessionDep,
-    hit: RateLimitDep,
+    guess: GuessDep,
 ) -> Message:
     """Mail a single-use token to reset the password. The answer does not reveal whether the address has an account."""
-    hit("password_recovery", account=email)
+    guess("password_recovery", account=email)
     auth_service.request_password_reset(session, auth, email)
     return Message(msg="If the address has an account, a mail is on its way.")
 
 
 @router.post("/reset-password", responses=problems(InvalidResetToken, TooManyRequests))
 @hashes_passwords
-def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
+def reset_password(body: PasswordReset, auth: AuthDep, session: SessionDep, guess: GuessDep) -> Message:
     """Set a new password with the token from the mail. This uses up the token and ends every session of the user."""
-    hit("password_reset")
-    auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password)
+    made = guess("password_reset")
+    auth_service.reset_password(session, auth, token=body.token, new_password=body.new_password, guess=made)
     return Message(msg="The password is set. Log in again.")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-from app.api.deps import AdminUser, AnyUser, AuthDep, ChannelName, PagingDep, RateLimitDep, SessionDep, UserId
+from app.api.deps import AdminUser, AnyUser, AuthDep, ChannelName, GuessDep, PagingDep, RateLimitDep, SessionDep, UserId
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.channel import CHANNELS
@@ -13,6 +13,7 @@ from app.integrations.channels.push import channel as push
 from app.schemas.base import Message
 from app.schemas.notification import ChannelOrder, Confirmation, NotificationRead, PreferenceRead, PreferenceUpdate
 from app.schemas.push import WebPushKey
+from app.services.accounts import guess_service
 from app.services.contacts import preference_service, verification_service
 
 # Examples for OpenAPI.
@@ -52,10 +53,10 @@ def verify_my_address(
     paging: PagingDep,
     auth: AuthDep,
     session: SessionDep,
-    hit: RateLimitDep,
+    guess: GuessDep,
 ) -> Message:
     """Send a six-digit code to the address of a channel. Confirming it proves that the address is yours."""
-    hit("address_verification", account=str(user.id))
+    guess("address_verification", account=str(user.id))
     minutes = verification_service.send_code(session, user, channel, paging, auth.tokens) // timedelta(minutes=1)
     return Message(msg=f"A code is on its way. It expires after {minutes} minutes.")
 
@@ -68,11 +69,13 @@ def confirm_my_address(
     paging: PagingDep,
     auth: AuthDep,
     session: SessionDep,
-    hit: RateLimitDep,
+    guess: GuessDep,
 ) -> PreferenceRead:
     """Confirm the code that was sent to the address of a channel. Each code allows five tries."""
-    hit("address_confirmation", account=str(user.id))
-    return verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
+    made = guess("address_confirmation", account=str(user.id))
+    confirmed = verification_service.confirm(session, user, channel, body.code, paging, auth.tokens)
+    guess_service.succeeded(session, made)
+    return confirmed
 
 
 @router.post("/me/{channel}/test", responses=problems(NotFound, ChannelUnusable, TooManyRequests))

@@ -11,9 +11,9 @@ from app.api.deps import (
     AnyUser,
     AuthDep,
     CurrentUser,
+    GuessDep,
     PaginatedDep,
     PagingDep,
-    RateLimitDep,
     SessionDep,
     UserId,
 )
@@ -36,7 +36,7 @@ from app.schemas.base import Message
 from app.schemas.notification import Confirmation
 from app.schemas.types import SearchWords
 from app.schemas.user import DirectoryEntry, UserCreate, UserRead, UserUpdate, UserUpdateMe
-from app.services.accounts import own_account_service, user_service
+from app.services.accounts import guess_service, own_account_service, user_service
 from app.services.explain import loss_service
 
 NameWords = Annotated[
@@ -65,37 +65,38 @@ def read_me(user: AnyUser, session: SessionDep) -> UserRead:
 @router.put("/me", responses=problems(DuplicateEmail, TooManyRequests, NEEDS_PASSWORD, WrongPassword))
 @hashes_passwords
 def update_me(
-    body: UserUpdateMe, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
+    body: UserUpdateMe, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, guess: GuessDep
 ) -> UserRead:
     """Change your own account. Absent fields stay. A new password ends every session, including this one.
 
     A new password or e-mail address needs `current_password`. A code is sent to a new address, which stays the
     `pending_email` until the code is confirmed.
     """
-    if body.current_password is not None:
-        hit("password_check", account=str(user.id))
+    made = guess("password_check", account=str(user.id)) if body.current_password is not None else None
     changed = own_account_service.update(session, user, body, auth)
+    guess_service.succeeded(session, made)
     return UserRead.with_warnings(changed, loss_service.of_change(session, changed, paging))
 
 
 @router.post("/me/email/verify", responses=problems(ALL_PROVED, TooManyRequests))
-def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, hit: RateLimitDep) -> Message:
+def verify_my_email(user: AnyUser, auth: AuthDep, session: SessionDep, guess: GuessDep) -> Message:
     """Send another code to your account's address that is not confirmed yet."""
-    hit("address_verification", account=str(user.id))
+    guess("address_verification", account=str(user.id))
     minutes = own_account_service.send_code(session, user, auth) // timedelta(minutes=1)
     return Message(msg=f"A code is on its way. It expires after {minutes} minutes.")
 
 
 @router.post("/me/email/confirm", responses=problems(DuplicateEmail, TooManyRequests, WrongCode))
 def confirm_my_email(
-    body: Confirmation, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, hit: RateLimitDep
+    body: Confirmation, user: AnyUser, auth: AuthDep, paging: PagingDep, session: SessionDep, guess: GuessDep
 ) -> UserRead:
     """Confirm the code that was sent to the address of your account. Each code allows five tries.
 
     `warnings` list the policies that still name your former address.
     """
-    hit("address_confirmation", account=str(user.id))
+    made = guess("address_confirmation", account=str(user.id))
     changed = own_account_service.confirm(session, user, body.code, auth)
+    guess_service.succeeded(session, made)
     warnings = loss_service.of_change(session, changed.user, paging, former_address=changed.former_address)
     return UserRead.with_warnings(changed.user, warnings)
 
