@@ -14,6 +14,7 @@ from app.api import capacity, docs, error_handlers, openapi, route_table, search
 from app.api.middleware.body_limit import BodyLimit, BodyLimits
 from app.api.middleware.reach import AllowedHosts, HttpsOnly
 from app.api.middleware.request_context import RequestContext
+from app.api.middleware.request_limits import Quotas, RequestLimits
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
 from app.api.v1 import api
@@ -22,6 +23,7 @@ from app.api.web import page_link, password_reset
 from app.core import descriptors
 from app.core.config import Settings, get_settings
 from app.core.logging import configure_logging
+from app.core.request_limits import counter_of
 from app.core.settings.network import ANY
 from app.core.source import SOURCES, SourceType
 from app.schemas.health import WorkerHealth
@@ -33,7 +35,7 @@ log = structlog.get_logger()
 
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
-EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After"]
+EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After", "RateLimit", "RateLimit-Policy"]
 
 
 def create_app(
@@ -70,6 +72,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the first to see a request."""
     app.add_middleware(TrailingSlash)
     app.add_middleware(BodyLimit, limits=BodyLimits(MAX_BODY_BYTES, settings.request_memory_mib * MIB))
+    if settings.rate_limit_enabled:
+        app.add_middleware(RequestLimits, quotas=Quotas.of(settings), counter=counter_of(settings))
     if settings.backend_cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -1,7 +1,7 @@
 """Shared parts of the webhooks: a secret, and a body that is read only after the secret was checked."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import structlog
@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from app.api.deps import GuessDep, ServicesDep
 from app.api.webhook_tokens import KnownTokens
 from app.core.config import Settings
-from app.core.errors import NotAuthenticated
+from app.core.errors import NotAuthenticated, Overloaded, TooManyRequests
 from app.core.security import same_secret
+from app.services.accounts.guess_service import Guess
 from app.services.incidents.alert_intake_service import PostedAlert
 from app.utils.service_locator import Services
 
@@ -52,12 +53,21 @@ def token_of(source: str) -> Any:
             await known.keep_working(services, right)
             return
         await known.tell_refused(services, offered)
-        # A right token is never counted: both may come through one proxy.
-        await run_in_threadpool(guess, "webhook_token")
+        await _count_refused(guess, drops_429=services.sources[source].drops_429)
         log.warning("webhook_token_refused", source=source)
         raise NotAuthenticated("The webhook's token is missing or wrong.")
 
     return Depends(require_token)
+
+
+async def _count_refused(guess: Callable[..., Guess], *, drops_429: bool) -> None:
+    """Count a wrong token. Raises TooManyRequests. A right one is never counted: both may come through one proxy."""
+    try:
+        await run_in_threadpool(guess, "webhook_token")
+    except TooManyRequests as refusal:
+        if not drops_429:
+            raise
+        raise Overloaded(str(refusal), retry_after_seconds=refusal.retry_after_seconds) from refusal
 
 
 def has_right_token(request: Request, services: Services, source: str) -> bool:

@@ -10,6 +10,7 @@ from pydantic import model_validator
 from app.core.errors import ConfigurationError
 from app.core.settings.accounts import AccountSettings
 from app.core.settings.database import DatabaseSettings
+from app.core.settings.limits import LimitSettings
 from app.core.settings.network import ANY, NetworkSettings
 from app.core.settings.paging import PagingSettings
 from app.core.settings.providers import ProviderSettings
@@ -26,6 +27,7 @@ SECTIONS = (
     SigningSettings,
     DatabaseSettings,
     AccountSettings,
+    LimitSettings,
     SourceSettings,
     ServerSettings,
     NetworkSettings,
@@ -38,6 +40,7 @@ class Settings(
     SigningSettings,
     DatabaseSettings,
     AccountSettings,
+    LimitSettings,
     SourceSettings,
     ServerSettings,
     NetworkSettings,

@@ -66,6 +66,11 @@ class SourceType(Protocol):
         """A body, for the API's documentation."""
         ...
 
+    @property
+    def drops_429(self) -> bool:
+        """True if the sender drops what is answered 429, and sends it again after 503."""
+        ...
+
     def token(self, settings: Settings, own: SourceSettings) -> SecretStr | None:
         """The secret that a sender must know, or several, separated by commas: any of them counts.
 
@@ -85,6 +90,7 @@ class Source:
     name: str
     tokens: tuple[str, ...] = field(repr=False)
     parse: Callable[[Body], list[AlertSignal]]
+    drops_429: bool = False
 
 
 SOURCES: Registry[SourceType] = Registry("sources")

@@ -90,7 +90,7 @@ def build_sources(settings: Settings, known: Iterable[SourceType] = SOURCES) -> 
     """Every known source of alerts with its secrets, by name."""
     secrets = {s.name: s.token(settings, s.settings_type()) for s in known}
     tokens = {name: parts_of(secret) if secret is not None else () for name, secret in secrets.items()}
-    return {s.name: Source(s.name, tokens[s.name], s.parse) for s in known}
+    return {s.name: Source(s.name, tokens[s.name], s.parse, s.drops_429) for s in known}
 
 
 def require_a_channel(settings: Settings) -> None:

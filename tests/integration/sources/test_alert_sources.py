@@ -12,6 +12,7 @@ from app.core.registry import Registry
 from app.core.source import SOURCES, AlertSignal, SourceSettings, SourceType
 from app.core.vocabulary import Environment
 from app.main import create_app
+from app.services.accounts.guess import LIMITS
 from app.utils.service_locator import Services, build_services, build_sources
 from tests.support.answers import problem
 from tests.support.api import Api
@@ -30,6 +31,7 @@ class Toy:
 
     name = "toy"
     settings_type = ToySettings
+    drops_429 = True
     description = "Receive alerts from the toy. It rings."
     example = {"ring": "kitchen"}
 
@@ -74,6 +76,27 @@ class TestWithASecret:
         problem(Api(client).send(HOOK, {"ring": "hall"}), 401)
         Api(client, {"X-Webhook-Token": TOKEN}).call(HOOK, {"ring": "hall"}, wants=201)
         Api(client).call("POST /alerts/elastic", {"id": "a"}, wants=201)
+
+
+class TestWithLimits:
+    @pytest.fixture
+    def settings(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+        monkeypatch.setenv("TOY_WEBHOOK_TOKEN", TOKEN)
+        changed = {"rate_limit_enabled": True, "elastic_webhook_token": SecretStr("what only elastic knows")}
+        return settings.model_copy(update=changed)
+
+    @pytest.mark.parametrize(
+        ("name", "status", "code"), [("toy", 503, "overloaded"), ("elastic", 429, "too_many_requests")]
+    )
+    def test_a_source_that_drops_429_is_answered_503(
+        self, client: TestClient, name: str, status: int, code: str
+    ) -> None:
+        for _ in range(LIMITS["webhook_token"].sender.free):
+            problem(Api(client).send(f"POST /alerts/{name}", {"ring": "hall"}), 401)
+        answer = Api(client).send(f"POST /alerts/{name}", {"ring": "hall"})
+        assert problem(answer, status)["code"] == code
+        assert int(answer.headers["Retry-After"]) >= 1
+        Api(client, {"X-Webhook-Token": TOKEN}).call(HOOK, {"ring": "hall"}, wants=201)
 
 
 class TestInProduction:

@@ -15,6 +15,7 @@ class Elastic:
 
     name = payload.SOURCE
     settings_type = SourceSettings
+    drops_429 = False  # Kibana's connector follows Retry-After
     description = (
         "Receive alerts from Elastic. They open, update or resolve incidents. Each key has at most one unresolved "
         "incident.\n\n"
