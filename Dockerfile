@@ -2,7 +2,7 @@
 FROM python:3.13-slim-trixie AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt .
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install --requirement requirements.txt
+RUN python -m venv /opt/venv && /opt/venv/bin/pip install --require-hashes --requirement requirements.txt
 
 FROM python:3.13-slim-trixie
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ENVIRONMENT=production \

@@ -86,11 +86,11 @@ bench-templates: $(VENV)/dev ## Time the slowest message templates
 	$(BIN)/python -m benchmarks.render_templates
 
 .PHONY: requirements
-requirements: $(VENV)/dev ## Pin the newest versions of all dependencies
+requirements: $(VENV)/dev ## Pin the newest versions of all dependencies, with their hashes
 	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
-		--output-file requirements.txt pyproject.toml
+		--generate-hashes --allow-unsafe --output-file requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
-		--allow-unsafe --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+		--generate-hashes --allow-unsafe --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the virtual environment; the data under var/ stays
@@ -102,10 +102,10 @@ $(VENV)/bin/python:
 
 $(VENV)/run: requirements.txt | $(VENV)/bin/python
 	@echo "Installing the service's requirements into $(VENV). This takes a minute or two, but only once."
-	@$(BIN)/python -m pip install --requirement requirements.txt
+	@$(BIN)/python -m pip install --require-hashes --requirement requirements.txt
 	@touch $@
 
 $(VENV)/dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing the development requirements into $(VENV). This takes a few minutes, but only once."
-	@$(BIN)/python -m pip install --requirement requirements.txt --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install --require-hashes --requirement requirements.txt --requirement requirements-dev.txt
 	@touch $(VENV)/run $@

@@ -59,8 +59,9 @@ key needs; without one, it is for people only.
 Errors are RFC 9457 problems. Each response lists its codes, with an example of each. Beside those there are 404
 `not_found` and 405 `method_not_allowed` for what is not listed here, and 500 `internal` for a defect. In production
 there is also 403 `https_required` for plain HTTP, and 421 `host_not_served` or 400 `bad_request` for a Host header that
-does not name this service. Where requests are limited, answers carry `RateLimit-Policy` and `RateLimit`, and whoever makes
-too many gets 429 `too_many_requests` with `Retry-After`. Every answer has an `X-Request-ID`, which is in the log as well.
+does not name this service. Where requests are limited, answers carry `RateLimit-Policy` and `RateLimit`, and a client
+that makes too many gets 429 `too_many_requests` with `Retry-After`. Every answer has an `X-Request-ID`, which is in the
+log as well.
 """
 TAGS = [
     {"name": "auth", "description": "Signing up, logging in and out, recovering a password"},
