@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 CRLF = b"\r\n"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing resets the connection
-SEEDS = range(6)
-CASES_OF_A_SEED = 120
+SEEDS = range(4)
+CASES_OF_A_SEED = 96
 PATHS = [
     *(b"/health", b"/v1/alerts/elastic", b"/v1/auth/login/access-token", b"/v1/incidents", b"/v1/users/me"),
     *(b"/p/1.2.3.x", b"/reset-password", b"/v1/openapi.json", b"/docs", b"/nothing"),
@@ -36,11 +36,30 @@ LINES = [
         b"GET /%zz HTTP/1.1",
         b"GET /../../etc HTTP/1.1",
     ),
-    *(b"GET * HTTP/1.1", b"PRI * HTTP/2.0", b"GET /health HTTP/1.0", b"GET /health?" + b"a=1&" * 3000 + b" HTTP/1.1"),
+    *(
+        b"GET * HTTP/1.1",
+        b"GET /v1/users/me?\xff HTTP/1.1",
+        b"GET /\xff\xfe HTTP/1.1",
+        b"PRI * HTTP/2.0",
+        b"GET /health HTTP/1.0",
+        b"GET /health?" + b"a=1&" * 3000 + b" HTTP/1.1",
+    ),
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # the beginning of TLS
 ]
 HEADERS = [
-    *(b"Host", b"Host:", b": x", b"Host: a\x00b", b"Host: x\rY: z", b"X : y", b" folded", b"\tfolded", b"X: \xff\xfe"),
+    *(
+        b"Host",
+        b"Host:",
+        b": x",
+        b"Host: a\x00b",
+        b"Host: [::1",
+        b"Host: x]:y@/",
+        b"Host: x\rY: z",
+        b"X : y",
+        b" folded",
+        b"\tfolded",
+        b"X: \xff\xfe",
+    ),
     *(b"Content-Length: -1", b"Content-Length: 99999999999999999999", b"Content-Length: 5, 6", b"Content-Length: x"),
     *(b"Content-Length: 5\r\nContent-Length: 6", b"Content-Length: 5\r\nTransfer-Encoding: chunked"),
     *(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked, chunked", b"Transfer-Encoding: identity"),
@@ -162,7 +181,7 @@ def _pieces(sent: bytes) -> Iterator[bytes]:
 
 def _answer(connection: socket.socket) -> bytes:
     """What comes until nothing more does: the other side may wait for the rest of a request."""
-    connection.settimeout(0.3)
+    connection.settimeout(0.2)
     received = b""
     with suppress(OSError):
         while piece := connection.recv(65536):

@@ -48,7 +48,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A guess that is counted: by whom, and where."""
+    """A guess that is counted: by whom, and where. Everybody locks counts in the order of their keys."""
 
     by: Guesses
     sender: str
@@ -66,7 +66,7 @@ def begin(guesses: Guesses, action: str, *, sender: str, account: str = "") -> G
     with guesses.database.transaction() as session:
         made = _planned(session, guesses, action, sender=sender, account=account.casefold())
         at = now(session)
-        for count in sorted(made.counts, key=lambda count: count.key):  # everybody locks them in this order
+        for count in made.counts:
             _take(session, action, count, at=at)
     return made
 
@@ -113,7 +113,8 @@ def _planned(session: Session, guesses: Guesses, action: str, *, sender: str, ac
         own = Count(made.of(action, account, sender), limits.account)
         return Guess(guesses, sender, (own,), is_known=True)
     by_account = Count(made.of(action, account), limits.account)
-    return Guess(guesses, sender, (by_account, by_sender), is_known=False)
+    in_order = sorted((by_account, by_sender), key=lambda count: count.key)
+    return Guess(guesses, sender, tuple(in_order), is_known=False)
 
 
 def _take(session: Session, action: str, count: Count, *, at: datetime) -> None:
