@@ -16,13 +16,14 @@ from app.core.settings.section import Section, WebUrl
 ANY = "*"
 FORMER_NAME = "FORWARDED_ALLOW_IPS"  # uvicorn's own: an environment variable, never a line of .env
 UVICORNS_DEFAULT = ["127.0.0.1"]
+JSON_ARRAY = re.compile(r'\s*\[\s*["\]]')  # not the [ of an IPv6 address
 HOST = re.compile(r"(?:\*\.)?[\w-]+(?:\.[\w-]+)*")
 
 
 def listed(value: object) -> object:
     """The items of a text that separates them by commas, or is a JSON array. Anything else stays as it is."""
     if isinstance(value, str):
-        value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+        value = json.loads(value) if JSON_ARRAY.match(value) else value.split(",")
     if isinstance(value, list):
         return [item.strip() for item in map(str, value) if item.strip()]
     return value

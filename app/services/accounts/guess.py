@@ -24,7 +24,7 @@ class Rule:
         if guesses < self.free:
             return timedelta()
         doubled = min(guesses - self.free, 20)  # a power that does not overflow, and is beyond every longest delay
-        return min(self.first_delay * 2**doubled, self.longest_delay)
+        return min(self.first_delay * (1 << doubled), self.longest_delay)
 
     def delays(self) -> list[float]:
         """The delays in seconds after one guess, two guesses, and so on. The last one is the longest."""

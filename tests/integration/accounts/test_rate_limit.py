@@ -232,7 +232,7 @@ def test_an_unknown_address_takes_the_same_statements(limited: TestClient, user:
     for email in (user.email, "nobody@example.com"):
         with statements(database) as asked:
             log_in(limited, email, "a wrong guess", ATTACKER)
-        seen.append(asked)
+        seen.append([statement for statement in asked if "SAVEPOINT" not in statement])
     assert seen[0] == seen[1]
     assert any("INSERT INTO guess_counts" in statement for statement in seen[0])
 

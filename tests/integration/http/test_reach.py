@@ -103,7 +103,7 @@ def test_a_page_is_redirected_to_https_with_its_method(by: Callable[..., TestCli
 
 
 def test_a_redirect_leads_nowhere_else(by: Callable[..., TestClient]) -> None:
-    answer = by().get("//evil.example/", headers={"X-Forwarded-Host": "evil.example"})
+    answer = by().get(f"http://{HOST}//evil.example/", headers={"X-Forwarded-Host": "evil.example"})
     assert answer.headers["location"].startswith(f"https://{HOST}/in//evil.example/")
 
 

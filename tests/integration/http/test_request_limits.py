@@ -13,6 +13,7 @@ from limits.errors import StorageError
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from app.api.middleware.request_limits import RequestLimits
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.request_limits import Counter, ProcessCounter, SharedCounter
@@ -165,7 +166,7 @@ def test_processes_that_share_a_storage_count_together(settings: Settings, servi
 
 
 def _use(app: FastAPI, counter: SharedCounter) -> None:
-    [limits] = [one for one in app.user_middleware if one.cls.__name__ == "RequestLimits"]
+    [limits] = [one for one in app.user_middleware if one.cls is RequestLimits]
     limits.kwargs["counter"] = counter
 
 
@@ -198,13 +199,13 @@ def test_a_process_counts_alone_while_the_storage_is_away(retry_seconds: float, 
     assert storage.asked == asked
 
 
-def test_a_window_ends_a_minute_after_its_first_request() -> None:
+def test_a_window_takes_a_minute() -> None:
     made, seconds = asyncio.run(ProcessCounter().add("a"))
     assert made == 1
     assert 59 < seconds <= 60
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:6379", "memcached://x", "memory://"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "10.0.0.7:6379", "memcached://x", "memory://"])
 def test_a_storage_that_is_no_redis_is_refused_and_not_repeated(url: str) -> None:
     settings = Settings(_env_file=None, rate_limit_storage_url=SecretStr(url))
     with pytest.raises(ConfigurationError, match="RATE_LIMIT_STORAGE_URL must look like redis://") as refusal:
