@@ -3,7 +3,7 @@
 Both tables are new: processes of the previous release go on counting in their memory.
 
 Revision ID: 20261130_c
-Revises: 20261129
+Revises: 20261130_b
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261130_c"
-down_revision = "20261129"
+down_revision = "20261130_b"
 branch_labels = None
 depends_on = None
 

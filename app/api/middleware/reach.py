@@ -1,5 +1,6 @@
 """Refuses requests that must not come in this way: by plain HTTP, or for a host name that is not ours."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 API = "/v1/"
 PROBES, METRICS = "/health", "/metrics"  # asked by address, from within: never refused here
+# RFC 9110, section 7.2. A dot may end a name.
+HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+?)\.?)(?::\d*)?")
 MAX_LOGGED_HOST = 255  # characters of a name (RFC 1035, section 2.3.4)
 PLAIN_HTTP = (
     "Plain HTTP is refused here. Send the request by HTTPS. If it came by HTTPS through a proxy, the operator must "
@@ -85,15 +88,11 @@ class AllowedHosts:
         await _refuse(scope, status, OTHER_HOST, ErrorCode.HOST_NOT_SERVED)(scope, receive, send)
 
     def _is_listed(self, given: bytes) -> bool:
-        name = _without_port(given.decode("latin-1").lower())
+        found = HOST.fullmatch(given.decode("latin-1").lower())
+        if found is None:
+            return False
+        name = found["address"] or found["name"]
         return name in self._names or (bool(self._below) and name.endswith(self._below))
-
-
-def _without_port(host: str) -> str:
-    """The name or address in a Host header (RFC 9110, section 7.2), without the dot that ends an absolute name."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].removesuffix(".")
 
 
 def _refuse(scope: Scope, status: HTTPStatus, said: str, code: ErrorCode) -> ASGIApp:

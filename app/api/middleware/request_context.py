@@ -22,6 +22,7 @@ RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
 PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
 RESET_LINK = "/reset-password/"
 QUIET_PATHS = {"/health"}
+NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
 class RequestContext:
@@ -36,6 +37,8 @@ class RequestContext:
             return
         started = time.perf_counter()
         request_id = scope["request_id"] = _request_id(scope)
+        if not scope["query_string"].isascii():
+            scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
         # Each request runs in its own context: nothing has to be unbound.
         structlog.contextvars.bind_contextvars(request_id=request_id)
         client = scope.get("client")
@@ -69,6 +72,11 @@ class RequestContext:
             await answer(scope, receive, send_with_id)
         if scope["path"] not in QUIET_PATHS:
             _log(scope, status, time.perf_counter() - started)
+
+
+def _escaped(byte: re.Match[bytes]) -> bytes:
+    """A byte of a query as it should have come (RFC 3986, section 2.1). Starlette takes raw ones for UTF-8."""
+    return b"%%%02X" % byte[0][0]
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.vocabulary import Environment
@@ -65,6 +66,24 @@ def test_browsers_are_held_to_https_in_production_only(
     settings = services.settings.model_copy(update={"environment": environment})
     with TestClient(create_app(settings, services)) as client:
         assert client.get("/health").headers.get("strict-transport-security") == expected
+
+
+class WithQuery:
+    """An application to which the client sends these bytes as the query."""
+
+    def __init__(self, app: ASGIApp, query: bytes) -> None:
+        self.app, self.query = app, query
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "query_string": self.query} if scope["type"] == "http" else scope, receive, send)
+
+
+@pytest.mark.parametrize("query", [b"\xff", b"q=\xed\xa0\x80&x=%FF", b"\xc3\xbc=1"])
+@pytest.mark.parametrize(("path", "status"), [("/v1/users/me", 401), ("/nothing", 404), ("/v1/incidents", 401)])
+def test_raw_bytes_in_a_query_are_no_defect(
+    application: FastAPI, client: TestClient, query: bytes, path: str, status: int
+) -> None:
+    problem(TestClient(WithQuery(application, query)).get(path), status)
 
 
 UNDER_V1 = [operation for operation in OPERATIONS if operation.path.startswith("/v1/")]
