@@ -11,7 +11,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.core import descriptors
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 1.0
 LINGER_SECONDS = 2.0  # so that a client that is still sending can read why it was refused
 CALM_SECONDS = 10.0
+NOT_HTTP = "The request is not valid HTTP/1.1."
 
 
 class Sweep:
@@ -78,6 +79,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._awaits_body = False
         self._has_progressed = False
         self._is_refused = False
+        self._running: RequestResponseCycle | None = None
         if self.server_state not in _of_servers:
             connections = Connections(self.limits or process_limits())
             _of_servers[self.server_state] = (connections, Sweep(connections, self.loop))
@@ -96,6 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._peers.drop(self)
+        self._end_answer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -158,10 +161,29 @@ class BoundedHttp(HttpToolsProtocol):
             self._peers.move(self, Phase.IDLE, at=self.loop.time())
 
     def hang_up(self) -> None:
+        """Close the connection at once."""
+        self._end_answer()
         self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words
+        """Refuse bytes that are no HTTP. Behind a request that is not answered yet there is no place for an answer."""
+        self._refuse(HTTPStatus.BAD_REQUEST, ErrorCode.BAD_REQUEST, NOT_HTTP)
 
     def unsent(self) -> int:
         return self.transport.get_write_buffer_size()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _end_answer(self) -> None:
+        """The client has gone. To write more of an answer would fail, and look like a defect.
+
+        Uvicorn knows the newest request of a connection only. That may wait behind the one that is being answered.
+        """
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _should_upgrade_to_ws(self) -> bool:
         return False  # the other protocol has none of these limits, and there are no WebSockets here
@@ -193,7 +215,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _hang_up_refused(self) -> None:
         self._is_refused = True
-        self.transport.abort()
+        self.hang_up()
 
 
 def process_limits() -> ConnectionLimits:

@@ -1,5 +1,6 @@
 """Clients that connect and say nothing, or too much, seen from the wire."""
 
+import asyncio
 import json
 import time
 
@@ -130,3 +131,47 @@ def test_a_websocket_is_no_way_around_the_bounds() -> None:
 def test_fewer_than_1024_connections_cannot_be_set() -> None:
     with pytest.raises(ValueError, match="max_connections"):
         Settings(_env_file=None, max_connections=1023)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"nonsense\r\n\r\n", b"\x16\x03\x01\x02\x00"]
+)
+def test_what_is_no_http_is_refused_as_a_problem(sent: bytes) -> None:
+    with serving(hello) as service:
+        head, _, body = answer(service.connect(sent)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(body).keys() == MEMBERS
+    assert json.loads(body)["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("ahead", [b"", HEALTH], ids=["alone", "with another behind"])
+def test_garbage_behind_a_request_is_no_answer_to_it(ahead: bytes) -> None:
+    """And it does not make the answer under way fail, which would look like a defect in the log."""
+    ended: list[BaseException | None] = []
+
+    async def talk(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers with a piece in each turn of the event loop, until the client has gone."""
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            gone = asyncio.ensure_future(_gone(receive))
+            while not gone.done():
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+                await asyncio.sleep(0)
+        except Exception as error:
+            ended.append(error)
+            raise
+        ended.append(None)
+
+    with serving(talk) as service:
+        connection = service.connect(HEALTH)
+        assert status(connection) == 200
+        connection.sendall(ahead + b"\x00nonsense\r\n\r\n")
+        received = answer(connection)
+        wait_until(lambda: bool(ended), seconds=10)
+    assert b"HTTP/1.1 400" not in received
+    assert ended == [None]
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
