@@ -82,20 +82,23 @@ def _let_in(
     with database.transaction() as session:
         if not _is_unchanged(user, crud_user.get_for_update(session, user.id)):
             return None
-        pair = start_session(session, auth, user.id, user_agent=user_agent)
-        origin.identify(actor_id=user.id, session_id=auth.tokens.read(pair.access_token).session_id)
+        login = _begin(session, user.id, user_agent)
+        origin.identify(actor_id=user.id, session_id=login.id)
         audit_service.record(session, AuditAction.LOGIN_SUCCEEDED, "user", user.id)
         guess_service.proved_owner(session, guess, user)
-    return pair
+        return _issue(session, auth, user.id, login.id, at=login.created_at)
 
 
 def start_session(session: Session, auth: Auth, user_id: int, *, user_agent: str | None = None) -> TokenPair:
     """The tokens of a new login session. The caller has checked who it is."""
-    at = now(session)
-    row = AuthSession(user_id=user_id, created_at=at, sender=_kept(origin.current().sender, MAX_SENDER))
+    login = _begin(session, user_id, user_agent)
+    return _issue(session, auth, user_id, login.id, at=login.created_at)
+
+
+def _begin(session: Session, user_id: int, user_agent: str | None) -> AuthSession:
+    row = AuthSession(user_id=user_id, created_at=now(session), sender=_kept(origin.current().sender, MAX_SENDER))
     row.user_agent = _kept(user_agent, MAX_USER_AGENT)
-    login = crud_auth_session.add(session, row)
-    return _issue(session, auth, user_id, login.id, at=at)
+    return crud_auth_session.add(session, row)
 
 
 def refresh(database: Database, auth: Auth, refresh_token: str) -> TokenPair:
