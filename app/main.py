@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -26,10 +27,12 @@ from app.core.logging import configure_logging
 from app.core.request_limits import counter_of
 from app.core.settings.network import ANY
 from app.core.source import SOURCES, SourceType
+from app.core.vocabulary import Phase
 from app.schemas.health import WorkerHealth
+from app.server.draining import drained
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, record_settings, settle, warn, warn_server
-from app.worker import working
+from app.worker import looking_out, working
 
 log = structlog.get_logger()
 
@@ -55,6 +58,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.settings, app.state.services, app.state.worker_health = settings, services, _no_worker
+    app.state.phase = Phase.STARTING
     app.include_router(api.router_of(sources), prefix="/v1")
     app.include_router(health.router)
     app.include_router(page_link.router)
@@ -106,6 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     capacity.set_up(capacity.Threads(settings.database_pool_size))
     searching.set_up(settings.database_pool_size)
     if app.state.services is not None:
+        app.state.phase = Phase.SERVING
         yield
         return
     descriptors.raise_limit()
@@ -118,9 +123,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = build_services(settings, database)
         record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)
-        async with _working(app, app.state.services):
+        async with _working(app, app.state.services), looking_out(app.state.services.health.checks):
             settle()
-            yield
+            app.state.phase = Phase.SERVING
+            with drained(settings.drain_seconds, partial(setattr, app.state, "phase", Phase.DRAINING)):
+                yield
         log.info("service_stopped")
 
 

@@ -12,6 +12,7 @@ from app.api.permission import ADMINS, EVERYBODY, RESPONDERS
 from app.core.errors import InvalidInput
 from app.core.security import MAX_ID
 from app.core.sender import network_of
+from app.core.vocabulary import Phase
 from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
@@ -66,6 +67,12 @@ async def get_worker_health(request: Request) -> WorkerHealth:
     return state
 
 
+async def get_phase(request: Request) -> Phase:
+    """Where this process is in its life."""
+    phase: Phase = request.app.state.phase
+    return phase
+
+
 async def get_rate_limit(request: Request) -> Callable[..., None]:
     """Counts an attempt by this request's sender: `hit(action, account=...)`. Raises TooManyRequests."""
     return partial(_services(request).rate_limits.hit, sender=_sender_of(request))
@@ -85,6 +92,7 @@ SessionDep = Annotated[Session, Depends(get_session)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 AuthDep = Annotated[Auth, Depends(get_auth)]
 PagingDep = Annotated[Paging, Depends(get_paging)]
+PhaseDep = Annotated[Phase, Depends(get_phase)]
 WorkerHealthDep = Annotated[WorkerHealth, Depends(get_worker_health)]
 RateLimitDep = Annotated[Callable[..., None], Depends(get_rate_limit)]
 GuessDep = Annotated[Callable[..., Guess], Depends(get_guess)]

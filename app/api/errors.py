@@ -28,6 +28,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
     errors.WorkerStalled: 503,
+    errors.NotReady: 503,
     errors.Overloaded: 503,
     errors.QueryTooSlow: 503,
 }

@@ -32,6 +32,7 @@ MEANINGS: dict[ErrorCode, str] = {
     ErrorCode.OVERLOADED: "Too many requests or connections at this moment",
     ErrorCode.QUERY_TOO_SLOW: "The request takes too much database time. Narrow it",
     ErrorCode.WORKER_STALLED: "The worker of this process has stopped: pages are late",
+    ErrorCode.NOT_READY: "This process should get no requests now; `checks` says why",
     ErrorCode.BAD_REQUEST: "The request cannot be read",
     ErrorCode.METHOD_NOT_ALLOWED: "The address does not accept this method. Allow lists those it accepts",
     ErrorCode.REQUEST_TIMEOUT: "The body did not arrive in time",

@@ -142,6 +142,12 @@ class WorkerStalled(DomainError):
     code = ErrorCode.WORKER_STALLED
 
 
+class NotReady(DomainError):
+    """This process should get no requests now. `checks` says why."""
+
+    code = ErrorCode.NOT_READY
+
+
 class Overloaded(TooManyRequests):
     """The service has more requests waiting than it can serve soon."""
 

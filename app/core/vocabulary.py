@@ -210,6 +210,22 @@ class AlertStatus(StrEnum):
     NO_CHANGES = "no_changes"
 
 
+class HealthStatus(StrEnum):
+    """How one part of the installation is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # a person should look at it; requests are still answered
+    FAILED = "failed"
+
+
+class Phase(StrEnum):
+    """Where a serving process is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
 class ErrorCode(StrEnum):
     """What is wrong, for programs. A code never changes its meaning; later versions may add some."""
 
@@ -240,6 +256,7 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     QUERY_TOO_SLOW = "query_too_slow"
     WORKER_STALLED = "worker_stalled"
+    NOT_READY = "not_ready"
     # From what stands before and behind it.
     BAD_REQUEST = "bad_request"
     METHOD_NOT_ALLOWED = "method_not_allowed"

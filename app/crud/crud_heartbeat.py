@@ -26,6 +26,10 @@ class CRUDHeartbeat(CRUDBase[WorkerHeartbeat]):
     def all(self, session: Session) -> Sequence[WorkerHeartbeat]:
         return session.scalars(select(WorkerHeartbeat).order_by(WorkerHeartbeat.started_at)).all()
 
+    def alive(self, session: Session, *, since: datetime) -> Sequence[WorkerHeartbeat]:
+        """The workers seen since then."""
+        return session.scalars(select(WorkerHeartbeat).where(WorkerHeartbeat.last_seen_at > since)).all()
+
     def set_up(self, session: Session, *, since: datetime) -> set[frozenset[str]]:
         """The channels that are set up at the workers seen since then, worker by worker."""
         found = session.scalars(select(WorkerHeartbeat.set_up).where(WorkerHeartbeat.last_seen_at > since))

@@ -1,6 +1,7 @@
 """Whether there is anything to do for a worker: one statement in place of all those that would find nothing."""
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,11 @@ class CRUDWork:
         ready, throttled = WAITING & ~Notification.is_throttled, Notification.is_throttled  # each has its index
         return not (channels_of(session, ready) | channels_of(session, throttled)).issubset(channels)
 
+    def first_due(self, session: Session, channels: Collection[str]) -> datetime | None:
+        """When the oldest of the messages that wait on these channels was or will be due."""
+        firsts = [session.scalar(_first_on_channel(), {"channel": channel}) for channel in channels]
+        return min((first for first in firsts if first is not None), default=None)
+
     def parts_due(self, session: Session) -> set[str]:
         """The parts of the plan, by their names, for which something is due."""
         found = session.execute(_due_in_plan()).mappings().one()
@@ -40,6 +46,13 @@ def _due_on_channel() -> Select[tuple[bool]]:
         | exists().where(Notification.is_throttled, mine)
         | exists().where(updates)
     )
+
+
+@cache
+def _first_on_channel() -> Select[datetime | None]:
+    mine = Notification.channel == bindparam("channel", type_=String)
+    due_at = Notification.next_attempt_at
+    return select(due_at).where(WAITING, ~Notification.is_throttled, mine).order_by(due_at).limit(1)
 
 
 @cache

@@ -1,7 +1,8 @@
 """Migrates the schema, or reports that it is behind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
@@ -86,12 +87,21 @@ def require_current(database: Database) -> None:
         )
 
 
-def _pending(database: Database) -> list[str]:
-    """The revisions that this code has and the database lacks. Revisions of a newer release do not count."""
-    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+def _pending(database: Database) -> Sequence[str]:
     with database.connection() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    revisions = [script.revision for script in scripts.walk_revisions()]  # newest first
+        return missing(connection)
+
+
+def missing(connection: Connection) -> Sequence[str]:
+    """The revisions that this code has and the database lacks, newest first. Those of a newer release do not count."""
+    current, revisions = MigrationContext.configure(connection).get_current_revision(), _revisions()
     if current is not None and current not in revisions:
         return []
     return revisions[: revisions.index(current)] if current else revisions
+
+
+@cache
+def _revisions() -> Sequence[str]:
+    """All that this code has, newest first. Reading them runs their files."""
+    scripts = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+    return [script.revision for script in scripts.walk_revisions()]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from app.core.vocabulary import HealthStatus
 from app.schemas.types import Time
 
 
@@ -22,6 +23,28 @@ class Health(BaseModel):
     tzdata: str = Field(description="The release of the time zone data in use", examples=["2026f"])
     database: Literal["ok"]
     worker: WorkerHealth
+
+
+class Alive(BaseModel):
+    """This process answers requests."""
+
+    status: Literal["ok"]
+
+
+class HealthCheck(BaseModel):
+    """How one part of the installation is."""
+
+    status: HealthStatus = Field(examples=["ok"])
+    latency_ms: float = Field(examples=[0.4], description="How long the check took")
+    detail: str | None = Field(default=None, examples=[None], description="What is wrong, and what to do")
+
+
+class Readiness(BaseModel):
+    """How the installation is, part by part."""
+
+    status: Literal[HealthStatus.OK, HealthStatus.DEGRADED]
+    version: str
+    checks: dict[str, HealthCheck]
 
 
 class ServiceInfo(BaseModel):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from app.core.channel import CHANNELS, Channel
@@ -22,6 +23,9 @@ from app.integrations.discovery import import_all
 from app.services.accounts.auth_service import Auth
 from app.services.accounts.guess_service import Guesses
 from app.services.delivery.ports import Delivery
+from app.services.operations import health_checks_service
+from app.services.operations.health_checks_service import Installation
+from app.services.operations.probe_service import Probe
 from app.services.ports import Paging
 
 for kind in ("channels", "sources"):  # each registers itself
@@ -44,6 +48,7 @@ class Services:
     delivery: Delivery
     rate_limits: RateLimits
     guesses: Guesses
+    health: Probe
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
@@ -63,9 +68,17 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
         ),
         "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
         "guesses": Guesses(database, Fingerprints(settings, "guesses"), is_enabled=bool(settings.rate_limit_enabled)),
+        "health": build_probe(settings, database, channels),
         "delivery": Delivery(database, channels, paging, timedelta(seconds=settings.worker_lease_seconds)),
     }
     return Services(settings, database, channels, paging=paging, **{**parts, **overrides})
+
+
+def build_probe(settings: Settings, database: Database, channels: Iterable[str]) -> Probe:
+    """What looks at the installation for `/health/ready`."""
+    is_embedded = settings.database_url is None
+    installation = Installation(database, sorted(channels), settings.data_dir if is_embedded else None)
+    return Probe(partial(health_checks_service.look, installation))
 
 
 def build_paging(settings: Settings, channels: Mapping[str, Channel], own: Mapping[str, ChannelSettings]) -> Paging:

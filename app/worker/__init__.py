@@ -4,6 +4,7 @@ The scheduler only wakes jobs. What is due is in the database, so any number of 
 """
 
 from app.worker.jobs import Jobs
+from app.worker.lookout import looking_out
 from app.worker.running import work_until_told, working
 
-__all__ = ["Jobs", "work_until_told", "working"]
+__all__ = ["Jobs", "looking_out", "work_until_told", "working"]

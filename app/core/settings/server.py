@@ -20,6 +20,7 @@ class ServerSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
     request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64
+    drain_seconds: Annotated[int, Field(ge=0, le=300)] = 0
     shutdown_grace_seconds: Annotated[int, Field(ge=1, le=300)] = 20
 
     @field_validator("log_level", mode="before")

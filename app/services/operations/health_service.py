@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +13,15 @@ from sqlalchemy.orm import Session
 
 from app import __version__
 from app.core.clock import zone_data_version
-from app.core.errors import WorkerStalled
+from app.core.errors import NotReady, WorkerStalled
+from app.core.vocabulary import HealthStatus, Phase
 from app.crud import crud_heartbeat
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
-from app.schemas.health import Health, WorkerHealth
+from app.schemas.health import Health, HealthCheck, Readiness, WorkerHealth
 from app.schemas.worker import WorkerRead
+from app.services.operations import health_checks
+from app.services.operations.health_checks_service import Timed, timed
 
 log = structlog.get_logger()
 
@@ -88,6 +91,22 @@ def workers(session: Session) -> list[WorkerRead]:
 def forget_old(session: Session) -> int:
     """Delete workers not seen for a day. Returns how many."""
     return crud_heartbeat.forget(session, before=now(session) - FORGOTTEN_AFTER)
+
+
+def require_ready(checks: Mapping[str, Timed], phase: Phase) -> Readiness:
+    """All checks of a process that should get requests. Raises NotReady."""
+    all_checks = {"process": timed(lambda: health_checks.of_phase(phase)), **checks}
+    made = {name: one.check for name, one in all_checks.items()}
+    shown = {name: _shown(one) for name, one in all_checks.items()}
+    status = health_checks.overall(made)
+    if status is HealthStatus.FAILED:
+        reasons = [one.detail or "" for one in made.values() if one.status is HealthStatus.FAILED]
+        raise NotReady(" ".join(reasons), checks={name: one.model_dump(mode="json") for name, one in shown.items()})
+    return Readiness(status=status, version=__version__, checks=shown)
+
+
+def _shown(one: Timed) -> HealthCheck:
+    return HealthCheck(status=one.check.status, latency_ms=one.milliseconds, detail=one.check.detail)
 
 
 def require_work(session: Session, worker: WorkerHealth) -> Health:

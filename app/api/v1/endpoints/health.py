@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.constant import constant
-from app.api.deps import SessionDep, WorkerHealthDep
+from app.api.deps import PhaseDep, ServicesDep, SessionDep, WorkerHealthDep
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
-from app.core.errors import WorkerStalled
-from app.schemas.health import Health, ServiceInfo
+from app.core.errors import NotReady, WorkerStalled
+from app.schemas.health import Alive, Health, Readiness, ServiceInfo
 from app.services.operations import health_service
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
@@ -18,6 +18,12 @@ STALLED = WorkerStalled(  # an example for OpenAPI
     database="ok",
     worker={"status": "stalled", "last_tick_at": "2026-01-05T03:04:05Z"},
 )
+NOT_READY = NotReady(  # an example for OpenAPI
+    "The database does not answer (no answer).",
+    checks={
+        "database": {"status": "failed", "latency_ms": 2000.0, "detail": "The database does not answer (no answer)."}
+    },
+)
 LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "health": "/health"}
 
 
@@ -26,6 +32,23 @@ LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "hea
 async def read_root() -> ServiceInfo:
     """Identify the service. Name, version and links."""
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
+
+
+@router.get("/health/live")
+@constant
+async def read_liveness() -> Alive:
+    """Check that this process answers. It looks at nothing else: if this fails, restart the process."""
+    return Alive(status="ok")
+
+
+@router.get("/health/ready", responses=problems(NOT_READY))
+def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
+    """Check whether this process should get requests, and how each part of the installation is.
+
+    Only the database, its schema, and a process that starts or ends make it 503. Everything else, such as a dead worker
+    or a failing provider, is `degraded` with 200: alerts are still taken.
+    """
+    return health_service.require_ready(services.health.checks(), phase)
 
 
 @router.get("/health", responses=problems(STALLED))

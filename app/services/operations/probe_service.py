@@ -1,0 +1,62 @@
+"""Answers how the installation is, at once: looks at most once a second, and waits two seconds at most."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from threading import Lock, Thread
+from time import monotonic
+
+import structlog
+
+from app.services.operations import health_checks
+from app.services.operations.health_checks_service import Checks, Timed
+
+log = structlog.get_logger()
+
+FRESH_SECONDS = 1.0
+LONGEST_SECONDS = 2.0
+
+
+class Probe:
+    """The checks of one process. Safe to share between threads.
+
+    `look` runs in a thread of its own. While it hangs, everybody hears at once that the database does not answer.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Checks],
+        *,
+        longest_seconds: float = LONGEST_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._look = look
+        self._longest_seconds = longest_seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._began = 0.0
+        self._last: Future[Checks] | None = None
+
+    def checks(self) -> Mapping[str, Timed]:
+        """The newest checks, of the last second or made now."""
+        with self._lock:
+            if self._last is None or (self._last.done() and self._clock() - self._began > FRESH_SECONDS):
+                self._last, self._began = Future(), self._clock()
+                Thread(target=self._run, args=[self._last], name="health", daemon=True).start()
+            last, began = self._last, self._began
+        try:
+            return last.result(max(began + self._longest_seconds - self._clock(), 0))
+        except TimeoutError:
+            return self._unanswered("no answer")
+        except Exception as error:  # noqa: BLE001 - it was logged
+            return self._unanswered(type(error).__name__)
+
+    def _run(self, into: "Future[Checks]") -> None:
+        try:
+            into.set_result(self._look())
+        except Exception as error:
+            log.exception("health_check_failed")
+            into.set_exception(error)
+
+    def _unanswered(self, reason: str) -> Checks:
+        waited = round((self._clock() - self._began) * 1000, 1)
+        return {"database": Timed(health_checks.of_database(reason), waited)}

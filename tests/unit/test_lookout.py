@@ -1,0 +1,58 @@
+"""A process that serves says loudly when no worker is alive anywhere."""
+
+import pytest
+
+from app.core.vocabulary import HealthStatus
+from app.services.operations import health_checks
+from app.services.operations.health_checks_service import Checks, Timed
+from app.worker.lookout import AGAIN_SECONDS, Lookout
+
+NONE, SOME = health_checks.of_workers(0), health_checks.of_workers(1)
+
+
+class Installation:
+    """What the lookout sees, and its clock."""
+
+    def __init__(self) -> None:
+        self.seen: Checks = {}
+        self.at = 0.0
+        self.lookout = Lookout(lambda: self.seen, lambda: self.at)
+
+    def look(self, check: health_checks.Check | None) -> None:
+        self.seen = {} if check is None else {"worker": Timed(check, 0.1)}
+        self.lookout.look()
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level("INFO")
+    return caplog
+
+
+def levels(told: pytest.LogCaptureFixture) -> list[str]:
+    return [record.levelname for record in told.records if "worker_alive" in str(record.msg)]
+
+
+def test_no_worker_is_an_error_and_again_each_minute(told: pytest.LogCaptureFixture) -> None:
+    installation = Installation()
+    for _ in range(3):
+        installation.look(NONE)
+    assert levels(told) == ["ERROR"]
+    installation.at += AGAIN_SECONDS
+    installation.look(NONE)
+    assert levels(told) == ["ERROR", "ERROR"]
+
+
+def test_a_worker_that_is_back_is_one_all_clear(told: pytest.LogCaptureFixture) -> None:
+    installation = Installation()
+    for check in (SOME, NONE, SOME, SOME):
+        installation.look(check)
+    assert levels(told) == ["ERROR", "INFO"]
+
+
+def test_without_a_database_nothing_is_said_about_workers(told: pytest.LogCaptureFixture) -> None:
+    installation = Installation()
+    for check in (NONE, None, NONE):
+        installation.look(check)
+    assert levels(told) == ["ERROR"]
+    assert SOME.status is HealthStatus.OK

@@ -1,0 +1,78 @@
+"""Asking how the installation is: at once, and without asking the database for each caller."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from app.core.vocabulary import HealthStatus
+from app.services.operations import health_checks
+from app.services.operations.health_checks_service import Checks, Timed
+from app.services.operations.probe_service import FRESH_SECONDS, Probe
+
+FOUND = {"database": Timed(health_checks.OK, 0.3)}
+
+
+class Look:
+    """Counts how often somebody looks, and may hang or fail."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.may_end = Event()
+        self.may_end.set()
+        self.error: Exception | None = None
+        self.at = 100.0
+
+    def __call__(self) -> Checks:
+        self.times += 1
+        self.may_end.wait(30)
+        if self.error is not None:
+            raise self.error
+        return FOUND
+
+    def clock(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def look() -> Iterator[Look]:
+    made = Look()
+    yield made
+    made.may_end.set()
+
+
+def test_callers_within_a_second_share_one_look(look: Look) -> None:
+    probe = Probe(look, clock=look.clock)
+    assert [probe.checks(), probe.checks()] == [FOUND, FOUND]
+    assert look.times == 1
+    look.at += FRESH_SECONDS + 0.1
+    assert probe.checks() == FOUND
+    assert look.times == 2
+
+
+def test_callers_side_by_side_share_one_look(look: Look) -> None:
+    look.may_end.clear()
+    probe = Probe(look, longest_seconds=30)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(probe.checks) for _ in range(4)]
+        look.may_end.set()
+        assert [one.result(30) for one in asked] == [FOUND] * 4
+    assert look.times == 1
+
+
+def test_a_look_that_hangs_is_a_database_that_does_not_answer(look: Look) -> None:
+    look.may_end.clear()
+    probe = Probe(look, longest_seconds=0.05)
+    for _ in range(2):
+        [check] = probe.checks().values()
+        assert (check.check.status, check.check.detail) == (
+            HealthStatus.FAILED,
+            "The database does not answer (no answer).",
+        )
+    assert look.times == 1  # no second thread hangs beside the first
+
+
+def test_a_look_that_fails_is_a_database_that_does_not_answer(look: Look) -> None:
+    look.error = ValueError("broken")
+    assert "(ValueError)" in (Probe(look).checks()["database"].check.detail or "")
