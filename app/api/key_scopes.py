@@ -47,6 +47,7 @@ RULES = (
     Rule(("POST",), r"/v1/notification-templates/.*/preview", ApiKeyScope.READ),
     Rule(ANY, r"/v1/users/me(/.*)?", None),
     Rule(ANY, r"/v1/notification-preferences/me(/.*)?", None),
+    Rule(("DELETE",), r"/v1/incidents/[^/]+", ApiKeyScope.ADMIN),  # the whole record, for good
     Rule(ANY, r"/v1/incidents(/.*)?", ApiKeyScope.INCIDENTS_WRITE),
     Rule(ANY, r"/v1/escalation/incidents/.*", ApiKeyScope.INCIDENTS_WRITE),
     Rule(ANY, r"/v1/escalation/policies(/.*)?", ApiKeyScope.POLICIES_WRITE),

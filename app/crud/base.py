@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import CursorResult, Result
+from sqlalchemy import CursorResult, Result, delete
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -48,6 +48,10 @@ class CRUDBase(Generic[Model]):
     def insert_all(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows, as attribute -> value, with one statement, without loading them as objects."""
         bulk.insert_rows(session, self.model, rows)
+
+    def delete(self, session: Session, id_: int) -> None:
+        """Delete a row, and what its foreign keys take along."""
+        session.execute(delete(self.model).where(self.model.id == id_))  # type: ignore[attr-defined]  # each table has one
 
     def apply(self, session: Session, obj: Model, changes: dict[str, Any], *, at: datetime) -> dict[str, Any]:
         """Set the given attributes. Returns those that changed, as attribute -> old value."""

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.core.audit_actions import AuditAction
 from app.core.batches import ALONE, Alone
 from app.core.bounded_json import is_same
 from app.core.errors import InvalidInput, NotFound
@@ -23,7 +24,7 @@ from app.crud.wakeup import wake
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
 from app.schemas.types import TOO_LARGE, is_small
-from app.services import escalation_service
+from app.services import audit_service, escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
 from app.services.incidents.incident import MOVES_TO, Move, MoveRequest
@@ -32,6 +33,8 @@ from app.services.timeline_service import record
 
 log = structlog.get_logger()
 lines = PlainLines(__name__)
+
+KEPT_OF_DELETED = ("title", "status", "severity", "service", "source", "created_by", "created_at")
 
 
 def get(session: Session, incident_id: int) -> Incident:
@@ -227,6 +230,16 @@ def _move_to(session: Session, incident: Incident, wanted: IncidentStatus, *, at
     if wanted not in MOVES_TO:
         raise InvalidInput("A snooze needs an end. Use the snooze action.", pointer="/status")
     return lifecycle_service.move(session, incident, MoveRequest(MOVES_TO[wanted], at), by=by)
+
+
+def delete(session: Session, incident_id: int) -> Incident:
+    """Delete an incident with its record and its unsent pages. The audit log keeps that it was. Raises NotFound."""
+    incident = locked(session, incident_id)
+    kept = {name: (getattr(incident, name), None) for name in KEPT_OF_DELETED}
+    audit_service.record(session, AuditAction.INCIDENT_DELETED, "incident", incident.id, changes=kept)
+    crud_incident.delete(session, incident.id)
+    log.warning("incident_deleted", incident_id=incident.id)
+    return incident
 
 
 def require_active_user(session: Session, user_id: int | None, *, pointer: str) -> None:

@@ -38,7 +38,8 @@ def test_the_scope_of_a_route_follows_from_its_method_and_path(operation: Operat
     ("method", "path", "scope"),
     [
         ("POST", "/v1/incidents", "incidents:write"),
-        ("DELETE", "/v1/incidents/7", "incidents:write"),
+        ("DELETE", "/v1/incidents/7", "admin"),
+        ("DELETE", "/v1/incidents/7/assign/8", "incidents:write"),
         ("POST", "/v1/incidents/7/anything/new", "incidents:write"),
         ("POST", "/v1/escalation/incidents/7/escalate", "incidents:write"),
         ("PUT", "/v1/escalation/policies/7", "policies:write"),

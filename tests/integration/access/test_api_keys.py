@@ -148,7 +148,7 @@ def test_a_revoked_key_ends_at_once_and_leaves_the_list(client: TestClient, user
         revoked = user.on(client).call(f"DELETE /api-keys/{new['id']}")
     assert (revoked["id"], revoked["name"]) == (new["id"], new["name"])
     assert [line["api_key_id"] for line in logs if line["event"] == "api_key_revoked"] == [new["id"]]
-    assert ("api_key.revoked", new["id"]) in [(line.get("action"), line.get("object_id")) for line in logs]
+    assert ("api_key.revoked", str(new["id"])) in [(line.get("action"), line.get("object_id")) for line in logs]
     refused(key, "The API key has been revoked.")
     problem(user.on(client).send(f"DELETE /api-keys/{new['id']}"), 404)
     assert [listed["id"] for listed in user.on(client).call("GET /api-keys")] == [other["id"]]
@@ -311,4 +311,4 @@ def test_making_a_key_is_logged_and_audited(client: TestClient, user: Person) ->
         new = made(client, user, "incidents:write", "read")
     [line] = [line for line in logs if line["event"] == "api_key_created"]
     assert (line["api_key_id"], line["user_id"], line["scopes"]) == (new["id"], user.id, ["read", "incidents:write"])
-    assert ("api_key.created", new["id"]) in [(line.get("action"), line.get("object_id")) for line in logs]
+    assert ("api_key.created", str(new["id"])) in [(line.get("action"), line.get("object_id")) for line in logs]

@@ -137,6 +137,25 @@ def reset_template(stage: Stage) -> None:
     stage.call("DELETE /notification-templates/teams/test", by=stage.admin)
 
 
+def make_key(stage: Stage) -> Any:
+    return stage.call("POST /api-keys", {"name": "robot", "scopes": ["read"]}, by=stage.admin, wants=201)
+
+
+def revoke_key(stage: Stage) -> None:
+    made = stage.prepared("POST /api-keys", {"name": "robot", "scopes": ["read"]}, wants=201)
+    stage.call(f"DELETE /api-keys/{made['id']}", by=stage.admin)
+
+
+def end_session(stage: Stage) -> None:
+    [session] = stage.user.on(stage.client).call("GET /users/me/sessions")
+    stage.call(f"DELETE /users/me/sessions/{session['id']}", by=stage.user)
+
+
+def delete_incident(stage: Stage) -> None:
+    incident = stage.prepared("POST /incidents", {"title": "t", "severity": "high", "service": "db"}, wants=201)
+    stage.call(f"DELETE /incidents/{incident['id']}", by=stage.admin)
+
+
 def post_alert(stage: Stage) -> None:
     Api(stage.client).call(
         "POST /alerts/elastic",
@@ -149,7 +168,21 @@ def post_alert(stage: Stage) -> None:
 A = AuditAction
 USER_FIELDS = {"email", "full_name", "phone_number", "is_active", "is_superuser", "role", "is_address_proved"}
 POLICY_FIELDS = {"name", "description", "conditions", "steps", "is_active", "repeat", "runbook_url"}
+KEY_FIELDS = {"name", "scopes", "expires_at"}
 CASES: dict[str, list[Case]] = {
+    "POST /v1/api-keys": [Case(make_key, [A.API_KEY_CREATED], "api_key", KEY_FIELDS)],
+    "DELETE /v1/api-keys/{api_key_id}": [Case(revoke_key, [A.API_KEY_REVOKED], "api_key", {"revoked_at"})],
+    "DELETE /v1/users/me/sessions/{session_id}": [
+        Case(end_session, [A.SESSION_REVOKED], "session", {"revoked_at"}, by="user")
+    ],
+    "DELETE /v1/incidents/{incident_id}": [
+        Case(
+            delete_incident,
+            [A.INCIDENT_DELETED],
+            "incident",
+            {"title", "status", "severity", "service", "source", "created_by", "created_at"},
+        )
+    ],
     "POST /v1/auth/signup": [
         Case(
             lambda s: s.call("POST /auth/signup", account(), wants=201),

@@ -44,6 +44,7 @@ POST /v1/incidents create_incident 201 401 403 408 409 413 415 422 431 503
 GET /v1/incidents/{incident_id} read_incident 200 401 403 404 422 431 503
 PUT /v1/incidents/{incident_id} update_incident 200 401 403 404 408 409 413 415 422 431 503
 PATCH /v1/incidents/{incident_id} patch_incident 200 401 403 404 408 409 413 415 422 431 503
+DELETE /v1/incidents/{incident_id} delete_incident 200 401 403 404 422 431 503
 POST /v1/incidents/{incident_id}/acknowledge acknowledge_incident 200 401 403 404 408 409 413 415 422 431 503
 POST /v1/incidents/{incident_id}/resolve resolve_incident 200 401 403 404 408 413 415 422 431 503
 POST /v1/incidents/{incident_id}/reopen reopen_incident 200 401 403 404 408 409 413 415 422 431 503
@@ -88,11 +89,11 @@ GET /health read_health 200 431 503
 """
 PUBLIC = {
     *("sign_up", "log_in", "refresh_tokens", "log_out", "recover_password", "reset_password"),
-    *("receive_twilio_report", "read_root", "read_health"),
+    *("receive_twilio_report", "read_root", "read_health", "read_liveness", "read_readiness"),
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
 LISTS = {
-    *("search_directory", "list_my_sessions", "list_api_keys"),
+    *("search_directory", "list_my_sessions", "list_api_keys", "list_audit_entries"),
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
     *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
 }

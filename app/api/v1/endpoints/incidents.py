@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Depends, Query
 
 from app.api.by_time import PaginatedByTimeDep, cursor_of
 from app.api.deps import (
+    AdminUser,
     AnyUser,
     CurrentUser,
     IncidentId,
@@ -104,6 +105,15 @@ def update_incident(
 
 
 router.patch("/{incident_id}", responses=UPDATE_PROBLEMS, operation_id="patch_incident")(update_incident)
+
+
+@router.delete("/{incident_id}", responses=problems(NotFound))
+def delete_incident(incident_id: IncidentId, user: AdminUser, session: SessionDep) -> IncidentRead:
+    """Delete an incident with its record: comments, timeline, pages. This cannot be undone. For administrators.
+
+    Its unsent pages are not sent. The audit log keeps who deleted it, its title, service, severity and status.
+    """
+    return IncidentRead.model_validate(incident_service.delete(session, incident_id))
 
 
 @router.post("/{incident_id}/acknowledge", responses=problems(NotFound, InvalidTransition))
