@@ -44,6 +44,7 @@ VIEWERS_MAY = {
     "list_incident_escalation_events",
 }
 ADMINS_ONLY = {
+    "list_audit_entries",
     *("list_users", "create_user", "read_user", "update_user", "delete_user"),
     *("list_policies", "create_policy", "read_policy", "update_policy", "delete_policy", "preview_escalation"),
     *("list_preferences", "set_preference", "list_workers"),

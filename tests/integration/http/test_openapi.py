@@ -84,6 +84,7 @@ GET /v1/notifications list_notifications 200 401 403 422 431 503
 POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 408 413 415 422 431 503
 POST /v1/alerts/elastic receive_elastic_alert 201 401 408 409 413 422 429 431 503
 GET /v1/workers list_workers 200 401 403 422 431 503
+GET /v1/audit list_audit_entries 200 401 403 422 431 503
 GET / read_root 200 431 503
 GET /health read_health 200 431 503
 """
@@ -96,6 +97,7 @@ LISTS = {
     *("search_directory", "list_my_sessions", "list_api_keys", "list_audit_entries"),
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
     *("list_incident_escalation_events", "list_escalation_events", "list_incident_notifications"),
+    "list_audit_entries",
 }
 # What JSON Schema 2020-12 and OpenAPI 3.1 know, of what is used here. Anything else is without effect: a typing error.
 KEYWORDS = {
