@@ -18,6 +18,7 @@ Wanted = int | tuple[int, ...]
 UNDO = {
     "/v1/auth/signup": "DELETE /v1/users/{}",
     "/v1/users": "DELETE /v1/users/{}",
+    "/v1/api-keys": "DELETE /v1/api-keys/{}",
     "/v1/incidents": "POST /v1/incidents/{}/resolve",
     "/v1/alerts/elastic": "POST /v1/incidents/{}/resolve",
     "/v1/escalation/policies": "DELETE /v1/escalation/policies/{}",

@@ -144,4 +144,5 @@ def api_keys(world: World) -> None:
     incident = {"title": "End-to-end check", "severity": "low", "service": world.new_name()}
     machine.refused("POST /v1/incidents", incident, status=403, code="permission_denied")
     has(somebody.call(f"DELETE /v1/api-keys/{made['id']}"), id=made["id"], prefix=made["prefix"])
+    same([key["id"] for key in somebody.call("GET /v1/api-keys")], [], "the keys left")
     machine.refused("GET /v1/users/me", **REFUSED)
