@@ -86,6 +86,8 @@ POST /v1/alerts/elastic receive_elastic_alert 201 401 408 409 413 422 429 431 50
 GET /v1/workers list_workers 200 401 403 422 431 503
 GET /v1/audit list_audit_entries 200 401 403 422 431 503
 GET / read_root 200 431 503
+GET /health/live read_liveness 200 431 503
+GET /health/ready read_readiness 200 431 503
 GET /health read_health 200 431 503
 """
 PUBLIC = {

@@ -43,7 +43,7 @@ async def read_liveness() -> Alive:
 
 @router.get("/health/ready", responses=problems(NOT_READY))
 def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
-    """Check whether this process should get requests, and how each part of the installation is.
+    """Check whether this process should get requests. The answer says how each part of the installation is.
 
     Only the database, its schema, and a process that starts or ends make it 503. Everything else, such as a dead worker
     or a failing provider, is `degraded` with 200: alerts are still taken.
