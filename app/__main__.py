@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m app serve | worker | migrate | create-admin | audit | vapid-key`."""
+"""The operator's commands: serve, worker, migrate, create-admin, audit, backup-done and vapid-key."""
 
 import argparse
 import signal
@@ -20,6 +20,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
+    from app.core import metrics
     from app.server import processes
     from app.server.protocol import process_limits
     from app.utils.service_locator import database_of, require_a_channel
@@ -38,6 +39,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             import app.main  # noqa: F401  # what the processes need
 
             database.dispose()
+            metrics.registry.tally.share()
             settle()
             processes.copy_this_one()
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
@@ -115,6 +117,20 @@ def create_admin(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def backup_done(_arguments: argparse.Namespace, settings: Settings) -> int:
+    """Record that a backup has just been completed: metrics and alerts know from this how old the last one is."""
+    from app.db import migrations
+    from app.services.operations.backup_service import record_backup
+    from app.utils.service_locator import database_of, name_of_database
+
+    with database_of(settings) as database:
+        migrations.require_current(database)
+        with database.transaction() as session:
+            finished_at = record_backup(session).finished_at
+    print(f"Recorded a backup of {name_of_database(settings)} at {finished_at.isoformat()}.", file=sys.stderr)
+    return 0
+
+
 def make_vapid_key(_arguments: argparse.Namespace, _settings: Settings) -> int:
     """Make a key for Web Push and print the setting."""
     from app.integrations.channels.push.vapid import new_private_key
@@ -136,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "serve", serve)
     _add(commands, "worker", worker)
     _add(commands, "migrate", migrate)
+    _add(commands, "backup-done", backup_done)
     _add(commands, "vapid-key", make_vapid_key)
     _add_audit_actions(_add(commands, "audit", audit))
     admin = _add(commands, "create-admin", create_admin)

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
-from app.api import capacity, docs, error_handlers, openapi, route_table, searching
+from app.api import capacity, docs, error_handlers, http_metrics, openapi, route_table, searching
 from app.api.middleware.body_limit import BodyLimit, BodyLimits
 from app.api.middleware.reach import AllowedHosts, HttpsOnly
 from app.api.middleware.request_context import RequestContext
@@ -19,7 +19,7 @@ from app.api.middleware.request_limits import Quotas, RequestLimits
 from app.api.middleware.security_headers import SecurityHeaders
 from app.api.middleware.trailing_slash import TrailingSlash
 from app.api.v1 import api
-from app.api.v1.endpoints import health
+from app.api.v1.endpoints import health, metrics
 from app.api.web import page_link, password_reset
 from app.core import descriptors
 from app.core.config import Settings, get_settings
@@ -30,6 +30,7 @@ from app.core.source import SOURCES, SourceType
 from app.core.vocabulary import Phase
 from app.schemas.health import WorkerHealth
 from app.server.draining import drained
+from app.utils.measuring import measuring
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, record_settings, settle, warn, warn_server
 from app.worker import looking_out, working
@@ -61,6 +62,7 @@ def create_app(
     app.state.phase = Phase.STARTING
     app.include_router(api.router_of(sources), prefix="/v1")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(page_link.router)
     app.include_router(password_reset.router)
     docs.install(app)
@@ -90,7 +92,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(HttpsOnly, public_url=settings.public_url)
     if ANY not in settings.served_hosts:
         app.add_middleware(AllowedHosts, hosts=settings.served_hosts)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, meter=http_metrics.meter_of(app))
     app.add_middleware(SecurityHeaders, is_production=settings.is_production)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
 
@@ -123,7 +125,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = build_services(settings, database)
         record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)
-        async with _working(app, app.state.services), looking_out(app.state.services.health.checks):
+        lookout = looking_out(app.state.services.health.checks)
+        async with measuring(database), _working(app, app.state.services), lookout:
             settle()
             app.state.phase = Phase.SERVING
             with drained(settings.drain_seconds, partial(setattr, app.state, "phase", Phase.DRAINING)):

@@ -24,6 +24,15 @@ def health(world: World) -> None:
     holds(answer["worker"]["status"] in ("starting", "ok"), f"the worker works: {answer['worker']}")
 
 
+@check(GROUP, "the metrics are open, or closed by their token; a wrong one never opens them")
+def metrics(world: World) -> None:
+    answer = world.nobody.answer("GET /metrics", wants=(200, 401, 403))
+    if answer.status_code == 200:
+        holds("ims_database_up 1" in answer.text, "the database is up in the metrics")
+        return
+    world.nobody.answer("GET /metrics", headers={"Authorization": f"Bearer {RUN}"}, wants=(401, 403))
+
+
 @check(GROUP, "administrators see the workers and how their providers are")
 def workers(world: World) -> None:
     holds(any(worker["is_alive"] for worker in world.admin.call("GET /v1/workers")), "a worker is alive")

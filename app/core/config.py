@@ -11,6 +11,7 @@ from app.core.errors import ConfigurationError
 from app.core.settings.accounts import AccountSettings
 from app.core.settings.database import DatabaseSettings
 from app.core.settings.limits import LimitSettings
+from app.core.settings.metrics import MetricsSettings
 from app.core.settings.network import ANY, NetworkSettings
 from app.core.settings.paging import PagingSettings
 from app.core.settings.providers import ProviderSettings
@@ -30,6 +31,7 @@ SECTIONS = (
     LimitSettings,
     SourceSettings,
     ServerSettings,
+    MetricsSettings,
     NetworkSettings,
     PagingSettings,
     ProviderSettings,
@@ -43,6 +45,7 @@ class Settings(
     LimitSettings,
     SourceSettings,
     ServerSettings,
+    MetricsSettings,
     NetworkSettings,
     PagingSettings,
     ProviderSettings,

@@ -5,9 +5,11 @@ from app.crud.crud_assignment import crud_assignment
 from app.crud.crud_audit import crud_audit
 from app.crud.crud_audit_chain import crud_audit_chain
 from app.crud.crud_auth_session import crud_auth_session
+from app.crud.crud_backup import crud_backup
 from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
+from app.crud.crud_gauge import crud_gauge
 from app.crud.crud_guess import crud_guess
 from app.crud.crud_heartbeat import crud_heartbeat
 from app.crud.crud_idempotency import crud_idempotency_key
@@ -40,9 +42,11 @@ __all__ = [
     "crud_audit",
     "crud_audit_chain",
     "crud_auth_session",
+    "crud_backup",
     "crud_comment",
     "crud_escalation",
     "crud_event",
+    "crud_gauge",
     "crud_guess",
     "crud_heartbeat",
     "crud_idempotency_key",

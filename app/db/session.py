@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
-from app.db import budget, liveness
+from app.db import budget, liveness, query_seconds
+from app.db.after_commit import CommitSession
 
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
 POOL_TIMEOUT_SECONDS = 10
@@ -45,12 +47,16 @@ CONTENTION = (
 class Database:
     """A connection pool and its transactions. Safe to share between threads."""
 
-    def __init__(self, bind: Engine | Connection, revive: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, bind: Engine | Connection, revive: Callable[[], object] | None = None, *, most_connections: int = 0
+    ) -> None:
         self.bind = bind
+        self.most_connections = most_connections
         self._revive = revive
         self._is_joined = isinstance(bind, Connection)
         self._sessions = sessionmaker(
             bind,
+            class_=CommitSession,
             expire_on_commit=False,
             join_transaction_mode="create_savepoint" if self._is_joined else "conditional_savepoint",
         )
@@ -108,6 +114,11 @@ class Database:
             raise OperationalError("LISTEN", {}, error) from error
         finally:
             connection.close()
+
+    def connections_in_use(self) -> int:
+        """How many of the pool's connections are in use now."""
+        pool = self.bind.pool if isinstance(self.bind, Engine) else None
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     def revive(self) -> None:
         """Restart the embedded server. Does nothing for any other."""
@@ -176,7 +187,8 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
     event.listen(engine, "connect", _limit_session)
     budget.install(engine)
     liveness.install(engine)
-    return Database(engine, revive)
+    query_seconds.install(engine)
+    return Database(engine, revive, most_connections=pool_size + overflow)
 
 
 def shown_url(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from app.models.api_key import ApiKey
 from app.models.audit import AuditCheckpoint, AuditEntry, AuditLink, AuditValue, RecordedSettings
+from app.models.backup import Backup
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.guess import GuessCount, KnownSender
 from app.models.idempotency import IdempotencyKey
@@ -21,6 +22,7 @@ __all__ = [
     "AuditLink",
     "AuditValue",
     "AuthSession",
+    "Backup",
     "Escalation",
     "EscalationEvent",
     "EscalationPolicy",

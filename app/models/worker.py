@@ -21,5 +21,6 @@ class WorkerHeartbeat(Base):
     version: Mapped[str] = mapped_column(String(50))
     started_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    last_tick_at: Mapped[datetime | None]
     channels: Mapped[dict[str, Any]]
     set_up: Mapped[list[str]] = mapped_column(ARRAY(String(50)), default=list, server_default=text("'{}'"))

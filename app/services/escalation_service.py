@@ -13,7 +13,7 @@ from app.crud import crud_assignment, crud_escalation, crud_incident, crud_polic
 from app.crud.crud_policy import ActivePolicy
 from app.crud.wakeup import wake
 from app.models import Escalation, Incident, TimelineEvent
-from app.services import escalation, escalation_state, policy_matching_service, timeline_service
+from app.services import counting_service, escalation, escalation_state, policy_matching_service, timeline_service
 from app.services.escalation_state import Ended, Event, FirstStart, Progress, Stopped
 from app.services.policy_matching_service import matcher_of
 from app.services.timeline_service import record
@@ -73,6 +73,7 @@ def _mark_unmatched(session: Session, incidents: Sequence[Incident], *, at: date
         return
     crud_unmatched.mark(session, incidents, at=at)
     wake(session, "plan")
+    counting_service.unmatched(session, len(incidents))
     for incident in incidents:
         description = "No escalation policy matches this incident."
         record(session, incident.id, TimelineEventType.NO_POLICY_MATCHED, description, at=at)

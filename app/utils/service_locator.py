@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from app.core import metrics
 from app.core.channel import CHANNELS, Channel
 from app.core.clock import use_own_zone_data
 from app.core.config import ChannelSettings, Settings
@@ -24,15 +25,20 @@ from app.services.accounts.auth_service import Auth
 from app.services.accounts.guess_service import Guesses
 from app.services.delivery.ports import Delivery
 from app.services.operations import health_checks_service
+from app.services.operations.gauges_service import Gauges
 from app.services.operations.health_checks_service import Installation
 from app.services.operations.probe_service import Probe
+from app.services.operations.webhook_token_service import OWN_SOURCE
+from app.services.policies.unmatched_service import BY_HAND
 from app.services.ports import Paging
 
 for kind in ("channels", "sources"):  # each registers itself
     import_all(f"app.integrations.{kind}")
 
+metrics.declare(channels=CHANNELS.names(), senders=SOURCES.names(), others=(BY_HAND, OWN_SOURCE))
+
 GATHERING_CONNECTIONS = 10  # of the threads in which gathered requests are run
-CONNECTIONS_BESIDE_THREADS = 4 + HASHING_REQUESTS  # the worker's jobs, the health check, and one to spare
+CONNECTIONS_BESIDE_THREADS = 5 + HASHING_REQUESTS  # the worker's jobs, the health check, the metrics, and one to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Services:
     rate_limits: RateLimits
     guesses: Guesses
     health: Probe
+    gauges: Gauges
 
 
 def build_services(settings: Settings, database: Database, **overrides: Any) -> Services:
@@ -69,6 +76,7 @@ def build_services(settings: Settings, database: Database, **overrides: Any) -> 
         "rate_limits": RateLimits(is_enabled=bool(settings.rate_limit_enabled)),
         "guesses": Guesses(database, Fingerprints(settings, "guesses"), is_enabled=bool(settings.rate_limit_enabled)),
         "health": build_probe(settings, database, channels),
+        "gauges": Gauges(database),
         "delivery": Delivery(database, channels, paging, timedelta(seconds=settings.worker_lease_seconds)),
     }
     return Services(settings, database, channels, paging=paging, **{**parts, **overrides})

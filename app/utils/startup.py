@@ -124,6 +124,8 @@ def warn(settings: Settings) -> None:
         log.error("links_lead_to_this_machine", public_url=settings.public_url, cure="set PUBLIC_URL")
     if settings.is_production and settings.may_be_read_on_the_way():
         log.warning("database_connection_not_encrypted", cure="add ?sslmode=verify-full to DATABASE_URL")
+    if settings.is_production and settings.metrics_token is None:
+        log.warning("metrics_are_closed", cure="set METRICS_TOKEN, and give it to Prometheus")
     name, seconds = longest_timeout(settings)
     if settings.worker_lease_seconds * WHOLE_ENOUGH <= seconds:
         least = int(seconds / WHOLE_ENOUGH) + 1

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from app.core import metrics
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service, guess_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
@@ -108,6 +109,8 @@ class Jobs:
             log.info("plan_tick", **done)
         if errors:
             raise errors[0]
+        self._pulse.ticked = time.monotonic()
+        metrics.WORKER_TICKS.add()
         return self._is_rolling_out
 
     def _parts(self) -> dict[str, Callable[[], int]]:

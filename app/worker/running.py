@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.integrations import dead_man
+from app.utils.measuring import measuring
 from app.utils.service_locator import Services
 from app.worker.jobs import Jobs
 from app.worker.listener import Listener
+from app.worker.metrics_server import showing_metrics
 from app.worker.scheduler import Worker
 
 
@@ -32,5 +34,6 @@ async def work_until_told(services: Services) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with working(services):
-        await told.wait()
+    async with measuring(services.database), working(services):
+        with showing_metrics(services):
+            await told.wait()

@@ -146,6 +146,20 @@ def test_a_move_changes_just_what_the_table_says(status: IncidentStatus, move: M
     assert made.begins_cycle == (isinstance(wanted, dict) and "cycle" in wanted)
 
 
+@pytest.mark.parametrize(("cycle", "is_first"), [(1, True), (2, False)])
+def test_the_first_acknowledgement_is_that_of_the_first_cycle(cycle: int, is_first: bool) -> None:
+    fresh = {status: replace(state, cycle=cycle, acknowledged_at=None) for status, state in STATES.items()}
+    made = {(status, move): make(fresh[status], move) for status in IncidentStatus for move in Move}
+    firsts = {case for case, step in made.items() if step.is_first_acknowledgement}
+    assert firsts == ({(OPEN, Move.ACKNOWLEDGE), (SNOOZED, Move.ACKNOWLEDGE)} if is_first else set())
+    assert not make(replace(STATES[SNOOZED], cycle=cycle), Move.ACKNOWLEDGE).is_first_acknowledgement
+
+
+def test_only_resolving_what_is_not_resolved_is_a_resolution() -> None:
+    found = {(status, move) for status in IncidentStatus for move in Move if make(status, move).is_resolution}
+    assert found == {(status, Move.RESOLVE) for status in (OPEN, ACKNOWLEDGED, SNOOZED)}
+
+
 @pytest.mark.parametrize("status", [OPEN, ACKNOWLEDGED, SNOOZED])
 @pytest.mark.parametrize("severity", [Severity.MEDIUM, Severity.LOW])
 def test_only_a_worse_severity_is_raised(status: IncidentStatus, severity: Severity) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
+from app.api.http_metrics import CLIENT_LEFT, HttpMeter
 from app.core import origin
 from app.core.plain_lines import PlainLines
 from app.core.vocabulary import ErrorCode
@@ -21,15 +22,19 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
 PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
 RESET_LINK = "/reset-password/"
-QUIET_PATHS = {"/health"}
+QUIET_PATHS = {"/health", "/metrics"}
 NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
 class RequestContext:
-    """Gives every request an id, for its log lines and its answer, and answers exceptions that nobody caught."""
+    """Gives every request an id, for its log lines and its answer, and answers exceptions that nobody caught.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Counts every request in the metrics.
+    """
+
+    def __init__(self, app: ASGIApp, *, meter: HttpMeter | None = None) -> None:
         self.app = app
+        self.meter = meter or HttpMeter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,21 +62,27 @@ class RequestContext:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
             log.info("client_disconnected", method=scope["method"], path=_printable(scope["path"]))
+            self.meter.count(scope, CLIENT_LEFT, time.perf_counter() - started)
             return
         except Exception:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
             if status:  # the answer has started: all we can do is break it off
+                self.meter.count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - started)
                 raise
-            status_code = HTTPStatus.INTERNAL_SERVER_ERROR
-            answer = problem(
-                Request(scope),
-                status_code,
-                "An unexpected error occurred. The service's log has the details under this request's id.",
-                code=ErrorCode.INTERNAL,
-            )
-            await answer(scope, receive, send_with_id)
+            await _internal_error(scope)(scope, receive, send_with_id)
+        seconds = time.perf_counter() - started
+        self.meter.count(scope, status or CLIENT_LEFT, seconds)
         if scope["path"] not in QUIET_PATHS:
-            _log(scope, status, time.perf_counter() - started)
+            _log(scope, status, seconds)
+
+
+def _internal_error(scope: Scope) -> ASGIApp:
+    return problem(
+        Request(scope),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "An unexpected error occurred. The service's log has the details under this request's id.",
+        code=ErrorCode.INTERNAL,
+    )
 
 
 def _escaped(byte: re.Match[bytes]) -> bytes:

@@ -17,6 +17,7 @@ from app.crud.crud_outbox import Lease
 from app.crud.locks import wait_briefly
 from app.db.session import is_contended
 from app.models import Notification
+from app.services import counting_service
 from app.services.delivery import outcome_service
 from app.services.delivery.outcome_service import Ended
 from app.services.delivery.ports import Delivery
@@ -76,6 +77,7 @@ def expire_leases(session: Session) -> int:
     crud_attempt.insert_all(session, [{"notification_id": id_, **cut_off} for id_ in (*given_up, *expired_ids)])
     if expired_ids:
         log.warning("delivery_leases_expired", notification_ids=expired_ids)
+    counting_service.leases_recovered(session, len(given_up) + len(expired_ids))
     return len(given_up) + len(expired_ids)
 
 

@@ -10,13 +10,16 @@ import structlog
 
 from app.core.channel import Outcome
 from app.core.crash_points import reach
+from app.core.metrics import LEASE_LOST
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus
 from app.crud import crud_attempt, crud_timeline
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.db.session import is_lock_timeout, is_unavailable
 from app.models import Notification
+from app.services import counting_service
 from app.services.contacts import verification_service
+from app.services.counting_service import Delivered
 from app.services.delivery import outcome_service
 from app.services.delivery.outcome_service import Ended
 from app.services.delivery.ports import Delivery
@@ -33,6 +36,7 @@ EVENTS = {
     DeliveryStatus.RETRY: EventType.FAILED,
     DeliveryStatus.DEAD: EventType.GAVE_UP,
 }
+OUTCOMES = {EventType.ACCEPTED: AttemptOutcome.ACCEPTED, EventType.FAILED: AttemptOutcome.RETRY}
 Result = TypeVar("Result")
 
 
@@ -119,7 +123,18 @@ def _record_together(delivery: Delivery, attempts: Sequence[Attempt]) -> list[bo
         for attempt in attempts:
             if attempt.outcome.is_address_gone and attempt.message.id in entries:
                 verification_service.disable_gone(session, attempt.message, delivery.paging, at=at)
+        counted = [
+            _delivered(attempt, one.event, is_ours=attempt.message.id in entries)
+            for attempt, one in zip(attempts, ended, strict=True)
+        ]
+        counting_service.deliveries(session, counted)
         return [attempt.message.id in entries for attempt in attempts]
+
+
+def _delivered(attempt: Attempt, event: Event, *, is_ours: bool) -> Delivered:
+    """The attempt for the metrics. What gave up is dead, too."""
+    outcome = OUTCOMES.get(event.type, AttemptOutcome.DEAD) if is_ours else LEASE_LOST
+    return Delivered(attempt.message.channel, outcome, attempt.latency_ms / 1000)
 
 
 def _event(attempt: Attempt, *, at: datetime) -> Event:

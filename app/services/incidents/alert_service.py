@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from app.core.batches import LOCKED, Locked
 from app.core.errors import Conflict
+from app.core.metrics import UNREADABLE
 from app.core.source import AlertSignal
 from app.core.vocabulary import AlertStatus, Severity
 from app.crud import crud_incident
 from app.crud.clock import now
 from app.crud.crud_alert import AlertedIncident, crud_alert
 from app.schemas.alert import AlertAnswer, AlertResult
+from app.services import counting_service
 from app.services.incidents import alert_change_service, alert_repeat_service, incident_service
 from app.services.incidents.alert_change_service import MAX_ROUNDS, OVERTAKEN, Changes
 from app.services.incidents.alert_repeat_service import Done
@@ -65,6 +67,10 @@ class Batch:
                 alert_severity=opened.alert_severity,
             )
 
+    def outcomes(self) -> list[str]:
+        """What became of the alerts that are applied, for the metrics."""
+        return [UNREADABLE if self.signals[p].unreadable_because else status for p, (status, _) in self.done.items()]
+
     def left(self) -> dict[int, AlertSignal]:
         """The alerts that are not applied yet and can be, by position."""
         return {
@@ -99,6 +105,7 @@ def ingest_each(
     _open_new(batch)
     batch.done.update(alert_repeat_service.count(session, batch.known, batch.left(), at=batch.at))
     _apply_the_rest(batch)
+    counting_service.alerts(session, batch.source, batch.outcomes())
     return [_result(batch, position) for position in range(len(signals))]
 
 

@@ -99,6 +99,16 @@ class Transition:
     def begins_cycle(self) -> bool:
         return self.after.cycle > self.before.cycle
 
+    @property
+    def is_first_acknowledgement(self) -> bool:
+        """True if nobody has acknowledged the incident before. In later cycles that is not known."""
+        is_new = self.before.acknowledged_at is None and self.after.acknowledged_at is not None
+        return is_new and self.before.cycle == 1
+
+    @property
+    def is_resolution(self) -> bool:
+        return self.after.status is RESOLVED and self.before.status is not RESOLVED
+
 
 def transition(state: State, wanted: MoveRequest) -> Transition:
     """Apply a move. Repeating one changes nothing but the end of a snooze. A resolved incident can only be reopened.

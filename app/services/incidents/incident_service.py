@@ -24,7 +24,7 @@ from app.crud.wakeup import wake
 from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
 from app.schemas.types import TOO_LARGE, is_small
-from app.services import audit_service, escalation_service
+from app.services import audit_service, counting_service, escalation_service
 from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
 from app.services.incidents.incident import MOVES_TO, Move, MoveRequest
@@ -135,6 +135,8 @@ def _announce(session: Session, openings: Sequence[Opening]) -> None:
     incidents = [opening.incident for opening in openings]
     seen = [{"incident_id": of.id, "severity": of.severity, "source": of.source} for of in incidents]
     lines.info("incident_opened", *seen)
+    counting_service.incidents_opened(session, (incident.source for incident in incidents))
+    counting_service.unmatched(session, sum(incident.is_unmatched for incident in incidents))
     for incident, fields in zip(incidents, seen, strict=True):
         if incident.is_unmatched:
             log.warning("no_policy_matched", **fields)

@@ -17,7 +17,8 @@ from app.crud.crud_response import LockedIncident
 from app.crud.crud_status_update import StatusChange
 from app.crud.violations import violations
 from app.models import Incident, User
-from app.services import escalation_service
+from app.services import counting_service, escalation_service
+from app.services.counting_service import Responses
 from app.services.incidents import assignment_service, status_update_service
 from app.services.incidents.incident import (
     MAX_POLICY_CYCLES,
@@ -87,6 +88,7 @@ def move_untold(session: Session, moving: Moving, *, is_assigned: bool = False) 
         _start_cycle(session, [incident], at=wanted.at)
     else:
         escalation_service.stop(incident)
+    counting_service.responses(session, note_response(Responses(), step, opened_at=incident.created_at, at=wanted.at))
     log.info("incident_moved", incident_id=incident.id, came_from=step.before.status, to=step.after.status)
     return status_update_service.change_of(incident, by=moving.by, because=moving.because)
 
@@ -130,6 +132,16 @@ def end_snooze(session: Session, incidents: Sequence[Incident], *, at: datetime)
         log.info("incident_snooze_ended", incident_id=incident.id)
     _start_cycle(session, incidents, at=at)
     session.flush()
+
+
+def note_response(made: Responses, step: Transition, *, opened_at: datetime, at: datetime) -> Responses:
+    """Note how long after its opening an incident was first acknowledged, or resolved, if the move does that."""
+    seconds = (at - opened_at).total_seconds()
+    if step.is_first_acknowledgement:
+        made.acknowledged.append(seconds)
+    if step.is_resolution:
+        made.resolved.append(seconds)
+    return made
 
 
 def transition_of(incident: Incident | LockedIncident, wanted: MoveRequest) -> Transition:

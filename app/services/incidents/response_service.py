@@ -15,7 +15,8 @@ from app.crud.crud_response import LockedIncident, crud_response
 from app.crud.crud_status_update import StatusChange
 from app.models import User
 from app.schemas.incident import ActionNote
-from app.services import timeline_service
+from app.services import counting_service, timeline_service
+from app.services.counting_service import Responses
 from app.services.incidents import collaboration_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
 from app.services.incidents.move_record import RESPONDER, Entry, entry_of_move, taking
@@ -102,6 +103,7 @@ class _Batch:
     assignments: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
     steps: list[Row] = field(default_factory=list)  # for the log
+    responses: Responses = field(default_factory=Responses)  # for the metrics
 
     def respond(self, incident_id: int, by: User) -> DomainError | None:
         """Make a person's move, or return what refuses it. Repeating it changes nothing."""
@@ -121,6 +123,7 @@ class _Batch:
         self.moved.add(incident_id)
         change = status_update_service.change_of(after, by=by)
         self.changes.extend([change] if change else [])
+        lifecycle_service.note_response(self.responses, step, opened_at=before.created_at, at=self.wanted.at)
         self.steps.append({"incident_id": incident_id, "came_from": step.before.status, "to": step.after.status})
         return None
 
@@ -152,6 +155,7 @@ def _write(session: Session, batch: _Batch) -> None:
     crud_response.write(session, moved, assignments=batch.assignments, entries=batch.entries)
     status_update_service.add(session, batch.changes, at=batch.wanted.at)
     crud_outbox.end_chains(session, batch.taken)
+    counting_service.responses(session, batch.responses)
     lines.info("incident_moved", *batch.steps)
 
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,13 +31,17 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(slots=True)
 class Pulse:
-    """This worker's identity and its place in the round over open incidents. `held` were locked and come first."""
+    """This worker's identity and its place in the round over open incidents. `held` were locked and come first.
+
+    `ticked` is when it last completed a tick, on the monotonic clock.
+    """
 
     id: UUID = field(default_factory=uuid4)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     started_at: datetime | None = None
     looked_at: int = 0
     held: set[int] = field(default_factory=set)
+    ticked: float | None = None
     was_overdue: bool = False
     is_different: bool = False
 
@@ -52,6 +57,7 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
         version=__version__,
         started_at=pulse.started_at,
         last_seen_at=at,
+        last_tick_at=at - timedelta(seconds=monotonic() - pulse.ticked) if pulse.ticked is not None else None,
         channels=channels,
         set_up=sorted(set_up),
     )

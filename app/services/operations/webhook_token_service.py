@@ -7,7 +7,7 @@ from app.core.audit_actions import AuditAction
 from app.core.vocabulary import Severity
 from app.crud import crud_webhook_token
 from app.crud.clock import now
-from app.services import audit_service
+from app.services import audit_service, counting_service
 from app.services.incidents import incident_service
 from app.services.incidents.opening import NewIncident
 from app.services.policies import last_resort_service
@@ -38,6 +38,7 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
         return
     audit_service.record(session, AuditAction.WEBHOOK_TOKEN_REFUSED, "webhook", source)
     log.error("webhook_token_no_longer_taken", source=source, cure="set the new token at the sender")
+    counting_service.sender_refused(session, source)
     new = NewIncident(
         title=f"Alerts from {source} are refused: a token that worked is wrong now",
         description=DESCRIPTION.format(source=source),

@@ -9,7 +9,7 @@ from typing import Any
 from app.core.vocabulary import EscalationState, IncidentStatus
 from app.crud import crud_notification
 from app.models import Escalation
-from app.services import escalation, escalation_service, notification_service
+from app.services import counting_service, escalation, escalation_service, notification_service
 from app.services.escalation_state import Recovered, StepFired, needs_last_resort
 from app.services.notification_service import Origin, Outgoing
 from app.services.policies import action_service, last_resort_service, step_record_service
@@ -56,6 +56,8 @@ def fire_each(contexts: Sequence[Context], *, within: float) -> int:
             policy_id=step.row.policy_id,
         )
     step_record_service.tell(session, steps)
+    due = [step.fired.due_at for step in steps if step.fired.due_at is not None and not step.context.is_manual]
+    counting_service.steps_fired(session, due, at=contexts[0].at)
     for step, event_id in zip(steps, event_ids, strict=True):
         _follow_up(step, event_id)
     session.flush()
@@ -74,7 +76,7 @@ def _perform_first(contexts: Sequence[Context], *, within: float) -> list[Perfor
 
 def _perform(context: Context) -> Performed:
     row, status_before = context.escalation, context.incident.status
-    fired = Fired(row.cycle, row.loop, row.step)
+    fired = Fired(row.cycle, row.loop, row.step, row.next_run_at)
     result = action_service.perform(context, actions_of(row))
     return Performed(context, fired, result, status_before)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -26,11 +27,12 @@ MAX_NAMED = 5  # people named in one sentence
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Where an escalation stood when its step fired."""
+    """Where an escalation stood when its step fired, and when the step was due."""
 
     cycle: int
     loop: int
     step: int
+    due_at: datetime | None
 
 
 def list_events(session: Session, incident_id: int, part: Slice, *, user: User) -> Page[Row[Any]]:

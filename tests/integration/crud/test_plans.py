@@ -14,9 +14,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.core.metrics import UNRESOLVED
 from app.core.vocabulary import DeliveryStatus, IncidentStatus, Severity
 from app.crud import (
     crud_escalation,
+    crud_gauge,
     crud_incident,
     crud_lease,
     crud_notification,
@@ -193,6 +195,7 @@ WORK: dict[str, tuple[Ask, str]] = {
     ),
     "stuck messages": (lambda s, f: crud_notification.has_stuck(s, before=f.long_ago()), "ix_notifications_due"),
     "late steps": (lambda s, f: crud_escalation.overdue(s, before=f.long_ago()), "ix_escalations_due"),
+    "the oldest message": (lambda s, _: crud_gauge.first_message_due(s), "ix_notifications_due"),
     "unreachable ones": (lambda s, _: crud_escalation.has_unreachable(s), "ix_escalations_unreachable"),
 }
 
@@ -217,6 +220,23 @@ def test_a_read_looks_at_what_it_shows(database: Database, facts: Facts, name: s
 def test_the_worker_looks_at_what_it_takes(database: Database, facts: Facts, name: str) -> None:
     ask, index = WORK[name]
     require_little(plans_of(database, ask, facts), index)
+
+
+# The metrics count what is open and what waits: a tenth of the incidents, and the storm.
+COUNTED: dict[str, tuple[Ask, str, int]] = {
+    "open incidents": (
+        lambda s, _: crud_gauge.open_incidents(s, UNRESOLVED),
+        "ix_incidents_severity_status_created_at_id",
+        20,
+    ),
+    "the outbox": (lambda s, _: crud_gauge.outbox(s), "ix_notifications_", 85),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counting_looks_only_at_what_it_counts(database: Database, facts: Facts, name: str) -> None:
+    ask, index, times = COUNTED[name]
+    require_little(plans_of(database, ask, facts), index, times=times)
 
 
 @pytest.mark.parametrize("after", [0, SIZE // 2, SIZE])

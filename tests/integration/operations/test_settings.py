@@ -333,6 +333,17 @@ def test_the_service_reads_its_settings_once_and_checked(monkeypatch: pytest.Mon
         get_settings()
 
 
+@pytest.mark.parametrize(("token", "is_said"), [("", True), ("a token for the metrics", False)])
+def test_production_is_told_that_its_metrics_are_closed(
+    monkeypatch: pytest.MonkeyPatch, token: str, is_said: bool
+) -> None:
+    settings = with_environment(monkeypatch, PRODUCTION | {"METRICS_TOKEN": token})
+    settings.check()  # it starts nevertheless
+    with capture_logs() as logs:
+        startup.warn(settings)
+    assert ("metrics_are_closed" in {line["event"] for line in logs}) is is_said
+
+
 @pytest.mark.parametrize(
     ("url", "is_said"),
     [

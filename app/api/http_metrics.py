@@ -1,0 +1,124 @@
+"""Counts requests by route, method and status, and what their status says about alerts and secrets.
+
+The labels come from the routes of the application: any other address counts as `unmatched`, any other method or status
+as `other`. All series are looked up here once, so that a request costs a microsecond.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+
+from app.api.route_table import ROUTE_TEMPLATE
+from app.core import metrics
+from app.core.instruments import OTHER, Count, Spread
+
+UNMATCHED = "unmatched"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+CLIENT_LEFT = 499  # as NGINX logs it
+STATUSES = (
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 421, 422, 429, 431, CLIENT_LEFT, 500, 503
+)  # fmt: skip
+ALWAYS_SHOWN = frozenset({500, 503})
+
+ALERTS = "/v1/alerts/"
+ACCESS_TOKEN = {401: "access_token"}
+# By route: which status refuses a secret, and of which kind. All other routes want an access token.
+SECRETS: dict[str, dict[int, str]] = {
+    "/v1/auth/login/access-token": {401: "password"},
+    "/v1/auth/login/refresh-token": {401: "refresh_token"},
+    "/v1/auth/logout": {401: "refresh_token"},
+    "/v1/auth/reset-password": {400: "reset_token"},
+    "/v1/notifications/callbacks/twilio": {403: "callback"},
+    "/metrics": {401: "metrics_token", 403: "metrics_token"},
+}
+# What becomes of alerts whose post gets this status. Those that were taken in are counted by their own outcomes; so are
+# those that were too large (413), which open an incident.
+ALERTS_LOST = {401: metrics.REFUSED, 429: metrics.REFUSED} | dict.fromkeys(
+    (400, 403, 408, 409, 415, 421, 422, 431, CLIENT_LEFT, 500, 503), metrics.ERROR
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSeries:
+    """What the requests of one route and method count."""
+
+    by_status: Mapping[int, Count]
+    other: Count
+    seconds: Spread
+    also: Mapping[int, tuple[Count, ...]] = field(default_factory=dict)
+    taken_in: Spread | None = None
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self.by_status.get(status, self.other).add()
+        self.seconds.observe(seconds)
+        for one in self.also.get(status, ()):
+            one.add()
+        if self.taken_in is not None and status < 300:
+            self.taken_in.observe(seconds)
+
+
+class HttpMeter:
+    """Counts the requests of an application."""
+
+    def __init__(self) -> None:
+        self._by_route: dict[tuple[str | None, str], RouteSeries] = {}
+        self._unmatched = {method: _series(UNMATCHED, method, (404, 405)) for method in (*METHODS, OTHER)}
+
+    def add(self, route: RouteContext) -> None:
+        """Count the requests of a route by themselves."""
+        expected = {route.status_code or 200, *(int(status) for status in route.responses if str(status).isdecimal())}
+        for method in sorted(route.methods or ()):
+            self._by_route[str(route.path), method] = _series(str(route.path), method, expected)
+
+    def count(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
+        """Count the answer to a request."""
+        method: str = scope["method"]
+        series = self._by_route.get((scope.get(ROUTE_TEMPLATE) or _path_of_route(scope), method))
+        if series is None:
+            series = self._unmatched.get(method) or self._unmatched[OTHER]
+        series.count(status, seconds)
+
+
+def _path_of_route(scope: Mapping[str, Any]) -> str | None:
+    """The template of a route that is not in the route table."""
+    return getattr(scope.get("route"), "path", None)
+
+
+def meter_of(app: FastAPI) -> HttpMeter:
+    """The meter of an application that has all of its routes."""
+    meter = HttpMeter()
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute):
+            meter.add(route)
+    return meter
+
+
+def _series(route: str, method: str, expected: Iterable[int]) -> RouteSeries:
+    """The series of a route and method. A status that is not expected is shown once it occurs."""
+    shown = {*expected, *ALWAYS_SHOWN}
+    requests = metrics.HTTP_REQUESTS
+    counts = {
+        status: (requests.one if status in shown else requests.shy)(route, method, str(status)) for status in STATUSES
+    }
+    other, seconds = requests.shy(route, method, OTHER), metrics.HTTP_SECONDS.one(route)
+    also = {status: tuple(_also(route, status)) for status in STATUSES}
+    taken_in = metrics.INGEST_SECONDS.one() if route.startswith(ALERTS) else None
+    return RouteSeries(counts, other, seconds, {status: these for status, these in also.items() if these}, taken_in)
+
+
+def _also(route: str, status: int) -> Iterator[Count]:
+    """What an answer with this status counts beside the request."""
+    if route.startswith(ALERTS):
+        outcome = ALERTS_LOST.get(status)
+        if outcome is not None:
+            yield metrics.ALERTS_RECEIVED.of(route.removeprefix(ALERTS), outcome)
+        if status == 401:
+            yield metrics.AUTH_FAILURES.of("webhook_token")
+    elif route != UNMATCHED:
+        kind = SECRETS.get(route, ACCESS_TOKEN).get(status)
+        if kind is not None:
+            yield metrics.AUTH_FAILURES.of(kind)
