@@ -1,6 +1,7 @@
 """The settings in force are recorded at a start if they differ from the last one, and secrets as fingerprints."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,5 +120,8 @@ def test_a_new_secret_key_does_not_look_like_new_secrets(settings: Settings, dat
 
 
 def test_processes_that_start_at_once_record_once(settings: Settings, own_database: Database) -> None:
-    together([lambda: started(settings, own_database) for _ in range(6)])
-    assert len(recorded(own_database)) == 1
+    for port in (8001, 8002):
+        changed = settings.model_copy(update={"port": port})
+        processes = [build_services(changed, own_database, channels={"email": Outbox()}) for _ in range(6)]
+        together([partial(record_settings, services, "service") for services in processes])
+    assert len(recorded(own_database)) == 2
