@@ -67,6 +67,8 @@ class World:
             "POST /v1/auth/logout": spends,
             "POST /v1/incidents/{incident_id}/assign": {"user_id": self.bystander.id},
         }
+        if isinstance(usual, dict) and "incident_id" in usual:
+            usual = {**usual, "incident_id": self.ids["incident_id"]}
         return special.get(route, usual)
 
 
