@@ -34,6 +34,6 @@ async def work_until_told(services: Services) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with measuring(services.database), working(services):
-        with showing_metrics(services):
+    with showing_metrics(services):  # first: a port that is taken must stop the start
+        async with measuring(services.database), working(services):
             await told.wait()
