@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +14,9 @@ from app.core.config import Settings, get_settings
 from app.core.errors import ConfigurationError, DomainError
 from app.core.logging import configure_logging
 
+if TYPE_CHECKING:
+    from app.db.session import Database
+
 CANNOT_START = 2
 
 
@@ -20,11 +24,10 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve the API, with the worker in the same process."""
     import uvicorn
 
-    from app.core import metrics
     from app.server import processes
     from app.server.protocol import process_limits
     from app.utils.service_locator import database_of, require_a_channel
-    from app.utils.startup import prepare, settle
+    from app.utils.startup import prepare
 
     descriptors.raise_limit()
     settings.check_serving()
@@ -36,12 +39,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     with database_of(settings) as database:
         prepare(settings, database)
         if settings.web_concurrency > 1 and processes.CAN_COPY:
-            import app.main  # noqa: F401  # what the processes need
-
-            database.dispose()
-            metrics.registry.tally.share()
-            settle()
-            processes.copy_this_one()
+            _prepare_copies(database)
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
         uvicorn.run(
             "app.main:app",
@@ -58,6 +56,19 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
     return 0
+
+
+def _prepare_copies(database: "Database") -> None:
+    """Import what the processes need, and let them be copies of this one. They share what the metrics count."""
+    import app.main  # noqa: F401
+    from app.core import metrics
+    from app.server import processes
+    from app.utils.startup import settle
+
+    database.dispose()
+    metrics.registry.tally.share()
+    settle()
+    processes.copy_this_one()
 
 
 def worker(_arguments: argparse.Namespace, settings: Settings) -> int:

@@ -195,6 +195,8 @@ def test_every_operation_wants_a_login_but_these() -> None:
     assert {str(operation) for operation in OPERATIONS if not operation.needs_login} == {
         "GET /",
         "GET /health",
+        "GET /health/live",
+        "GET /health/ready",
         "POST /v1/alerts/elastic",
         "POST /v1/auth/login/access-token",
         "POST /v1/auth/login/refresh-token",

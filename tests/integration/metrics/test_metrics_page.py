@@ -90,7 +90,7 @@ def test_a_wrong_token_is_refused_at_once(client: TestClient, lend: Lend, author
     with capture_logs() as logs:
         found = problem(client.get("/metrics", headers={b"Authorization": authorization.encode()}), 401)
     assert "METRICS_TOKEN" in found["detail"]
-    assert [line["event"] for line in logs] == ["metrics_token_refused"]
+    assert "metrics_token_refused" in [line["event"] for line in logs]
 
 
 def test_production_without_a_token_keeps_the_metrics_closed(client: TestClient, lend: Lend) -> None:

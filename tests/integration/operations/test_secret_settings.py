@@ -22,6 +22,7 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://service@db.example/service",
     "ELASTIC_WEBHOOK_TOKEN": "a webhook's token",
     "SMTP_HOST": "smtp.example",
+    "PUBLIC_URL": "https://pager.example.com",
 }
 KINDS: list[type[Settings | ChannelSettings]] = [Settings, *map(type, channel_settings().values())]
 SECRETS = [(name, kind) for kind in KINDS for name in secrets_of(kind)]
@@ -132,7 +133,9 @@ def test_these_settings_are_secrets() -> None:
         "DATABASE_URL",
         "ELASTIC_WEBHOOK_TOKEN",
         "FIRST_SUPERUSER_PASSWORD",
+        "METRICS_TOKEN",
         "NTFY_TOKEN",
+        "RATE_LIMIT_STORAGE_URL",
         "SECRET_KEY",
         "SMS_GATEWAY_HEADERS",
         "SMS_GATEWAY_URL",
