@@ -36,6 +36,8 @@ class Record:
         self.asked.add((method, path))
         if answer.ok:
             self.undo.pop(f"{method} {path}", None)
+        if answer.ok and method == "DELETE":
+            self.undo.pop(f"POST {path}/resolve", None)
         if answer.ok and path.endswith("/reopen"):
             self.undo[f"POST {path.replace('/reopen', '/resolve')}"] = None
         if answer.status_code == requests.codes.created:

@@ -24,6 +24,15 @@ def health(world: World) -> None:
     holds(answer["worker"]["status"] in ("starting", "ok"), f"the worker works: {answer['worker']}")
 
 
+@check(GROUP, "a process says that it is alive, and which part of the installation is not well")
+def readiness(world: World) -> None:
+    same(world.nobody.call("GET /health/live"), {"status": "ok"}, "the liveness")
+    answer = world.nobody.call("GET /health/ready")
+    holds(answer["status"] in ("ok", "degraded"), f"it should get requests: {answer}")
+    for part in ("process", "database", "schema"):
+        same(answer["checks"][part]["status"], "ok", f"the check {part}")
+
+
 @check(GROUP, "the metrics are open, or closed by their token; a wrong one never opens them")
 def metrics(world: World) -> None:
     answer = world.nobody.answer("GET /metrics", wants=(200, 401, 403))

@@ -199,3 +199,14 @@ def idempotency(world: World) -> None:
     world.user.refused("POST /v1/incidents", other, status=409, code="idempotency_key_reused", **options)
     listed = world.user.call(f"GET /v1/incidents?service={service}")
     same([incident["id"] for incident in listed], [first["id"]], "the incidents")
+
+
+@check(GROUP, "an administrator deletes an incident with its record, and the audit log keeps that it was")
+def delete(world: World) -> None:
+    address = f"/v1/incidents/{world.incident(title='To be deleted')['id']}"
+    world.user.refused(f"DELETE {address}", status=403, code="permission_denied")
+    gone = world.admin.call(f"DELETE {address}")
+    has(gone, title="To be deleted")
+    world.user.refused(f"GET {address}", status=404, code="not_found")
+    [entry] = world.admin.call(f"GET /v1/audit?object_type=incident&object_id={gone['id']}")
+    has(entry, action="incident.deleted", actor_id=world.admin.id)

@@ -66,3 +66,12 @@ def test_what_was_under_way_when_it_opened_makes_the_pause_no_longer() -> None:
 def test_the_operator_sees_which_provider_fails_and_why() -> None:
     found = {"state": "open", "failing_messages": OPENS_AFTER, "last_error": "503"}
     assert opened().report() == {"webhook": {"hooks.example": found}}
+
+
+def test_hours_of_failures_are_no_error() -> None:
+    breakers = opened()
+    for number in range(2000):
+        now = 100.0 * number + 100
+        assert breakers.wait_seconds(*HOOK, at=now) == 0.0
+        assert not breakers.record(*HOOK, number, error="503", at=now)
+        assert breakers.wait_seconds(*HOOK, at=now) <= LONGEST_PAUSE_SECONDS

@@ -7,6 +7,7 @@ from typing import Any
 OPENS_AFTER = 5  # different messages that failed in a row: one message that fails often says little about its provider
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 15.0
+DOUBLINGS = 10  # more than the longest pause takes: after hours of failures the power would fit in no float
 SMTP_CLOSES = 421
 
 
@@ -60,7 +61,7 @@ class Breakers:
             if was_open and not state.is_probing:
                 return False
             if was_open or len(state.failed) >= OPENS_AFTER:
-                pause = min(FIRST_PAUSE_SECONDS * 2**state.pauses, LONGEST_PAUSE_SECONDS)
+                pause = min(FIRST_PAUSE_SECONDS * 2 ** min(state.pauses, DOUBLINGS), LONGEST_PAUSE_SECONDS)
                 state.pauses += 1
                 state.closed_until, state.is_probing = at + pause, False
             return state.is_open and not was_open
