@@ -277,14 +277,28 @@ def test_what_is_forgotten_is_deleted(tries: Tries, jobs: Jobs, database: Databa
     assert stored_text(database, "guess_counts", "known_senders") == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        ("PUT /users/me", {"password": "another password"}),
+        ("POST /api-keys", {"name": "robot", "scopes": ["admin"]}),
+    ],
+    ids=["password", "key"],
+)
 def test_a_wrong_current_password_counts_although_the_request_is_undone(
-    settings: Settings, own_database: Database
+    settings: Settings, own_database: Database, line: str, body: dict[str, Any]
 ) -> None:
     with real_connections(settings, own_database) as admin:
-        body = {"password": "another password", "current_password": "wrong"}
-        answers = [admin.send("PUT /users/me", body).status_code for _ in range(FREE + 1)]
+        wrong = {**body, "current_password": "wrong"}
+        answers = [admin.send(line, wrong).status_code for _ in range(FREE + 1)]
         assert answers == [422] * FREE + [429]
         assert admin.send("PUT /users/me", {"full_name": "Ada"}).status_code == 200
+
+
+def test_a_right_current_password_makes_a_key_and_does_not_count(settings: Settings, own_database: Database) -> None:
+    with real_connections(settings, own_database) as admin:
+        body = {"name": "robot", "scopes": ["admin"], "current_password": PASSWORD}
+        assert {admin.send("POST /api-keys", body).status_code for _ in range(2 * FREE)} == {201}
 
 
 def test_guesses_made_side_by_side_count_one_by_one(settings: Settings, own_database: Database) -> None:
