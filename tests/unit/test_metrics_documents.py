@@ -134,6 +134,7 @@ def test_promtool_accepts_the_configuration_and_the_rules(tmp_path: Path) -> Non
     run("promtool", "check", "config", "--lint=all", "--lint-fatal", str(tmp_path / "prometheus.yml"))
 
 
+@pytest.mark.slow
 @needs("promtool")
 @pytest.mark.parametrize("file", ["alerts_test.yml", "days_test.yml", "recording_test.yml"])
 def test_promtool_sees_the_rules_work(file: str) -> None:

@@ -314,6 +314,7 @@ def test_guesses_made_side_by_side_count_one_by_one(settings: Settings, own_data
     assert sum(together([try_once] * 32)) == FREE
 
 
+@pytest.mark.slow
 def test_an_attack_on_two_processes_finds_nothing_and_the_owner_gets_in(
     settings: Settings, own_database: Database
 ) -> None:
