@@ -20,6 +20,7 @@ from app.services.audit import Entry, Kept, canonical, change_of, digest_of, dig
 log = structlog.get_logger()
 
 SALT_BYTES = 16
+LOGGED_FIELDS = 12  # the entry has all of them
 MAX_SENDER = 255  # a proxy may say anything
 
 Changes = Mapping[str, tuple[Any, Any]]
@@ -70,7 +71,7 @@ def record_all(session: Session, done: Sequence[Audited]) -> None:
             action=entry.action,
             object_type=entry.object_type,
             object_id=entry.object_id,
-            fields=sorted(one.changes),
+            fields=sorted(one.changes)[:LOGGED_FIELDS],
             by=entry.actor_id,
         )
     if entries:

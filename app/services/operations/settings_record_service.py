@@ -37,4 +37,5 @@ def record(session: Session, role: str, in_force: Mapping[str, Any], secrets: Co
         changes = {name: both for name, both in changes.items() if name == SIGNING_KEY or name not in secrets}
     crud_recorded_settings.keep(session, row, dict(in_force))
     audit_service.record(session, AuditAction.SETTINGS_CHANGED, "settings", role, changes=changes)
-    log.info("settings_changed", role=role, names=sorted(changes))
+    if before:  # at the first start everything is new
+        log.info("settings_changed", role=role, names=sorted(changes))
