@@ -11,6 +11,8 @@ import requests
 from tests.e2e.conftest import LiveServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.e2e
+
 SECONDS = 5
 
 
