@@ -70,11 +70,11 @@ CHECKS = {
 # What cannot be read opens an incident: no alert is refused.
 WEBHOOK = "POST /v1/alerts/elastic"  # everybody sends its token along
 TAKES_ALL = {"include-name": WEBHOOK, "checks": {"negative_data_rejection": {"enabled": False}}}
-# Cursors of the previous release are ids, which the document does not mention.
-TAKES_OLD_CURSORS = {
-    "include-name": "GET /v1/incidents",
-    "checks": {"negative_data_rejection": {"enabled": False}},
-}
+# In lists by time an id is a cursor as well, which the document does not mention.
+TAKES_IDS_AS_CURSORS = [
+    {"include-name": name, "checks": {"negative_data_rejection": {"enabled": False}}}
+    for name in ("GET /v1/incidents", "GET /v1/audit")
+]
 # To DELETE, these are users whose ids cannot exist: 404, not 405.
 NO_IDS = [
     {
@@ -92,10 +92,18 @@ NEEDS_A_SECRET = {
 }
 # These want a code that was sent to an address.
 NEEDS_A_CODE = {"POST /v1/users/me/email/confirm", "POST /v1/notification-preferences/me/{channel}/confirm"}
+# Web Push and Twilio are not set up here, and the administrator's address is confirmed.
+NOT_HERE = {
+    "GET /v1/notification-preferences/web-push-key",
+    "POST /v1/notifications/callbacks/twilio",
+    "POST /v1/users/me/email/verify",
+}
 FOR_ADMINS = re.compile(r"\w+ /v1/(users$|users/{user_id}|escalation/policies|notification-preferences/{user_id})")
 PUBLIC = NEEDS_A_SECRET | {
     "GET /",
     "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
     "POST /v1/auth/signup",
     "POST /v1/auth/password-recovery/{email}",
 }
@@ -207,7 +215,7 @@ def _config(role: Role) -> SchemathesisConfig:
             "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none", "no-shrink": True},
             "phases": phases,
             "checks": CHECKS,
-            "operations": [TAKES_ALL, TAKES_OLD_CURSORS, *NO_IDS, *([] if IS_THOROUGH else skipped)],
+            "operations": [TAKES_ALL, *TAKES_IDS_AS_CURSORS, *NO_IDS, *([] if IS_THOROUGH else skipped)],
         }
     )
 
@@ -245,7 +253,8 @@ def test_an_administrator_gets_only_answers_that_the_document_names(
 ) -> None:
     run = fuzz("admin")
     assert not run.objections, run.report
-    assert len(run.failed - NEEDS_A_SECRET - NEEDS_A_CODE) < 4, f"never succeeded, the run was hollow: {run.failed}"
+    hollow = run.failed - NEEDS_A_SECRET - NEEDS_A_CODE - NOT_HERE
+    assert len(hollow) < 2, f"never succeeded, the run was hollow: {hollow}"  # who was assigned may be gone with it
 
     _later(services.database)
     jobs = inline_jobs(services)
