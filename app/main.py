@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
+# FastAPI's own spans would have paths and queries with secrets in them, and it knows nothing of the short ways.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 EXPOSED_HEADERS = ["Link", "X-Request-ID", "Idempotency-Replayed", "Retry-After", "RateLimit", "RateLimit-Policy"]
 
 
@@ -55,6 +58,7 @@ def create_app(
         redoc_url=None,
         openapi_url=None,  # as FastAPI answers it, it is made on the event loop
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
         generate_unique_id_function=_operation_id,
         lifespan=_lifespan,
     )
@@ -92,7 +96,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(HttpsOnly, public_url=settings.public_url)
     if ANY not in settings.served_hosts:
         app.add_middleware(AllowedHosts, hosts=settings.served_hosts)
-    app.add_middleware(RequestContext, meter=http_metrics.meter_of(app))
+    app.add_middleware(RequestContext, meter=http_metrics.meter_of(app), logs_senders=settings.log_senders)
     app.add_middleware(SecurityHeaders, is_production=settings.is_production)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
 

@@ -12,9 +12,8 @@ from threading import Lock
 from typing import Generic
 
 from sqlalchemy.exc import OperationalError
-from structlog.contextvars import bound_contextvars
 
-from app.api.waiting import Batch, Item, Outcome, Waiting, answer, named_in_logs, still_wanted
+from app.api.waiting import Batch, Item, Outcome, Waiting, answer, running, still_wanted
 from app.db.session import Database, is_contended, is_deadlock, is_lock_timeout, is_unavailable
 
 MAX_TOGETHER = 500
@@ -77,7 +76,7 @@ class Apart(Generic[Item]):
         if not batch:
             return
         try:
-            with bound_contextvars(**named_in_logs(self.name, batch)):
+            with running(self.name, batch):
                 outcomes = self._waiting_for_locks([waiting.item for waiting in batch])
         except BaseException as error:  # noqa: BLE001 - it is answered
             if len(batch) > 1 and not _meets_all(error):

@@ -19,10 +19,11 @@ from threading import Lock
 from typing import Any, Generic
 
 import structlog
-from structlog.contextvars import bound_contextvars, get_contextvars
+from structlog.contextvars import get_contextvars
 
 from app.api.apart import Apart
-from app.api.waiting import Batch, Item, Outcome, Waiting, answer, named_in_logs, still_wanted
+from app.api.waiting import Batch, Item, Outcome, Waiting, answer, running, still_wanted
+from app.core import tracing
 from app.core.batches import LOCKED
 from app.core.errors import Overloaded
 from app.crud.locks import wait_briefly
@@ -77,7 +78,7 @@ class Gatherer(Generic[Item]):
         """The outcome of an item, once it is committed. Raises the error that refuses it, and Overloaded."""
         loop = asyncio.get_running_loop()
         request_id = get_contextvars().get("request_id")
-        waiting = Waiting(item, self.key_of(item), loop.create_future(), loop, request_id)
+        waiting = Waiting(item, self.key_of(item), loop.create_future(), loop, request_id, tracing.current())
         with self._lock:
             if len(self._queue) >= self.max_waiting:
                 raise Overloaded("Too many requests are waiting. Try again in a moment.", retry_after_seconds=1)
@@ -149,7 +150,7 @@ class Gatherer(Generic[Item]):
         if self.is_reading:
             with self.database.reading() as session:
                 return self.run(session, items, waits=False)
-        with bound_contextvars(**named_in_logs(self.name, batch)), self.database.transaction() as session:
+        with running(self.name, batch), self.database.transaction() as session:
             wait_briefly(session, lock_seconds)
             return self.run(session, items, waits=False)
 

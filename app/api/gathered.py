@@ -21,16 +21,20 @@ from app.api.deps import id_of, link_to_next
 from app.api.gather import MAX_BATCH, Gatherer, Threads
 from app.api.key_scopes import require_scope
 from app.api.media_types import JSON
+from app.api.permission import identify
 from app.api.short_way import Handler, Route, takes
 from app.api.usual import Reader, Unusual
 from app.api.waiting import Outcome
+from app.core import origin, tracing
 from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
+from app.core.origin import Origin
 from app.core.security import Bearer
 from app.crud.pagination import Page, Slice
 from app.db.session import Database
 from app.models import User
 from app.services.accounts import bearer_service
+from app.services.asked import Asked
 from app.services.contacts.name_service import put_names
 
 BEARER = "bearer "
@@ -41,7 +45,16 @@ WRITERS = 6  # as many kinds of request as may be written at one moment, each on
 class Many(Protocol):
     """Does for many at once what the handler does for one. See `app.api.waiting.Batch`."""
 
-    def __call__(self, session: Session, asked: Sequence[tuple[User, Any]], *, waits: bool) -> Sequence[Outcome]: ...
+    def __call__(self, session: Session, asked: Sequence[Asked[Any]], *, waits: bool) -> Sequence[Outcome]: ...
+
+
+class Member(NamedTuple):
+    """One request of a batch: what it shows of its sender, what it asks for, and what is known of its origin."""
+
+    bearer: Bearer
+    value: Any
+    origin: Origin
+    traceparent: str | None
 
 
 class Rendered(NamedTuple):
@@ -85,7 +98,7 @@ class Gathering:
     part_of: Callable[[Any], Slice] | None
     cursor_of: Callable[[Any], int | str]
     is_reading: bool
-    _gatherer: Gatherer[tuple[Bearer, Any]] | None = field(default=None, init=False)
+    _gatherer: Gatherer[Member] | None = field(default=None, init=False)
 
     async def answer(self, request: Request) -> Response | None:
         """The answer, or None for a request that takes the ordinary way. Raises the DomainError that refuses it."""
@@ -95,7 +108,8 @@ class Gathering:
             value = await self.reads(request)
         except (Unusual, NotAuthenticated):
             return None
-        outcome = await self._gatherer_of(services.database).submit((bearer, value))
+        member = Member(bearer, value, origin.current(), tracing.current())
+        outcome = await self._gatherer_of(services.database).submit(member)
         return None if outcome is ALONE else self._response(request, value, outcome)
 
     def _response(self, request: Request, value: Any, rendered: Rendered) -> Response:
@@ -104,7 +118,7 @@ class Gathering:
             response.headers["Link"] = link_to_next(request, self.cursor_of(rendered.page[-1]))
         return response
 
-    def _gatherer_of(self, database: Database) -> Gatherer[tuple[Bearer, Any]]:
+    def _gatherer_of(self, database: Database) -> Gatherer[Member]:
         if self._gatherer is None or self._gatherer.database is not database:
             size = MAX_READ_TOGETHER if self.is_reading else MAX_BATCH
             self._gatherer = Gatherer(
@@ -118,15 +132,22 @@ class Gathering:
             )
         return self._gatherer
 
-    def _key_of(self, item: tuple[Bearer, Any]) -> Hashable:
-        return self.key_of(item[1])
+    def _key_of(self, item: Member) -> Hashable:
+        return self.key_of(item.value)
 
-    def _run(self, session: Session, items: Sequence[tuple[Bearer, Any]], *, waits: bool) -> Sequence[Outcome]:
+    def _run(self, session: Session, items: Sequence[Member], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""
-        known = bearer_service.authenticate_all(session, {bearer for bearer, _ in items})
+        known = bearer_service.authenticate_all(session, {item.bearer for item in items})
+        for item in items:
+            if isinstance(sender := known[item.bearer], User):
+                identify(item.origin, sender, item.bearer)
         users = {bearer: self._checked(user) for bearer, user in known.items()}
-        asked = {i: (user, value) for i, (bearer, value) in enumerate(items) if isinstance(user := users[bearer], User)}
-        outcomes: dict[int, Outcome] = {i: users[bearer] for i, (bearer, _) in enumerate(items) if i not in asked}
+        asked = {
+            i: Asked(user, item.value, item.traceparent)
+            for i, item in enumerate(items)
+            if isinstance(user := users[item.bearer], User)
+        }
+        outcomes: dict[int, Outcome] = {i: users[item.bearer] for i, item in enumerate(items) if i not in asked}
         outcomes |= zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True)
         rendered = self._rendered(session, {id(outcome): outcome for outcome in outcomes.values()})
         return [rendered[id(outcomes[i])] for i in range(len(items))]

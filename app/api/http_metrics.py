@@ -6,12 +6,12 @@ as `other`. All series are looked up here once, so that a request costs a micros
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.types import Scope
 
-from app.api.route_table import ROUTE_TEMPLATE
+from app.api.route_table import template_of
 from app.core import metrics
 from app.core.instruments import OTHER, Count, Spread
 
@@ -74,18 +74,13 @@ class HttpMeter:
         for method in sorted(route.methods or ()):
             self._by_route[str(route.path), method] = _series(str(route.path), method, expected)
 
-    def count(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count the answer to a request."""
         method: str = scope["method"]
-        series = self._by_route.get((scope.get(ROUTE_TEMPLATE) or _path_of_route(scope), method))
+        series = self._by_route.get((template_of(scope), method))
         if series is None:
             series = self._unmatched.get(method) or self._unmatched[OTHER]
         series.count(status, seconds)
-
-
-def _path_of_route(scope: Mapping[str, Any]) -> str | None:
-    """The template of a route that is not in the route table."""
-    return getattr(scope.get("route"), "path", None)
 
 
 def meter_of(app: FastAPI) -> HttpMeter:

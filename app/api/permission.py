@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.api.key_scopes import require_scope, scope_of
 from app.core import api_key, origin
 from app.core.errors import NotAuthenticated, PermissionDenied
+from app.core.origin import Origin
 from app.core.security import Bearer, Claims, Tokens
 from app.models import User
 from app.services.accounts import bearer_service
@@ -65,10 +66,10 @@ class Permission:
 
     def _authenticated(self, bearer: Bearer, request: Request, session: Session) -> User:
         user = bearer_service.authenticate(session, bearer)
+        identify(origin.current(), user, bearer)
         if user.api_key is not None:
             require_scope(user, scope_of(request))
         self.check(user)
-        _identify(user, bearer)
         return user
 
 
@@ -81,12 +82,13 @@ def _read(tokens: Tokens, token: str) -> Bearer:
         raise
 
 
-def _identify(user: User, bearer: Bearer) -> None:
-    """Say whose request this is, for what it records."""
+def identify(request: Origin, user: User, bearer: Bearer) -> None:
+    """Say whose request this is, for what it records and for its line in the log."""
+    request.actor_id = user.id
     if user.api_key is not None:
-        origin.identify(actor_id=user.id, api_key_id=user.api_key.id)
+        request.api_key_id = user.api_key.id
     elif isinstance(bearer, Claims):
-        origin.identify(actor_id=user.id, session_id=bearer.session_id)
+        request.session_id = bearer.session_id
 
 
 def permission_of(endpoint: Callable[..., Any]) -> Permission | None:

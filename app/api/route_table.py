@@ -20,6 +20,12 @@ PARAMETER = "{"
 ROUTE_TEMPLATE = "route_template"
 
 
+def template_of(scope: Scope) -> str | None:
+    """The template of the route that a request was dispatched to, in the table or not. None if there is none."""
+    template: str | None = scope.get(ROUTE_TEMPLATE) or getattr(scope.get("route"), "path", None)
+    return template
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What answers the requests of a route, and what the scope says of the route."""

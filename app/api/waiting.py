@@ -2,12 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
+
+from app.core import tracing
 
 log = structlog.get_logger()
 
@@ -35,6 +39,7 @@ class Waiting(Generic[Item]):
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
     request_id: str | None
+    traceparent: str | None = None
 
 
 def still_wanted(batch: "Iterable[Waiting[Item]]") -> "list[Waiting[Item]]":
@@ -42,13 +47,20 @@ def still_wanted(batch: "Iterable[Waiting[Item]]") -> "list[Waiting[Item]]":
     return [waiting for waiting in batch if not waiting.future.cancelled()]
 
 
-def named_in_logs(gatherer: str, batch: "Sequence[Waiting[Any]]") -> dict[str, str | None]:
-    """Name the request in the log entries of a batch of one; else the batch, and log which requests it has."""
+@contextmanager
+def running(gatherer: str, batch: "Sequence[Waiting[Any]]") -> Iterator[None]:
+    """Name the request in the log entries and statements of a batch of one.
+
+    A larger one has a name and a trace of its own; logs which requests it has.
+    """
     if len(batch) == 1:
-        return {"request_id": batch[0].request_id}
+        with tracing.following(batch[0].traceparent), bound_contextvars(request_id=batch[0].request_id):
+            yield
+        return
     batch_id = os.urandom(8).hex()
-    log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
-    return {"batch": batch_id}
+    with tracing.following(tracing.new()), bound_contextvars(batch=batch_id):
+        log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
+        yield
 
 
 def answer(pairs: "Iterable[tuple[Waiting[Any], Outcome]]") -> None:

@@ -1,15 +1,15 @@
 """Who causes what happens now: the account, by which session or key, from where, in which request.
 
-The request's middleware and its permission fill it in. It follows the request into the handler's thread.
+The request's middleware makes one for each request, and whoever finds out who is asking fills it in, in any thread:
+a request and the threads that work for it share it.
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """The origin of a change. All is None where nobody asked: in the worker and in an operator's command."""
 
@@ -20,20 +20,22 @@ class Origin:
     request_id: str | None = None
 
 
-NOBODY = Origin()
-_current: ContextVar[Origin] = ContextVar("origin", default=NOBODY)
+_current: ContextVar[Origin | None] = ContextVar("origin", default=None)
 
 
 def current() -> Origin:
     """The origin of what this thread or task does now."""
-    return _current.get()
+    return _current.get() or Origin()
 
 
-def begin(*, sender: str | None, request_id: str | None) -> None:
+def begin(*, sender: str | None, request_id: str | None) -> Origin:
     """A request or a command begins. Nobody has shown who they are."""
-    _current.set(Origin(sender=sender, request_id=request_id))
+    origin = Origin(sender=sender, request_id=request_id)
+    _current.set(origin)
+    return origin
 
 
-def identify(**who: Any) -> None:
-    """Fill in who it is: `actor_id`, and `session_id` or `api_key_id`."""
-    _current.set(replace(_current.get(), **who))
+def identify(*, actor_id: int, session_id: UUID | None = None) -> None:
+    """Fill in who is asking, and in which session."""
+    origin = current()
+    origin.actor_id, origin.session_id = actor_id, session_id

@@ -39,6 +39,7 @@ class AlertSignal:
     metadata: dict[str, Any]
     former_key: FormerKey | None = None
     unreadable_because: str | None = None  # set for the incident of unreadable alerts
+    traceparent: str | None = None  # the trace of the request that brought it (W3C)
 
 
 class SourceSettings(EnvironmentSettings):

@@ -14,6 +14,7 @@ from app.models.incident import UNRESOLVED
 INCIDENT = (
     "id", "title", "description", "severity", "service", "metadata", "source", "created_by", "assigned_to", "alert_id",
     "alert_count", "alert_severity", "last_alert_at", "is_unmatched", "unmatched_due_at", "created_at", "updated_at",
+    "traceparent",
 )  # fmt: skip
 ESCALATION = (
     "incident_id", "policy_id", "version_id", "state", "cycle", "loop", "repeats_left", "step", "next_run_at",

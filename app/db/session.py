@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from app.db import budget, liveness, query_seconds
+from app.db import budget, liveness, query_seconds, trace_comments
 from app.db.after_commit import CommitSession
 
 WAKE_CHANNEL = "incidents_work"  # what workers LISTEN to
@@ -173,7 +173,14 @@ def is_lock_timeout(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.LockNotAvailable)
 
 
-def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[], object] | None = None) -> Database:
+def connect(
+    url: str,
+    *,
+    pool_size: int,
+    overflow: int = 0,
+    revive: Callable[[], object] | None = None,
+    has_trace_comments: bool = True,
+) -> Database:
     """A database of at most `pool_size + overflow` connections; none is made yet."""
     engine = create_engine(
         driver_url(url),
@@ -188,6 +195,8 @@ def connect(url: str, *, pool_size: int, overflow: int = 0, revive: Callable[[],
     budget.install(engine)
     liveness.install(engine)
     query_seconds.install(engine)
+    if has_trace_comments:
+        trace_comments.install(engine)
     return Database(engine, revive, most_connections=pool_size + overflow)
 
 

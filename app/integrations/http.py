@@ -15,6 +15,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util import Url, make_headers
 
+from app.core import tracing
 from app.core.channel import ANSWERED, Outcome
 from app.core.clock import utcnow
 from app.core.vocabulary import AttemptOutcome
@@ -72,7 +73,7 @@ def post(
     try:
         target = parsed(url)
         body, own = _content(json, data)
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **own, **(headers or {})}
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **_trace(), **own, **(headers or {})}
         if auth is not None:
             sent |= make_headers(basic_auth=":".join(auth))
         sent["Host"] = target.netloc or ""
@@ -101,6 +102,12 @@ def post_or_plainer(
 def is_form_refused(outcome: Outcome) -> bool:
     """True if a server refuses the content, rather than the recipient or the sender."""
     return outcome.status_code in FORM_REFUSED
+
+
+def _trace() -> dict[str, str]:
+    """The trace that the call belongs to (W3C Trace Context)."""
+    traceparent = tracing.current()
+    return {} if traceparent is None else {"traceparent": traceparent}
 
 
 def _content(json: Any, data: bytes | str | Mapping[str, str] | None) -> tuple[bytes, dict[str, str]]:

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.core import tracing
 from app.core.vocabulary import IncidentStatus, Severity, TimelineEventType
 from app.db.base_class import Base, Created, Timestamps, words
 from app.models.escalation import Escalation
@@ -22,7 +23,7 @@ class Incident(Timestamps, Base):
 
     `policy_cycles` counts the cycles that policies have started since the last move by a person or an alert.
     `is_unmatched`: no policy matches in this cycle. `unmatched_due_at` is when the worker checks whether to page the
-    administrators about that.
+    administrators about that. `traceparent` is the trace of the request that opened it, to which its pages belong.
     """
 
     __tablename__ = "incidents"
@@ -73,6 +74,7 @@ class Incident(Timestamps, Base):
     escalated_at: Mapped[datetime | None]
     is_unmatched: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     unmatched_due_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None] = mapped_column(String(tracing.LENGTH))
 
     escalations: Mapped[list[Escalation]] = relationship(lazy="raise", passive_deletes=True)
     assignments: Mapped[list["IncidentAssignment"]] = relationship(

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.core import tracing
 from app.core.vocabulary import AttemptOutcome, DeliveryStatus, EndReason, MessageKind, NotificationKind
 from app.db.base_class import Base, Created, Timestamps, words
 
@@ -84,6 +85,7 @@ class Notification(Created, Base):
     accepted_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None] = mapped_column(String(tracing.LENGTH))
     end_reason: Mapped[EndReason | None] = mapped_column(words(EndReason, length=50))
 
     attempts: Mapped[list["NotificationAttempt"]] = relationship(

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core import tracing
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.facts import OwnFacts, PageFacts, PasswordResetFacts, stored
 from app.core.page_links import PageLink
@@ -159,8 +160,14 @@ def _row(outgoing: Outgoing, item: PlannedPage) -> dict[str, Any]:
         "fallback_at": at + FALL_BACK_AFTER,
         "next_attempt_at": at,
         "created_at": at,
+        "traceparent": _trace_of(incident),
         **_content(item),
     }
+
+
+def _trace_of(incident: Incident) -> str | None:
+    """The trace of a page: of the request that causes it by hand, or else of the one that opened the incident."""
+    return tracing.current() or incident.traceparent
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
@@ -205,6 +212,7 @@ def enqueue_calls(
             body=call.body,
             next_attempt_at=at,
             created_at=at,
+            traceparent=_trace_of(incident),
         )
         for call in dict.fromkeys(calls)
     ]
@@ -235,6 +243,7 @@ def enqueue_own(
         facts=stored(facts),
         next_attempt_at=at,
         created_at=at,
+        traceparent=tracing.current(),
     )
     crud_outbox.add_all(session, [row])
     return row

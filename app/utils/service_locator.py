@@ -160,7 +160,13 @@ def name_of_database(settings: Settings) -> str:
 def _connected(settings: Settings, url: str, *, revive: Callable[[], object] | None = None) -> Iterator[Database]:
     overflow = settings.worker_threads + CONNECTIONS_BESIDE_THREADS + GATHERING_CONNECTIONS
     overflow += settings.database_pool_size  # a request that counts a guess does so on a second connection
-    database = connect(url, pool_size=settings.database_pool_size, overflow=overflow, revive=revive)
+    database = connect(
+        url,
+        pool_size=settings.database_pool_size,
+        overflow=overflow,
+        revive=revive,
+        has_trace_comments=settings.database_trace_comments,
+    )
     try:
         yield database
     finally:

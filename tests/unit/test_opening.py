@@ -15,7 +15,10 @@ from app.services.incidents.opening import NewIncident, Opening, incident_of_ale
 
 AT = datetime(2026, 1, 20, 10, 30, tzinfo=UTC)
 LATER = AT + timedelta(minutes=5)
-BY_HAND = NewIncident("Disk full", "97 %", Severity.HIGH, "db", {"host": "db-1"}, created_by=3, assigned_to=4)
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+BY_HAND = NewIncident(
+    "Disk full", "97 %", Severity.HIGH, "db", {"host": "db-1"}, created_by=3, assigned_to=4, traceparent=TRACEPARENT
+)
 BY_ALERT = NewIncident(
     "Disk full", "97 %", Severity.HIGH, "db", {}, source="elastic", alert_id="a", alert_severity=Severity.HIGH
 )
@@ -60,6 +63,7 @@ def test_an_incident_opened_by_hand_has_these_columns() -> None:
         "unmatched_due_at": None,
         "created_at": AT,
         "updated_at": AT,
+        "traceparent": TRACEPARENT,
     }
 
 

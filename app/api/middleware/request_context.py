@@ -1,17 +1,20 @@
-"""Gives a request its id and its line in the log, and answers unhandled errors."""
+"""Gives a request its id, its trace and its line in the log, and answers unhandled errors."""
 
 import os
 import re
 import time
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
-from app.api.http_metrics import CLIENT_LEFT, HttpMeter
-from app.core import origin
+from app.api.http_metrics import CLIENT_LEFT, UNMATCHED, HttpMeter
+from app.api.route_table import template_of
+from app.core import origin, tracing
+from app.core.origin import Origin
 from app.core.plain_lines import PlainLines
 from app.core.vocabulary import ErrorCode
 
@@ -22,33 +25,28 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
 PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
 RESET_LINK = "/reset-password/"
-QUIET_PATHS = {"/health", "/metrics"}
+QUIET_PATHS = {"/health", "/health/live", "/health/ready", "/metrics"}  # logged only if they are refused or fail
 NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
 class RequestContext:
-    """Gives every request an id, for its log lines and its answer, and answers exceptions that nobody caught.
+    """Gives every request an id and a trace, for its log lines and its answer, and answers exceptions nobody caught.
 
-    Counts every request in the metrics.
+    Counts every request in the metrics. Logs it with its sender's address only if `logs_senders`.
     """
 
-    def __init__(self, app: ASGIApp, *, meter: HttpMeter | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, meter: HttpMeter | None = None, logs_senders: bool = True) -> None:
         self.app = app
         self.meter = meter or HttpMeter()
+        self.logs_senders = logs_senders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = scope["request_id"] = _request_id(scope)
-        if not scope["query_string"].isascii():
-            scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
-        # Each request runs in its own context: nothing has to be unbound.
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        client = scope.get("client")
-        origin.begin(sender=client[0] if client else None, request_id=request_id)
-        header = (b"x-request-id", request_id.encode())
+        by = _begin(scope)
+        header = (b"x-request-id", scope["request_id"].encode())
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -61,19 +59,60 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
-            log.info("client_disconnected", method=scope["method"], path=_printable(scope["path"]))
-            self.meter.count(scope, CLIENT_LEFT, time.perf_counter() - started)
+            self._end(scope, by, CLIENT_LEFT, started)
             return
         except Exception:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
             if status:  # the answer has started: all we can do is break it off
-                self.meter.count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - started)
+                self._end(scope, by, HTTPStatus.INTERNAL_SERVER_ERROR, started)
                 raise
             await _internal_error(scope)(scope, receive, send_with_id)
+        self._end(scope, by, status or CLIENT_LEFT, started)
+
+    def _end(self, scope: Scope, by: Origin, status: int, started: float) -> None:
+        """Count and log a request. `started` is by the performance counter."""
         seconds = time.perf_counter() - started
-        self.meter.count(scope, status or CLIENT_LEFT, seconds)
-        if scope["path"] not in QUIET_PATHS:
-            _log(scope, status, seconds)
+        self.meter.count(scope, status, seconds)
+        if status < HTTPStatus.BAD_REQUEST and scope["path"] in QUIET_PATHS:
+            return
+        event = "client_disconnected" if status == CLIENT_LEFT else "request_finished"
+        lines.info(event, _about(scope, status, seconds) | self._asked(by))
+
+    def _asked(self, by: Origin) -> dict[str, Any]:
+        """Who sent the request, as far as that is known."""
+        who: dict[str, Any] = {}
+        if by.actor_id is not None:
+            who["user_id"] = by.actor_id
+        if by.api_key_id is not None:
+            who["api_key_id"] = by.api_key_id
+        if self.logs_senders:
+            who["sender"] = by.sender
+        return who
+
+
+def _begin(scope: Scope) -> Origin:
+    """Give a request its id and its trace. Each request runs in its own context: nothing has to be unbound."""
+    given, traceparents = _given(scope)
+    if not scope["query_string"].isascii():
+        scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
+    traceparent = tracing.read(traceparents) or tracing.new()
+    request_id = scope["request_id"] = given or os.urandom(16).hex()
+    tracing.begin(traceparent)
+    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=tracing.id_of(traceparent))
+    client = scope.get("client")
+    return origin.begin(sender=client[0] if client else None, request_id=request_id)
+
+
+def _given(scope: Scope) -> tuple[str | None, list[str]]:
+    """The client's own id of the request if it is well-formed, to join both sides' logs; and the traces it names."""
+    given, traceparents = None, []
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            given = given or (text if SANE_REQUEST_ID.fullmatch(text) else None)
+        elif name == b"traceparent":
+            traceparents.append(value.decode("latin-1"))
+    return given, traceparents
 
 
 def _internal_error(scope: Scope) -> ASGIApp:
@@ -90,23 +129,14 @@ def _escaped(byte: re.Match[bytes]) -> bytes:
     return b"%%%02X" % byte[0][0]
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    fields = {
+def _about(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
+    return {
         "method": scope["method"],
         "path": _printable(scope["path"]),
+        "route": template_of(scope) or UNMATCHED,
         "status": status,
         "ms": round(seconds * 1000, 1),
-        "request_id": scope["request_id"],
     }
-    lines.info("request_finished", fields)
-
-
-def _request_id(scope: Scope) -> str:
-    """The client's own id if it is well-formed, so that both sides' logs can be joined."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(given := value.decode("latin-1")):
-            return str(given)
-    return os.urandom(16).hex()
 
 
 def _printable(path: str) -> str:

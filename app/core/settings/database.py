@@ -20,6 +20,7 @@ class DatabaseSettings(Section):
 
     database_url: SecretStr | None = None
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10
+    database_trace_comments: bool = True
     migrate_on_start: bool | None = None
 
     def problems(self) -> list[str]:

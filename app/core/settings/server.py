@@ -18,6 +18,7 @@ class ServerSettings(Section):
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     data_dir: Path = Path("var")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_senders: bool = True
     max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
     request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64
     drain_seconds: Annotated[int, Field(ge=0, le=300)] = 0

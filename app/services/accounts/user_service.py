@@ -21,6 +21,7 @@ from app.models import ApiKey, User
 from app.schemas.user import UserCreate, UserUpdate
 from app.services import notification_service
 from app.services.accounts import api_key_service, user_record_service
+from app.services.asked import Asked
 from app.services.contacts import preference_service
 from app.services.contacts.address import masked
 
@@ -63,9 +64,9 @@ def add(session: Session, fields: Mapping[str, Any], hashed_password: str, *, is
     return user
 
 
-def themselves(session: Session, asked: Sequence[tuple[User, None]], *, waits: bool) -> list[User]:  # noqa: ARG001
+def themselves(session: Session, asked: Sequence[Asked[None]], *, waits: bool) -> list[User]:  # noqa: ARG001
     """The users of many requests at once. Each was loaded with its token."""
-    return [user for user, _ in asked]
+    return [one.user for one in asked]
 
 
 def get(session: Session, user_id: int) -> User:

@@ -73,6 +73,7 @@ def _bundle(session: Session, pages: Sequence[Notification], *, at: datetime) ->
         created_at=at,
         subject="",
         body="",
+        traceparent=newest.traceparent,
     )
     write(session, message, pages)
     crud_outbox.add(session, message)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core import facts
+from app.core import facts, tracing
 from app.core.channel import Channel, Envelope, Outcome
 from app.core.crash_points import reach
 from app.core.storable import scrub
@@ -41,6 +41,11 @@ def try_once(delivery: Delivery, message: Notification, checked: Check | None = 
 
     `checked` is what was found about it when it was claimed, after `set_aside` had let it pass.
     """
+    with tracing.following(message.traceparent or tracing.new()):
+        return _try(delivery, message, checked)
+
+
+def _try(delivery: Delivery, message: Notification, checked: Check | None) -> Attempt | None:
     fields = log_fields(message)
     try:
         if not _is_fresh(checked) and outlast(delivery, lambda: _is_deferred(delivery, message)):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from app.core import tracing
 from app.core.channel import Outcome
 from app.core.crash_points import reach
 from app.core.metrics import LEASE_LOST
@@ -91,7 +92,8 @@ def _log_unrecorded(attempt: Attempt, error: Exception) -> None:
 
 def log_fields(message: Notification) -> dict[str, Any]:
     """The fields of a message in the log."""
-    return {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
+    about = {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
+    return about if message.traceparent is None else about | {"trace_id": tracing.id_of(message.traceparent)}
 
 
 def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:

@@ -72,15 +72,17 @@ def _messages(
     follow_a_page = crud_status_update.that_follow_a_page(session, [update.id for update in updates])
     contacts = _Contacts(session, updates, paging, at)
     for group in _by_person(update for update in updates if update.id in follow_a_page):
-        said, address = [], ""
+        said, address, traceparent = [], "", None
         for update in group:
             incident = incidents.get(update.incident_id)
             wanted_at = contacts.address(update, incident) if incident is not None else None
             if incident is not None and wanted_at is not None and _is_true(update.event, update.cycle, incident):
                 said.append(_facts(update, incident, paging, at=at))
-                address = wanted_at
+                address, traceparent = wanted_at, incident.traceparent
         if said:
-            yield _message(session, group[0], address, _together(said), at=at)
+            message = _message(session, group[0], address, _together(said), at=at)
+            message.traceparent = traceparent
+            yield message
 
 
 def _by_person(updates: Iterable[StatusUpdate]) -> Iterator[list[StatusUpdate]]:

@@ -5,12 +5,13 @@ all. The others are applied one after the other by `alert_change_service`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core import tracing
 from app.core.batches import LOCKED, Locked
 from app.core.errors import Conflict
 from app.core.metrics import UNREADABLE
@@ -86,7 +87,8 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     The database decides who opens the incident of a key (a partial unique index), so that concurrent posts of one
     alert open one. All signals of a batch have one source.
     """
-    results = ingest_each(session, signals, default_severity=default_severity, waits=True)
+    mine = [replace(signal, traceparent=tracing.current()) for signal in signals]
+    results = ingest_each(session, mine, default_severity=default_severity, waits=True)
     return [result for result in results if not isinstance(result, Locked)]
 
 

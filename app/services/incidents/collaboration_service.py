@@ -16,6 +16,7 @@ from app.crud.pagination import Page, Slice, as_dicts
 from app.models import Incident, IncidentAssignment, IncidentComment, User
 from app.schemas.incident import ActionNote, AssignmentCreate, IncidentDetail
 from app.services import escalation_service
+from app.services.asked import Asked
 from app.services.contacts.name_service import names_of
 from app.services.incidents import assignment_service, incident_service
 from app.services.incidents.alert import cut_line
@@ -138,14 +139,14 @@ def records_of(session: Session, ids: Collection[int], part: Slice) -> dict[int,
 
 def read_each(
     session: Session,
-    asked: Sequence[tuple[User, int]],
+    asked: Sequence[Asked[int]],
     *,
     waits: bool,  # noqa: ARG001 - reading waits for nobody
 ) -> list[IncidentDetail | NotFound | Alone]:
     """The whole record of one incident for each of the users. ALONE stands for one that is large."""
-    records = records_of(session, {id_ for _, id_ in asked}, SMALL_RECORD)
+    records = records_of(session, {one.wanted for one in asked}, SMALL_RECORD)
     small = {id_: _if_small(record) for id_, record in records.items()}
-    return [small.get(id_) or incident_service.not_found(id_) for _, id_ in asked]
+    return [small.get(one.wanted) or incident_service.not_found(one.wanted) for one in asked]
 
 
 def _if_small(record: IncidentRecord) -> IncidentDetail | Alone:

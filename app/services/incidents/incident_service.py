@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.core import tracing
 from app.core.audit_actions import AuditAction
 from app.core.batches import ALONE, Alone
 from app.core.bounded_json import is_same
@@ -25,6 +26,7 @@ from app.models import Incident, User
 from app.schemas.incident import MAX_SNOOZE, IncidentCreate, IncidentUpdate, Snooze
 from app.schemas.types import TOO_LARGE, is_small
 from app.services import audit_service, counting_service, escalation_service
+from app.services.asked import Asked
 from app.services.contacts.name_service import names_of
 from app.services.incidents import lifecycle_service
 from app.services.incidents.incident import MOVES_TO, Move, MoveRequest
@@ -57,19 +59,19 @@ def search(session: Session, wanted: IncidentFilter, part: TimeSlice) -> Page[Ro
 
 def search_each(
     session: Session,
-    asked: Sequence[tuple[User, tuple[IncidentFilter, TimeSlice]]],
+    asked: Sequence[Asked[tuple[IncidentFilter, TimeSlice]]],
     *,
     waits: bool,  # noqa: ARG001 - reading waits for nobody
 ) -> list[Page[dict[str, Any]] | Alone]:
     """A list for each of the users. Equal lists are read once. ALONE stands for one that is large."""
-    pages = {wanted: search(session, *wanted) for wanted in dict.fromkeys(wanted for _, wanted in asked)}
+    pages = {wanted: search(session, *wanted) for wanted in dict.fromkeys(one.wanted for one in asked)}
     lists = {wanted: ALONE if page.is_cut else Page(as_dicts(page)) for wanted, page in pages.items()}
-    return [lists[wanted] for _, wanted in asked]
+    return [lists[one.wanted] for one in asked]
 
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident:  # noqa: A001 - the field's verb
     """Open an incident by hand. Raises InvalidInput if the assignee does not exist."""
-    [outcome] = open_each(session, [(by, new)], waits=True)
+    [outcome] = open_each(session, [Asked(by, new, tracing.current())], waits=True)
     if isinstance(outcome, InvalidInput):
         raise outcome
     return outcome
@@ -77,7 +79,7 @@ def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident: 
 
 def open_each(
     session: Session,
-    asked: Sequence[tuple[User, IncidentCreate]],
+    asked: Sequence[Asked[IncidentCreate]],
     *,
     waits: bool,  # noqa: ARG001 - see Many
 ) -> list[OpenedIncident | InvalidInput]:
@@ -85,15 +87,15 @@ def open_each(
 
     `waits` makes no difference: an opening waits for no lock on a row.
     """
-    assignees = _active(session, {new.assigned_to for _, new in asked} - {None})
-    refusals = [_refusal_of_assignee(new.assigned_to, assignees) for _, new in asked]
-    wanted = zip(asked, refusals, strict=True)
-    incidents = [_by_hand(new, by=user) for (user, new), refusal in wanted if refusal is None]
+    assignees = _active(session, {one.wanted.assigned_to for one in asked} - {None})
+    refusals = [_refusal_of_assignee(one.wanted.assigned_to, assignees) for one in asked]
+    incidents = [_by_hand(one) for one, refusal in zip(asked, refusals, strict=True) if refusal is None]
     opened = iter(open_many(session, incidents, at=now(session)))
     return [_opened(next(opened)) if refusal is None else refusal for refusal in refusals]
 
 
-def _by_hand(new: IncidentCreate, *, by: User) -> NewIncident:
+def _by_hand(asked: Asked[IncidentCreate]) -> NewIncident:
+    new, by = asked.wanted, asked.user
     return NewIncident(
         title=new.title,
         description=new.description,
@@ -103,6 +105,7 @@ def _by_hand(new: IncidentCreate, *, by: User) -> NewIncident:
         assigned_to=new.assigned_to,
         created_by=by.id,
         api_key_id=by.api_key.id if by.api_key else None,
+        traceparent=asked.traceparent,
     )
 
 
@@ -133,7 +136,7 @@ def open_many(session: Session, new: Sequence[NewIncident], *, at: datetime) -> 
 def _announce(session: Session, openings: Sequence[Opening]) -> None:
     """Log what was opened, and wake the worker if it has something to do at once."""
     incidents = [opening.incident for opening in openings]
-    seen = [{"incident_id": of.id, "severity": of.severity, "source": of.source} for of in incidents]
+    seen = [_seen(incident) for incident in incidents]
     lines.info("incident_opened", *seen)
     counting_service.incidents_opened(session, (incident.source for incident in incidents))
     counting_service.unmatched(session, sum(incident.is_unmatched for incident in incidents))
@@ -142,6 +145,16 @@ def _announce(session: Session, openings: Sequence[Opening]) -> None:
             log.warning("no_policy_matched", **fields)
     if any(opening.is_due_at_once for opening in openings):
         wake(session, "plan")
+
+
+def _seen(incident: OpenedIncident) -> dict[str, Any]:
+    """What the log says of an incident that was opened: in which trace, too, as a batch has many."""
+    return {
+        "incident_id": incident.id,
+        "severity": incident.severity,
+        "source": incident.source,
+        "trace_id": tracing.id_of(incident.traceparent),
+    }
 
 
 def reopen(session: Session, incident_id: int, *, by: User | None) -> Incident:

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 class NewIncident:
     """An incident to open, by hand or by an alert. `alert_severity` is what an alert reported, None for no alert.
 
-    `api_key_id` is the key with which `created_by` opens it.
+    `api_key_id` is the key with which `created_by` opens it. `traceparent` is the trace of the request (W3C).
     """
 
     title: str
@@ -31,6 +31,7 @@ class NewIncident:
     alert_id: str | None = None
     alert_severity: Severity | None = None
     api_key_id: int | None = None
+    traceparent: str | None = None
 
     @property
     def is_by_alert(self) -> bool:
@@ -67,6 +68,7 @@ class OpenedIncident:
     resolved_at: datetime | None = None
     snoozed_until: datetime | None = None
     api_key_id: int | None = None
+    traceparent: str | None = None
 
     @property
     def updated_at(self) -> datetime:
@@ -92,6 +94,7 @@ class OpenedIncident:
             "unmatched_due_at": self.created_at if self.is_unmatched else None,
             "created_at": self.created_at,
             "updated_at": self.created_at,
+            "traceparent": self.traceparent,
         }
 
 
@@ -182,6 +185,7 @@ def opening_of(id_: int, new: NewIncident, starts: Sequence[FirstStart], *, at: 
         created_at=at,
         next_escalation_at=min((s.progress.next_run_at for s in starts if s.progress.next_run_at), default=None),
         api_key_id=new.api_key_id,
+        traceparent=new.traceparent,
     )
     return Opening(incident, starts)
 
@@ -198,4 +202,5 @@ def incident_of_alert(signal: AlertSignal, *, default_severity: Severity) -> New
         source=signal.source,
         alert_id=signal.dedup_key,
         alert_severity=severity,
+        traceparent=signal.traceparent,
     )

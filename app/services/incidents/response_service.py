@@ -16,6 +16,7 @@ from app.crud.crud_status_update import StatusChange
 from app.models import User
 from app.schemas.incident import ActionNote
 from app.services import counting_service, timeline_service
+from app.services.asked import Asked
 from app.services.counting_service import Responses
 from app.services.incidents import collaboration_service, lifecycle_service, status_update_service
 from app.services.incidents.incident import Move, MoveRequest
@@ -24,19 +25,18 @@ from app.services.incidents.move_record import RESPONDER, Entry, entry_of_move, 
 lines = PlainLines(__name__)
 
 Action = tuple[int, ActionNote | None]  # the incident's id, and the comment that comes with the action
-Asked = Sequence[tuple[User, Action]]
 Outcome = LockedIncident | DomainError | Locked
 Row = dict[str, Any]
 
 
 def acknowledge(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> LockedIncident:
     """Somebody is on it: paging stops. Raises InvalidTransition, NotFound."""
-    return _done(acknowledge_each(session, [(by, (incident_id, note))], waits=True))
+    return _done(acknowledge_each(session, [Asked(by, (incident_id, note))], waits=True))
 
 
 def resolve(session: Session, incident_id: int, note: ActionNote | None, *, by: User) -> LockedIncident:
     """It is over. Raises NotFound."""
-    return _done(resolve_each(session, [(by, (incident_id, note))], waits=True))
+    return _done(resolve_each(session, [Asked(by, (incident_id, note))], waits=True))
 
 
 def _done(outcomes: Sequence[Outcome]) -> LockedIncident:
@@ -48,7 +48,7 @@ def _done(outcomes: Sequence[Outcome]) -> LockedIncident:
     return outcome
 
 
-def acknowledge_each(session: Session, asked: Asked, *, waits: bool) -> list[Outcome]:
+def acknowledge_each(session: Session, asked: Sequence[Asked[Action]], *, waits: bool) -> list[Outcome]:
     """Acknowledge one incident for each of the users: somebody is on it, and paging stops.
 
     Unless it `waits`, LOCKED stands for an incident that another transaction has locked.
@@ -56,25 +56,27 @@ def acknowledge_each(session: Session, asked: Asked, *, waits: bool) -> list[Out
     return _act(session, Move.ACKNOWLEDGE, asked, waits=waits)
 
 
-def resolve_each(session: Session, asked: Asked, *, waits: bool) -> list[Outcome]:
+def resolve_each(session: Session, asked: Sequence[Asked[Action]], *, waits: bool) -> list[Outcome]:
     """Resolve one incident for each of the users: it is over. See `acknowledge_each`."""
     return _act(session, Move.RESOLVE, asked, waits=waits)
 
 
-def _act(session: Session, move: Move, asked: Asked, *, waits: bool) -> list[Outcome]:
-    ids = {incident_id for _, (incident_id, _) in asked}
+def _act(session: Session, move: Move, asked: Sequence[Asked[Action]], *, waits: bool) -> list[Outcome]:
+    wanted = [one.wanted[0] for one in asked]
+    ids = set(wanted)
     locked = crud_response.lock(session, ids, waits=waits)
     busy = set() if waits else crud_incident.existing(session, ids - locked.keys())
-    responses = [(incident_id, user) for user, (incident_id, _) in asked if incident_id in locked]
+    responses = [(one.wanted[0], one.user) for one in asked if one.wanted[0] in locked]
     batch = _Batch(MoveRequest(move, now(session)), locked, crud_assignment.among(session, _takes(move, responses)))
     refusals = iter([batch.respond(incident_id, user) for incident_id, user in responses])
     _write(session, batch)
-    refused = [next(refusals) if id_ in locked else _unavailable(id_, busy) for _, (id_, _) in asked]
-    for (user, (incident_id, note)), refusal in zip(asked, refused, strict=True):
+    refused = [next(refusals) if id_ in locked else _unavailable(id_, busy) for id_ in wanted]
+    for one, refusal in zip(asked, refused, strict=True):
+        incident_id, note = one.wanted
         if refusal is None and note is not None and note.comment is not None:
-            _comment(session, batch, incident_id, note, by=user)
+            _comment(session, batch, incident_id, note, by=one.user)
     _look_ahead(session, batch)
-    return [locked[id_] if refusal is None else refusal for (_, (id_, _)), refusal in zip(asked, refused, strict=True)]
+    return [locked[id_] if refusal is None else refusal for id_, refusal in zip(wanted, refused, strict=True)]
 
 
 def _takes(move: Move, responses: Sequence[tuple[int, User]]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import structlog
 from sqlalchemy.orm import Session
 
+from app.core import tracing
 from app.core.audit_actions import AuditAction
 from app.core.vocabulary import Severity
 from app.crud import crud_webhook_token
@@ -47,6 +48,7 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
         metadata={},
         source=OWN_SOURCE,
         alert_id=f"webhook_token:{source}",
+        traceparent=tracing.current(),
     )
     [opened] = incident_service.open_many(session, [new], at=at)
     if opened is not None:  # an open incident already says so

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.core import tracing
 from app.core.channel import spoken
 from app.core.vocabulary import EventStatus, IncidentStatus, TimelineEventType
 from app.crud import crud_event, crud_timeline
@@ -104,6 +105,7 @@ def tell(session: Session, steps: Sequence[Performed]) -> None:
             step=step.fired.step,
             loop=step.fired.loop,
             pages=len(step.result.planned.pages),
+            trace_id=tracing.id_of(step.context.incident.traceparent),
         )
 
 

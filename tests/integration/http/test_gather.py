@@ -352,9 +352,9 @@ def test_what_fails_together_keeps_the_order_behind_a_lock(
     assert names(table) == ["x", "a", "b", "take x", "then x"]
 
 
-@pytest.mark.parametrize(("others", "joins"), [((), "request_id"), (("b", "c"), "batch")])
+@pytest.mark.parametrize(("others", "joins"), [((), {"request_id"}), (("b", "c"), {"batch", "trace_id"})])
 def test_log_entries_lead_to_the_request(
-    gatherer: Gatherer[str], writer: Writer, others: Sequence[str], joins: str
+    gatherer: Gatherer[str], writer: Writer, others: Sequence[str], joins: set[str]
 ) -> None:
     said: list[dict[str, Any]] = []
 
@@ -374,7 +374,7 @@ def test_log_entries_lead_to_the_request(
     with capture_logs() as lines:
         asyncio.run(run())
     assert said[0] == {"request_id": "request a"}
-    assert said[-1].keys() == {joins}
+    assert said[-1].keys() == joins
     batches = [(line["batch"], line["request_ids"]) for line in lines if line["event"] == "requests_gathered"]
     assert batches == ([(said[-1]["batch"], [f"request {name}" for name in others])] if others else [])
 

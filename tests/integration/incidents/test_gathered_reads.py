@@ -16,6 +16,7 @@ from app.crud.incident_list import IncidentFilter
 from app.crud.time_slice import TimeSlice
 from app.db.session import Database
 from app.models import User
+from app.services.asked import Asked
 from app.services.incidents import collaboration_service, incident_service
 from tests.support.api import Api, together
 from tests.support.statements import statements
@@ -123,7 +124,7 @@ def test_equal_lists_are_read_once(api: Api, database: Database, reader: User) -
         (IncidentFilter(), TimeSlice(6)),
     ]
     with database.session() as session, statements(database) as seen:
-        pages = incident_service.search_each(session, [(reader, one) for one in wanted], waits=False)
+        pages = incident_service.search_each(session, [Asked(reader, one) for one in wanted], waits=False)
     assert pages[0] is pages[1]
     assert pages[0] is not pages[2]
     assert sum(one.startswith("SELECT") for one in seen) == 2
@@ -134,7 +135,7 @@ def test_a_list_that_is_large_is_not_read_with_others(api: Api, database: Databa
         api.open(description="x" * 9_000)
     wanted = [(IncidentFilter(severity=(Severity.MEDIUM,)), TimeSlice(5, max_bytes=size)) for size in (9_000, 90_000)]
     with database.session() as session:
-        small, large = incident_service.search_each(session, [(reader, one) for one in wanted], waits=False)
+        small, large = incident_service.search_each(session, [Asked(reader, one) for one in wanted], waits=False)
     assert small is ALONE
     assert large is not ALONE
 
@@ -146,6 +147,6 @@ def test_many_records_take_as_many_statements_as_one(
     counts = []
     for some in (ids[:1], ids):
         with database.session() as session, statements(database) as seen:
-            collaboration_service.read_each(session, [(reader, id_) for id_ in some], waits=False)
+            collaboration_service.read_each(session, [Asked(reader, id_) for id_ in some], waits=False)
         counts.append(len(seen))
     assert counts[0] == counts[1]

@@ -16,8 +16,10 @@ from app.crud.crud_response import LockedIncident, crud_response
 from app.models import Escalation, Incident, User
 from app.schemas.incident import ActionNote
 from app.services import escalation_service, escalation_state
+from app.services.asked import Asked
 from app.services.escalation_state import Progress, Stopped
 from app.services.incidents import response_service
+from app.services.incidents.response_service import Action
 from tests.support.api import Api
 from tests.support.world import Person
 
@@ -133,7 +135,7 @@ def test_two_people_who_acknowledge_together_are_both_told_the_same(
     id_ = api.open()["id"]
     other = session.scalars(select(User).where(User.id != person.id)).first()
     assert other is not None
-    asked = [(person, (id_, None)), (other, (id_, ActionNote(comment="Me too.")))]
+    asked: list[Asked[Action]] = [Asked(person, (id_, None)), Asked(other, (id_, ActionNote(comment="Me too.")))]
     first, second = response_service.acknowledge_each(session, asked, waits=False)
     assert first is second
     record = [event["event_type"] for event in api.timeline(id_)]
@@ -161,7 +163,7 @@ def test_an_acknowledged_incident_that_is_escalated_by_hand_says_when(api: Api) 
 
 def test_an_incident_that_does_not_exist_takes_no_other_with_it(session: Session, api: Api, person: User) -> None:
     id_ = api.open()["id"]
-    asked = [(person, (of, None)) for of in (id_, id_ + 1)]
+    asked: list[Asked[Action]] = [Asked(person, (of, None)) for of in (id_, id_ + 1)]
     found, missing = response_service.resolve_each(session, asked, waits=False)
     assert isinstance(found, LockedIncident)
     assert str(missing) == f"There is no incident {id_ + 1}."
