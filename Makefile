@@ -90,6 +90,9 @@ requirements: $(VENV)/dev ## Pin the newest versions of all dependencies, with t
 	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
 		--generate-hashes --allow-unsafe --output-file requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
+		--generate-hashes --allow-unsafe --extra opentelemetry --constraint requirements.txt \
+		--output-file requirements-opentelemetry.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
 		--generate-hashes --allow-unsafe --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 
 .PHONY: clean

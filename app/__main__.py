@@ -75,13 +75,14 @@ def worker(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Run a worker that escalates and sends, without serving. Any number can share one database."""
     import asyncio
 
+    from app.integrations.opentelemetry import recording
     from app.utils.service_locator import build_services, database_of, require_a_channel
     from app.utils.startup import prepare_schema, record_settings, warn
     from app.worker import work_until_told
 
     descriptors.raise_limit()
     require_a_channel(settings)
-    with database_of(settings) as database:
+    with database_of(settings) as database, recording(settings.otel_exporter_otlp_endpoint):
         prepare_schema(settings, database)
         warn(settings)
         services = build_services(settings, database)

@@ -29,6 +29,7 @@ from app.core.request_limits import counter_of
 from app.core.settings.network import ANY
 from app.core.source import SOURCES, SourceType
 from app.core.vocabulary import Phase
+from app.integrations.opentelemetry import recording
 from app.schemas.health import WorkerHealth
 from app.server.draining import drained
 from app.utils.measuring import measuring
@@ -122,7 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     descriptors.raise_limit()
     settings.check_serving()
     require_a_channel(settings)
-    with database_of(settings) as database:
+    with database_of(settings) as database, recording(settings.otel_exporter_otlp_endpoint):
         prepare(settings, database)
         warn(settings)
         warn_server(settings)

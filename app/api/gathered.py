@@ -25,7 +25,7 @@ from app.api.permission import identify
 from app.api.short_way import Handler, Route, takes
 from app.api.usual import Reader, Unusual
 from app.api.waiting import Outcome
-from app.core import origin, tracing
+from app.core import origin
 from app.core.batches import ALONE, Unfinished
 from app.core.errors import DomainError, NotAuthenticated, PermissionDenied
 from app.core.origin import Origin
@@ -54,7 +54,6 @@ class Member(NamedTuple):
     bearer: Bearer
     value: Any
     origin: Origin
-    traceparent: str | None
 
 
 class Rendered(NamedTuple):
@@ -108,7 +107,7 @@ class Gathering:
             value = await self.reads(request)
         except (Unusual, NotAuthenticated):
             return None
-        member = Member(bearer, value, origin.current(), tracing.current())
+        member = Member(bearer, value, origin.current())
         outcome = await self._gatherer_of(services.database).submit(member)
         return None if outcome is ALONE else self._response(request, value, outcome)
 
@@ -143,7 +142,7 @@ class Gathering:
                 identify(item.origin, sender, item.bearer)
         users = {bearer: self._checked(user) for bearer, user in known.items()}
         asked = {
-            i: Asked(user, item.value, item.traceparent)
+            i: Asked(user, item.value, item.origin.traceparent)
             for i, item in enumerate(items)
             if isinstance(user := users[item.bearer], User)
         }

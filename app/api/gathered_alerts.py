@@ -12,7 +12,7 @@ from app.api.media_types import JSON
 from app.api.short_way import Handler, Route, takes
 from app.api.waiting import Outcome
 from app.api.webhooks import has_right_token, is_small
-from app.core import tracing
+from app.core import origin
 from app.core.source import AlertSignal
 from app.core.vocabulary import Severity
 from app.schemas.alert import AlertAnswer, AlertResult
@@ -42,7 +42,7 @@ class GatheredAlerts:
         signal = alert_intake_service.single_alert(services.sources[self.source], await request.body())
         if signal is None:
             return None
-        answer = await self._gatherer_of(services).submit(replace(signal, traceparent=tracing.current()))
+        answer = await self._gatherer_of(services).submit(replace(signal, traceparent=origin.current().traceparent))
         return Response(self.route.answer.dump_json(answer), self.route.status, media_type=JSON)
 
     def _gatherer_of(self, services: Services) -> Gatherer[AlertSignal]:

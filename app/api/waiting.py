@@ -11,7 +11,8 @@ import structlog
 from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
-from app.core import tracing
+from app.core import spans, tracing
+from app.core.spans import Kind
 
 log = structlog.get_logger()
 
@@ -58,7 +59,9 @@ def running(gatherer: str, batch: "Sequence[Waiting[Any]]") -> Iterator[None]:
             yield
         return
     batch_id = os.urandom(8).hex()
-    with tracing.following(tracing.new()), bound_contextvars(batch=batch_id):
+    causes = [one.traceparent for one in batch if one.traceparent is not None]
+    together = spans.span(f"gathered {gatherer}", Kind.INTERNAL, parent=None, links=causes)
+    with together, bound_contextvars(batch=batch_id):
         log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
         yield
 

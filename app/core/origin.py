@@ -1,4 +1,4 @@
-"""Who causes what happens now: the account, by which session or key, from where, in which request.
+"""Who causes what happens now: the account, by which session or key, from where, in which request and trace.
 
 The request's middleware makes one for each request, and whoever finds out who is asking fills it in, in any thread:
 a request and the threads that work for it share it.
@@ -18,6 +18,7 @@ class Origin:
     api_key_id: int | None = None
     sender: str | None = None
     request_id: str | None = None
+    traceparent: str | None = None
 
 
 _current: ContextVar[Origin | None] = ContextVar("origin", default=None)
@@ -28,9 +29,9 @@ def current() -> Origin:
     return _current.get() or Origin()
 
 
-def begin(*, sender: str | None, request_id: str | None) -> Origin:
+def begin(*, sender: str | None, request_id: str | None, traceparent: str | None = None) -> Origin:
     """A request or a command begins. Nobody has shown who they are."""
-    origin = Origin(sender=sender, request_id=request_id)
+    origin = Origin(sender=sender, request_id=request_id, traceparent=traceparent)
     _current.set(origin)
     return origin
 

@@ -4,6 +4,7 @@ Each statement may take the time that the earlier ones have left. PostgreSQL sto
 the statement, in the same message, and again only once the one in force is too generous.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from app.core.errors import QueryTooSlow
 log = structlog.get_logger()
 
 READING_SECONDS = 3.0
+LIMIT = re.compile(r"SET LOCAL statement_timeout = \d+; ")
 TOLERANCE_SECONDS = 0.1
 
 
@@ -42,6 +44,11 @@ class Budget:
 
     def end(self) -> None:
         self.seconds -= monotonic() - self.started_at
+
+
+def without_limit(statement: str) -> str:
+    """A statement as it was before its limit was put in front of it."""
+    return LIMIT.sub("", statement, count=1)
 
 
 _current: ContextVar[Budget | None] = ContextVar("budget", default=None)

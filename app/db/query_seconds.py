@@ -1,12 +1,15 @@
-"""Measures how long each statement takes, from sending it to its answer."""
+"""Measures how long each statement takes, from sending it to its answer, for the metrics and for traces."""
 
 from time import perf_counter
 from typing import Any
 
 from sqlalchemy import Engine, event
 
-from app.core import metrics
+from app.core import metrics, spans, tracing
+from app.core.spans import Kind
+from app.db import budget, trace_comments
 
+SHOWN = 2_000  # characters of a statement
 observe = metrics.QUERY_SECONDS.of().observe
 
 
@@ -21,6 +24,19 @@ def _before(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, c
         context.began_at = perf_counter()
 
 
-def _after(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
+def _after(_connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
     if context is not None:
-        observe(perf_counter() - context.began_at)
+        seconds = perf_counter() - context.began_at
+        observe(seconds)
+        if spans.are_recorded():
+            _record(statement, seconds)
+
+
+def _record(statement: str, seconds: float) -> None:
+    """A span for the statement, if it belongs to a trace. Its text has no values: those are sent beside it."""
+    parent = tracing.current()
+    if parent is not None:
+        text = budget.without_limit(statement).partition(trace_comments.START)[0]
+        operation = text.split(maxsplit=1)[0].upper()
+        about = {"db.system.name": "postgresql", "db.operation.name": operation}
+        spans.done(operation, Kind.CLIENT, {**about, "db.query.text": text[:SHOWN]}, parent=parent, seconds=seconds)

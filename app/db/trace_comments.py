@@ -12,6 +12,8 @@ from sqlalchemy import Engine, event
 
 from app.core import tracing
 
+START = " /*traceparent='"
+
 
 def install(engine: Engine) -> None:
     """Add the trace to this engine's statements."""
@@ -20,4 +22,4 @@ def install(engine: Engine) -> None:
 
 def _before(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
     traceparent = tracing.current()
-    return (statement if traceparent is None else f"{statement} /*traceparent='{traceparent}'*/"), parameters
+    return (statement if traceparent is None else f"{statement}{START}{traceparent}'*/"), parameters

@@ -15,9 +15,10 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 from urllib3.util import Url, make_headers
 
-from app.core import tracing
+from app.core import spans, tracing
 from app.core.channel import ANSWERED, Outcome
 from app.core.clock import utcnow
+from app.core.spans import Kind, Span
 from app.core.vocabulary import AttemptOutcome
 from app.integrations.addresses import may_be_called, parsed, resolve
 from app.integrations.connections import Watch, pools
@@ -73,14 +74,24 @@ def post(
     try:
         target = parsed(url)
         body, own = _content(json, data)
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **_trace(), **own, **(headers or {})}
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **own, **(headers or {})}
         if auth is not None:
             sent |= make_headers(basic_auth=":".join(auth))
         sent["Host"] = target.netloc or ""
     except ValueError as error:
         return Outcome(AttemptOutcome.DEAD, error=str(error)[:MAX_ERROR])
-    with Watch(limits.timeout_seconds) as watch:
-        return _exchange(target, body, sent, limits, watch)
+    with spans.span("POST", Kind.CLIENT, parent=tracing.current()) as span, Watch(limits.timeout_seconds) as watch:
+        outcome = _exchange(target, body, sent | {"traceparent": span.traceparent}, limits, watch)
+        _tell(span, target, outcome)
+        return outcome
+
+
+def _tell(span: Span, target: Url, outcome: Outcome) -> None:
+    """Say whom it called. In many URLs the path is a secret."""
+    about = {"http.request.method": "POST", "server.address": target.host, "server.port": _port(target)}
+    span.tell({**about, "http.response.status_code": outcome.status_code})
+    if outcome.result is not AttemptOutcome.ACCEPTED:
+        span.fail(outcome.result)
 
 
 def post_or_plainer(
@@ -102,12 +113,6 @@ def post_or_plainer(
 def is_form_refused(outcome: Outcome) -> bool:
     """True if a server refuses the content, rather than the recipient or the sender."""
     return outcome.status_code in FORM_REFUSED
-
-
-def _trace() -> dict[str, str]:
-    """The trace that the call belongs to (W3C Trace Context)."""
-    traceparent = tracing.current()
-    return {} if traceparent is None else {"traceparent": traceparent}
 
 
 def _content(json: Any, data: bytes | str | Mapping[str, str] | None) -> tuple[bytes, dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core import tracing
+from app.core import origin
 from app.core.channel import EMAIL, WEBHOOK
 from app.core.facts import OwnFacts, PageFacts, PasswordResetFacts, stored
 from app.core.page_links import PageLink
@@ -167,7 +167,7 @@ def _row(outgoing: Outgoing, item: PlannedPage) -> dict[str, Any]:
 
 def _trace_of(incident: Incident) -> str | None:
     """The trace of a page: of the request that causes it by hand, or else of the one that opened the incident."""
-    return tracing.current() or incident.traceparent
+    return origin.current().traceparent or incident.traceparent
 
 
 def is_wanted(message: Notification, standing: Incident | DeliverySnapshot) -> bool:
@@ -243,7 +243,7 @@ def enqueue_own(
         facts=stored(facts),
         next_attempt_at=at,
         created_at=at,
-        traceparent=tracing.current(),
+        traceparent=origin.current().traceparent,
     )
     crud_outbox.add_all(session, [row])
     return row

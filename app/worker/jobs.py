@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.core import metrics
+from app.core import metrics, spans
+from app.core.spans import Kind
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.accounts import auth_service, guess_service
 from app.services.delivery import fallback_service, lease_service, throttle_service
@@ -99,7 +100,8 @@ class Jobs:
                 self._locked_since.pop(name, None)
                 continue  # what one part did may be work for those after it
             try:
-                done[name] = part()
+                with spans.span(f"plan {name}", Kind.INTERNAL, parent=None):
+                    done[name] = part()
             except Exception as error:
                 if is_unavailable(error) and not is_contended(error):
                     raise

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -13,9 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.errors import problem
 from app.api.http_metrics import CLIENT_LEFT, UNMATCHED, HttpMeter
 from app.api.route_table import template_of
-from app.core import origin, tracing
+from app.core import origin, spans, tracing
 from app.core.origin import Origin
 from app.core.plain_lines import PlainLines
+from app.core.spans import Kind, Span
 from app.core.vocabulary import ErrorCode
 
 log = structlog.get_logger()
@@ -44,8 +46,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
-        by = _begin(scope)
+        begun = Begun.of(scope)
         header = (b"x-request-id", scope["request_id"].encode())
         status = 0
 
@@ -59,24 +60,27 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
-            self._end(scope, by, CLIENT_LEFT, started)
+            self._end(scope, begun, CLIENT_LEFT)
             return
         except Exception:
             log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
             if status:  # the answer has started: all we can do is break it off
-                self._end(scope, by, HTTPStatus.INTERNAL_SERVER_ERROR, started)
+                self._end(scope, begun, HTTPStatus.INTERNAL_SERVER_ERROR)
                 raise
             await _internal_error(scope)(scope, receive, send_with_id)
-        self._end(scope, by, status or CLIENT_LEFT, started)
+        self._end(scope, begun, status or CLIENT_LEFT)
 
-    def _end(self, scope: Scope, by: Origin, status: int, started: float) -> None:
-        """Count and log a request. `started` is by the performance counter."""
-        seconds = time.perf_counter() - started
+    def _end(self, scope: Scope, begun: "Begun", status: int) -> None:
+        """Count a request, log it, and end its span."""
+        seconds = time.perf_counter() - begun.at
         self.meter.count(scope, status, seconds)
-        if status < HTTPStatus.BAD_REQUEST and scope["path"] in QUIET_PATHS:
-            return
-        event = "client_disconnected" if status == CLIENT_LEFT else "request_finished"
-        lines.info(event, _about(scope, status, seconds) | self._asked(by))
+        is_quiet = status < HTTPStatus.BAD_REQUEST and scope["path"] in QUIET_PATHS
+        if not is_quiet:
+            event = "client_disconnected" if status == CLIENT_LEFT else "request_finished"
+            lines.info(event, _about(scope, status, seconds) | self._asked(begun.by))
+        if spans.are_recorded():
+            _tell(begun.span, scope, status, self._asked(begun.by))
+        begun.span.end()
 
     def _asked(self, by: Origin) -> dict[str, Any]:
         """Who sent the request, as far as that is known."""
@@ -90,17 +94,50 @@ class RequestContext:
         return who
 
 
-def _begin(scope: Scope) -> Origin:
-    """Give a request its id and its trace. Each request runs in its own context: nothing has to be unbound."""
-    given, traceparents = _given(scope)
-    if not scope["query_string"].isascii():
-        scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
-    traceparent = tracing.read(traceparents) or tracing.new()
-    request_id = scope["request_id"] = given or os.urandom(16).hex()
-    tracing.begin(traceparent)
-    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=tracing.id_of(traceparent))
-    client = scope.get("client")
-    return origin.begin(sender=client[0] if client else None, request_id=request_id)
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request that has begun: by whom, when by the performance counter, and its span."""
+
+    by: Origin
+    at: float
+    span: Span
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Begun":
+        """Give a request its id and its trace. Each request runs in its own context: nothing has to be unbound."""
+        at = time.perf_counter()
+        given, traceparents = _given(scope)
+        if not scope["query_string"].isascii():
+            scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
+        request_id = scope["request_id"] = given or os.urandom(16).hex()
+        span = spans.begin(scope["method"], Kind.SERVER, parent=tracing.read(traceparents))
+        tracing.begin(span.traceparent)
+        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=tracing.id_of(span.traceparent))
+        client = scope.get("client")
+        sender = client[0] if client else None
+        by = origin.begin(sender=sender, request_id=request_id, traceparent=span.traceparent)
+        return cls(by, at, span)
+
+
+def _tell(span: Span, scope: Scope, status: int, who: dict[str, Any]) -> None:
+    """Name a span as OpenTelemetry's conventions for HTTP servers do. Its path has no secrets, and it has no query."""
+    route = template_of(scope) or UNMATCHED
+    span.name(f"{scope['method']} {route}")
+    span.tell(
+        {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": status,
+            "url.scheme": scope.get("scheme"),
+            "url.path": _printable(scope["path"]),
+            "client.address": who.get("sender"),
+            "user.id": str(who["user_id"]) if "user_id" in who else None,
+            "ims.api_key_id": who.get("api_key_id"),
+            "ims.request_id": scope["request_id"],
+        }
+    )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail(str(status))
 
 
 def _given(scope: Scope) -> tuple[str | None, list[str]]:

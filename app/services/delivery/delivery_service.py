@@ -9,9 +9,10 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core import facts, tracing
-from app.core.channel import Channel, Envelope, Outcome
+from app.core import facts, spans
+from app.core.channel import Channel, Envelope, Outcome, without_answer
 from app.core.crash_points import reach
+from app.core.spans import Kind, Span
 from app.core.storable import scrub
 from app.core.vocabulary import AttemptOutcome
 from app.crud.clock import now
@@ -41,8 +42,25 @@ def try_once(delivery: Delivery, message: Notification, checked: Check | None = 
 
     `checked` is what was found about it when it was claimed, after `set_aside` had let it pass.
     """
-    with tracing.following(message.traceparent or tracing.new()):
-        return _try(delivery, message, checked)
+    with spans.span(f"send {message.channel}", Kind.CONSUMER, parent=message.traceparent) as span:
+        attempt = _try(delivery, message, checked)
+        _tell(span, message, attempt)
+        return attempt
+
+
+def _tell(span: Span, message: Notification, attempt: Attempt | None) -> None:
+    outcome = None if attempt is None else attempt.outcome
+    span.tell(
+        {
+            "ims.channel": message.channel,
+            "ims.notification_id": message.id,
+            "ims.incident_id": message.incident_id,
+            "ims.attempt": message.attempt,
+            "ims.outcome": None if outcome is None else outcome.result.value,
+        }
+    )
+    if outcome is not None and outcome.result is not AttemptOutcome.ACCEPTED:
+        span.fail(without_answer(outcome.error) or outcome.result)
 
 
 def _try(delivery: Delivery, message: Notification, checked: Check | None) -> Attempt | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core import tracing
+from app.core import origin
 from app.core.batches import LOCKED, Locked
 from app.core.errors import Conflict
 from app.core.metrics import UNREADABLE
@@ -87,7 +87,7 @@ def ingest(session: Session, signals: Sequence[AlertSignal], *, default_severity
     The database decides who opens the incident of a key (a partial unique index), so that concurrent posts of one
     alert open one. All signals of a batch have one source.
     """
-    mine = [replace(signal, traceparent=tracing.current()) for signal in signals]
+    mine = [replace(signal, traceparent=origin.current().traceparent) for signal in signals]
     results = ingest_each(session, mine, default_severity=default_severity, waits=True)
     return [result for result in results if not isinstance(result, Locked)]
 

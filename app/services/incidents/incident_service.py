@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from app.core import tracing
+from app.core import origin, tracing
 from app.core.audit_actions import AuditAction
 from app.core.batches import ALONE, Alone
 from app.core.bounded_json import is_same
@@ -71,7 +71,7 @@ def search_each(
 
 def open(session: Session, new: IncidentCreate, *, by: User) -> OpenedIncident:  # noqa: A001 - the field's verb
     """Open an incident by hand. Raises InvalidInput if the assignee does not exist."""
-    [outcome] = open_each(session, [Asked(by, new, tracing.current())], waits=True)
+    [outcome] = open_each(session, [Asked(by, new, origin.current().traceparent)], waits=True)
     if isinstance(outcome, InvalidInput):
         raise outcome
     return outcome

@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.orm import Session
 
-from app.core import tracing
+from app.core import origin
 from app.core.audit_actions import AuditAction
 from app.core.vocabulary import Severity
 from app.crud import crud_webhook_token
@@ -48,7 +48,7 @@ def tell_refused(session: Session, source: str, seal: str, paging: Paging) -> No
         metadata={},
         source=OWN_SOURCE,
         alert_id=f"webhook_token:{source}",
-        traceparent=tracing.current(),
+        traceparent=origin.current().traceparent,
     )
     [opened] = incident_service.open_many(session, [new], at=at)
     if opened is not None:  # an open incident already says so

@@ -149,7 +149,9 @@ def test_a_call_carries_the_trace(server: HttpServer) -> None:
     with tracing.following(BY_ALERT):
         post(server.url, json={}, limits=here)
     post(server.url, json={}, limits=here)
-    assert [request.headers.get("traceparent") for request in server.requests] == [BY_ALERT, None]
+    carried = [request.headers["traceparent"] for request in server.requests]
+    assert carried[0] == BY_ALERT
+    assert tracing.read(carried[1:]) == carried[1]  # one of its own
 
 
 QUERY = text("SELECT current_query()")
