@@ -38,6 +38,7 @@ class AuditAction(StrEnum):
     TEMPLATE_RESET = "template.reset"
     PREFERENCE_SET = "preference.set"  # by somebody else than its user
     PREFERENCE_DISABLED = "preference.disabled"  # by the service, because the address no longer exists
+    CHANNEL_RESET = "channel.reset"  # its circuit breakers, or that of one provider, closed by an administrator
     INCIDENT_DELETED = "incident.deleted"
 
     WEBHOOK_TOKEN_ACCEPTED = "webhook_token.accepted"  # noqa: S105 - a token that no webhook had accepted before

@@ -218,6 +218,14 @@ class HealthStatus(StrEnum):
     FAILED = "failed"
 
 
+class BreakerState(StrEnum):
+    """Whether a provider is called."""
+
+    CLOSED = "closed"  # it is
+    OPEN = "open"  # it is not, for a while
+    HALF_OPEN = "half_open"  # one message probes it
+
+
 class Phase(StrEnum):
     """Where a serving process is in its life."""
 

@@ -6,6 +6,7 @@ from app.crud.crud_audit import crud_audit
 from app.crud.crud_audit_chain import crud_audit_chain
 from app.crud.crud_auth_session import crud_auth_session
 from app.crud.crud_backup import crud_backup
+from app.crud.crud_breaker import crud_breaker, crud_breaker_reset
 from app.crud.crud_comment import crud_comment
 from app.crud.crud_escalation import crud_escalation
 from app.crud.crud_escalation_event import crud_event
@@ -43,6 +44,8 @@ __all__ = [
     "crud_audit_chain",
     "crud_auth_session",
     "crud_backup",
+    "crud_breaker",
+    "crud_breaker_reset",
     "crud_comment",
     "crud_escalation",
     "crud_event",

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Uuid, column, select, update
+from sqlalchemy import ARRAY, Integer, Select, Uuid, any_, bindparam, column, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -16,8 +16,10 @@ from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud import bulk
 from app.crud.base import CRUDBase
 from app.crud.clock import NOW_COLUMN
+from app.crud.crud_notification import WAITING
 from app.models import Incident, Notification, User
 
+WITHOUT_TEXTS = [defer(column, raiseload=True) for column in (Notification.body, Notification.html)]
 UNLOADED = {"synchronize_session": False}  # the objects of the session stay as they are
 
 
@@ -99,8 +101,19 @@ class CRUDLease(CRUDBase[Notification]):
         self, session: Session, *, at: datetime, excluding: Collection[int] = ()
     ) -> Sequence[Notification]:
         """The messages whose lease expired, `excluding` these. Locked, without their texts."""
-        texts = [defer(column, raiseload=True) for column in (Notification.body, Notification.html)]
-        return session.scalars(self._expired(at).where(Notification.id.not_in(excluding)).options(*texts)).all()
+        others = self._expired(at).where(Notification.id.not_in(excluding))
+        return session.scalars(others.options(*WITHOUT_TEXTS)).all()
+
+    def lock_unleased(self, session: Session, ids: Collection[int]) -> Sequence[Notification]:
+        """Those of these messages that wait to be claimed. Locked, without their texts. Skips what others hold."""
+        return session.scalars(
+            select(Notification)
+            .where(Notification.id == any_(bindparam("ids", sorted(ids), type_=ARRAY(Integer))), WAITING)
+            .options(*WITHOUT_TEXTS)
+            .order_by(Notification.id)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        ).all()
 
     def _expired(self, at: datetime) -> Select[Notification]:
         return (

@@ -5,14 +5,22 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, exists, select
+from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from app.core.vocabulary import DeliveryStatus, IncidentStatus
 from app.crud.channels import channels_of
 from app.crud.clock import NOW_COLUMN
 from app.crud.crud_notification import WAITING
-from app.models import Escalation, EscalationPolicy, Incident, Notification, PasswordRecovery, StatusUpdate
+from app.models import (
+    BreakerReset,
+    Escalation,
+    EscalationPolicy,
+    Incident,
+    Notification,
+    PasswordRecovery,
+    StatusUpdate,
+)
 
 
 class CRUDWork:
@@ -30,9 +38,12 @@ class CRUDWork:
         firsts = [session.scalar(_first_on_channel(), {"channel": channel}) for channel in channels]
         return min((first for first in firsts if first is not None), default=None)
 
-    def parts_due(self, session: Session) -> set[str]:
-        """The parts of the plan, by their names, for which something is due."""
-        found = session.execute(_due_in_plan()).mappings().one()
+    def parts_due(self, session: Session, *, followed_reset: int) -> set[str]:
+        """The parts of the plan, by their names, for which something is due.
+
+        `followed_reset` is the last reset of circuit breakers that this worker has followed.
+        """
+        found = session.execute(_due_in_plan(), {"followed_reset": followed_reset}).mappings().one()
         return {str(name) for name, is_due in found.items() if is_due}
 
 
@@ -58,6 +69,7 @@ def _first_on_channel() -> Select[datetime | None]:
 @cache
 def _due_in_plan() -> Select[Any]:
     parts: dict[str, tuple[ColumnElement[bool], ...]] = {
+        "resets_followed": (BreakerReset.id > bindparam("followed_reset", type_=Integer),),
         "snoozes_ended": (Incident.status == IncidentStatus.SNOOZED, Incident.snoozed_until <= NOW_COLUMN),
         "steps_taken": (Escalation.next_run_at <= NOW_COLUMN,),
         "policy_rollout": (EscalationPolicy.rollout_after.is_not(None),),

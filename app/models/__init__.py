@@ -3,6 +3,7 @@
 from app.models.api_key import ApiKey
 from app.models.audit import AuditCheckpoint, AuditEntry, AuditLink, AuditValue, RecordedSettings
 from app.models.backup import Backup
+from app.models.breaker import BreakerReset, CircuitBreaker
 from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy, EscalationPolicyVersion
 from app.models.guess import GuessCount, KnownSender
 from app.models.idempotency import IdempotencyKey
@@ -23,6 +24,8 @@ __all__ = [
     "AuditValue",
     "AuthSession",
     "Backup",
+    "BreakerReset",
+    "CircuitBreaker",
     "Escalation",
     "EscalationEvent",
     "EscalationPolicy",

@@ -23,4 +23,5 @@ class WorkerHeartbeat(Base):
     last_seen_at: Mapped[datetime]
     last_tick_at: Mapped[datetime | None]
     channels: Mapped[dict[str, Any]]
+    followed_reset: Mapped[int | None]  # the last reset of breakers; unknown of a worker of an earlier release
     set_up: Mapped[list[str]] = mapped_column(ARRAY(String(50)), default=list, server_default=text("'{}'"))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Lock
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -18,6 +18,7 @@ from app.services.delivery.ports import Delivery
 from app.services.incidents import lifecycle_service
 from app.services.operations import (
     audit_chain_service,
+    breaker_service,
     dead_man_service,
     healing_service,
     health_service,
@@ -71,12 +72,15 @@ class Jobs:
         self.stopping = Event()
         self._limits = limits
         self._database: Database = delivery.database
+        self._delivery = delivery
         self._breakers = delivery.breakers
         self._set_up = list(delivery.channels)
         self._paging = paging
         self._pulse = Pulse()
         self._locked_since: dict[str, float] = {}
         self._is_rolling_out = False
+        self._is_restored = False
+        self._following, self._beating = Lock(), Lock()
         self._audit_head: Head | None = None
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {
@@ -119,6 +123,7 @@ class Jobs:
         """The parts of the plan in their order, by their names in the log."""
         batch = self._limits.batch
         return {
+            "resets_followed": self.follow_resets,
             "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
             "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
             "steps_taken": self._fire,
@@ -149,9 +154,33 @@ class Jobs:
             return step_service.seconds_to_next(session, within=within)
 
     def beat(self) -> None:
-        """Write this worker's heartbeat, with the state of its circuit breakers."""
-        with self._database.transaction() as session:
-            health_service.beat(session, self._pulse, self._breakers.report(), self._set_up)
+        """Write this worker's heartbeat, with the state of its circuit breakers, and store those that have moved."""
+        self.restore()
+        with self._beating:  # so that the last heartbeat that is written is also the newest
+            breaker_service.forget_idle(self._breakers)
+            with self._database.transaction() as session:
+                report = breaker_service.report(session, self._breakers)
+                health_service.beat(session, self._pulse, report, self._set_up)
+            breaker_service.save(self._delivery, self._pulse)
+
+    def restore(self) -> None:
+        """Open the circuit breakers that were open before the restart, once. Raises if the database is away."""
+        with self._following:
+            if not self._is_restored:
+                breaker_service.restore(self._delivery, self._pulse)
+                self._is_restored = True
+
+    def follow_resets(self) -> int:
+        """Close the circuit breakers that an administrator has reset, and say so in the heartbeat at once."""
+        with self._following:
+            followed = breaker_service.follow(self._delivery, self._pulse)
+        if followed:
+            self.beat()
+        return followed
+
+    def when_breakers_move(self, tell: Callable[[], object]) -> None:
+        """Call this, from any thread, when a circuit breaker opens, closes or renews its pause."""
+        self._breakers.on_move = tell
 
     def leave(self) -> None:
         """Remove this worker's heartbeat."""
@@ -164,14 +193,15 @@ class Jobs:
             return dead_man_service.is_well(session)
 
     def clean_up(self) -> None:
-        """Delete what has expired: kept answers, sessions, reset tokens, full token buckets, counts of guesses."""
+        """Delete what has expired: kept answers, sessions, tokens, full buckets, counts of guesses, breakers."""
         with self._database.transaction() as session:
             answers = idempotency_service.forget_old(session)
             sessions, tokens = auth_service.forget_old(session)
             buckets = throttle_service.forget_old(session)
             workers = health_service.forget_old(session)
             guesses = guess_service.forget_old(session)
-        if answers or sessions or tokens or buckets or workers or guesses:
+            breakers = breaker_service.forget_old(session)
+        if answers or sessions or tokens or buckets or workers or guesses or breakers:
             log.info(
                 "clean_up_tick",
                 answers=answers,
@@ -180,6 +210,7 @@ class Jobs:
                 buckets=buckets,
                 workers=workers,
                 guesses=guesses,
+                breakers=breakers,
             )
 
     def log_audit_head(self) -> None:

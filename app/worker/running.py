@@ -5,6 +5,8 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+
 from app.integrations import dead_man
 from app.utils.measuring import measuring
 from app.utils.service_locator import Services
@@ -12,6 +14,8 @@ from app.worker.jobs import Jobs
 from app.worker.listener import Listener
 from app.worker.metrics_server import showing_metrics
 from app.worker.scheduler import Worker
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -21,11 +25,20 @@ async def working(services: Services) -> AsyncIterator[Worker]:
     jobs = Jobs(services.delivery, services.paging, width=settings.worker_threads)
     ping = dead_man.ping_of(settings.dead_man_url)
     worker = Worker(jobs, Listener(services.database), ping=ping, ping_seconds=settings.dead_man_interval_seconds)
+    await asyncio.to_thread(_restore, jobs)
     worker.start()
     try:
         yield worker
     finally:
         await worker.stop(grace_seconds=settings.shutdown_grace_seconds)
+
+
+def _restore(jobs: Jobs) -> None:
+    """Restore the circuit breakers before anything is sent. If that is not possible now, the heartbeats try again."""
+    try:
+        jobs.restore()
+    except Exception as error:  # noqa: BLE001 - without them a failing provider is called a few times too often
+        log.warning("circuit_breakers_not_restored", reason=type(error).__name__)
 
 
 async def work_until_told(services: Services) -> None:

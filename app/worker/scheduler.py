@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock
@@ -28,6 +29,8 @@ STALLED_AFTER_SECONDS = 60
 WELL_WITHIN_SECONDS = 5
 PLAN = "plan"
 SEND = "send"
+BEAT, RESETS = "beat", "resets"
+RESETS_SECONDS = 3600  # it is woken by NOTIFY, and the plan looks every second
 DEAD_MAN, CLEAN_UP, AUDIT = "dead_man", "clean_up", "audit_head"
 SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT}  # one failure there says nothing about paging now
 
@@ -58,10 +61,11 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_step: asyncio.TimerHandle | None = None
         sends = {f"{SEND}:{name}": (partial(jobs.send_by, name), TICK_SECONDS) for name in jobs.lanes}
-        self._table: dict[str, tuple[Callable[[], None], int]] = {
+        self._table: dict[str, tuple[Callable[[], object], int]] = {
             PLAN: (self._plan, TICK_SECONDS),
             **sends,
-            "beat": (jobs.beat, BEAT_SECONDS),
+            BEAT: (jobs.beat, BEAT_SECONDS),
+            RESETS: (jobs.follow_resets, RESETS_SECONDS),
             CLEAN_UP: (jobs.clean_up, CLEAN_UP_SECONDS),
             AUDIT: (jobs.log_audit_head, AUDIT_SECONDS),
         }
@@ -83,7 +87,8 @@ class Worker:
             self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name)
         self._scheduler.start()
         self._listener.start(self.wake)
-        self.wake("beat")
+        self._jobs.when_breakers_move(self._beat_soon)
+        self.wake(BEAT)
         self.wake(AUDIT)  # a service that is restarted every day would never log it
         self._started = time.monotonic()
         self._watch(self._loop)
@@ -179,6 +184,11 @@ class Worker:
             log.error("dead_man_withheld", is_ticking=is_ticking, failing_jobs=failing)
             return
         self._ping()
+
+    def _beat_soon(self) -> None:
+        """Called by threads that send, which must not fail because the loop has just been closed."""
+        with suppress(RuntimeError):
+            self.wake(BEAT)
 
     def _leave(self) -> None:
         try:

@@ -39,6 +39,7 @@ bundled             same      -         -         -         -         -         
 claimed             -         sending   -         -         -         sending   -         -         -         -
 renewed             -         -         -         same      same      -         -         -         -         -
 given_back          -         -         -         pending   delivered -         -         -         -         -
+brought_forward     -         same      -         -         -         same      -         -         -         -
 lease_expired       -         -         -         retry     delivered -         -         -         -         -
 cut_off             -         -         dead      dead      delivered -         -         -         -         -
 accepted            -         -         accepted  accepted  delivered -         -         -         -         -

@@ -9,6 +9,7 @@ from app.api.v1.endpoints import (
     api_keys,
     audit,
     auth,
+    channels,
     escalation,
     incidents,
     notification_preferences,
@@ -35,5 +36,6 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
     router.include_router(notifications.router)
     router.include_router(alert_webhooks.router_of(sources))
     router.include_router(workers.router)
+    router.include_router(channels.router)
     router.include_router(audit.router)
     return router

@@ -1,13 +1,21 @@
 """Circuit breakers: a provider that keeps failing is not called for a while, then probed with one message."""
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
+
+from app.services.delivery.held import Due, Held, Key, is_of
 
 OPENS_AFTER = 5  # different messages that failed in a row: one message that fails often says little about its provider
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 15.0
 DOUBLINGS = 10  # more than the longest pause takes: after hours of failures the power would fit in no float
+IDLE_SECONDS = 900.0  # then whatever waited for the provider has had its last try, and nobody knows how it is
+MOST_PROVIDERS = 500  # people supply the hosts of webhooks
+MOST_COUNTED = 1000
+LONGEST_NAME = 255
+LONGEST_ERROR = 200
 SMTP_CLOSES = 421
 
 
@@ -16,11 +24,26 @@ def says_later(status_code: int | None) -> bool:
     return status_code is not None and 400 <= status_code < 500 and status_code != SMTP_CLOSES
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open breaker. Its times are seconds of the worker's monotonic clock."""
+
+    pauses: int
+    opened_at: float
+    next_probe_at: float
+    failing_messages: int = 0
+    last_error: str | None = None
+    is_probing: bool = False
+
+
 @dataclass(slots=True)
 class _State:
     failed: set[int] = field(default_factory=set)
+    failed_before: int = 0  # messages, when the breaker was restored
     pauses: int = 0
+    opened_at: float = 0.0
     closed_until: float = 0.0
+    failed_at: float = 0.0
     is_probing: bool = False
     last_error: str | None = None
 
@@ -28,18 +51,49 @@ class _State:
     def is_open(self) -> bool:
         return self.pauses > 0
 
+    @property
+    def failing_messages(self) -> int:
+        return min(self.failed_before + len(self.failed), MOST_COUNTED)
+
+    def count(self, message_id: int, error: str, at: float) -> None:
+        if len(self.failed) < MOST_COUNTED:
+            self.failed.add(message_id)
+        self.last_error, self.failed_at = error[:LONGEST_ERROR], at
+
+    def pause(self, at: float) -> None:
+        """Open, or renew the pause."""
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.pauses, DOUBLINGS), LONGEST_PAUSE_SECONDS)
+        self.opened_at = self.opened_at if self.is_open else at
+        self.pauses += 1
+        self.closed_until, self.is_probing = at + pause, False
+
+    def is_idle(self, at: float) -> bool:
+        return at - max(self.failed_at, self.closed_until) > IDLE_SECONDS
+
+    def opened(self) -> Opened:
+        return Opened(
+            self.pauses, self.opened_at, self.closed_until, self.failing_messages, self.last_error, self.is_probing
+        )
+
 
 class Breakers:
-    """The breakers of one worker, one for each provider of a channel. Times are seconds of a monotonic clock."""
+    """The breakers of one worker, one for each provider of a channel. Times are seconds of a monotonic clock.
+
+    `on_move` is called, from any thread, when a breaker opens, closes or renews its pause.
+    """
 
     def __init__(self) -> None:
-        self._states: dict[tuple[str, str], _State] = {}
+        self.on_move: Callable[[], object] = lambda: None
+        self._states: dict[Key, _State] = {}
+        self._moved: set[Key] = set()
+        self._reset_at: dict[tuple[str, str | None], float] = {}
+        self._held = Held(LONGEST_PAUSE_SECONDS)
         self._lock = Lock()
 
     def wait_seconds(self, channel: str, provider: str, *, at: float) -> float:
         """0 if a message may be tried, else the seconds until the provider may be called again."""
         with self._lock:
-            state = self._states.get((channel, provider))
+            state = self._states.get(_key(channel, provider))
             if state is None or not state.is_open:
                 return 0.0
             if at < state.closed_until:
@@ -48,29 +102,126 @@ class Breakers:
             state.is_probing, state.closed_until = True, at + FIRST_PAUSE_SECONDS
             return 0.0
 
-    def record(self, channel: str, provider: str, message_id: int, *, error: str | None, at: float) -> bool:
-        """Count how an attempt ended. Returns True if this opened or closed the breaker."""
+    def record(
+        self,
+        channel: str,
+        provider: str,
+        message_id: int,
+        *,
+        error: str | None,
+        at: float,
+        began_at: float | None = None,
+    ) -> bool:
+        """Count how an attempt ended. Returns True if this opened or closed the breaker.
+
+        An attempt that began before the last reset counts like any other, but opens nothing.
+        """
+        key = _key(channel, provider)
         with self._lock:
-            state = self._states.setdefault((channel, provider), _State())
-            was_open = state.is_open
-            if error is None:
-                del self._states[channel, provider]
-                return was_open
-            state.failed.add(message_id)
-            state.last_error = error[:200]
-            if was_open and not state.is_probing:
-                return False
-            if was_open or len(state.failed) >= OPENS_AFTER:
-                pause = min(FIRST_PAUSE_SECONDS * 2 ** min(state.pauses, DOUBLINGS), LONGEST_PAUSE_SECONDS)
-                state.pauses += 1
-                state.closed_until, state.is_probing = at + pause, False
-            return state.is_open and not was_open
+            was_open = key in self._states and self._states[key].is_open
+            has_moved = self._record(key, message_id, error, at, is_late=self._was_reset(key, since=began_at))
+            is_open = key in self._states and self._states[key].is_open
+        if has_moved:
+            self.on_move()
+        return is_open != was_open
+
+    def reset(self, channel: str, provider: str | None, *, at: float) -> tuple[list[Key], dict[int, Due]]:
+        """Close the breakers of a channel, or that of one provider, and forget their failures.
+
+        Returns those that were open, and the messages that wait for them, with when they are due.
+        """
+        with self._lock:
+            self._reset_at = {one: when for one, when in self._reset_at.items() if at - when < IDLE_SECONDS}
+            self._reset_at[channel, provider] = at
+            found = [key for key in self._states if is_of(key, channel, provider)]
+            return self._drop(found), self._held.take(channel, provider)
+
+    def hold(self, waiting: Iterable[tuple[Key, int, Due]], *, asked_at: float) -> dict[int, Due]:
+        """Remember messages that were put off. Returns those whose breaker was reset since `asked_at`."""
+        with self._lock:
+            missed = {}
+            for key, message_id, due in waiting:
+                if self._was_reset(key, since=asked_at):
+                    missed[message_id] = due
+                else:
+                    self._held.add(_key(*key), message_id, due, at=asked_at)
+            return missed
+
+    def restore(self, key: Key, opened: Opened) -> None:
+        """Open a breaker as it was before a restart. What this worker has found out itself counts more."""
+        with self._lock:
+            self._states.setdefault(
+                _key(*key),
+                _State(
+                    failed_before=opened.failing_messages,
+                    pauses=opened.pauses,
+                    opened_at=opened.opened_at,
+                    closed_until=opened.next_probe_at,
+                    failed_at=opened.next_probe_at,
+                    last_error=opened.last_error,
+                ),
+            )
+
+    def forget_idle(self, at: float) -> list[Key]:
+        """Forget the providers that nothing was sent to for long. Returns those whose breaker was open."""
+        with self._lock:
+            self._held.forget_old(at)
+            return self._drop([key for key, state in self._states.items() if state.is_idle(at)])
+
+    def take_moved(self) -> dict[Key, Opened | None]:
+        """The breakers that opened, closed or renewed their pause since this was last called. None: it is closed."""
+        with self._lock:
+            moved, self._moved = self._moved, set()
+            states = {key: self._states.get(key) for key in sorted(moved)}
+            return {key: state.opened() if state and state.is_open else None for key, state in states.items()}
+
+    def put_back(self, moved: Collection[Key]) -> None:
+        """Let the next `take_moved` return these as well."""
+        with self._lock:
+            self._moved.update(moved)
+
+    def opened(self) -> dict[Key, Opened]:
+        """The breakers that are open."""
+        with self._lock:
+            return {key: state.opened() for key, state in self._states.items() if state.is_open}
 
     def report(self) -> dict[str, Any]:
         """The providers that failed last, by channel, for the operator."""
         with self._lock:
             report: dict[str, Any] = {}
             for (channel, provider), state in self._states.items():
-                words = {"state": "open" if state.is_open else "closed", "failing_messages": len(state.failed)}
+                words = {"state": "open" if state.is_open else "closed", "failing_messages": state.failing_messages}
                 report.setdefault(channel, {})[provider] = {**words, "last_error": state.last_error}
             return report
+
+    def _record(self, key: Key, message_id: int, error: str | None, at: float, *, is_late: bool) -> bool:
+        """Returns True if the breaker opened, closed, or renewed its pause."""
+        if error is None:
+            return bool(self._drop([key] if key in self._states else []))
+        state = self._states.get(key) or self._new(key)
+        state.count(message_id, error, at)
+        is_due = state.is_probing if state.is_open else not is_late and len(state.failed) >= OPENS_AFTER
+        if is_due:
+            state.pause(at)
+            self._moved.add(key)
+        return is_due
+
+    def _new(self, key: Key) -> _State:
+        """A provider that failed for the first time. The one that failed longest ago makes room for it."""
+        if len(self._states) >= MOST_PROVIDERS:
+            self._drop([min(self._states, key=lambda one: (self._states[one].is_open, self._states[one].failed_at))])
+        return self._states.setdefault(key, _State())
+
+    def _drop(self, keys: Iterable[Key]) -> list[Key]:
+        """Forget providers. Returns those whose breaker was open."""
+        were_open = [key for key in keys if self._states.pop(key).is_open]
+        self._moved.update(were_open)
+        return were_open
+
+    def _was_reset(self, key: Key, *, since: float | None) -> bool:
+        times = [when for one in ((key[0], None), key) if (when := self._reset_at.get(one)) is not None]
+        return since is not None and any(when >= since for when in times)
+
+
+def _key(channel: str, provider: str) -> Key:
+    return channel, provider[:LONGEST_NAME]

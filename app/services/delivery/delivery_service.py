@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +18,9 @@ from app.core.vocabulary import AttemptOutcome
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import Notification
-from app.services.delivery import lease_service, readiness_service
+from app.services.delivery import hold_service, lease_service, readiness_service
 from app.services.delivery.breaker import says_later
+from app.services.delivery.held import Key
 from app.services.delivery.ports import Delivery
 from app.services.delivery.readiness_service import Check, LeaseLost
 from app.services.delivery.recording_service import (
@@ -35,6 +36,16 @@ from app.services.delivery.transition import Event, EventType
 log = structlog.get_logger()
 
 LONGEST_PROVIDER_ID = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A message whose provider may not be called yet, for how many seconds, and when that was asked."""
+
+    message: Notification
+    key: Key
+    seconds: float
+    asked_at: float
 
 
 def try_once(delivery: Delivery, message: Notification, checked: Check | None = None) -> Attempt | None:
@@ -110,37 +121,44 @@ def _is_deferred(delivery: Delivery, message: Notification) -> bool:
     return bool(waits) and bool(_defer(delivery, waits, patience_seconds=PATIENCE_SECONDS))
 
 
-def _waits(delivery: Delivery, messages: Sequence[Notification]) -> list[tuple[Notification, float]]:
-    """The messages whose provider may not be called yet, and for how many seconds."""
-    waits = [(message, _wait_seconds(delivery, message)) for message in messages]
-    return [(message, seconds) for message, seconds in waits if seconds > 0]
+def _waits(delivery: Delivery, messages: Sequence[Notification]) -> list[Wait]:
+    """The messages whose provider may not be called yet."""
+    waits = [_wait(delivery, message) for message in messages]
+    return [wait for wait in waits if wait is not None and wait.seconds > 0]
 
 
-def _defer(delivery: Delivery, waits: Sequence[tuple[Notification, float]], *, patience_seconds: float) -> set[int]:
+def _defer(delivery: Delivery, waits: Sequence[Wait], *, patience_seconds: float) -> set[int]:
     """Release messages. Returns their ids: a message whose time is up is not among them, but gets one last try."""
     with delivery.database.transaction() as session:
         at = now(session)
         wait_briefly(session, patience_seconds)
-        given_back = [(message, _given_back(message, seconds, at)) for message, seconds in waits]
-        deferred = [(message, event) for message, event in given_back if event.until is not None and event.until > at]
-        lease_service.defer_each(session, deferred)
-    for message, event in deferred:
-        log.info("delivery_deferred", until=event.until, **log_fields(message))
-    return {message.id for message, _ in deferred}
+        deferred = [(wait, until) for wait in waits if (until := _until(wait, at)) > at]
+        lease_service.defer_each(
+            session, [(wait.message, _given_back(wait.message, until, at)) for wait, until in deferred]
+        )
+    for wait, until in deferred:
+        log.info("delivery_deferred", until=until, **log_fields(wait.message))
+    held = [(wait.key, wait.message, until) for wait, until in deferred]
+    hold_service.hold(delivery, held, asked_at=min(wait.asked_at for wait in waits))
+    return {wait.message.id for wait, _ in deferred}
 
 
-def _given_back(message: Notification, wait_seconds: float, at: datetime) -> Event:
+def _until(wait: Wait, at: datetime) -> datetime:
     """Due again when its provider is, but no later than its time is up."""
-    began_at = message.first_attempt_at or at
-    until = min(at + timedelta(seconds=wait_seconds), began_at + GIVE_UP_AFTER)
-    return Event(EventType.GIVEN_BACK, until=until, first_attempt_at=began_at)
+    began_at = wait.message.first_attempt_at or at
+    return min(at + timedelta(seconds=wait.seconds), began_at + GIVE_UP_AFTER)
 
 
-def _wait_seconds(delivery: Delivery, message: Notification) -> float:
+def _given_back(message: Notification, until: datetime, at: datetime) -> Event:
+    return Event(EventType.GIVEN_BACK, until=until, first_attempt_at=message.first_attempt_at or at)
+
+
+def _wait(delivery: Delivery, message: Notification) -> Wait | None:
     channel = delivery.channels.get(message.channel)
     if channel is None:
-        return 0.0
-    return delivery.breakers.wait_seconds(channel.name, channel.provider(message.address), at=time.monotonic())
+        return None
+    key, at = (channel.name, channel.provider(message.address)), time.monotonic()
+    return Wait(message, key, delivery.breakers.wait_seconds(*key, at=at), at)
 
 
 def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> Attempt:
@@ -149,11 +167,11 @@ def _attempt(delivery: Delivery, message: Notification, began_at: datetime) -> A
     if channel is None:
         outcome = Outcome(AttemptOutcome.RETRY, error=f"The channel {message.channel} is not set up here.")
     else:
-        outcome = _outcome_of(delivery, channel, message)
+        outcome = _outcome_of(delivery, channel, message, began_at=started)
     return Attempt(message, outcome, began_at, latency_ms=round((time.monotonic() - started) * 1000))
 
 
-def _outcome_of(delivery: Delivery, channel: Channel, message: Notification) -> Outcome:
+def _outcome_of(delivery: Delivery, channel: Channel, message: Notification, *, began_at: float) -> Outcome:
     """The channel's outcome, or a failure if it raises: otherwise the message would be retried for ever.
 
     An exception in the channel says nothing about its provider.
@@ -163,7 +181,7 @@ def _outcome_of(delivery: Delivery, channel: Channel, message: Notification) -> 
     except Exception as error:
         log.exception("channel_failed", **log_fields(message))
         return Outcome(AttemptOutcome.RETRY, error=f"The channel failed: {type(error).__name__}.")
-    _count(delivery, channel, message, outcome)
+    _count(delivery, channel, message, outcome, began_at=began_at)
     return outcome
 
 
@@ -189,12 +207,13 @@ def _envelope(message: Notification) -> Envelope:
     )
 
 
-def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome) -> None:
+def _count(delivery: Delivery, channel: Channel, message: Notification, outcome: Outcome, *, began_at: float) -> None:
     """Tell the circuit breaker. A provider that refuses or defers one address is alive."""
     has_failed = outcome.result is AttemptOutcome.RETRY and not says_later(outcome.status_code)
     error = (outcome.error or "temporary failure") if has_failed else None
     provider = channel.provider(message.address)
-    if not delivery.breakers.record(channel.name, provider, message.id, error=error, at=time.monotonic()):
+    at = time.monotonic()
+    if not delivery.breakers.record(channel.name, provider, message.id, error=error, at=at, began_at=began_at):
         return
     if error is None:
         log.info("circuit_breaker_closed", channel=channel.name, provider=provider)

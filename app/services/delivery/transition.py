@@ -29,6 +29,7 @@ class EventType(StrEnum):
     CLAIMED = "claimed"  # by a worker, under a lease
     RENEWED = "renewed"
     GIVEN_BACK = "given_back"  # not tried; due at `until`
+    BROUGHT_FORWARD = "brought_forward"  # due at `until` instead of later
     LEASE_EXPIRED = "lease_expired"
     CUT_OFF = "cut_off"  # its lease expired so often that its time is up
     ACCEPTED = "accepted"
@@ -139,6 +140,11 @@ def _given_back(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
     status = DeliveryStatus.PENDING if state.attempt < TRIED_BEFORE else DeliveryStatus.RETRY
     times = {"next_attempt_at": event.until, "first_attempt_at": event.first_attempt_at}
     return {"status": status, "attempt": state.attempt - 1, **times, **NO_LEASE}
+
+
+def _brought_forward(state: State, event: Event, _at: datetime) -> Mapping[str, Any]:
+    is_waiting = state.status is DeliveryStatus.PENDING or state.status is DeliveryStatus.RETRY
+    return {"next_attempt_at": event.until} if is_waiting and not (state.is_throttled or state.is_bundled) else {}
 
 
 def _lease_expired(state: State, _event: Event, at: datetime) -> Mapping[str, Any]:
@@ -259,6 +265,7 @@ RULES: Mapping[EventType, Callable[[State, Event, datetime], Mapping[str, Any]]]
     EventType.CLAIMED: _claimed,
     EventType.RENEWED: _renewed,
     EventType.GIVEN_BACK: _given_back,
+    EventType.BROUGHT_FORWARD: _brought_forward,
     EventType.LEASE_EXPIRED: _lease_expired,
     EventType.CUT_OFF: partial(_dead, reason=EndReason.GAVE_UP),
     EventType.ACCEPTED: _accepted,

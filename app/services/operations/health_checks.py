@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.core.channel import without_answer
 from app.core.vocabulary import HealthStatus, Phase
 
 LATE_AFTER = timedelta(seconds=10)
@@ -81,11 +82,15 @@ def of_lateness(what: str, late: timedelta | None) -> Check:
 
 
 def of_channel(reports: Collection[Mapping[str, Any]]) -> Check:
-    """A channel is degraded while a live worker's circuit breaker of one of its providers is open."""
+    """A channel is degraded while a live worker's circuit breaker of one of its providers is open.
+
+    Everybody may read this.
+    """
     failing = {provider: about for report in reports for provider, about in report.items() if about["state"] == "open"}
     if not failing:
         return OK
-    said = "; ".join(f"{name}: {about.get('last_error') or 'no answer'}" for name, about in sorted(failing.items()))
+    reasons = {name: without_answer(about.get("last_error")) or "no answer" for name, about in failing.items()}
+    said = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
     return Check(HealthStatus.DEGRADED, f"Its provider fails, so nothing is sent for a while. {said}")
 
 

@@ -33,7 +33,8 @@ FORGOTTEN_AFTER = timedelta(days=1)
 class Pulse:
     """This worker's identity and its place in the round over open incidents. `held` were locked and come first.
 
-    `ticked` is when it last completed a tick, on the monotonic clock.
+    `ticked` is when it last completed a tick, on the monotonic clock. `followed_reset` is the last reset of circuit
+    breakers that it has followed.
     """
 
     id: UUID = field(default_factory=uuid4)
@@ -44,6 +45,7 @@ class Pulse:
     ticked: float | None = None
     was_overdue: bool = False
     is_different: bool = False
+    followed_reset: int = 0
 
 
 def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Collection[str]) -> None:
@@ -59,6 +61,7 @@ def beat(session: Session, pulse: Pulse, channels: dict[str, Any], set_up: Colle
         last_seen_at=at,
         last_tick_at=at - timedelta(seconds=monotonic() - pulse.ticked) if pulse.ticked is not None else None,
         channels=channels,
+        followed_reset=pulse.followed_reset,
         set_up=sorted(set_up),
     )
     alive = crud_heartbeat.set_up(session, since=at - ALIVE_WITHIN)

@@ -1,0 +1,47 @@
+"""Messages that wait because their provider is not called: a reset of its circuit breaker makes them due at once."""
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.crud import crud_lease
+from app.crud.clock import now
+from app.crud.locks import wait_briefly
+from app.crud.wakeup import wake
+from app.models import Notification
+from app.services.delivery.held import Due, Key
+from app.services.delivery.ports import Delivery
+from app.services.delivery.transition import Event, EventType
+from app.services.delivery.transition_service import apply_all
+
+log = structlog.get_logger()
+
+BATCH = 500
+
+
+def hold(delivery: Delivery, deferred: Sequence[tuple[Key, Notification, Due]], *, asked_at: float) -> None:
+    """Remember messages that were put off. A reset may have come since their breaker was asked: then they are due."""
+    waiting = [(key, message.id, due) for key, message, due in deferred]
+    bring_forward(delivery, delivery.breakers.hold(waiting, asked_at=asked_at))
+
+
+def bring_forward(delivery: Delivery, held: Mapping[int, Due]) -> None:
+    """Make messages due at once that still wait for this very time. Never raises: it is over soon anyway."""
+    ids = sorted(held)
+    try:
+        for first in range(0, len(ids), BATCH):
+            with delivery.database.transaction() as session:
+                _bring_forward(session, {id_: held[id_] for id_ in ids[first : first + BATCH]})
+    except SQLAlchemyError as error:
+        log.warning("deliveries_not_brought_forward", messages=len(ids), reason=type(error).__name__)
+
+
+def _bring_forward(session: Session, held: Mapping[int, Due]) -> None:
+    wait_briefly(session)
+    at = now(session)
+    waiting = crud_lease.lock_unleased(session, held)
+    still_held = [message for message in waiting if message.next_attempt_at == held[message.id]]
+    if apply_all(session, still_held, Event(EventType.BROUGHT_FORWARD, until=at), at=at):
+        wake(session, "send")
