@@ -48,6 +48,17 @@ def workers(world: World) -> None:
     world.user.refused("GET /v1/workers", status=403, code="permission_denied")
 
 
+@check(GROUP, "administrators see each channel and close its circuit breakers")
+def channels(world: World) -> None:
+    found = {channel["name"]: channel for channel in world.admin.call("GET /v1/channels")}
+    holds({"email", "sms", "webhook"} <= found.keys(), "every channel is listed")
+    reset = world.admin.call("POST /v1/channels/apprise/reset")
+    has(reset, name="apprise", state="closed")
+    world.admin.refused("POST /v1/channels/pigeon/reset", status=404, code="not_found")
+    world.user.refused("GET /v1/channels", status=403, code="permission_denied")
+    world.user.refused("POST /v1/channels/apprise/reset", status=403, code="permission_denied")
+
+
 @check(GROUP, "the documentation loads nothing from elsewhere")
 def documentation(world: World) -> None:
     for page in ("/docs", "/redoc"):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from app.core.vocabulary import BreakerState
 from app.schemas.base import Input, Read
@@ -38,4 +38,6 @@ class ChannelRead(Read):
 class ChannelReset(Input):
     """Which circuit breakers to close: that of one provider, or all of the channel."""
 
-    provider: Provider | None = Field(default=None, examples=["api.twilio.com"])
+    model_config = ConfigDict(json_schema_extra={"examples": [{"provider": None}]})
+
+    provider: Provider | None = Field(default=None, description="A name that `GET /v1/channels` shows")

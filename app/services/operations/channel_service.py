@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.core.audit_actions import AuditAction
 from app.core.channel import CHANNELS, Channel
 from app.core.errors import NotFound
+from app.core.vocabulary import BreakerState
 from app.crud import crud_breaker, crud_breaker_reset, crud_heartbeat
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
@@ -54,7 +55,10 @@ def reset(session: Session, name: str, body: ChannelReset | None, own: Channels)
     crud_breaker.remove_of(session, name, provider)
     wake(session, "resets")
     after = _read(name, _view(session, own), own)
-    is_open = [one.name for one in before if one.is_open], [one.name for one in after.providers if one.workers]
+    is_open = (
+        [one.name for one in before if one.is_open],
+        [one.name for one in after.providers if one.state is not BreakerState.CLOSED],
+    )
     audit_service.record(
         session,
         AuditAction.CHANNEL_RESET,
@@ -89,7 +93,7 @@ def _said(row: CircuitBreaker) -> Said:
         "open_since": row.open_since.isoformat(),
         "next_probe_at": row.next_probe_at.isoformat(),
     }
-    return Said("", row.followed_reset, {row.channel: {row.provider: about}})
+    return Said(None, row.followed_reset, {row.channel: {row.provider: about}})
 
 
 def _read(name: str, view: View, own: Channels) -> ChannelRead:

@@ -22,9 +22,12 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a worker said of its providers, by channel, and the last reset it had followed; None if it follows none."""
+    """What a worker said of its providers, by channel, and the last reset it had followed; None if it follows none.
 
-    worker: str
+    It may be a worker that is alive no longer, and then has no name.
+    """
+
+    worker: str | None
     followed_reset: int | None
     channels: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -70,17 +73,18 @@ def worst(states: Iterable[BreakerState]) -> BreakerState:
 
 def _provider(channel: str, name: str, said: Sequence[Said], resets: Sequence[Reset]) -> ProviderState:
     valid = [one for one in said if not is_void(channel, name, one.followed_reset, resets)]
-    about = {one.worker: one.channels[channel][name] for one in valid if name in one.channels.get(channel, {})}
-    opened = {worker: words for worker, words in about.items() if words["state"] == BreakerState.OPEN}
-    errors = [words.get("last_error") for words in (*opened.values(), *about.values())]
+    about = [one.channels[channel][name] for one in valid if name in one.channels.get(channel, {})]
+    opened = [words for words in about if words["state"] == BreakerState.OPEN]
+    errors = [words.get("last_error") for words in (*opened, *about)]
+    doubters = {one.worker for one in valid if one.channels.get(channel, {}).get(name) in opened}
     return ProviderState(
         name,
-        worst(_state(words) for words in about.values()),
-        max((words.get("failing_messages", 0) for words in about.values()), default=0),
+        worst(_state(words) for words in about),
+        max((words.get("failing_messages", 0) for words in about), default=0),
         next((error for error in errors if error), None),
-        _first(words.get("open_since") for words in opened.values()),
-        _first(words.get("next_probe_at") for words in opened.values()),
-        tuple(sorted(opened)),
+        _first(words.get("open_since") for words in opened),
+        _first(words.get("next_probe_at") for words in opened),
+        tuple(sorted(worker for worker in doubters if worker is not None)),
     )
 
 

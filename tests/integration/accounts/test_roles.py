@@ -48,7 +48,7 @@ ADMINS_ONLY = {
     *("list_users", "create_user", "read_user", "update_user", "delete_user"),
     "delete_incident",
     *("list_policies", "create_policy", "read_policy", "update_policy", "delete_policy", "preview_escalation"),
-    *("list_preferences", "set_preference", "list_workers"),
+    *("list_preferences", "set_preference", "list_workers", "list_channels", "reset_channel"),
     *("list_templates", "read_template", "set_template", "reset_template", "preview_template"),
 }
 GUARDED = [operation for operation in OPERATIONS if operation.needs_login]

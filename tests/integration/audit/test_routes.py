@@ -317,6 +317,14 @@ CASES: dict[str, list[Case]] = {
             set(),
         ),
     ],
+    "POST /v1/channels/{channel}/reset": [
+        Case(
+            lambda s: s.call("POST /channels/email/reset", by=s.admin),
+            [A.CHANNEL_RESET],
+            "channel",
+            {"provider", "open_providers"},
+        )
+    ],
     "POST /v1/alerts/elastic": [
         Case(post_alert, [A.WEBHOOK_TOKEN_ACCEPTED], "webhook", set(), by=None, has_session=False)
     ],

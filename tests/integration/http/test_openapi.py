@@ -84,6 +84,8 @@ GET /v1/notifications list_notifications 200 401 403 422 431 503
 POST /v1/notifications/callbacks/twilio receive_twilio_report 204 400 403 404 408 413 415 422 431 503
 POST /v1/alerts/elastic receive_elastic_alert 201 401 408 409 413 422 429 431 503
 GET /v1/workers list_workers 200 401 403 422 431 503
+GET /v1/channels list_channels 200 401 403 422 431 503
+POST /v1/channels/{channel}/reset reset_channel 200 401 403 404 408 413 415 422 431 503
 GET /v1/audit list_audit_entries 200 401 403 422 431 503
 GET / read_root 200 431 503
 GET /health/live read_liveness 200 431 503

@@ -1,0 +1,151 @@
+"""Open circuit breakers outlive a restart, and what is stored of them costs the sending nothing."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from app.db.session import Database, connect
+from app.models import CircuitBreaker
+from app.services.delivery.breaker import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, OPENS_AFTER
+from app.services.delivery.ports import Delivery
+from app.utils.service_locator import Services
+from app.worker import Jobs
+from tests.support.inline import inline_jobs
+from tests.support.statements import statements
+from tests.support.world import Clock, Outbox
+
+KEY = ("email", "outbox")
+BUSY = "The server answered 503: a secret of the inside"
+
+
+@pytest.fixture
+def start(services: Services) -> Callable[..., tuple[Jobs, Delivery]]:
+    """Starts a worker on the test's database."""
+
+    def run(database: Database = services.database) -> tuple[Jobs, Delivery]:
+        delivery = Delivery(database, services.channels, services.paging, timedelta(seconds=60))
+        return inline_jobs(services, delivery), delivery
+
+    return run
+
+
+def fail(delivery: Delivery, times: int = OPENS_AFTER, *, first: int = 0) -> None:
+    for number in range(first, first + times):
+        delivery.breakers.record(*KEY, number, error=BUSY, at=time.monotonic())
+
+
+def stored(session: Session) -> CircuitBreaker | None:
+    session.expire_all()
+    return session.scalars(select(CircuitBreaker)).one_or_none()
+
+
+def test_a_restarted_worker_waits_then_probes_with_one_message(start: Callable, session: Session) -> None:
+    jobs, before = start()
+    fail(before)
+    jobs.beat()
+    row = stored(session)
+    assert row is not None
+    assert (row.failing_messages, row.pauses, row.last_error) == (OPENS_AFTER, 1, "The server answered 503.")
+    restarted, after = start()
+    restarted.restore()
+    at = time.monotonic()
+    assert 0 < after.breakers.wait_seconds(*KEY, at=at) <= 5
+    waits = [after.breakers.wait_seconds(*KEY, at=at + 5) for _ in range(2)]
+    assert waits[0] == 0 < waits[1]
+    assert not after.breakers.record(*KEY, 99, error=BUSY, at=at + 5)
+    assert after.breakers.wait_seconds(*KEY, at=at + 5) == 10  # the second pause
+    assert after.breakers.report()["email"]["outbox"]["failing_messages"] == OPENS_AFTER + 1
+
+
+def test_a_success_after_the_restart_closes_it(start: Callable, session: Session) -> None:
+    jobs, before = start()
+    fail(before)
+    jobs.beat()
+    restarted, after = start()
+    restarted.restore()
+    assert after.breakers.record(*KEY, 99, error=None, at=time.monotonic())
+    restarted.beat()
+    assert stored(session) is None
+
+
+@pytest.mark.parametrize("ahead", ["1 hour", "-1 hour"])
+def test_no_stored_time_holds_messages_for_longer(start: Callable, session: Session, ahead: str) -> None:
+    jobs, before = start()
+    fail(before)
+    jobs.beat()
+    moved = "next_probe_at = next_probe_at + :by, open_since = open_since + :by"
+    session.execute(text(f"UPDATE circuit_breakers SET {moved.replace(':by', f'interval {ahead!r}')}"))
+    session.commit()
+    restarted, after = start()
+    restarted.restore()
+    assert after.breakers.wait_seconds(*KEY, at=time.monotonic()) <= LONGEST_PAUSE_SECONDS
+    assert after.breakers.wait_seconds(*KEY, at=time.monotonic() + LONGEST_PAUSE_SECONDS) == 0
+
+
+def test_what_nobody_has_renewed_for_long_is_worthless(start: Callable, session: Session, clock: Clock) -> None:
+    jobs, before = start()
+    fail(before)
+    jobs.beat()
+    clock.advance(seconds=IDLE_SECONDS + 1)
+    restarted, after = start()
+    restarted.restore()
+    assert after.breakers.opened() == {}
+    restarted.clean_up()
+    assert stored(session) is None
+
+
+def test_what_a_worker_found_out_itself_counts_more(start: Callable) -> None:
+    jobs, before = start()
+    fail(before)
+    jobs.beat()
+    restarted, after = start()
+    fail(after, 1)
+    restarted.beat()
+    assert after.breakers.opened() == {}
+
+
+def test_a_database_that_is_away_is_told_later(start: Callable, session: Session, services: Services) -> None:
+    away = connect("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
+    jobs, delivery = start(away)
+    fail(delivery)
+    with pytest.raises(Exception, match="refused"):
+        jobs.beat()
+    again = Delivery(services.database, services.channels, services.paging, delivery.lease, delivery.breakers)
+    inline_jobs(services, again).beat()
+    assert stored(session) is not None
+
+
+def test_a_thousand_failing_messages_write_one_row(start: Callable, services: Services, outbox: Outbox) -> None:
+    jobs, delivery = start()
+    jobs.restore()
+    with statements(services.database) as seen:
+        fail(delivery, 1000)
+        jobs.beat()
+        jobs.beat()
+    writes = [statement for statement in seen if "INTO circuit_breakers" in statement]
+    assert (len(writes), len(delivery.breakers.opened())) == (1, 1)
+
+
+def test_a_breaker_that_moves_tells_at_once(start: Callable) -> None:
+    jobs, delivery = start()
+    told: list[int] = []
+    jobs.when_breakers_move(lambda: told.append(1))
+    fail(delivery, OPENS_AFTER - 1)
+    assert told == []
+    fail(delivery, 10, first=OPENS_AFTER)
+    assert told == [1]
+    assert delivery.breakers.record(*KEY, 1, error=None, at=time.monotonic())
+    assert told == [1, 1]
+
+
+def test_the_state_of_everybody_shows_no_answer(start: Callable, client: object, services: Services) -> None:
+    jobs, delivery = start()
+    fail(delivery)
+    jobs.beat()
+    said = services.health.checks()["channel_email"].check.detail or ""
+    assert "The server answered 503." in said
+    assert "secret" not in said
