@@ -31,6 +31,7 @@ AUTH_KINDS = (
 WAITING = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
 UNRESOLVED = (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.SNOOZED)
 ALIVE, LOST = "alive", "lost"
+ANSWERED, FAILED = "answered", "failed"
 
 registry = Registry()
 
@@ -83,6 +84,7 @@ WORKER_TICKS = _counter("ims_worker_ticks_total", "Ticks that workers of this se
 LAST_TICK = _reading("ims_worker_last_tick_timestamp_seconds", "When any worker last completed a tick; 0: none known")
 LAST_SEEN = _reading("ims_worker_last_seen_timestamp_seconds", "When any worker last beat; 0: none known")
 WORKERS = _reading("ims_workers", "Workers that are alive, and workers of the last 15 minutes that died", "state")
+DEAD_MAN_PINGS = _counter("ims_dead_man_pings_total", "Pings of the dead-man's URL by their outcome", "outcome")
 
 # ---- HTTP
 AUTH_FAILURES = _counter("ims_auth_failures_total", "Requests refused for a wrong or missing secret", "kind")
@@ -113,6 +115,7 @@ AUTH_FAILURES.declare(kind=AUTH_KINDS)
 INCIDENTS_OPEN.declare(severity=Severity, status=UNRESOLVED)
 OUTBOX_DEPTH.declare(status=WAITING)
 WORKERS.declare(state=(ALIVE, LOST))
+DEAD_MAN_PINGS.declare(outcome=(ANSWERED, FAILED))
 
 
 def declare(*, channels: Sequence[str], senders: Sequence[str], others: Sequence[str]) -> None:

@@ -82,11 +82,15 @@ class SharedCounter:
             return await self._own.add(key)
         try:
             made = await self._storage.incr(key, WINDOW_SECONDS)
-            return made, await self._storage.get_expiry(key) - time.time()
+            ends_at = await self._storage.get_expiry(key)
         except StorageError as error:
             log.warning("rate_limit_storage_unavailable", error=type(error.storage_error).__name__)
             self._ask_again_at = time.monotonic() + self._retry_seconds
             return await self._own.add(key)
+        if self._ask_again_at:
+            self._ask_again_at = 0.0
+            log.info("rate_limit_storage_available")
+        return made, ends_at - time.time()
 
 
 def counter_of(settings: LimitSettings) -> Counter:

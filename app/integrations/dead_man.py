@@ -6,6 +6,8 @@ from functools import partial
 import requests
 import structlog
 
+from app.core import metrics
+
 log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 10
@@ -17,9 +19,18 @@ def ping_of(url: str | None) -> Callable[[], None] | None:
 
 
 def ping(url: str) -> None:
-    """Ping a URL. A failure is only logged."""
+    """Ping a URL. A failure is only logged and counted: missing pings are the alarm.
+
+    An answer that is an error, such as 404 for a check that was deleted, is a failure.
+    """
     try:
         answer = requests.get(url, timeout=TIMEOUT_SECONDS)
-        log.info("dead_man_pinged", status_code=answer.status_code)
     except requests.RequestException as error:
         log.warning("dead_man_not_pinged", reason=type(error).__name__)
+        metrics.DEAD_MAN_PINGS.add(metrics.FAILED)
+        return
+    if answer.ok:
+        log.info("dead_man_pinged", status_code=answer.status_code)
+    else:
+        log.warning("dead_man_not_pinged", status_code=answer.status_code)
+    metrics.DEAD_MAN_PINGS.add(metrics.ANSWERED if answer.ok else metrics.FAILED)

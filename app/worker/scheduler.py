@@ -32,7 +32,7 @@ SEND = "send"
 BEAT, RESETS = "beat", "resets"
 RESETS_SECONDS = 3600  # it is woken by NOTIFY, and the plan looks every second
 DEAD_MAN, CLEAN_UP, AUDIT = "dead_man", "clean_up", "audit_head"
-SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT}  # one failure there says nothing about paging now
+SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT, RESETS}  # one failure there says nothing about paging now
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types

@@ -18,12 +18,13 @@ from tests.support.inline import inline_jobs
 from tests.support.statements import statements
 from tests.support.world import Clock, Outbox
 
+Start = Callable[..., tuple[Jobs, Delivery]]
 KEY = ("email", "outbox")
 BUSY = "The server answered 503: a secret of the inside"
 
 
 @pytest.fixture
-def start(services: Services) -> Callable[..., tuple[Jobs, Delivery]]:
+def start(services: Services) -> Start:
     """Starts a worker on the test's database."""
 
     def run(database: Database = services.database) -> tuple[Jobs, Delivery]:
@@ -43,7 +44,7 @@ def stored(session: Session) -> CircuitBreaker | None:
     return session.scalars(select(CircuitBreaker)).one_or_none()
 
 
-def test_a_restarted_worker_waits_then_probes_with_one_message(start: Callable, session: Session) -> None:
+def test_a_restarted_worker_waits_then_probes_with_one_message(start: Start, session: Session) -> None:
     jobs, before = start()
     fail(before)
     jobs.beat()
@@ -61,7 +62,7 @@ def test_a_restarted_worker_waits_then_probes_with_one_message(start: Callable, 
     assert after.breakers.report()["email"]["outbox"]["failing_messages"] == OPENS_AFTER + 1
 
 
-def test_a_success_after_the_restart_closes_it(start: Callable, session: Session) -> None:
+def test_a_success_after_the_restart_closes_it(start: Start, session: Session) -> None:
     jobs, before = start()
     fail(before)
     jobs.beat()
@@ -73,7 +74,7 @@ def test_a_success_after_the_restart_closes_it(start: Callable, session: Session
 
 
 @pytest.mark.parametrize("ahead", ["1 hour", "-1 hour"])
-def test_no_stored_time_holds_messages_for_longer(start: Callable, session: Session, ahead: str) -> None:
+def test_no_stored_time_holds_messages_for_longer(start: Start, session: Session, ahead: str) -> None:
     jobs, before = start()
     fail(before)
     jobs.beat()
@@ -86,7 +87,7 @@ def test_no_stored_time_holds_messages_for_longer(start: Callable, session: Sess
     assert after.breakers.wait_seconds(*KEY, at=time.monotonic() + LONGEST_PAUSE_SECONDS) == 0
 
 
-def test_what_nobody_has_renewed_for_long_is_worthless(start: Callable, session: Session, clock: Clock) -> None:
+def test_what_nobody_has_renewed_for_long_is_worthless(start: Start, session: Session, clock: Clock) -> None:
     jobs, before = start()
     fail(before)
     jobs.beat()
@@ -98,7 +99,7 @@ def test_what_nobody_has_renewed_for_long_is_worthless(start: Callable, session:
     assert stored(session) is None
 
 
-def test_what_a_worker_found_out_itself_counts_more(start: Callable) -> None:
+def test_what_a_worker_found_out_itself_counts_more(start: Start) -> None:
     jobs, before = start()
     fail(before)
     jobs.beat()
@@ -108,7 +109,7 @@ def test_what_a_worker_found_out_itself_counts_more(start: Callable) -> None:
     assert after.breakers.opened() == {}
 
 
-def test_a_database_that_is_away_is_told_later(start: Callable, session: Session, services: Services) -> None:
+def test_a_database_that_is_away_is_told_later(start: Start, session: Session, services: Services) -> None:
     away = connect("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
     jobs, delivery = start(away)
     fail(delivery)
@@ -119,7 +120,7 @@ def test_a_database_that_is_away_is_told_later(start: Callable, session: Session
     assert stored(session) is not None
 
 
-def test_a_thousand_failing_messages_write_one_row(start: Callable, services: Services, outbox: Outbox) -> None:
+def test_a_thousand_failing_messages_write_one_row(start: Start, services: Services, outbox: Outbox) -> None:
     jobs, delivery = start()
     jobs.restore()
     with statements(services.database) as seen:
@@ -130,7 +131,7 @@ def test_a_thousand_failing_messages_write_one_row(start: Callable, services: Se
     assert (len(writes), len(delivery.breakers.opened())) == (1, 1)
 
 
-def test_a_breaker_that_moves_tells_at_once(start: Callable) -> None:
+def test_a_breaker_that_moves_tells_at_once(start: Start) -> None:
     jobs, delivery = start()
     told: list[int] = []
     jobs.when_breakers_move(lambda: told.append(1))
@@ -142,7 +143,7 @@ def test_a_breaker_that_moves_tells_at_once(start: Callable) -> None:
     assert told == [1, 1]
 
 
-def test_the_state_of_everybody_shows_no_answer(start: Callable, client: object, services: Services) -> None:
+def test_the_state_of_everybody_shows_no_answer(start: Start, client: object, services: Services) -> None:
     jobs, delivery = start()
     fail(delivery)
     jobs.beat()
