@@ -27,10 +27,10 @@ def ping(url: str) -> None:
         answer = requests.get(url, timeout=TIMEOUT_SECONDS)
     except requests.RequestException as error:
         log.warning("dead_man_not_pinged", reason=type(error).__name__)
-        metrics.DEAD_MAN_PINGS.add(metrics.FAILED)
+        metrics.DEAD_MAN_PINGS.of(metrics.FAILED).add()
         return
     if answer.ok:
         log.info("dead_man_pinged", status_code=answer.status_code)
     else:
         log.warning("dead_man_not_pinged", status_code=answer.status_code)
-    metrics.DEAD_MAN_PINGS.add(metrics.ANSWERED if answer.ok else metrics.FAILED)
+    metrics.DEAD_MAN_PINGS.of(metrics.ANSWERED if answer.ok else metrics.FAILED).add()

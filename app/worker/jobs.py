@@ -155,12 +155,12 @@ class Jobs:
 
     def beat(self) -> None:
         """Write this worker's heartbeat, with the state of its circuit breakers, and store those that have moved."""
-        self.restore()
         with self._beating:  # so that the last heartbeat that is written is also the newest
             breaker_service.forget_idle(self._breakers)
             with self._database.transaction() as session:
                 report = breaker_service.report(session, self._breakers)
                 health_service.beat(session, self._pulse, report, self._set_up)
+            self.restore()
             breaker_service.save(self._delivery, self._pulse)
 
     def restore(self) -> None:

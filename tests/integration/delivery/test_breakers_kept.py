@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.session import Database, connect
 from app.models import CircuitBreaker
 from app.services.delivery.breaker import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, OPENS_AFTER
 from app.services.delivery.ports import Delivery
+from app.services.operations import breaker_service
+from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
 from app.worker import Jobs
 from tests.support.inline import inline_jobs
@@ -113,8 +116,10 @@ def test_a_database_that_is_away_is_told_later(start: Start, session: Session, s
     away = connect("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
     jobs, delivery = start(away)
     fail(delivery)
-    with pytest.raises(Exception, match="refused"):
+    with pytest.raises(OperationalError):
         jobs.beat()
+    with pytest.raises(OperationalError):
+        breaker_service.save(delivery, Pulse())
     again = Delivery(services.database, services.channels, services.paging, delivery.lease, delivery.breakers)
     inline_jobs(services, again).beat()
     assert stored(session) is not None
