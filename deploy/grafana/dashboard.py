@@ -72,6 +72,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Time that providers take (slowest hundredth)", ("ims:delivery_seconds:p99_5m",), "{{channel}}", "s"),
         Panel("Circuit breakers that are open", ("max by (channel) (ims_circuit_breaker_open)",), "{{channel}}"),
         Panel("Messages taken back from dead workers", ("sum(increase(ims_leases_recovered_total[1h]))",)),
+        Panel("Dead-man's pings", ("sum by (outcome) (increase(ims_dead_man_pings_total[1h]))",), "{{outcome}}"),
     ),
     "Requests": (
         Panel("Requests", ("sum by (status) (ims:http_requests:rate5m)",), "{{status}}", "reqps"),
