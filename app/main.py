@@ -35,7 +35,7 @@ from app.server.draining import drained
 from app.utils.measuring import measuring
 from app.utils.service_locator import Services, build_services, database_of, require_a_channel
 from app.utils.startup import prepare, record_settings, settle, warn, warn_server
-from app.worker import looking_out, working
+from app.worker import following_log_level, looking_out, working
 
 log = structlog.get_logger()
 
@@ -130,8 +130,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = build_services(settings, database)
         record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)
-        lookout = looking_out(app.state.services.health.checks)
-        async with measuring(database), _working(app, app.state.services), lookout:
+        lookout, log_level = looking_out(app.state.services.health.checks), following_log_level(app.state.services)
+        async with log_level, measuring(database), _working(app, app.state.services), lookout:
             settle()
             app.state.phase = Phase.SERVING
             with drained(settings.drain_seconds, partial(setattr, app.state, "phase", Phase.DRAINING)):

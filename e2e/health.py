@@ -59,6 +59,18 @@ def channels(world: World) -> None:
     world.user.refused("POST /v1/channels/apprise/reset", status=403, code="permission_denied")
 
 
+@check(GROUP, "administrators set the level of the log, and reset it")
+def log_level(world: World) -> None:
+    before = world.admin.call("GET /v1/log-level")
+    level = before["level"]
+    has(world.admin.call("PUT /v1/log-level", {"level": level, "minutes": 1}), level=level, set_by=world.admin.id)
+    has(world.admin.call("DELETE /v1/log-level"), level=before["configured_level"], until=None, set_at=None)
+    if before["set_at"] is not None:  # somebody needs it
+        world.admin.call("PUT /v1/log-level", {"level": level, "minutes": None if before["until"] is None else 60})
+    world.user.refused("PUT /v1/log-level", {"level": level}, status=403, code="permission_denied")
+    world.admin.refused("PUT /v1/log-level", {"level": "loud"}, status=422, code="validation_error", pointer="/level")
+
+
 @check(GROUP, "the documentation loads nothing from elsewhere")
 def documentation(world: World) -> None:
     for page in ("/docs", "/redoc"):

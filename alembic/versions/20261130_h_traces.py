@@ -3,7 +3,7 @@
 Both columns may be null: the previous release keeps writing without them.
 
 Revision ID: 20261130_h
-Revises: 20261130_f
+Revises: 20261130_g
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261130_h"
-down_revision = "20261130_f"
+down_revision = "20261130_g"
 branch_labels = None
 depends_on = None
 

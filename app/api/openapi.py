@@ -71,6 +71,7 @@ TAGS = [
     {"name": "escalation", "description": "Escalation policies, and the escalation of an incident"},
     {"name": "notifications", "description": "Notification preferences and deliveries"},
     {"name": "webhooks", "description": "Alerts from monitoring systems"},
+    {"name": "log level", "description": "How much all processes log"},
     {"name": "audit", "description": "Who changed what"},
     {"name": "health", "description": "Whether the service can work"},
 ]

@@ -43,6 +43,8 @@ class AuditAction(StrEnum):
 
     WEBHOOK_TOKEN_ACCEPTED = "webhook_token.accepted"  # noqa: S105 - a token that no webhook had accepted before
     WEBHOOK_TOKEN_REFUSED = "webhook_token.refused"  # noqa: S105 - a token that was accepted before
+    LOG_LEVEL_SET = "log_level.set"  # of all processes, until a time or until it is changed
+    LOG_LEVEL_RESET = "log_level.reset"
     SETTINGS_CHANGED = "settings.changed"  # those in force at a start, since the last start
 
     AUDIT_ERASED = "audit.erased"  # a person's values in this log

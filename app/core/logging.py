@@ -9,6 +9,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from app.core import plain_lines
 from app.core.config import Settings
+from app.core.vocabulary import LogLevel
 
 QUIET_LOGGERS = (
     "apscheduler",
@@ -18,8 +19,23 @@ QUIET_LOGGERS = (
     "mail.log",
 )
 
-# They write URLs, and the path of a URL of Slack, Teams or ntfy is a secret; urllib3 does so up to WARNING.
-HTTP_LOGGERS = ("urllib3", "requests", "httpx", "httpx2", "httpcore", "httpcore2", "hpack", "twilio")
+# They write URLs, and the path of a URL of Slack, Teams or ntfy is a secret; urllib3 does so up to WARNING. OAuth's
+# write headers and tokens.
+HTTP_LOGGERS = (
+    *("urllib3", "requests", "httpx", "httpx2", "httpcore", "httpcore2", "hpack", "twilio"),
+    *("oauthlib", "requests_oauthlib"),
+)
+
+# What a library may log at most, whatever the level is.
+LEAST_LEVELS = {
+    **dict.fromkeys(QUIET_LOGGERS, logging.WARNING),
+    **dict.fromkeys(HTTP_LOGGERS, logging.ERROR),
+    "sqlalchemy": logging.WARNING,  # it writes statements, and at DEBUG the rows that they return
+    "apprise": logging.CRITICAL,  # what it says of a failure names the address
+    "apscheduler.scheduler": logging.ERROR,  # skipping a tick while the last one is still running is normal
+    "uvicorn": logging.WARNING,
+    "uvicorn.access": logging.CRITICAL,  # it would repeat every request, without its id, and with its query
+}
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -41,7 +57,16 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(_dict_config(settings))
+    set_level(settings.log_level)
     plain_lines.configure(is_json=settings.is_production)
+
+
+def set_level(level: LogLevel) -> None:
+    """Log from this level up, from now on, in this process. Libraries never log more than they may."""
+    logging.getLogger().setLevel(level)
+    least = logging.getLevelNamesMapping()[level]
+    for name, own in LEAST_LEVELS.items():
+        logging.getLogger(name).setLevel(max(own, least))
 
 
 def _dict_config(settings: Settings) -> dict[str, Any]:
@@ -63,15 +88,9 @@ def _dict_config(settings: Settings) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"structured": formatter},
         "handlers": {"stderr": handler},
-        "root": {"handlers": ["stderr"], "level": settings.log_level},
+        "root": {"handlers": ["stderr"]},
         "loggers": {
-            **{name: {"level": "WARNING"} for name in QUIET_LOGGERS},
-            **{name: {"level": "ERROR"} for name in HTTP_LOGGERS},
-            "apprise": {"level": "CRITICAL"},  # what it says of a failure names the address
-            # Skipping a tick while the last one is still running is normal.
-            "apscheduler.scheduler": {"level": "ERROR"},
-            # Uvicorn's access log would repeat every request, without its id.
-            "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
-            "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }

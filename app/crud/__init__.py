@@ -17,6 +17,7 @@ from app.crud.crud_idempotency import crud_idempotency_key
 from app.crud.crud_incident import crud_incident
 from app.crud.crud_known_sender import crud_known_sender
 from app.crud.crud_lease import crud_lease
+from app.crud.crud_log_level import crud_log_level
 from app.crud.crud_notification import crud_attempt, crud_notification
 from app.crud.crud_notification_preference import crud_preference, crud_verification
 from app.crud.crud_outbox import crud_outbox
@@ -56,6 +57,7 @@ __all__ = [
     "crud_incident",
     "crud_known_sender",
     "crud_lease",
+    "crud_log_level",
     "crud_notification",
     "crud_outbox",
     "crud_password_recovery",

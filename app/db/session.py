@@ -82,7 +82,7 @@ class Database:
                 yield session
                 session.commit()
                 return
-            with _autocommit(session.connection().connection.dbapi_connection):
+            with autocommit(session.connection().connection.dbapi_connection):
                 yield session
 
     @contextmanager
@@ -132,7 +132,7 @@ class Database:
 
 
 @contextmanager
-def _autocommit(connection: Any) -> Iterator[None]:
+def autocommit(connection: Any) -> Iterator[None]:
     """Send no BEGIN. SQLAlchemy's isolation level of this name tells the server as well, there and back."""
     connection.autocommit = True
     try:

@@ -8,6 +8,7 @@ from app.models.escalation import Escalation, EscalationEvent, EscalationPolicy,
 from app.models.guess import GuessCount, KnownSender
 from app.models.idempotency import IdempotencyKey
 from app.models.incident import Incident, IncidentAssignment, IncidentComment, TimelineEvent
+from app.models.log_level import SetLogLevel
 from app.models.notification import Notification, NotificationAttempt, NotificationTemplate, NotificationThrottle
 from app.models.notification_preference import AddressVerification, NotificationPreference
 from app.models.status_update import StatusUpdate
@@ -45,6 +46,7 @@ __all__ = [
     "PasswordResetToken",
     "RecordedSettings",
     "RefreshToken",
+    "SetLogLevel",
     "StatusUpdate",
     "TimelineEvent",
     "User",

@@ -12,6 +12,7 @@ from app.utils.measuring import measuring
 from app.utils.service_locator import Services
 from app.worker.jobs import Jobs
 from app.worker.listener import Listener
+from app.worker.log_level import following_log_level
 from app.worker.metrics_server import showing_metrics
 from app.worker.scheduler import Worker
 
@@ -48,5 +49,5 @@ async def work_until_told(services: Services) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     with showing_metrics(services):  # first: a port that is taken must stop the start
-        async with measuring(services.database), working(services):
+        async with following_log_level(services), measuring(services.database), working(services):
             await told.wait()

@@ -5,7 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,26 @@ class LiveServer:
     url: str
     env: dict[str, str]
     pid: int
+    log: Path
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A worker that runs, and what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def times_said(self, event: str) -> int:
+        return self.log.read_text().count(event)
+
+    def stop(self) -> int:
+        """Tell it to end, and wait for it. Returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE_SECONDS)
+
+
+StartWorker = Callable[..., Alone]
 
 
 @pytest.fixture
@@ -65,7 +85,7 @@ def live_server(
     with log.open("w") as output:
         command = [sys.executable, "-m", "app", "serve"]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
-    server = LiveServer(f"http://127.0.0.1:{free_port}", env, process.pid)
+    server = LiveServer(f"http://127.0.0.1:{free_port}", env, process.pid, log)
     try:
         wait_until(lambda: _is_healthy(server, process, log), seconds=DEADLINE_SECONDS)
         yield server
@@ -82,3 +102,26 @@ def _is_healthy(server: LiveServer, process: subprocess.Popen[bytes], log: Path)
         return requests.get(f"{server.url}/health", timeout=5).status_code == 200
     except requests.RequestException:
         return False
+
+
+@pytest.fixture
+def start_worker(own_url: str, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts workers on the test's database; in the end each must stop by itself, with success."""
+    started: list[Alone] = []
+
+    def start(**settings: str) -> Alone:
+        env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        env |= {"DATABASE_URL": own_url, "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "WARNING", **settings}
+        command = [sys.executable, "-m", "app", "worker"]
+        log = tmp_path / f"worker-{len(started)}.log"
+        with log.open("wb") as output:
+            started.append(Alone(subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output), log))
+        return started[-1]
+
+    try:
+        yield start
+        assert [worker.stop() for worker in started] == [0] * len(started)
+    finally:
+        for worker in started:
+            worker.process.kill()
+            worker.process.wait()

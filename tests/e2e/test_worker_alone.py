@@ -1,13 +1,7 @@
 """A worker without the service: it pages at once, says that it lives, pings, and ends when it is told to."""
 
-import os
 import resource
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import select, text
@@ -21,7 +15,7 @@ from app.schemas.escalation import PolicyCreate
 from app.services.incidents import alert_service
 from app.services.policies import policy_service
 from app.utils.service_locator import build_services
-from tests.e2e.conftest import KEPT_VARIABLES, ROOT
+from tests.e2e.conftest import StartWorker
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.scenario import steps
 from tests.support.waiting import wait_until
@@ -30,48 +24,6 @@ from tests.support.world import add_admins
 pytestmark = pytest.mark.e2e
 
 DEADLINE_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Alone:
-    """A worker that runs, and what it says."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def times_said(self, event: str) -> int:
-        return self.log.read_text().count(event)
-
-    def stop(self) -> int:
-        """Tell it to end, and wait for it. Returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(DEADLINE_SECONDS)
-
-
-StartWorker = Callable[..., Alone]
-
-
-@pytest.fixture
-def start_worker(own_url: str, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts workers on the test's database; in the end each must stop by itself, with success."""
-    started: list[Alone] = []
-
-    def start(**settings: str) -> Alone:
-        env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        env |= {"DATABASE_URL": own_url, "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "WARNING", **settings}
-        command = [sys.executable, "-m", "app", "worker"]
-        log = tmp_path / f"worker-{len(started)}.log"
-        with log.open("wb") as output:
-            started.append(Alone(subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output), log))
-        return started[-1]
-
-    try:
-        yield start
-        assert [worker.stop() for worker in started] == [0] * len(started)
-    finally:
-        for worker in started:
-            worker.process.kill()
-            worker.process.wait()
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def _about(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
         "method": scope["method"],
         "path": _printable(scope["path"]),
         "route": template_of(scope) or UNMATCHED,
-        "status": status,
+        "status": int(status),
         "ms": round(seconds * 1000, 1),
     }
 

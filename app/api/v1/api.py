@@ -12,6 +12,7 @@ from app.api.v1.endpoints import (
     channels,
     escalation,
     incidents,
+    log_level,
     notification_preferences,
     notification_templates,
     notifications,
@@ -37,5 +38,6 @@ def router_of(sources: Iterable[SourceType]) -> APIRouter:
     router.include_router(alert_webhooks.router_of(sources))
     router.include_router(workers.router)
     router.include_router(channels.router)
+    router.include_router(log_level.router)
     router.include_router(audit.router)
     return router

@@ -1,12 +1,12 @@
 """Where the service listens and keeps its files, and how it starts and stops."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from app.core.settings.section import Port, Section
-from app.core.vocabulary import Environment
+from app.core.vocabulary import Environment, LogLevel
 
 
 class ServerSettings(Section):
@@ -17,7 +17,7 @@ class ServerSettings(Section):
     port: Port = 8000
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     data_dir: Path = Path("var")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: LogLevel = LogLevel.INFO
     log_senders: bool = True
     max_connections: Annotated[int, Field(ge=1024, le=65536)] = 1024
     request_memory_mib: Annotated[int, Field(ge=16, le=65536)] = 64

@@ -45,6 +45,7 @@ VIEWERS_MAY = {
 }
 ADMINS_ONLY = {
     "list_audit_entries",
+    *("read_log_level", "set_log_level", "reset_log_level"),
     *("list_users", "create_user", "read_user", "update_user", "delete_user"),
     "delete_incident",
     *("list_policies", "create_policy", "read_policy", "update_policy", "delete_policy", "preview_escalation"),

@@ -137,6 +137,11 @@ def reset_template(stage: Stage) -> None:
     stage.call("DELETE /notification-templates/teams/test", by=stage.admin)
 
 
+def reset_log_level(stage: Stage) -> None:
+    stage.prepared("PUT /log-level", {"level": "DEBUG"})
+    stage.call("DELETE /log-level", by=stage.admin)
+
+
 def make_key(stage: Stage) -> Any:
     return stage.call("POST /api-keys", {"name": "robot", "scopes": ["read"]}, by=stage.admin, wants=201)
 
@@ -296,6 +301,18 @@ CASES: dict[str, list[Case]] = {
     "DELETE /v1/notification-templates/{channel}/{event}": [
         Case(reset_template, [A.TEMPLATE_RESET], "template", {"body"}),
         Case(lambda s: s.call("DELETE /notification-templates/sms/test", by=s.admin), [], "template", set()),
+    ],
+    "PUT /v1/log-level": [
+        Case(
+            lambda s: s.call("PUT /log-level", {"level": "DEBUG"}, by=s.admin),
+            [A.LOG_LEVEL_SET],
+            "settings",
+            {"level", "until"},
+        )
+    ],
+    "DELETE /v1/log-level": [
+        Case(reset_log_level, [A.LOG_LEVEL_RESET], "settings", {"level", "until"}),
+        Case(lambda s: s.call("DELETE /log-level", by=s.admin), [], "settings", set()),
     ],
     "PUT /v1/notification-preferences/{user_id}/{channel}": [
         Case(

@@ -15,7 +15,7 @@ from tests.support.statements import statements
 from tests.support.world import Person
 
 SignUp = Callable[..., Person]
-IDS = {"created_by", "updated_by", "assigned_to", "user_id", "actor_id", "recipient_id"}
+IDS = {"created_by", "updated_by", "assigned_to", "user_id", "actor_id", "recipient_id", "set_by"}
 
 
 def _names(field: str) -> set[str]:

@@ -86,6 +86,9 @@ POST /v1/alerts/elastic receive_elastic_alert 201 401 408 409 413 422 429 431 50
 GET /v1/workers list_workers 200 401 403 422 431 503
 GET /v1/channels list_channels 200 401 403 422 431 503
 POST /v1/channels/{channel}/reset reset_channel 200 401 403 404 408 413 415 422 431 503
+GET /v1/log-level read_log_level 200 401 403 422 431 503
+PUT /v1/log-level set_log_level 200 401 403 408 413 415 422 431 503
+DELETE /v1/log-level reset_log_level 200 401 403 422 431 503
 GET /v1/audit list_audit_entries 200 401 403 422 431 503
 GET / read_root 200 431 503
 GET /health/live read_liveness 200 431 503
@@ -97,6 +100,7 @@ PUBLIC = {
     *("receive_twilio_report", "read_root", "read_health", "read_liveness", "read_readiness"),
 }
 CREATES = {"create_user", "create_incident", "create_policy", "add_comment"}
+SETS_ALL = {"set_log_level"}  # what it is given replaces all that was there
 LISTS = {
     *("search_directory", "list_my_sessions", "list_api_keys", "list_audit_entries"),
     *("list_users", "list_incidents", "list_policies", "list_notifications", "list_comments", "list_timeline"),
@@ -304,7 +308,9 @@ def test_every_long_list_has_pages() -> None:
     assert (limit["default"], limit["maximum"]) == (100, 500)
 
 
-@pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.method in ("PUT", "PATCH")], ids=str)
+@pytest.mark.parametrize(
+    "operation", [o for o in WITH_BODY if o.method in ("PUT", "PATCH") and operation_id(o) not in SETS_ALL], ids=str
+)
 def test_a_partial_update_has_no_defaults_that_a_client_could_fill_in(operation: Operation) -> None:
     name = operation.schema["$ref"].rpartition("/")[2]
     schema = DOCUMENT["components"]["schemas"][name]
