@@ -5,15 +5,19 @@ structlog's processors would take longer than the framework takes for the whole 
 
 import json
 import logging
+import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from structlog.contextvars import get_contextvars
 
 UNPLAIN = frozenset(" \t=\r\n\"'")  # structlog quotes a text with one of them
 _form = {"is_json": False}
 _NO_LOCK = nullcontext()
+_newest_second = [(0, "")]  # in unix seconds, and its text
 
 
 def configure(*, is_json: bool) -> None:
@@ -32,11 +36,18 @@ class PlainLines:
 
         Fields are plain JSON values. Those that are bound to the context are added.
         """
-        if not happened or not self._logger.isEnabledFor(logging.INFO):
-            return
-        context = get_contextvars()
+        if happened and self._logger.isEnabledFor(logging.INFO):
+            context = get_contextvars()
+            self._write(event, [context | fields for fields in happened])
+
+    def info_whole(self, event: str, fields: dict[str, Any]) -> None:
+        """As `info`, for fields that have all that is bound to the context: looking there takes a while."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._write(event, [fields])
+
+    def _write(self, event: str, happened: Sequence[dict[str, Any]]) -> None:
         shown = self._as_json if _form["is_json"] else self._as_text
-        lines = "".join([shown(event, context | fields) for fields in happened])
+        lines = "".join([shown(event, fields) for fields in happened])
         for handler in logging.getLogger().handlers:
             if type(handler) is logging.StreamHandler:  # ours; other handlers want records
                 with handler.lock or _NO_LOCK:
@@ -45,15 +56,29 @@ class PlainLines:
 
     def _as_json(self, event: str, fields: dict[str, Any]) -> str:
         head = {"event": event, "logger": self._logger.name, "level": "info", "timestamp": _timestamp()}
-        return json.dumps(fields | head) + "\n"
+        return _json(fields | head) + "\n"
 
     def _as_text(self, event: str, fields: dict[str, Any]) -> str:
         said = " ".join([f"{name}={_shown(value)}" for name, value in sorted(fields.items())])
         return f"{_timestamp()} [info     ] {event:<30} [{self._logger.name}] {said}\n"
 
 
+def _json(fields: dict[str, Any]) -> str:
+    """In ASCII, as structlog writes it. The quick way takes no lone surrogates."""
+    try:
+        return to_json(fields, ensure_ascii=True).decode()
+    except PydanticSerializationError:
+        return json.dumps(fields)
+
+
 def _timestamp() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    """The time as structlog writes it. The lines of one second share most of it."""
+    second, microseconds = divmod(time.time_ns() // 1_000, 1_000_000)
+    [(formed, text)] = _newest_second
+    if formed != second:
+        text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _newest_second[0] = second, text
+    return f"{text}.{microseconds:06d}Z"
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,8 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ HAPPENED: list[dict[str, Any]] = [
     {"incident_id": 7, "severity": Severity.HIGH, "source": "elastic"},
     {"path": "/v1/incidents", "ms": 1.5, "is_late": True, "left": None},
     {"said": 'two words and a "quote"', "also": "a=b"},
+    {"path": "/v1/ä\ud800"},
 ]
 
 
@@ -48,6 +51,28 @@ def test_a_plain_line_has_the_form_of_every_other(stream: io.StringIO, fields: d
         assert {**json.loads(ours), "timestamp": ""} == {**json.loads(theirs), "timestamp": ""}
     else:
         assert ours.partition(" ")[2] == theirs.partition(" ")[2]
+
+
+@pytest.mark.parametrize("stream", ["production", "development"], indirect=True)
+def test_a_plain_line_has_the_time(stream: io.StringIO) -> None:
+    times = [datetime.now(UTC)]
+    for _ in range(2):
+        PlainLines("app.lines").info("incident_moved", {"incident_id": 1})
+        times.append(datetime.now(UTC))
+    for line, (before, after) in zip(stream.getvalue().splitlines(), pairwise(times), strict=True):
+        shown = json.loads(line)["timestamp"] if line.startswith("{") else line.partition(" ")[0]
+        assert len(shown) == len("2026-11-29T20:02:31.123456Z")
+        assert before <= datetime.fromisoformat(shown) <= after
+
+
+@pytest.mark.parametrize("stream", ["production"], indirect=True)
+def test_fields_that_are_whole_stay_as_they_are(stream: io.StringIO) -> None:
+    with bound_contextvars(request_id="of the context"):
+        PlainLines("app.lines").info_whole("request_finished", {"request_id": "its own"})
+    assert json.loads(stream.getvalue())["request_id"] == "its own"
+    logging.getLogger().setLevel(logging.WARNING)
+    PlainLines("app.lines").info_whole("request_finished", {"request_id": "its own"})
+    assert len(stream.getvalue().splitlines()) == 1
 
 
 @pytest.mark.parametrize("stream", ["production"], indirect=True)

@@ -3,17 +3,17 @@
 import os
 import re
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import NamedTuple
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
-from app.api.http_metrics import CLIENT_LEFT, UNMATCHED, HttpMeter
-from app.api.route_table import template_of
+from app.api.http_metrics import CLIENT_LEFT, HttpMeter
+from app.api.middleware import request_line
+from app.api.middleware.request_line import printable
 from app.core import origin, spans, tracing
 from app.core.origin import Origin
 from app.core.plain_lines import PlainLines
@@ -24,9 +24,6 @@ log = structlog.get_logger()
 lines = PlainLines("app.requests")
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
-PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
-RESET_LINK = "/reset-password/"
 QUIET_PATHS = {"/health", "/health/live", "/health/ready", "/metrics"}  # logged only if they are refused or fail
 NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
@@ -46,7 +43,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = Begun.of(scope)
+        begun = _begin(scope)
         header = (b"x-request-id", scope["request_id"].encode())
         status = 0
 
@@ -63,7 +60,7 @@ class RequestContext:
             self._end(scope, begun, CLIENT_LEFT)
             return
         except Exception:
-            log.exception("request_failed", method=scope["method"], path=_printable(scope["path"]))
+            log.exception("request_failed", method=scope["method"], path=printable(scope["path"]))
             if status:  # the answer has started: all we can do is break it off
                 self._end(scope, begun, HTTPStatus.INTERNAL_SERVER_ERROR)
                 raise
@@ -74,70 +71,40 @@ class RequestContext:
         """Count a request, log it, and end its span."""
         seconds = time.perf_counter() - begun.at
         self.meter.count(scope, status, seconds)
-        is_quiet = status < HTTPStatus.BAD_REQUEST and scope["path"] in QUIET_PATHS
-        if not is_quiet:
+        if status >= HTTPStatus.BAD_REQUEST or scope["path"] not in QUIET_PATHS:
             event = "client_disconnected" if status == CLIENT_LEFT else "request_finished"
-            lines.info(event, _about(scope, status, seconds) | self._asked(begun.by))
-        if spans.are_recorded():
-            _tell(begun.span, scope, status, self._asked(begun.by))
-        begun.span.end()
-
-    def _asked(self, by: Origin) -> dict[str, Any]:
-        """Who sent the request, as far as that is known."""
-        who: dict[str, Any] = {}
-        if by.actor_id is not None:
-            who["user_id"] = by.actor_id
-        if by.api_key_id is not None:
-            who["api_key_id"] = by.api_key_id
-        if self.logs_senders:
-            who["sender"] = by.sender
-        return who
+            said = request_line.fields(scope, begun.by, status, seconds, names_sender=self.logs_senders)
+            lines.info_whole(event, said)
+        if begun.span is not None:
+            request_line.tell(begun.span, scope, begun.by, status, names_sender=self.logs_senders)
+            begun.span.end()
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A request that has begun: by whom, when by the performance counter, and its span."""
+class Begun(NamedTuple):
+    """A request that has begun: by whom, when by the performance counter, and its span if anybody records it."""
 
     by: Origin
     at: float
-    span: Span
-
-    @classmethod
-    def of(cls, scope: Scope) -> "Begun":
-        """Give a request its id and its trace. Each request runs in its own context: nothing has to be unbound."""
-        at = time.perf_counter()
-        given, traceparents = _given(scope)
-        if not scope["query_string"].isascii():
-            scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
-        request_id = scope["request_id"] = given or os.urandom(16).hex()
-        span = spans.begin(scope["method"], Kind.SERVER, parent=tracing.read(traceparents))
-        tracing.begin(span.traceparent)
-        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=tracing.id_of(span.traceparent))
-        client = scope.get("client")
-        sender = client[0] if client else None
-        by = origin.begin(sender=sender, request_id=request_id, traceparent=span.traceparent)
-        return cls(by, at, span)
+    span: Span | None
 
 
-def _tell(span: Span, scope: Scope, status: int, who: dict[str, Any]) -> None:
-    """Name a span as OpenTelemetry's conventions for HTTP servers do. Its path has no secrets, and it has no query."""
-    route = template_of(scope) or UNMATCHED
-    span.name(f"{scope['method']} {route}")
-    span.tell(
-        {
-            "http.request.method": scope["method"],
-            "http.route": route,
-            "http.response.status_code": status,
-            "url.scheme": scope.get("scheme"),
-            "url.path": _printable(scope["path"]),
-            "client.address": who.get("sender"),
-            "user.id": str(who["user_id"]) if "user_id" in who else None,
-            "ims.api_key_id": who.get("api_key_id"),
-            "ims.request_id": scope["request_id"],
-        }
-    )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        span.fail(str(status))
+def _begin(scope: Scope) -> Begun:
+    """Give a request its id and its trace. Each request runs in its own context: nothing has to be unbound."""
+    at = time.perf_counter()
+    given, traceparents = _given(scope)
+    if not scope["query_string"].isascii():
+        scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
+    parent = tracing.read(traceparents)
+    span = spans.begin(scope["method"], Kind.SERVER, parent=parent) if spans.are_recorded() else None
+    traceparent = (parent or tracing.new()) if span is None else span.traceparent
+    trace_id = tracing.id_of(traceparent)
+    # A new trace has one request, so that their ids can be the same.
+    request_id = scope["request_id"] = given or (trace_id if parent is None else os.urandom(16).hex())
+    tracing.begin(traceparent)
+    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+    client = scope.get("client")
+    sender = client[0] if client else None
+    return Begun(origin.begin(sender=sender, request_id=request_id, traceparent=traceparent), at, span)
 
 
 def _given(scope: Scope) -> tuple[str | None, list[str]]:
@@ -164,22 +131,3 @@ def _internal_error(scope: Scope) -> ASGIApp:
 def _escaped(byte: re.Match[bytes]) -> bytes:
     """A byte of a query as it should have come (RFC 3986, section 2.1). Starlette takes raw ones for UTF-8."""
     return b"%%%02X" % byte[0][0]
-
-
-def _about(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
-    return {
-        "method": scope["method"],
-        "path": _printable(scope["path"]),
-        "route": template_of(scope) or UNMATCHED,
-        "status": int(status),
-        "ms": round(seconds * 1000, 1),
-    }
-
-
-def _printable(path: str) -> str:
-    """A path for the log, without the tokens of links and without the address of a password reset."""
-    if path.startswith("/p/"):
-        return PAGE_LINK.sub(r"/p/-\1", path)
-    if path.startswith(RESET_LINK):
-        return f"{RESET_LINK}-"
-    return RECOVERY.sub(r"\1-", path) if "/password-recovery/" in path else path
