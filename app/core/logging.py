@@ -31,6 +31,7 @@ LEAST_LEVELS = {
     **dict.fromkeys(QUIET_LOGGERS, logging.WARNING),
     **dict.fromkeys(HTTP_LOGGERS, logging.ERROR),
     "sqlalchemy": logging.WARNING,  # it writes statements, and at DEBUG the rows that they return
+    "opentelemetry": logging.ERROR,  # while its collector is away, it warns before each new try
     "apprise": logging.CRITICAL,  # what it says of a failure names the address
     "apscheduler.scheduler": logging.ERROR,  # skipping a tick while the last one is still running is normal
     "uvicorn": logging.WARNING,

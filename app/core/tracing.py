@@ -17,10 +17,11 @@ from structlog.contextvars import bound_contextvars
 
 LENGTH = 55
 TRACE_ID = slice(3, 35)
+KNOWN_FLAGS = 0b11  # sampled, and that the trace's id is random (level 2); all others have to be cleared
 # Lowercase only; version ff, and ids of zeros, are invalid. Later versions may add parts at the end.
 TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})"
-    r"-(?P<known>(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})"
+    r"-(?P<known>(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<more>-.*)?"
 )
 
@@ -35,7 +36,7 @@ def read(values: Sequence[str]) -> str | None:
     found = TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or (found["version"] == "00" and found["more"]):
         return None
-    return f"00-{found['known']}"
+    return f"00-{found['known']}-{int(found['flags'], 16) & KNOWN_FLAGS:02x}"
 
 
 def new() -> str:

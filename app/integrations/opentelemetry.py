@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Thread
 from time import time_ns
 from typing import Any
@@ -23,6 +23,7 @@ from app.core.spans import Attributes, Kind
 log = structlog.get_logger()
 
 NANOSECONDS = 1e9
+UNNAMED = "unknown_service"  # what the SDK calls a service without a name
 SERVICE = "incident-management-system"
 KINDS = {
     Kind.SERVER: SpanKind.SERVER,
@@ -100,14 +101,20 @@ def recording(endpoint: str) -> Iterator[None]:
 
 
 def _provider(endpoint: str) -> Any:
-    """The SDK's provider of tracers. None if the extra is not installed."""
-    with suppress(ImportError):
+    """The SDK's provider of tracers. None if the extra is not installed, or the SDK is off or refuses its variables."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    try:
         provider = _sdk_provider(endpoint)
-        log.info("spans_recorded")
-        return provider
-    cure = "pip install --require-hashes --requirement requirements-opentelemetry.txt"
-    log.error("opentelemetry_not_installed", cure=cure)
-    return None
+    except ImportError as error:
+        cure = "pip install --require-hashes --requirement requirements-opentelemetry.txt"
+        log.error("opentelemetry_not_installed", cure=cure, missing=error.name)  # noqa: TRY400 - the name says enough
+        return None
+    except Exception as error:
+        log.exception("opentelemetry_not_set_up", cure="correct the OTEL_ variables", reason=str(error))
+        return None
+    log.info("spans_recorded")
+    return provider
 
 
 def _sdk_provider(endpoint: str) -> Any:
@@ -116,7 +123,9 @@ def _sdk_provider(endpoint: str) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", SERVICE), SERVICE_VERSION: __version__}
-    provider = TracerProvider(resource=Resource.create(named))
+    resource = Resource.create({SERVICE_VERSION: __version__})  # with what the operator's variables say
+    if str(resource.attributes[SERVICE_NAME]).startswith(UNNAMED):
+        resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
+    provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     return provider

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Event, Lock
 
@@ -35,6 +36,7 @@ from app.worker.threads import DaemonThreads
 log = structlog.get_logger()
 
 NO_CHANNEL = "other"
+LOOKING = {"overdue", "healed"}  # parts of the plan that look, every second, whether others have done their work
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class PlanLimits:
 
 
 DEFAULT_LIMITS = PlanLimits()
+
+
+def _recorded(part: str) -> AbstractContextManager[object]:
+    """A span for a part of the plan that has something to do."""
+    return nullcontext() if part in LOOKING else spans.span(f"plan {part}", Kind.INTERNAL, parent=None)
 
 
 class StillLocked(Exception):
@@ -104,7 +111,7 @@ class Jobs:
                 self._locked_since.pop(name, None)
                 continue  # what one part did may be work for those after it
             try:
-                with spans.span(f"plan {name}", Kind.INTERNAL, parent=None):
+                with _recorded(name):
                     done[name] = part()
             except Exception as error:
                 if is_unavailable(error) and not is_contended(error):

@@ -15,7 +15,8 @@ ZEROS = "0" * 32
     [
         (KNOWN, KNOWN),
         (f"00-{TRACE}-{SPAN}-00", f"00-{TRACE}-{SPAN}-00"),
-        (f"00-{TRACE}-{SPAN}-ff", f"00-{TRACE}-{SPAN}-ff"),
+        (f"00-{TRACE}-{SPAN}-03", f"00-{TRACE}-{SPAN}-03"),
+        (f"00-{TRACE}-{SPAN}-ff", f"00-{TRACE}-{SPAN}-03"),
         (f"cc-{TRACE}-{SPAN}-01", KNOWN),
         (f"cc-{TRACE}-{SPAN}-01-what-comes-later", KNOWN),
     ],

@@ -60,7 +60,7 @@ class RequestContext:
             self._end(scope, begun, CLIENT_LEFT)
             return
         except Exception:
-            log.exception("request_failed", method=scope["method"], path=printable(scope["path"]))
+            log.exception("request_failed", method=scope["method"], path=printable(scope))
             if status:  # the answer has started: all we can do is break it off
                 self._end(scope, begun, HTTPStatus.INTERNAL_SERVER_ERROR)
                 raise

@@ -12,9 +12,11 @@ from app.core import tracing
 from app.core.origin import Origin
 from app.core.spans import Span
 
-RECOVERY = re.compile(r"(/password-recovery/).+", re.DOTALL)
-PAGE_LINK = re.compile(r"^/p/.*?(/acknowledge|/snooze|/escalate|/resolve|/comment)?$", re.DOTALL)
-RESET_LINK = "/reset-password/"
+# What follows may be the secret of a link, or somebody's address; in any spelling, as a mistyped link may still work.
+SECRET = re.compile(r"((?:^|/)(?:p|reset-password|password-recovery)/).+", re.IGNORECASE | re.DOTALL)
+ACTION = re.compile(r"/(?:acknowledge|snooze|escalate|resolve|comment)$")
+# In an address that leads nowhere, whatever looks like a token or like somebody's address.
+SUSPECT = re.compile(r"[^/]*@[^/]*|[\w.~%-]{32,}", re.ASCII)
 
 
 def fields(scope: Scope, by: Origin, status: int, seconds: float, *, names_sender: bool) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def fields(scope: Scope, by: Origin, status: int, seconds: float, *, names_sende
     said = {
         "method": scope["method"],
         "ms": round(seconds * 1000, 1),
-        "path": printable(scope["path"]),
+        "path": printable(scope),
         "request_id": by.request_id,
         "route": template_of(scope) or UNMATCHED,
         "status": int(status),
@@ -47,7 +49,7 @@ def tell(span: Span, scope: Scope, by: Origin, status: int, *, names_sender: boo
             "http.route": route,
             "http.response.status_code": int(status),
             "url.scheme": scope.get("scheme"),
-            "url.path": printable(scope["path"]),
+            "url.path": printable(scope),
             "client.address": by.sender if names_sender else None,
             "user.id": str(by.actor_id) if by.actor_id is not None else None,
             "ims.api_key_id": by.api_key_id,
@@ -58,10 +60,14 @@ def tell(span: Span, scope: Scope, by: Origin, status: int, *, names_sender: boo
         span.fail(str(int(status)))
 
 
-def printable(path: str) -> str:
-    """A path for the log, without the tokens of links and without the address of a password reset."""
-    if path.startswith("/p/"):
-        return PAGE_LINK.sub(r"/p/-\1", path)
-    if path.startswith(RESET_LINK):
-        return f"{RESET_LINK}-"
-    return RECOVERY.sub(r"\1-", path) if "/password-recovery/" in path else path
+def printable(scope: Scope) -> str:
+    """The path of a request, without the secrets of links and the addresses of people."""
+    path: str = scope["path"]
+    template = template_of(scope)
+    if template is not None and "{token}" not in template and "{email}" not in template and "@" not in path:
+        return path
+    found = SECRET.search(path)
+    if found is not None:
+        action = ACTION.search(path)
+        return f"{path[: found.start()]}{found[1]}-{action[0] if action else ''}"
+    return SUSPECT.sub("-", path)

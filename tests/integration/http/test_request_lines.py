@@ -179,3 +179,34 @@ def test_an_api_key_that_may_not_is_named(client: TestClient, user: Person, line
     assert lines()[-1]["status"] == 403
     assert lines()[-1]["user_id"] == user.id
     assert "api_key_id" in lines()[-1]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/p/abcdef-secret",
+        "/x//p/abcdef-secret",
+        "/P/abcdef-secret/",
+        "/./p/abcdef-secret",
+        "/x/../p/abcdef-secret",
+        "/below/p/abcdef-secret",
+        "/x//reset-password/abcdef-secret",
+        "/Reset-Password/abcdef-secret",
+        "/v1/reset-password/abcdef-secret",
+        "/v1/auth/password-recovery/secret@example.com",
+        "/v1/auth/Password-Recovery/a/secret@example.com",
+        "/v1/users/secret@example.com",
+        f"/{'x' * 40}secret",
+    ],
+)
+def test_no_spelling_of_a_path_shows_its_secret(client: TestClient, lines: Lines, path: str) -> None:
+    for method in ("GET", "POST", "PUT"):
+        client.request(method, path)
+    assert "secret" not in json.dumps(lines())
+    assert len(lines()) == 3
+
+
+def test_a_link_in_a_page_is_logged_with_its_action(client: TestClient, lines: Lines) -> None:
+    client.post("/p/abcdef-secret/acknowledge")
+    client.get("/v1/somewhere/else")
+    assert [line["path"] for line in lines()] == ["/p/-/acknowledge", "/v1/somewhere/else"]

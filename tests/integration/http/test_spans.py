@@ -200,6 +200,45 @@ def test_without_the_extra_nothing_is_recorded_and_the_log_says_so(monkeypatch: 
     assert (line["event"], line["log_level"]) == ("opentelemetry_not_installed", "error")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "events"),
+    [
+        ("OTEL_SDK_DISABLED", "True", []),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100", ["opentelemetry_not_set_up"]),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", ["opentelemetry_not_set_up"]),
+    ],
+)
+def test_variables_of_the_sdk_never_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, events: list[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with capture_logs() as lines, recording("http://127.0.0.1:1"):
+        assert not spans.are_recorded()
+    assert [line["event"] for line in lines] == events
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("OTEL_SERVICE_NAME", "pager-eu"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=pager-eu,cloud.region=eu")],
+)
+def test_the_operator_names_the_service(
+    monkeypatch: pytest.MonkeyPatch, server: HttpServer, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with recording(server.url), spans.span("wake somebody", Kind.INTERNAL, parent=None):
+        pass
+    assert b"pager-eu" in server.requests[0].body
+    assert b"incident-management-system" not in server.requests[0].body
+
+
+def test_a_worker_that_finds_nothing_to_do_records_nothing(open_incident: Opener, tick: Tick, record: Recorded) -> None:
+    open_incident()
+    tick()
+    before = len([span for span in record.all() if span.name.startswith("plan ")])
+    tick()
+    assert len([span for span in record.all() if span.name.startswith("plan ")]) == before
+
+
 def test_nothing_is_recorded_unless_a_collector_is_set() -> None:
     with recording(""):
         assert not spans.are_recorded()
