@@ -1,6 +1,7 @@
 """When a provider that fails is left alone, and how it comes back."""
 
-from app.services.delivery.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, OPENS_AFTER, Breakers
+from app.services.delivery.breaker import OPENS_AFTER, Breakers
+from app.services.delivery.breaker_state import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 
 HOOK = ("webhook", "hooks.example")
 

@@ -1,79 +1,21 @@
 """Circuit breakers: a provider that keeps failing is not called for a while, then probed with one message."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from app.services.delivery.breaker_state import FIRST_PAUSE_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS, Opened, State
 from app.services.delivery.held import Due, Held, Key, is_of
 
 OPENS_AFTER = 5  # different messages that failed in a row: one message that fails often says little about its provider
-FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 15.0
-DOUBLINGS = 10  # more than the longest pause takes: after hours of failures the power would fit in no float
-IDLE_SECONDS = 900.0  # then whatever waited for the provider has had its last try, and nobody knows how it is
 MOST_PROVIDERS = 500  # people supply the hosts of webhooks
-MOST_COUNTED = 1000
 LONGEST_NAME = 255
-LONGEST_ERROR = 200
 SMTP_CLOSES = 421
 
 
 def says_later(status_code: int | None) -> bool:
     """True for an answer about one message only: 408 or 429 by HTTP, 4yz by SMTP except 421 (server closing)."""
     return status_code is not None and 400 <= status_code < 500 and status_code != SMTP_CLOSES
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open breaker. Its times are seconds of the worker's monotonic clock."""
-
-    pauses: int
-    opened_at: float
-    next_probe_at: float
-    failing_messages: int = 0
-    last_error: str | None = None
-    is_probing: bool = False
-
-
-@dataclass(slots=True)
-class _State:
-    failed: set[int] = field(default_factory=set)
-    failed_before: int = 0  # messages, when the breaker was restored
-    pauses: int = 0
-    opened_at: float = 0.0
-    closed_until: float = 0.0
-    failed_at: float = 0.0
-    is_probing: bool = False
-    last_error: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.pauses > 0
-
-    @property
-    def failing_messages(self) -> int:
-        return min(self.failed_before + len(self.failed), MOST_COUNTED)
-
-    def count(self, message_id: int, error: str, at: float) -> None:
-        if len(self.failed) < MOST_COUNTED:
-            self.failed.add(message_id)
-        self.last_error, self.failed_at = error[:LONGEST_ERROR], at
-
-    def pause(self, at: float) -> None:
-        """Open, or renew the pause."""
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.pauses, DOUBLINGS), LONGEST_PAUSE_SECONDS)
-        self.opened_at = self.opened_at if self.is_open else at
-        self.pauses += 1
-        self.closed_until, self.is_probing = at + pause, False
-
-    def is_idle(self, at: float) -> bool:
-        return at - max(self.failed_at, self.closed_until) > IDLE_SECONDS
-
-    def opened(self) -> Opened:
-        return Opened(
-            self.pauses, self.opened_at, self.closed_until, self.failing_messages, self.last_error, self.is_probing
-        )
 
 
 class Breakers:
@@ -84,7 +26,7 @@ class Breakers:
 
     def __init__(self) -> None:
         self.on_move: Callable[[], object] = lambda: None
-        self._states: dict[Key, _State] = {}
+        self._states: dict[Key, State] = {}
         self._moved: set[Key] = set()
         self._reset_at: dict[tuple[str, str | None], float] = {}
         self._held = Held(LONGEST_PAUSE_SECONDS)
@@ -112,15 +54,12 @@ class Breakers:
         at: float,
         began_at: float | None = None,
     ) -> bool:
-        """Count how an attempt ended. Returns True if this opened or closed the breaker.
-
-        An attempt that began before the last reset counts like any other, but opens nothing.
-        """
+        """Count how an attempt ended. Returns True if this opened or closed the breaker."""
         key = _key(channel, provider)
         with self._lock:
-            was_open = key in self._states and self._states[key].is_open
+            was_open = self._is_open(key)
             has_moved = self._record(key, message_id, error, at, is_late=self._was_reset(key, since=began_at))
-            is_open = key in self._states and self._states[key].is_open
+            is_open = self._is_open(key)
         if has_moved:
             self.on_move()
         return is_open != was_open
@@ -152,7 +91,7 @@ class Breakers:
         with self._lock:
             self._states.setdefault(
                 _key(*key),
-                _State(
+                State(
                     failed_before=opened.failing_messages,
                     pauses=opened.pauses,
                     opened_at=opened.opened_at,
@@ -206,11 +145,14 @@ class Breakers:
             self._moved.add(key)
         return is_due
 
-    def _new(self, key: Key) -> _State:
+    def _is_open(self, key: Key) -> bool:
+        return key in self._states and self._states[key].is_open
+
+    def _new(self, key: Key) -> State:
         """A provider that failed for the first time. The one that failed longest ago makes room for it."""
         if len(self._states) >= MOST_PROVIDERS:
             self._drop([min(self._states, key=lambda one: (self._states[one].is_open, self._states[one].failed_at))])
-        return self._states.setdefault(key, _State())
+        return self._states.setdefault(key, State())
 
     def _drop(self, keys: Iterable[Key]) -> list[Key]:
         """Forget providers. Returns those whose breaker was open."""

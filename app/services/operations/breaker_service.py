@@ -14,7 +14,8 @@ from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import CircuitBreaker
 from app.services.delivery import hold_service
-from app.services.delivery.breaker import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, Breakers, Opened
+from app.services.delivery.breaker import Breakers
+from app.services.delivery.breaker_state import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, Opened
 from app.services.delivery.held import Due, Key
 from app.services.delivery.ports import Delivery
 from app.services.operations.channel_states import Reset, is_void

@@ -55,17 +55,12 @@ def reset(session: Session, name: str, body: ChannelReset | None, own: Channels)
     crud_breaker.remove_of(session, name, provider)
     wake(session, "resets")
     after = _read(name, _view(session, own), own)
-    is_open = (
-        [one.name for one in before if one.is_open],
-        [one.name for one in after.providers if one.state is not BreakerState.CLOSED],
-    )
-    audit_service.record(
-        session,
-        AuditAction.CHANNEL_RESET,
-        "channel",
-        name,
-        changes={"provider": (None, provider), "open_providers": is_open},
-    )
+    still_open = [one.name for one in after.providers if one.state is not BreakerState.CLOSED]
+    changes = {
+        "provider": (None, provider),
+        "open_providers": ([one.name for one in before if one.is_open], still_open),
+    }
+    audit_service.record(session, AuditAction.CHANNEL_RESET, "channel", name, changes=changes)
     return after
 
 

@@ -76,7 +76,7 @@ def _provider(channel: str, name: str, said: Sequence[Said], resets: Sequence[Re
     about = [one.channels[channel][name] for one in valid if name in one.channels.get(channel, {})]
     opened = [words for words in about if words["state"] == BreakerState.OPEN]
     errors = [words.get("last_error") for words in (*opened, *about)]
-    doubters = {one.worker for one in valid if one.channels.get(channel, {}).get(name) in opened}
+    not_calling = {one.worker for one in valid if one.channels.get(channel, {}).get(name) in opened}
     return ProviderState(
         name,
         worst(_state(words) for words in about),
@@ -84,7 +84,7 @@ def _provider(channel: str, name: str, said: Sequence[Said], resets: Sequence[Re
         next((error for error in errors if error), None),
         _first(words.get("open_since") for words in opened),
         _first(words.get("next_probe_at") for words in opened),
-        tuple(sorted(worker for worker in doubters if worker is not None)),
+        tuple(sorted(worker for worker in not_calling if worker is not None)),
     )
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.db.session import Database, connect
 from app.models import CircuitBreaker
-from app.services.delivery.breaker import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, OPENS_AFTER
+from app.services.delivery.breaker import OPENS_AFTER
+from app.services.delivery.breaker_state import IDLE_SECONDS, LONGEST_PAUSE_SECONDS
 from app.services.delivery.ports import Delivery
 from app.services.operations import breaker_service
 from app.services.operations.health_service import Pulse
