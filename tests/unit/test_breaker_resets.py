@@ -16,7 +16,7 @@ def test_what_is_put_off_while_the_reset_comes_is_not_kept_waiting() -> None:
     assert breakers.reset("email", None, at=at + 2) == ([], {})
 
 
-def test_attempts_that_began_before_the_reset_open_nothing() -> None:
+def test_after_a_reset_it_takes_five_fresh_messages_to_open_it_again() -> None:
     breakers = Breakers()
     for number in range(OPENS_AFTER):
         breakers.record(*KEY, number, error="503", at=0.0, began_at=0.0)
@@ -24,8 +24,17 @@ def test_attempts_that_began_before_the_reset_open_nothing() -> None:
     assert closed == [KEY]
     for number in range(10 * OPENS_AFTER):
         assert not breakers.record(*KEY, number, error="503", at=11.0, began_at=9.0)
-    assert breakers.wait_seconds(*KEY, at=11.0) == 0
-    assert breakers.record(*KEY, 99, error="503", at=12.0, began_at=11.0)
+    assert breakers.report() == {}
+    fresh = [breakers.record(*KEY, 100 + number, error="503", at=12.0, began_at=11.0) for number in range(OPENS_AFTER)]
+    assert fresh == [False] * (OPENS_AFTER - 1) + [True]
+
+
+def test_a_success_that_began_before_the_reset_closes_what_has_opened_since() -> None:
+    breakers = Breakers()
+    breakers.reset("email", None, at=10.0)
+    for number in range(OPENS_AFTER):
+        breakers.record(*KEY, number, error="503", at=11.0, began_at=10.5)
+    assert breakers.record(*KEY, 99, error=None, at=12.0, began_at=9.0)
 
 
 def test_many_providers_take_no_more_room() -> None:

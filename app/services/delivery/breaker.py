@@ -54,11 +54,15 @@ class Breakers:
         at: float,
         began_at: float | None = None,
     ) -> bool:
-        """Count how an attempt ended. Returns True if this opened or closed the breaker."""
+        """Count how an attempt ended, unless it failed and began before the last reset.
+
+        Returns True if this opened or closed the breaker.
+        """
         key = _key(channel, provider)
         with self._lock:
             was_open = self._is_open(key)
-            has_moved = self._record(key, message_id, error, at, is_late=self._was_reset(key, since=began_at))
+            is_late = error is not None and self._was_reset(key, since=began_at)
+            has_moved = not is_late and self._record(key, message_id, error, at)
             is_open = self._is_open(key)
         if has_moved:
             self.on_move()
@@ -133,13 +137,13 @@ class Breakers:
                 report.setdefault(channel, {})[provider] = {**words, "last_error": state.last_error}
             return report
 
-    def _record(self, key: Key, message_id: int, error: str | None, at: float, *, is_late: bool) -> bool:
+    def _record(self, key: Key, message_id: int, error: str | None, at: float) -> bool:
         """Returns True if the breaker opened, closed, or renewed its pause."""
         if error is None:
             return bool(self._drop([key] if key in self._states else []))
         state = self._states.get(key) or self._new(key)
         state.count(message_id, error, at)
-        is_due = state.is_probing if state.is_open else not is_late and len(state.failed) >= OPENS_AFTER
+        is_due = state.is_probing if state.is_open else len(state.failed) >= OPENS_AFTER
         if is_due:
             state.pause(at)
             self._moved.add(key)
