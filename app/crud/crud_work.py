@@ -39,7 +39,7 @@ class CRUDWork:
         return min((first for first in firsts if first is not None), default=None)
 
     def parts_due(self, session: Session, *, followed_reset: int) -> set[str]:
-        """The parts of the plan, by their names, for which something is due.
+        """The parts of the plan, by their names, for which something is due, and `resets`.
 
         `followed_reset` is the last reset of circuit breakers that this worker has followed.
         """
@@ -69,7 +69,7 @@ def _first_on_channel() -> Select[datetime | None]:
 @cache
 def _due_in_plan() -> Select[Any]:
     parts: dict[str, tuple[ColumnElement[bool], ...]] = {
-        "resets_followed": (BreakerReset.id > bindparam("followed_reset", type_=Integer),),
+        "resets": (BreakerReset.id > bindparam("followed_reset", type_=Integer),),
         "snoozes_ended": (Incident.status == IncidentStatus.SNOOZED, Incident.snoozed_until <= NOW_COLUMN),
         "steps_taken": (Escalation.next_run_at <= NOW_COLUMN,),
         "policy_rollout": (EscalationPolicy.rollout_after.is_not(None),),

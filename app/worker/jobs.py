@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from threading import Event, Lock
+from threading import Event
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -30,12 +30,14 @@ from app.services.operations.audit_chain import Head
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
+from app.worker.heart import Heart
 from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane, Threads
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
 
 NO_CHANNEL = "other"
+RESETS = "resets"  # a job of its own: many messages may wait for what was reset, and no step waits for them
 LOOKING = {"overdue", "healed"}  # parts of the plan that look, every second, whether others have done their work
 
 
@@ -81,13 +83,12 @@ class Jobs:
         self._database: Database = delivery.database
         self._delivery = delivery
         self._breakers = delivery.breakers
-        self._set_up = list(delivery.channels)
+        self.on_reset: Callable[[], object] = lambda: None  # called while a reset of circuit breakers waits
         self._paging = paging
         self._pulse = Pulse()
         self._locked_since: dict[str, float] = {}
         self._is_rolling_out = False
-        self._is_restored = False
-        self._following, self._beating = Lock(), Lock()
+        self._heart = Heart(delivery, self._pulse, self.stopping)
         self._audit_head: Head | None = None
         names: list[str | None] = [*delivery.channels, None]
         self.lanes = {
@@ -104,6 +105,8 @@ class Jobs:
         parts = self._parts()
         with self._database.reading() as session:
             due = work_service.parts_due(session, self._pulse)
+        if RESETS in due:
+            self.on_reset()
         done: dict[str, int] = dict.fromkeys(parts, 0)
         errors: list[Exception] = []
         for name, part in parts.items():
@@ -130,7 +133,6 @@ class Jobs:
         """The parts of the plan in their order, by their names in the log."""
         batch = self._limits.batch
         return {
-            "resets_followed": self.follow_resets,
             "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
             "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
             "steps_taken": self._fire,
@@ -162,28 +164,15 @@ class Jobs:
 
     def beat(self) -> None:
         """Write this worker's heartbeat, with the state of its circuit breakers, and store those that have moved."""
-        with self._beating:  # so that the last heartbeat that is written is also the newest
-            breaker_service.forget_idle(self._breakers)
-            with self._database.transaction() as session:
-                report = breaker_service.report(session, self._breakers)
-                health_service.beat(session, self._pulse, report, self._set_up)
-            self.restore()
-            breaker_service.save(self._delivery, self._pulse)
+        self._heart.beat()
 
     def restore(self) -> None:
         """Open the circuit breakers that were open before the restart, once. Raises if the database is away."""
-        with self._following:
-            if not self._is_restored:
-                breaker_service.restore(self._delivery, self._pulse)
-                self._is_restored = True
+        self._heart.restore()
 
-    def follow_resets(self) -> int:
-        """Close the circuit breakers that an administrator has reset, and say so in the heartbeat at once."""
-        with self._following:
-            followed = breaker_service.follow(self._delivery, self._pulse)
-        if followed:
-            self.beat()
-        return followed
+    def follow_resets(self) -> None:
+        """Close the circuit breakers that an administrator has reset, and make due what waited for them."""
+        self._heart.follow_resets()
 
     def when_breakers_move(self, tell: Callable[[], object]) -> None:
         """Call this, from any thread, when a circuit breaker opens, closes or renews its pause."""
@@ -191,8 +180,7 @@ class Jobs:
 
     def leave(self) -> None:
         """Remove this worker's heartbeat."""
-        with self._database.transaction() as session:
-            health_service.leave(session, self._pulse)
+        self._heart.leave()
 
     def is_well(self) -> bool:
         """True if nothing is overdue, stuck or failing, and somebody can be reached for every open incident."""

@@ -15,7 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from app.core.clock import utcnow
 from app.db.session import is_contended, is_unavailable
 from app.schemas.health import WorkerHealth
-from app.worker.jobs import Jobs
+from app.worker.jobs import RESETS, Jobs
 from app.worker.listener import Listener
 from app.worker.threads import DaemonThreads
 
@@ -29,8 +29,8 @@ STALLED_AFTER_SECONDS = 60
 WELL_WITHIN_SECONDS = 5
 PLAN = "plan"
 SEND = "send"
-BEAT, RESETS = "beat", "resets"
-RESETS_SECONDS = 3600  # it is woken by NOTIFY, and the plan looks every second
+BEAT = "beat"
+RESETS_SECONDS = 3600  # NOTIFY wakes it, and so does the plan, which looks every second
 DEAD_MAN, CLEAN_UP, AUDIT = "dead_man", "clean_up", "audit_head"
 SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT, RESETS}  # one failure there says nothing about paging now
 
@@ -88,6 +88,7 @@ class Worker:
         self._scheduler.start()
         self._listener.start(self.wake)
         self._jobs.when_breakers_move(self._beat_soon)
+        self._jobs.on_reset = partial(self.wake, RESETS)
         self.wake(BEAT)
         self.wake(AUDIT)  # a service that is restarted every day would never log it
         self._started = time.monotonic()

@@ -1,6 +1,7 @@
 """Circuit breakers: a provider that keeps failing is not called for a while, then probed with one message."""
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -30,6 +31,7 @@ class Breakers:
         self._moved: set[Key] = set()
         self._reset_at: dict[tuple[str, str | None], float] = {}
         self._held = Held(LONGEST_PAUSE_SECONDS)
+        self._freed: dict[int, Due] = {}
         self._lock = Lock()
 
     def wait_seconds(self, channel: str, provider: str, *, at: float) -> float:
@@ -68,16 +70,24 @@ class Breakers:
             self.on_move()
         return is_open != was_open
 
-    def reset(self, channel: str, provider: str | None, *, at: float) -> tuple[list[Key], dict[int, Due]]:
+    def reset(self, channel: str, provider: str | None, *, at: float) -> list[Key]:
         """Close the breakers of a channel, or that of one provider, and forget their failures.
 
-        Returns those that were open, and the messages that wait for them, with when they are due.
+        Returns those that were open. What waited for them is freed.
         """
         with self._lock:
             self._reset_at = {one: when for one, when in self._reset_at.items() if at - when < IDLE_SECONDS}
             self._reset_at[channel, provider] = at
-            found = [key for key in self._states if is_of(key, channel, provider)]
-            return self._drop(found), self._held.take(channel, provider)
+            self._freed |= self._held.take(channel, provider)
+            return self._drop([key for key in self._states if is_of(key, channel, provider)])
+
+    def take_freed(self, limit: int) -> dict[int, Due]:
+        """Some of the messages that waited for a breaker that was closed, with when they are due. Each only once."""
+        with self._lock:
+            taken = dict(islice(self._freed.items(), limit))
+            for message_id in taken:
+                del self._freed[message_id]
+            return taken
 
     def hold(self, waiting: Iterable[tuple[Key, int, Due]], *, asked_at: float) -> dict[int, Due]:
         """Remember messages that were put off. Returns those whose breaker was reset since `asked_at`."""

@@ -1,6 +1,7 @@
 """Messages that wait because their provider is not called: a reset of its circuit breaker makes them due at once."""
 
 from collections.abc import Mapping, Sequence
+from threading import Event as StopEvent
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,24 +25,33 @@ BATCH = 500
 def hold(delivery: Delivery, deferred: Sequence[tuple[Key, Notification, Due]], *, asked_at: float) -> None:
     """Remember messages that were put off. A reset may have come since their breaker was asked: then they are due."""
     waiting = [(key, message.id, due) for key, message, due in deferred]
-    bring_forward(delivery, delivery.breakers.hold(waiting, asked_at=asked_at))
+    missed = delivery.breakers.hold(waiting, asked_at=asked_at)
+    if missed:
+        _bring_forward_all(delivery, missed)
 
 
-def bring_forward(delivery: Delivery, held: Mapping[int, Due]) -> None:
-    """Make messages due at once that still wait for this very time. Never raises: it is over soon anyway."""
-    ids = sorted(held)
+def bring_forward_freed(delivery: Delivery, stopping: StopEvent) -> None:
+    """Make due at once what waited for breakers that have closed since. Stops after a batch that fails."""
+    while not stopping.is_set() and (batch := delivery.breakers.take_freed(BATCH)):
+        if not _bring_forward_all(delivery, batch):
+            return
+
+
+def _bring_forward_all(delivery: Delivery, held: Mapping[int, Due]) -> bool:
+    """Make messages due at once that still wait for this very time. Never raises: their wait is over soon anyway."""
     try:
-        for first in range(0, len(ids), BATCH):
-            with delivery.database.transaction() as session:
-                _bring_forward(session, {id_: held[id_] for id_ in ids[first : first + BATCH]})
+        with delivery.database.transaction() as session:
+            _bring_forward(session, held)
     except SQLAlchemyError as error:
-        log.warning("deliveries_not_brought_forward", messages=len(ids), reason=type(error).__name__)
+        log.warning("deliveries_not_brought_forward", messages=len(held), reason=type(error).__name__)
+        return False
+    return True
 
 
 def _bring_forward(session: Session, held: Mapping[int, Due]) -> None:
     wait_briefly(session)
     at = now(session)
     waiting = crud_lease.lock_unleased(session, held)
-    still_held = [message for message in waiting if message.next_attempt_at == held[message.id]]
+    still_held = [message for message in waiting if message.next_attempt_at == held[message.id] > at]
     if apply_all(session, still_held, Event(EventType.BROUGHT_FORWARD, until=at), at=at):
         wake(session, "send")

@@ -13,10 +13,9 @@ from app.crud import crud_breaker, crud_breaker_reset
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import CircuitBreaker
-from app.services.delivery import hold_service
 from app.services.delivery.breaker import Breakers
 from app.services.delivery.breaker_state import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, Opened
-from app.services.delivery.held import Due, Key
+from app.services.delivery.held import Key
 from app.services.delivery.ports import Delivery
 from app.services.operations.channel_states import Reset, is_void
 from app.services.operations.health_service import Pulse
@@ -77,17 +76,13 @@ def restore(delivery: Delivery, pulse: Pulse) -> None:
 
 
 def follow(delivery: Delivery, pulse: Pulse) -> int:
-    """Close the breakers that were reset, and make due what waits for them. Returns how many resets were new."""
+    """Close the breakers that were reset, and free what waits for them. Returns how many resets were new."""
     with delivery.database.transaction() as session:
         resets = crud_breaker_reset.after(session, pulse.followed_reset)
-    held: dict[int, Due] = {}
     for one in resets:
-        closed, waiting = delivery.breakers.reset(one.channel, one.provider, at=monotonic())
-        held |= waiting
-        pulse.followed_reset = one.id
-        for channel, provider in closed:
+        for channel, provider in delivery.breakers.reset(one.channel, one.provider, at=monotonic()):
             log.info("circuit_breaker_reset", channel=channel, provider=provider)
-    hold_service.bring_forward(delivery, held)
+        pulse.followed_reset = one.id
     return len(resets)
 
 

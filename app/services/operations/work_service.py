@@ -8,7 +8,7 @@ from app.services.operations.health_service import Pulse
 
 
 def parts_due(session: Session, pulse: Pulse) -> set[str]:
-    """The parts of the plan that have something to do, by their names in the log."""
+    """The parts of the plan that have something to do, by their names in the log, and `resets` if one waits."""
     due = crud_work.parts_due(session, followed_reset=pulse.followed_reset)
     if pulse.was_overdue or "steps_taken" in due:
         due.add("overdue")

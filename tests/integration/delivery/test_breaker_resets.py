@@ -83,7 +83,7 @@ def test_a_reset_holds_before_and_after_the_worker_follows(api: Api, opened: Del
     answer = api.call("POST /channels/email/reset")
     assert (answer["state"], answer["providers"][0]["failing_messages"]) == ("closed", 0)
     assert email(api)["state"] == "closed"  # the worker's last word is older
-    jobs.plan()
+    jobs.follow_resets()
     assert opened.breakers.wait_seconds(*KEY, at=time.monotonic()) == 0
     assert email(api)["state"] == "closed"
     fail(opened)
@@ -93,7 +93,7 @@ def test_a_reset_holds_before_and_after_the_worker_follows(api: Api, opened: Del
 
 def test_health_and_metrics_see_the_reset(api: Api, opened: Delivery, jobs: Jobs, services: Services) -> None:
     api.call("POST /channels/email/reset")
-    jobs.plan()
+    jobs.follow_resets()
     assert services.health.checks()["channel_email"].check.status == "ok"
     assert services.gauges.readings()["ims_circuit_breaker_open"]["email",] == 0
 
@@ -104,7 +104,7 @@ def test_one_provider_is_reset_alone(api: Api, opened: Delivery, jobs: Jobs) -> 
     jobs.beat()
     answer = api.call("POST /channels/email/reset", {"provider": "other"})
     assert {one["name"]: one["state"] for one in answer["providers"]} == {"other": "closed", "outbox": "open"}
-    jobs.plan()
+    jobs.follow_resets()
     assert list(opened.breakers.opened()) == [KEY]
     assert api.call("POST /channels/email/reset", {"provider": "other"}) == email(api)  # again
 

@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
-from threading import Event
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from app.crud.clock import now
 from app.db.session import WAKE_CHANNEL, Database
 from app.models import Notification
 from app.services.delivery.breaker import OPENS_AFTER
+from app.services.delivery.hold_service import BATCH
 from app.services.delivery.ports import Delivery
 from app.services.operations import channel_service
 from app.utils.service_locator import Services
@@ -22,6 +24,7 @@ from app.worker.listener import Listener
 from tests.support.api import Api
 from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener
+from tests.support.statements import statements
 from tests.support.waiting import wait_until
 from tests.support.world import Outbox, Person
 
@@ -63,7 +66,7 @@ def test_what_waited_is_sent_at_once(api: Api, waiting: Notification, jobs: Jobs
     jobs.send()
     assert outbox.sent == []
     api.call("POST /channels/email/reset")
-    jobs.plan()
+    jobs.follow_resets()
     jobs.send()
     assert len(outbox.sent) == 1
 
@@ -74,7 +77,7 @@ def test_a_message_with_a_delay_of_its_own_is_not_hurried(
     session.execute(text("UPDATE notifications SET next_attempt_at = next_attempt_at + interval '2 minutes'"))
     session.commit()
     api.call("POST /channels/email/reset")
-    jobs.plan()
+    jobs.follow_resets()
     jobs.send()
     assert outbox.sent == []
 
@@ -90,10 +93,12 @@ def worker(own_database: Database, services: Services) -> Iterator[Jobs]:
     jobs.close()
 
 
-@pytest.mark.parametrize("is_heard", [True, False])
-def test_a_running_worker_follows_by_notify_or_by_its_next_tick(
-    own_database: Database, worker: Jobs, services: Services, is_heard: bool
-) -> None:
+def reset(database: Database, services: Services) -> None:
+    with database.transaction() as session:
+        channel_service.reset(session, "email", None, services.channels)
+
+
+def test_a_running_worker_follows_when_it_is_notified(own_database: Database, worker: Jobs, services: Services) -> None:
     heard = Event()
 
     def wake(job: str) -> None:
@@ -102,17 +107,63 @@ def test_a_running_worker_follows_by_notify_or_by_its_next_tick(
             heard.set()
 
     listener = Listener(own_database)
-    if is_heard:
-        listener.start(wake)
-        wait_until(lambda: _is_listening(own_database), seconds=5)
-    with own_database.transaction() as session:
-        channel_service.reset(session, "email", None, services.channels)
-    if is_heard:
-        assert heard.wait(2)
-    else:
-        worker.plan()
+    listener.start(wake)
+    wait_until(lambda: _is_listening(own_database), seconds=5)
+    reset(own_database, services)
+    assert heard.wait(2)
     listener.stop()
     assert worker._breakers.opened() == {}
+
+
+def test_the_plan_wakes_the_job_that_follows_and_does_not_wait_for_it(
+    database: Database, jobs: Jobs, delivery: Delivery, services: Services
+) -> None:
+    woken: list[int] = []
+    jobs.on_reset = lambda: woken.append(1)
+    fail(delivery)
+    reset(database, services)
+    jobs.plan()
+    assert (woken, list(delivery.breakers.opened())) == ([1], [KEY])
+    jobs.follow_resets()
+    jobs.plan()
+    assert (woken, delivery.breakers.opened()) == ([1], {})
+
+
+def test_the_heartbeat_does_not_wait_for_what_is_made_due(
+    own_database: Database, worker: Jobs, services: Services
+) -> None:
+    worker._breakers.hold([(KEY, 1, datetime.now(UTC))], asked_at=time.monotonic())
+    reset(own_database, services)
+    beats: list[bool] = []
+
+    def beat(*executed: Any) -> None:
+        if "FROM notifications" in executed[2] and not beats:
+            thread = Thread(target=worker.beat, daemon=True)
+            thread.start()
+            thread.join(5)
+            beats.append(not thread.is_alive())
+
+    event.listen(own_database.bind, "before_cursor_execute", beat)
+    worker.follow_resets()
+    assert beats == [True]
+
+
+def test_what_waited_is_made_due_in_batches_until_the_worker_stops(
+    database: Database, delivery: Delivery, jobs: Jobs
+) -> None:
+    delivery.breakers.hold([(KEY, number, datetime.now(UTC)) for number in range(2 * BATCH + 1)], asked_at=1.0)
+    delivery.breakers.reset(*KEY, at=2.0)
+    with statements(database) as seen:
+        jobs.stopping.set()
+        jobs.follow_resets()
+        assert _looked_up(seen) == 0
+        jobs.stopping.clear()
+        jobs.follow_resets()
+        assert _looked_up(seen) == 3
+
+
+def _looked_up(seen: list[str]) -> int:
+    return sum("FROM notifications" in statement for statement in seen)
 
 
 def _is_listening(database: Database) -> bool:
