@@ -38,7 +38,10 @@ class Heart:
                 self._is_restored = True
 
     def follow_resets(self) -> None:
-        """Close the circuit breakers that were reset, make due what waited for them, and say so in the heartbeat."""
+        """Close the circuit breakers that were reset, and say so in the heartbeat.
+
+        Makes due what waited for those and for others that have closed.
+        """
         with self._following:
             followed = breaker_service.follow(self._delivery, self._pulse)
         hold_service.bring_forward_freed(self._delivery, self._stopping)

@@ -171,7 +171,7 @@ class Jobs:
         self._heart.restore()
 
     def follow_resets(self) -> None:
-        """Close the circuit breakers that an administrator has reset, and make due what waited for them."""
+        """Close the circuit breakers that an administrator has reset, and make due what waited for closed ones."""
         self._heart.follow_resets()
 
     def when_breakers_move(self, tell: Callable[[], object]) -> None:

@@ -87,7 +87,7 @@ class Worker:
             self._scheduler.add_job(self._run, "interval", seconds=seconds, args=[name], id=name)
         self._scheduler.start()
         self._listener.start(self.wake)
-        self._jobs.when_breakers_move(self._beat_soon)
+        self._jobs.when_breakers_move(self._follow_breakers)
         self._jobs.on_reset = partial(self.wake, RESETS)
         self.wake(BEAT)
         self.wake(AUDIT)  # a service that is restarted every day would never log it
@@ -186,10 +186,14 @@ class Worker:
             return
         self._ping()
 
-    def _beat_soon(self) -> None:
-        """Called by threads that send, which must not fail because the loop has just been closed."""
+    def _follow_breakers(self) -> None:
+        """Say what has moved, and send what waited for a breaker that closed.
+
+        Called by threads that send, which must not fail because the loop has just been closed.
+        """
         with suppress(RuntimeError):
             self.wake(BEAT)
+            self.wake(RESETS)
 
     def _leave(self) -> None:
         try:

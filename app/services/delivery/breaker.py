@@ -73,12 +73,11 @@ class Breakers:
     def reset(self, channel: str, provider: str | None, *, at: float) -> list[Key]:
         """Close the breakers of a channel, or that of one provider, and forget their failures.
 
-        Returns those that were open. What waited for them is freed.
+        Returns those that were open.
         """
         with self._lock:
             self._reset_at = {one: when for one, when in self._reset_at.items() if at - when < IDLE_SECONDS}
             self._reset_at[channel, provider] = at
-            self._freed |= self._held.take(channel, provider)
             return self._drop([key for key in self._states if is_of(key, channel, provider)])
 
     def take_freed(self, limit: int) -> dict[int, Due]:
@@ -90,18 +89,22 @@ class Breakers:
             return taken
 
     def hold(self, waiting: Iterable[tuple[Key, int, Due]], *, asked_at: float) -> dict[int, Due]:
-        """Remember messages that were put off. Returns those whose breaker was reset since `asked_at`."""
+        """Remember messages that were put off. Returns those whose breaker has closed since `asked_at`."""
         with self._lock:
             missed = {}
             for key, message_id, due in waiting:
-                if self._was_reset(key, since=asked_at):
-                    missed[message_id] = due
-                else:
+                if self._is_open(_key(*key)):
                     self._held.add(_key(*key), message_id, due, at=asked_at)
+                else:
+                    missed[message_id] = due
             return missed
 
     def restore(self, key: Key, opened: Opened) -> None:
-        """Open a breaker as it was before a restart. What this worker has found out itself counts more."""
+        """Open a breaker as it was before a restart. What this worker has found out itself counts more.
+
+        The first message probes at once: whoever stored the breaker may have another network. If it fails, the next
+        pause is as long as it would have been without the restart.
+        """
         with self._lock:
             self._states.setdefault(
                 _key(*key),
@@ -169,8 +172,10 @@ class Breakers:
         return self._states.setdefault(key, State())
 
     def _drop(self, keys: Iterable[Key]) -> list[Key]:
-        """Forget providers. Returns those whose breaker was open."""
+        """Forget providers. Returns those whose breaker was open: what waited for them is freed."""
         were_open = [key for key in keys if self._states.pop(key).is_open]
+        for key in were_open:
+            self._freed |= self._held.take(*key)
         self._moved.update(were_open)
         return were_open
 

@@ -1,4 +1,4 @@
-"""The messages that a worker has put off because their provider may not be called: a reset brings them forward."""
+"""The messages that a worker has put off because their provider may not be called, until its breaker closes."""
 
 from collections import deque
 from datetime import datetime

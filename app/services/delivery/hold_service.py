@@ -1,4 +1,4 @@
-"""Messages that wait because their provider is not called: a reset of its circuit breaker makes them due at once."""
+"""Messages that wait because their provider is not called: they are due at once when its circuit breaker closes."""
 
 from collections.abc import Mapping, Sequence
 from threading import Event as StopEvent
@@ -23,7 +23,7 @@ BATCH = 500
 
 
 def hold(delivery: Delivery, deferred: Sequence[tuple[Key, Notification, Due]], *, asked_at: float) -> None:
-    """Remember messages that were put off. A reset may have come since their breaker was asked: then they are due."""
+    """Remember messages that were put off. Their breaker may have closed since it was asked: then they are due."""
     waiting = [(key, message.id, due) for key, message, due in deferred]
     missed = delivery.breakers.hold(waiting, asked_at=asked_at)
     if missed:

@@ -14,7 +14,7 @@ from app.crud.clock import now
 from app.crud.locks import wait_briefly
 from app.models import CircuitBreaker
 from app.services.delivery.breaker import Breakers
-from app.services.delivery.breaker_state import IDLE_SECONDS, LONGEST_PAUSE_SECONDS, Opened
+from app.services.delivery.breaker_state import IDLE_SECONDS, Opened
 from app.services.delivery.held import Key
 from app.services.delivery.ports import Delivery
 from app.services.operations.channel_states import Reset, is_void
@@ -124,7 +124,6 @@ def _times(opened: Opened, at: datetime, moment: float) -> dict[str, datetime]:
 
 
 def _opened(row: CircuitBreaker, at: datetime, moment: float) -> Opened:
-    """The breaker as it was stored. Whatever became of the clock, it waits no longer than the longest pause."""
-    wait = min(max((row.next_probe_at - at).total_seconds(), 0.0), LONGEST_PAUSE_SECONDS)
+    """The breaker as it was stored, but with its probe due now."""
     age = max((at - row.open_since).total_seconds(), 0.0)
-    return Opened(max(row.pauses, 1), moment - age, moment + wait, row.failing_messages, row.last_error)
+    return Opened(max(row.pauses, 1), moment - age, moment, row.failing_messages, row.last_error)
