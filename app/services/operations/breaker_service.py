@@ -6,12 +6,14 @@ from time import monotonic
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.channel import without_answer
 from app.crud import crud_breaker, crud_breaker_reset
 from app.crud.clock import now
 from app.crud.locks import wait_briefly
+from app.db.session import is_contended
 from app.models import CircuitBreaker
 from app.services.delivery.breaker import Breakers
 from app.services.delivery.breaker_state import IDLE_SECONDS, Opened
@@ -21,6 +23,8 @@ from app.services.operations.channel_states import Reset, is_void
 from app.services.operations.health_service import Pulse
 
 log = structlog.get_logger()
+
+Moved = Mapping[Key, Opened | None]  # None: it has closed
 
 WORTHLESS_AFTER = timedelta(seconds=IDLE_SECONDS)  # nobody has renewed it: nobody knows how the provider is
 RESETS_KEPT = timedelta(days=1)
@@ -46,21 +50,24 @@ def forget_idle(breakers: Breakers) -> None:
         log.info("circuit_breaker_forgotten", channel=channel, provider=provider)
 
 
-def save(delivery: Delivery, pulse: Pulse) -> None:
+def save(delivery: Delivery, pulse: Pulse, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Store the breakers that have moved since the last time, and delete those that closed. Usually there are none.
 
-    What cannot be stored now is stored next time.
+    What cannot be stored now is stored next time. Raises unless that is because others have locked it.
     """
-    moved = delivery.breakers.take_moved()
-    if not moved:
-        return
+    left = delivery.breakers.take_moved()
     try:
-        with delivery.database.transaction() as session:
-            wait_briefly(session, PATIENCE_SECONDS)
-            _store(session, moved, pulse.followed_reset)
-    except BaseException:
-        delivery.breakers.put_back(moved)
-        raise
+        for part in _by_outcome(left):
+            with delivery.database.transaction() as session:
+                wait_briefly(session, patience_seconds)
+                _store(session, part, pulse.followed_reset)
+            left = {key: opened for key, opened in left.items() if key not in part}
+    except OperationalError as error:
+        if not is_contended(error):
+            raise
+        log.info("circuit_breakers_locked", breakers=len(left))
+    finally:
+        delivery.breakers.put_back(left)
 
 
 def restore(delivery: Delivery, pulse: Pulse) -> None:
@@ -93,7 +100,14 @@ def forget_old(session: Session) -> int:
     return breakers + crud_breaker_reset.forget(session, before=at - RESETS_KEPT)
 
 
-def _store(session: Session, moved: Mapping[Key, Opened | None], followed_reset: int) -> None:
+def _by_outcome(moved: Moved) -> list[Moved]:
+    """Those that are open and those that closed: in one transaction, two workers could block each other."""
+    opened = {key: one for key, one in moved.items() if one is not None}
+    closed = {key: None for key in moved if key not in opened}
+    return [part for part in (opened, closed) if part]
+
+
+def _store(session: Session, moved: Moved, followed_reset: int) -> None:
     at, moment = now(session), monotonic()
     rows = [_row(key, opened, at, moment) for key, opened in moved.items() if opened is not None]
     if rows:
