@@ -2,10 +2,14 @@
 
 from threading import Event, Lock
 
+import structlog
+
 from app.services.delivery import hold_service
 from app.services.delivery.ports import Delivery
 from app.services.operations import breaker_service, health_service
 from app.services.operations.health_service import Pulse
+
+log = structlog.get_logger()
 
 
 class Heart:
@@ -49,6 +53,10 @@ class Heart:
             self.beat()
 
     def leave(self) -> None:
-        """Remove the heartbeat."""
+        """Store which circuit breakers have moved while the worker stopped, and remove the heartbeat."""
+        try:
+            breaker_service.save(self._delivery, self._pulse)
+        except Exception as error:  # noqa: BLE001 - the next worker probes once more than it needs to
+            log.warning("circuit_breakers_not_stored", reason=type(error).__name__)
         with self._delivery.database.transaction() as session:
             health_service.leave(session, self._pulse)

@@ -179,7 +179,7 @@ class Jobs:
         self._breakers.on_move = tell
 
     def leave(self) -> None:
-        """Remove this worker's heartbeat."""
+        """Store which circuit breakers have moved while this worker stopped, and remove its heartbeat."""
         self._heart.leave()
 
     def is_well(self) -> bool:

@@ -1,4 +1,4 @@
-"""Workers store their circuit breakers side by side."""
+"""Workers store their circuit breakers side by side, and once more when they stop."""
 
 import time
 from datetime import timedelta
@@ -16,6 +16,7 @@ from app.services.delivery.ports import Delivery
 from app.services.operations import breaker_service
 from app.services.operations.health_service import Pulse
 from app.utils.service_locator import Services
+from app.worker import Jobs
 
 
 def delivery_on(database: Database, services: Services) -> Delivery:
@@ -26,6 +27,15 @@ def delivery_on(database: Database, services: Services) -> Delivery:
 def delivery(own_database: Database, services: Services) -> Delivery:
     """That of a worker on a database of its own."""
     return delivery_on(own_database, services)
+
+
+@pytest.fixture
+def worker(jobs: Jobs, services: Services) -> Jobs:
+    """A worker that has stored an open breaker."""
+    fail(services.delivery, "outbox")
+    jobs.beat()
+    assert stored(services.database) == ["outbox"]
+    return jobs
 
 
 def fail(delivery: Delivery, provider: str) -> None:
@@ -40,6 +50,23 @@ def succeed(delivery: Delivery, provider: str) -> None:
 def stored(database: Database) -> list[str]:
     with database.transaction() as session:
         return list(session.scalars(select(CircuitBreaker.provider).order_by(CircuitBreaker.provider)))
+
+
+def test_what_closes_while_the_worker_stops_is_stored(worker: Jobs, services: Services) -> None:
+    succeed(services.delivery, "outbox")
+    worker.leave()
+    assert stored(services.database) == []
+
+
+def test_a_worker_signs_off_though_its_breakers_cannot_be_stored(worker: Jobs, services: Services) -> None:
+    succeed(services.delivery, "outbox")
+    with services.database.transaction() as session:
+        session.execute(text("ALTER TABLE circuit_breakers RENAME TO gone"))
+    with capture_logs() as logs:
+        worker.leave()
+    assert [one["event"] for one in logs] == ["circuit_breakers_not_stored"]
+    with services.database.transaction() as session:
+        assert session.scalar(text("SELECT count(*) FROM worker_heartbeats")) == 0
 
 
 def test_what_others_have_locked_is_stored_next_time(delivery: Delivery, own_database: Database) -> None:
