@@ -38,7 +38,8 @@ for kind in ("channels", "sources"):  # each registers itself
 metrics.declare(channels=CHANNELS.names(), senders=SOURCES.names(), others=(BY_HAND, OWN_SOURCE))
 
 GATHERING_CONNECTIONS = 10  # of the threads in which gathered requests are run
-CONNECTIONS_BESIDE_THREADS = 5 + HASHING_REQUESTS  # the worker's jobs, the health check, the metrics, and one to spare
+# The plan, the heartbeat, the resets of circuit breakers, the log level, the health check, the metrics, one to spare.
+CONNECTIONS_BESIDE_THREADS = 7 + HASHING_REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
