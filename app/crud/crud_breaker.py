@@ -16,10 +16,10 @@ RESETS = 0x4E5E75
 
 class CRUDBreaker(CRUDBase[CircuitBreaker]):
     def put_all(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert open breakers, or overwrite what was said of them before, with one statement."""
+        """Insert open breakers, or overwrite what was stored of them before, with one statement."""
         statement = insert(CircuitBreaker).values(list(rows))
-        said = {name: statement.excluded[name] for name in rows[0] if name not in {"channel", "provider"}}
-        session.execute(statement.on_conflict_do_update(index_elements=["channel", "provider"], set_=said))
+        values = {name: statement.excluded[name] for name in rows[0] if name not in {"channel", "provider"}}
+        session.execute(statement.on_conflict_do_update(index_elements=["channel", "provider"], set_=values))
 
     def remove_all(self, session: Session, keys: Collection[tuple[str, str]]) -> None:
         """Delete breakers by channel and provider."""
@@ -34,7 +34,7 @@ class CRUDBreaker(CRUDBase[CircuitBreaker]):
         session.execute(delete(CircuitBreaker).where(mine))
 
     def said_since(self, session: Session, since: datetime) -> Sequence[CircuitBreaker]:
-        """The breakers that some worker has said since then to be open."""
+        """The breakers that a worker has stored as open since then."""
         order = CircuitBreaker.channel, CircuitBreaker.provider
         return session.scalars(select(CircuitBreaker).where(CircuitBreaker.said_at > since).order_by(*order)).all()
 

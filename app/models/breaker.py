@@ -9,7 +9,7 @@ from app.db.base_class import Base, Created
 
 
 class CircuitBreaker(Base):
-    """An open circuit breaker, as the worker that spoke last said at `said_at`.
+    """An open circuit breaker, as a worker stored it last, at `said_at`.
 
     `followed_reset` is the last reset that this worker had followed: a later one voids the row.
     """

@@ -18,7 +18,7 @@ class ChannelProviderRead(Read):
     """
 
     name: str = Field(examples=["api.twilio.com"], description="The host name; for Apprise, the kind of service")
-    state: BreakerState = Field(description="The worst that a live worker says. `half_open`: one message probes it")
+    state: BreakerState = Field(description="The worst that a live worker reports. `half_open`: one message probes it")
     failing_messages: int = Field(examples=[5], description="Different messages that failed in a row, up to 1,000")
     last_error: str | None = Field(examples=["The server answered 503."])
     open_since: Time | None = Field(examples=[EXAMPLE_TIME])

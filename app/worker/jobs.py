@@ -174,9 +174,9 @@ class Jobs:
         """Close the circuit breakers that an administrator has reset, and make due what waited for closed ones."""
         self._heart.follow_resets()
 
-    def when_breakers_move(self, tell: Callable[[], object]) -> None:
-        """Call this, from any thread, when a circuit breaker opens, closes or renews its pause."""
-        self._breakers.on_move = tell
+    def when_breakers_move(self, call: Callable[[], object]) -> None:
+        """Set what is called, from any thread, when a circuit breaker opens, closes or renews its pause."""
+        self._breakers.on_move = call
 
     def leave(self) -> None:
         """Store which circuit breakers have moved while this worker stopped, and remove its heartbeat."""

@@ -32,15 +32,15 @@ PATIENCE_SECONDS = 1.0
 
 
 def report(session: Session, breakers: Breakers) -> dict[str, Any]:
-    """What a worker says of the providers that failed last, by channel, with times by the database's clock."""
+    """What a worker reports of the providers that failed last, by channel, with times by the database's clock."""
     found, still_open = breakers.report(), breakers.opened()
     if not still_open:
         return found
     at, moment = now(session), monotonic()
     for (channel, provider), opened in still_open.items():
         times = _times(opened, at, moment)
-        said = {name: time.isoformat() for name, time in times.items()} | {"is_probing": opened.is_probing}
-        found.get(channel, {}).get(provider, {}).update(said)
+        since = {name: time.isoformat() for name, time in times.items()} | {"is_probing": opened.is_probing}
+        found.get(channel, {}).get(provider, {}).update(since)
     return found
 
 

@@ -19,7 +19,7 @@ from app.schemas.channel import ChannelProviderRead, ChannelRead, ChannelReset
 from app.services import audit_service
 from app.services.operations import channel_states
 from app.services.operations.breaker_service import WORTHLESS_AFTER
-from app.services.operations.channel_states import ProviderState, Reset, Said
+from app.services.operations.channel_states import ProviderState, Report, Reset
 
 LONGEST_SHOWN = 100
 
@@ -28,9 +28,9 @@ Channels = Mapping[str, Channel]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is known of the providers: by the workers, by the stored breakers and by the resets."""
+    """What is known of the providers: the workers' reports, the stored breakers and the resets."""
 
-    said: list[Said]
+    reports: list[Report]
     stored: dict[str, set[str]]
     resets: list[Reset]
     set_up: frozenset[str]
@@ -71,16 +71,16 @@ def _view(session: Session, own: Channels) -> View:
     stored: dict[str, set[str]] = {}
     for row in rows:
         stored.setdefault(row.channel, set()).add(row.provider)
-    said = [Said(worker.name, worker.followed_reset, worker.channels) for worker in workers]
+    reports = [Report(worker.name, worker.followed_reset, worker.channels) for worker in workers]
     return View(
-        said=said or [_said(row) for row in rows],  # between a stop and a start, what will be restored
+        reports=reports or [_stored_report(row) for row in rows],  # between a stop and a start, what will be restored
         stored=stored,
         resets=[Reset(one.id, one.channel, one.provider) for one in crud_breaker_reset.after(session, 0)],
         set_up=frozenset(own).union(*(worker.set_up for worker in workers)),
     )
 
 
-def _said(row: CircuitBreaker) -> Said:
+def _stored_report(row: CircuitBreaker) -> Report:
     about: dict[str, Any] = {
         "state": "open",
         "failing_messages": row.failing_messages,
@@ -88,7 +88,7 @@ def _said(row: CircuitBreaker) -> Said:
         "open_since": row.open_since.isoformat(),
         "next_probe_at": row.next_probe_at.isoformat(),
     }
-    return Said(None, row.followed_reset, {row.channel: {row.provider: about}})
+    return Report(None, row.followed_reset, {row.channel: {row.provider: about}})
 
 
 def _read(name: str, view: View, own: Channels) -> ChannelRead:
@@ -103,7 +103,7 @@ def _read(name: str, view: View, own: Channels) -> ChannelRead:
 
 def _providers(name: str, view: View, own: Channels) -> list[ProviderState]:
     known = view.stored.get(name, set()) | _shared_provider(own.get(name))
-    return channel_states.providers(name, view.said, view.resets, known)
+    return channel_states.providers(name, view.reports, view.resets, known)
 
 
 def _shared_provider(channel: Channel | None) -> set[str]:

@@ -1,4 +1,4 @@
-"""Decides how a channel and its providers are, from what each live worker says of its own circuit breakers."""
+"""Decides how a channel and its providers are, from what each live worker reports of its own circuit breakers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a worker said of its providers, by channel, and the last reset it had followed; None if it follows none.
+class Report:
+    """What a worker stored about its providers, by channel. It has no name if the worker is no longer alive.
 
-    It may be a worker that is alive no longer, and then has no name.
+    `followed_reset` is the last reset that the worker had followed, None if it follows none.
     """
 
     worker: str | None
@@ -50,7 +50,7 @@ class ProviderState:
 
 
 def is_void(channel: str, provider: str, followed_reset: int | None, resets: Iterable[Reset]) -> bool:
-    """True if the provider was reset after this was said. The worker is about to follow."""
+    """True if the provider was reset after this was reported. The worker is about to follow."""
     if followed_reset is None:
         return False
     later = (reset for reset in resets if reset.id > followed_reset)
@@ -58,12 +58,12 @@ def is_void(channel: str, provider: str, followed_reset: int | None, resets: Ite
 
 
 def providers(
-    channel: str, said: Sequence[Said], resets: Sequence[Reset], known: Collection[str]
+    channel: str, reports: Sequence[Report], resets: Sequence[Reset], known: Collection[str]
 ) -> list[ProviderState]:
     """The providers of a channel by name: those that failed lately, those that were reset, and those `known` anyway."""
-    names = {name for one in said for name in one.channels.get(channel, {})} | set(known)
+    names = {name for one in reports for name in one.channels.get(channel, {})} | set(known)
     names |= {reset.provider for reset in resets if reset.channel == channel and reset.provider is not None}
-    return [_provider(channel, name, said, resets) for name in sorted(names)]
+    return [_provider(channel, name, reports, resets) for name in sorted(names)]
 
 
 def worst(states: Iterable[BreakerState]) -> BreakerState:
@@ -71,8 +71,8 @@ def worst(states: Iterable[BreakerState]) -> BreakerState:
     return min(states, key=ORDER.index, default=BreakerState.CLOSED)
 
 
-def _provider(channel: str, name: str, said: Sequence[Said], resets: Sequence[Reset]) -> ProviderState:
-    valid = [one for one in said if not is_void(channel, name, one.followed_reset, resets)]
+def _provider(channel: str, name: str, reports: Sequence[Report], resets: Sequence[Reset]) -> ProviderState:
+    valid = [one for one in reports if not is_void(channel, name, one.followed_reset, resets)]
     about = [one.channels[channel][name] for one in valid if name in one.channels.get(channel, {})]
     opened = [words for words in about if words["state"] == BreakerState.OPEN]
     errors = [words.get("last_error") for words in (*opened, *about)]

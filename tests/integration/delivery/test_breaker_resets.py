@@ -33,7 +33,7 @@ def api(client: TestClient, admin: Person) -> Api:
 
 @pytest.fixture
 def opened(jobs: Jobs, delivery: Delivery) -> Delivery:
-    """A worker whose mail provider fails, and that has said so."""
+    """A worker whose mail provider fails, and that has reported it."""
     fail(delivery)
     jobs.beat()
     return delivery
@@ -58,7 +58,7 @@ def test_every_channel_is_listed_with_its_providers(api: Api, jobs: Jobs, delive
     assert [one["name"] for one in listed["email"]["providers"]] == ["outbox"]
 
 
-def test_an_open_breaker_shows_why_since_when_and_who_says_so(api: Api, opened: Delivery, jobs: Jobs) -> None:
+def test_an_open_breaker_shows_why_since_when_and_on_which_workers(api: Api, opened: Delivery, jobs: Jobs) -> None:
     found = email(api)
     [provider] = found["providers"]
     assert (found["state"], provider["state"], provider["failing_messages"]) == ("open", "open", OPENS_AFTER)
@@ -119,6 +119,7 @@ def test_resetting_a_closed_one_changes_nothing(api: Api, jobs: Jobs) -> None:
     jobs.beat()
     before = email(api)
     assert api.call("POST /channels/email/reset") == before == email(api)
+    assert len(logged(api, action="channel.reset")) == 1
 
 
 def test_a_reset_is_audited_with_what_was_open(api: Api, opened: Delivery) -> None:

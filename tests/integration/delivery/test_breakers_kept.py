@@ -160,14 +160,14 @@ def test_a_thousand_failing_messages_write_one_row(start: Start, services: Servi
 
 def test_a_breaker_that_moves_calls_back_at_once(start: Start) -> None:
     jobs, delivery = start()
-    told: list[int] = []
-    jobs.when_breakers_move(lambda: told.append(1))
+    calls: list[int] = []
+    jobs.when_breakers_move(lambda: calls.append(1))
     fail(delivery, OPENS_AFTER - 1)
-    assert told == []
+    assert calls == []
     fail(delivery, 10, first=OPENS_AFTER)
-    assert told == [1]
+    assert calls == [1]
     assert delivery.breakers.record(*KEY, 1, error=None, at=time.monotonic())
-    assert told == [1, 1]
+    assert calls == [1, 1]
 
 
 def test_the_state_of_everybody_shows_no_answer(start: Start, client: object, services: Services) -> None:

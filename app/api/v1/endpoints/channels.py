@@ -22,8 +22,8 @@ NO_CHANNEL = NotFound('There is no channel "pager". The channels are email, sms,
 def list_channels(user: AdminUser, services: ServicesDep, session: SessionDep) -> list[ChannelRead]:
     """List the channels, and how their providers are. For administrators.
 
-    A provider is as the worst of the live workers says; without one, as the last one said. Workers tell at once when a
-    circuit breaker opens or closes.
+    If live workers differ about a provider, the worst state is shown. Without a live worker, it is the state that the
+    last one stored. When a circuit breaker opens or closes, this list shows it at once.
     """
     return channel_service.channels(session, services.channels)
 
@@ -34,7 +34,7 @@ def reset_channel(
 ) -> ChannelRead:
     """Close the circuit breakers of a channel, or that of one provider. For administrators.
 
-    All workers follow within two seconds, and send at once what waited for the provider. If it fails for five more
-    messages, its breaker opens again. Closing a closed one changes nothing.
+    All workers follow within two seconds, and each sends at once what it had put off for the provider. If five more
+    messages fail, the breaker opens again. Closing a closed one changes nothing, but is recorded in the audit log.
     """
     return channel_service.reset(session, channel, body, services.channels)
