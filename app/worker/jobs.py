@@ -3,11 +3,9 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from threading import Event
 
 import structlog
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core import metrics, spans
@@ -30,8 +28,9 @@ from app.services.operations.audit_chain import Head
 from app.services.operations.health_service import Pulse
 from app.services.policies import rollout_service, step_service, unmatched_service
 from app.services.ports import Paging
+from app.worker.batches import DEFAULT_LIMITS, Batches, PlanLimits, StillLocked
 from app.worker.heart import Heart
-from app.worker.lane import LOCKED_FOR_LONG_SECONDS, Lane, Threads
+from app.worker.lane import Lane, Threads
 from app.worker.threads import DaemonThreads
 
 log = structlog.get_logger()
@@ -41,26 +40,9 @@ RESETS = "resets"  # a job of its own: many messages may wait for what was reset
 LOOKING = {"overdue", "healed"}  # parts of the plan that look, every second, whether others have done their work
 
 
-@dataclass(frozen=True, slots=True)
-class PlanLimits:
-    """How many rows a transaction handles, how long a part may run, and how long it may wait for locks."""
-
-    batch: int = 100
-    longest_part_seconds: float = 10.0
-    rollout_seconds: float = 1.0
-    locked_for_long_seconds: float = LOCKED_FOR_LONG_SECONDS
-
-
-DEFAULT_LIMITS = PlanLimits()
-
-
 def _recorded(part: str) -> AbstractContextManager[object]:
     """A span for a part of the plan that has something to do."""
     return nullcontext() if part in LOOKING else spans.span(f"plan {part}", Kind.INTERNAL, parent=None)
-
-
-class StillLocked(Exception):
-    """Something could not be done because it is locked."""
 
 
 class Jobs:
@@ -86,7 +68,7 @@ class Jobs:
         self.on_reset: Callable[[], object] = lambda: None  # called while a reset of circuit breakers waits
         self._paging = paging
         self._pulse = Pulse()
-        self._locked_since: dict[str, float] = {}
+        self._batches = Batches(delivery.database, self.stopping, limits)
         self._is_rolling_out = False
         self._heart = Heart(delivery, self._pulse, self.stopping)
         self._audit_head: Head | None = None
@@ -111,7 +93,7 @@ class Jobs:
         errors: list[Exception] = []
         for name, part in parts.items():
             if name not in due and not any(done.values()):
-                self._locked_since.pop(name, None)
+                self._batches.locked_since.pop(name, None)
                 continue  # what one part did may be work for those after it
             try:
                 with _recorded(name):
@@ -133,17 +115,21 @@ class Jobs:
         """The parts of the plan in their order, by their names in the log."""
         batch = self._limits.batch
         return {
-            "overdue": lambda: self._once(lambda session: healing_service.tell_overdue(session, self._pulse)),
-            "snoozes_ended": lambda: self._batches(lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch),
+            "overdue": lambda: self._batches.once(lambda session: healing_service.tell_overdue(session, self._pulse)),
+            "snoozes_ended": lambda: self._batches.until_done(
+                lambda s: lifecycle_service.end_snoozes(s, limit=batch), batch
+            ),
             "steps_taken": self._fire,
-            "policy_rollout": lambda: self._unless_locked("policy_rollout", self._roll_out),
-            "unmatched_taken": lambda: self._batches(
+            "policy_rollout": lambda: self._batches.unless_locked("policy_rollout", self._roll_out),
+            "unmatched_taken": lambda: self._batches.until_done(
                 lambda s: unmatched_service.page_due(s, self._paging, limit=batch), batch
             ),
-            "leases_released": lambda: self._batches(lease_service.expire_leases, batch),
-            "fell_back": lambda: self._batches(lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1),
-            "healed": lambda: self._unless_locked("healed", self._heal),
-            "recoveries_answered": lambda: self._batches(self._answer_recoveries, batch),
+            "leases_released": lambda: self._batches.until_done(lease_service.expire_leases, batch),
+            "fell_back": lambda: self._batches.until_done(
+                lambda s: fallback_service.fall_back(s, self._paging, limit=batch), 1
+            ),
+            "healed": lambda: self._batches.unless_locked("healed", self._heal),
+            "recoveries_answered": lambda: self._batches.until_done(self._answer_recoveries, batch),
         }
 
     def send(self) -> None:
@@ -224,13 +210,13 @@ class Jobs:
 
     def _fire(self) -> int:
         """Fire what is due. A step that reaches nobody makes the next one due at once: repeat until nothing is due."""
-        return self._batches(lambda s: step_service.run_due(s, self._paging, limit=self._limits.batch), 1)
+        return self._batches.until_done(lambda s: step_service.run_due(s, self._paging, limit=self._limits.batch), 1)
 
     def _roll_out(self) -> int:
         """Roll policies out for a second. After each batch, what is due goes first: a rollout may take minutes."""
         contended: set[int] = set()
         done, began = 0, time.monotonic()
-        while self._once(lambda session: rollout_service.advance(session, contended, batch=self._limits.batch)):
+        while self._batches.once(lambda session: rollout_service.advance(session, contended, batch=self._limits.batch)):
             done += 1
             self._fire()
             if self.stopping.is_set() or time.monotonic() - began > self._limits.rollout_seconds:
@@ -244,39 +230,7 @@ class Jobs:
         return auth_service.answer_password_recoveries(session, url=self._paging.public_url, limit=self._limits.batch)
 
     def _heal(self) -> int:
-        done = self._once(lambda session: healing_service.heal(session, self._pulse))
+        done = self._batches.once(lambda session: healing_service.heal(session, self._pulse))
         if self._pulse.held:
             raise StillLocked(f"incidents {sorted(self._pulse.held)} are forgotten, and cannot be healed now")
         return done
-
-    def _unless_locked(self, name: str, job: Callable[[], int]) -> int:
-        """Skip what is locked: a later tick does it. Raises once it has been locked for long."""
-        try:
-            done = job()
-        except (OperationalError, StillLocked) as error:
-            if not (isinstance(error, StillLocked) or is_contended(error)):
-                raise
-            waited = time.monotonic() - self._locked_since.setdefault(name, time.monotonic())
-            if waited > self._limits.locked_for_long_seconds:
-                raise
-            log.info("plan_part_lock_contended", part=name, reason=str(error))
-            return 0
-        self._locked_since.pop(name, None)
-        return done
-
-    def _once(self, job: Callable[[Session], int]) -> int:
-        with self._database.transaction() as session:
-            return job(session)
-
-    def _batches(self, one_batch: Callable[[Session], int], full: int) -> int:
-        """Run batches, each in its own transaction, until one is not full. Returns the number of rows.
-
-        After `longest_part_seconds` the other parts have their turn; the next tick does the rest.
-        """
-        total, began = 0, time.monotonic()
-        while not self.stopping.is_set() and time.monotonic() - began < self._limits.longest_part_seconds:
-            done = self._once(one_batch)
-            total += done
-            if done < full:
-                break
-        return total

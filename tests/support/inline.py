@@ -10,7 +10,7 @@ from app.services.delivery import delivery_service, recording_service
 from app.services.delivery.ports import Delivery
 from app.utils.service_locator import Services
 from app.worker import Jobs
-from app.worker.jobs import DEFAULT_LIMITS, PlanLimits
+from app.worker.batches import DEFAULT_LIMITS, PlanLimits
 from app.worker.lane import Lane
 
 WIDTH = 50

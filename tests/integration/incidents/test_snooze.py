@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.utils.service_locator import Services
-from app.worker.jobs import PlanLimits
+from app.worker.batches import PlanLimits
 from tests.support.answers import problem
 from tests.support.api import Api, without_remark
 from tests.support.inline import inline_jobs

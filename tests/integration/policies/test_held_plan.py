@@ -16,7 +16,7 @@ from app.services.policies import policy_service
 from app.services.policies.rollout_service import ROLLOUT_BATCH
 from app.utils.service_locator import Services, build_services
 from app.worker import Jobs
-from app.worker.jobs import StillLocked
+from app.worker.batches import StillLocked
 from app.worker.lane import LOCKED_FOR_LONG_SECONDS
 from tests.support.inline import inline_jobs
 from tests.support.scenario import steps
@@ -122,11 +122,11 @@ def test_who_holds_something_for_long_is_an_error(services: Services, jobs: Jobs
         holding.execute(select(Incident.id).where(Incident.id == incident).with_for_update())
         policy = add_policy(services)
         jobs.plan()
-        jobs._locked_since["policy_rollout"] -= LOCKED_FOR_LONG_SECONDS
+        jobs._batches.locked_since["policy_rollout"] -= LOCKED_FOR_LONG_SECONDS
         with pytest.raises(StillLocked, match=str(policy)):
             jobs.plan()
     jobs.plan()
-    assert jobs._locked_since == {}
+    assert jobs._batches.locked_since == {}
 
 
 def test_a_person_who_is_held_keeps_nobody_else_from_being_paged(
@@ -168,7 +168,7 @@ def test_what_is_forgotten_is_healed_beside_what_somebody_holds(services: Servic
         holding.execute(select(Incident.id).where(Incident.id == ids[1]).with_for_update())
         jobs.plan()
         assert running(services, policy) == {ids[0], ids[2]}
-        jobs._locked_since["healed"] -= LOCKED_FOR_LONG_SECONDS
+        jobs._batches.locked_since["healed"] -= LOCKED_FOR_LONG_SECONDS
         with pytest.raises(StillLocked, match=str(ids[1])):
             jobs.plan()
     jobs.plan()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Escalation
 from app.utils.service_locator import Services
-from app.worker.jobs import PlanLimits, StillLocked
+from app.worker.batches import PlanLimits, StillLocked
 from tests.support.explanations import explained
 from tests.support.inline import inline_jobs
 from tests.support.scenario import Opener, Tick, act, steps, timeline
