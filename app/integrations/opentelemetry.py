@@ -23,8 +23,6 @@ from app.core.spans import Attributes, Kind
 log = structlog.get_logger()
 
 NANOSECONDS = 1e9
-UNNAMED = "unknown_service"  # what the SDK calls a service without a name
-SERVICE = "incident-management-system"
 KINDS = {
     Kind.SERVER: SpanKind.SERVER,
     Kind.CLIENT: SpanKind.CLIENT,
@@ -105,7 +103,9 @@ def _provider(endpoint: str) -> Any:
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     try:
-        provider = _sdk_provider(endpoint)
+        from app.integrations.otlp import provider_of
+
+        provider = provider_of(endpoint)
     except ImportError as error:
         cure = "pip install --require-hashes --requirement requirements-opentelemetry.txt"
         log.error("opentelemetry_not_installed", cure=cure, missing=error.name)  # noqa: TRY400 - the name says enough
@@ -114,18 +114,4 @@ def _provider(endpoint: str) -> Any:
         log.exception("opentelemetry_not_set_up", cure="correct the OTEL_ variables", reason=str(error))
         return None
     log.info("spans_recorded")
-    return provider
-
-
-def _sdk_provider(endpoint: str) -> Any:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    resource = Resource.create({SERVICE_VERSION: __version__})  # with what the operator's variables say
-    if str(resource.attributes[SERVICE_NAME]).startswith(UNNAMED):
-        resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     return provider
