@@ -1,5 +1,7 @@
 """A process that serves says loudly when no worker is alive anywhere."""
 
+import asyncio
+
 import pytest
 
 from app.core.vocabulary import HealthStatus
@@ -16,11 +18,14 @@ class Installation:
     def __init__(self) -> None:
         self.seen: Checks = {}
         self.at = 0.0
-        self.lookout = Lookout(lambda: self.seen, lambda: self.at)
+        self.lookout = Lookout(self.checks, lambda: self.at)
+
+    async def checks(self) -> Checks:
+        return self.seen
 
     def look(self, check: health_checks.Check | None) -> None:
         self.seen = {} if check is None else {"worker": Timed(check, 0.1)}
-        self.lookout.look()
+        asyncio.run(self.lookout.look())
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """An administrator closes circuit breakers: every worker follows, and what waited for the provider is sent at once."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -107,7 +108,7 @@ def test_a_reset_holds_before_and_after_the_worker_follows(api: Api, opened: Del
 def test_health_and_metrics_see_the_reset(api: Api, opened: Delivery, jobs: Jobs, services: Services) -> None:
     api.call("POST /channels/email/reset")
     jobs.plan()
-    assert services.health.checks()["channel_email"].check.status == "ok"
+    assert asyncio.run(services.health.checks())["channel_email"].check.status == "ok"
     assert services.gauges.readings()["ims_circuit_breaker_open"]["email",] == 0
 
 

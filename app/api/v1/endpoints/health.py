@@ -1,10 +1,13 @@
-"""Health checks and the service's identity."""
+"""Health checks and the service's identity.
+
+No handler here takes a thread: the threads for requests may all wait for a database that hangs.
+"""
 
 from fastapi import APIRouter
 
 from app import __version__
 from app.api.constant import constant
-from app.api.deps import PhaseDep, ServicesDep, SessionDep, WorkerHealthDep
+from app.api.deps import PhaseDep, ServicesDep, WorkerHealthDep
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.errors import NotReady, WorkerStalled
@@ -42,16 +45,16 @@ async def read_liveness() -> Alive:
 
 
 @router.get("/health/ready", responses=problems(NOT_READY))
-def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
+async def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
     """Check whether this process should get requests. The answer says how each part of the installation is.
 
     Only the database, its schema, and a process that starts or ends make it 503. Everything else, such as a dead worker
     or a failing provider, is `degraded` with 200: alerts are still taken.
     """
-    return health_service.require_ready(services.health.checks(), phase)
+    return health_service.require_ready(await services.health.checks(), phase)
 
 
 @router.get("/health", responses=problems(STALLED))
-def read_health(worker: WorkerHealthDep, session: SessionDep) -> Health:
+async def read_health(worker: WorkerHealthDep, services: ServicesDep) -> Health:
     """Check the health of this process. It is healthy while the database answers and the worker completes its ticks."""
-    return health_service.require_work(session, worker)
+    return health_service.require_work(await services.health.checks(), worker)
