@@ -127,6 +127,16 @@ def test_health_is_answered_while_every_thread_waits(no_thread: None, client: Te
     assert answer.result(5).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_a_balancer_that_asks_by_head_gets_the_status(client: TestClient, path: str) -> None:
+    assert client.head(path).status_code == client.get(path).status_code == 200
+
+
+def test_head_says_that_a_process_is_not_ready(client: TestClient, phase: Callable[[Phase], None]) -> None:
+    phase(Phase.DRAINING)
+    assert client.head("/health/ready").status_code == 503
+
+
 def test_a_late_step_degrades(
     client: TestClient, beat: Callable[..., None], clock: Clock, add_policy: Opener, open_incident: Opener
 ) -> None:
