@@ -41,10 +41,16 @@ class Lookout:
             log.error("no_worker_alive", cure="start one: `python -m app worker`, or WORKER_ENABLED=true")
 
     async def run(self, seconds: float = LOOK_SECONDS) -> None:
-        """Look every so many seconds, first after one of them: workers that start with this process need a moment."""
+        """Look every so many seconds, first after one of them: workers that start with this process need a moment.
+
+        A look that fails ends nothing: the next one may not.
+        """
         while True:
             await asyncio.sleep(seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("lookout_failed")
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -95,3 +95,15 @@ def test_a_look_that_hangs_is_a_database_that_does_not_answer(look: Look) -> Non
 def test_a_look_that_fails_is_a_database_that_does_not_answer(look: Look) -> None:
     look.error = ValueError("broken")
     assert "(ValueError)" in (asyncio.run(Probe(look).checks())["database"].check.detail or "")
+
+
+def test_a_system_without_threads_makes_one_look_fail_not_all(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    probe = Probe(look, longest_seconds=30, clock=look.clock)
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", refuse)
+        assert "(RuntimeError)" in (asyncio.run(probe.checks())["database"].check.detail or "")
+    look.at += FRESH_SECONDS + 0.1
+    assert asyncio.run(probe.checks()) == FOUND

@@ -50,16 +50,26 @@ class Probe:
         with self._lock:
             if self._last is None or (self._last.done() and self._clock() - self._began > FRESH_SECONDS):
                 self._last, self._began = Future(), self._clock()
-                Thread(target=self._run, args=[self._last], name="health", daemon=True).start()
+                self._begin(self._last)
             return self._last, self._began
+
+    def _begin(self, into: "Future[Checks]") -> None:
+        """Look in a new thread. If the system has none left, this look has failed, and the next one may not."""
+        try:
+            Thread(target=self._run, args=[into], name="health", daemon=True).start()
+        except RuntimeError as error:
+            into.set_result(self._failed(error))
 
     def _run(self, into: "Future[Checks]") -> None:
         try:
             found = self._look()
-        except Exception as error:
-            log.exception("health_check_failed")
-            found = self._unanswered(type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            found = self._failed(error)
         into.set_result(found)
+
+    def _failed(self, error: Exception) -> Checks:
+        log.error("health_check_failed", exc_info=error)
+        return self._unanswered(type(error).__name__)
 
     def _unanswered(self, reason: str) -> Checks:
         waited = round((self._clock() - self._began) * 1000, 1)
