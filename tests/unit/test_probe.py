@@ -92,6 +92,14 @@ def test_a_look_that_hangs_is_a_database_that_does_not_answer(look: Look) -> Non
     assert look.times == 1  # no second thread hangs beside the first
 
 
+def test_a_look_that_hangs_for_long_was_not_waited_for_that_long(look: Look) -> None:
+    look.may_end.clear()
+    probe = Probe(look, longest_seconds=0.05, clock=look.clock)
+    asyncio.run(probe.checks())
+    look.at += 18
+    assert asyncio.run(probe.checks())["database"].milliseconds == 50
+
+
 def test_a_look_that_fails_is_a_database_that_does_not_answer(look: Look) -> None:
     look.error = ValueError("broken")
     assert "(ValueError)" in (asyncio.run(Probe(look).checks())["database"].check.detail or "")
