@@ -87,7 +87,8 @@ def test_a_line_names_the_route_whatever_the_path(
     id_ = open_incident()["id"]
     for path in (f"/incidents/{id_}", f"/incidents/{id_}/", f"/incidents/{id_}?limit=x"):
         admin.on(client).send(f"GET {path}")
-    assert {line["route"] for line in lines()[-3:]} == {"/v1/incidents/{incident_id}"}
+    admin.on(client).send(f"DELETE /incidents/{id_}")
+    assert {line["route"] for line in lines()[-4:]} == {"/v1/incidents/{incident_id}"}
     client.get("/nowhere")
     assert lines()[-1]["route"] == "unmatched"
 
