@@ -11,10 +11,12 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from app.api.route_table import template_of, was_routed
-from app.core import metrics
+from app.core import api_key, metrics
 from app.core.instruments import OTHER, Count, Spread
 
 UNMATCHED = "unmatched"
@@ -26,8 +28,9 @@ STATUSES = (
 ALWAYS_SHOWN = frozenset({500, 503})
 
 ALERTS = "/v1/alerts/"
-ACCESS_TOKEN = {401: "access_token"}
-# By route: which status refuses a secret, and of which kind. All other routes want an access token.
+PAGE_ACTS = ("acknowledge", "snooze", "escalate", "resolve", "comment")
+PAGE_LINK = "/p/{token}"
+# By route: which status refuses a secret, and of which kind. All other routes want an access token or an API key.
 SECRETS: dict[str, dict[int, str]] = {
     "/v1/auth/login/access-token": {401: "password"},
     "/v1/auth/login/refresh-token": {401: "refresh_token"},
@@ -35,6 +38,7 @@ SECRETS: dict[str, dict[int, str]] = {
     "/v1/auth/reset-password": {400: "reset_token"},
     "/v1/notifications/callbacks/twilio": {403: "callback"},
     "/metrics": {401: "metrics_token", 403: "metrics_token"},
+    **dict.fromkeys([PAGE_LINK, *(f"{PAGE_LINK}/{act}" for act in PAGE_ACTS)], {404: "page_link"}),
 }
 # What becomes of alerts whose post gets this status. Those that were taken in are counted by their own outcomes; so are
 # those that were too large (413), which open an incident, unless the middleware refused them.
@@ -53,6 +57,7 @@ class RouteSeries:
     also: Mapping[int, tuple[Count, ...]] = field(default_factory=dict)
     lost: Mapping[int, Count] = field(default_factory=dict)  # beside those that the middleware refuses
     taken_in: Spread | None = None
+    wants_bearer: bool = False
 
     def count(self, status: int, seconds: float) -> None:
         """Count the answer of a route."""
@@ -99,6 +104,8 @@ class HttpMeter:
             series = self._unmatched.get(method) or self._unmatched[OTHER]
         if is_routed:
             series.count(status, seconds)
+            if status == HTTPStatus.UNAUTHORIZED and series.wants_bearer:
+                metrics.AUTH_FAILURES.of(_kind_of_bearer(scope)).add()
         else:
             series.refuse(status, seconds)
 
@@ -118,7 +125,7 @@ def _series(route: str, method: str, expected: Iterable[int]) -> RouteSeries:
     also = {status: tuple(_also(route, status)) for status in STATUSES}
     also = {status: these for status, these in also.items() if these}
     if not route.startswith(ALERTS):
-        return replace(counts, also=also)
+        return replace(counts, also=also, wants_bearer=route not in SECRETS)
     error = metrics.ALERTS_RECEIVED.of(route.removeprefix(ALERTS), metrics.ERROR)
     lost = {status: error for status in STATUSES if status >= HTTPStatus.BAD_REQUEST}
     return replace(counts, also=also, lost=lost, taken_in=metrics.INGEST_SECONDS.one())
@@ -141,7 +148,11 @@ def _also(route: str, status: int) -> Iterator[Count]:
             yield metrics.ALERTS_RECEIVED.of(route.removeprefix(ALERTS), outcome)
         if status == 401:
             yield metrics.AUTH_FAILURES.of("webhook_token")
-    else:
-        kind = SECRETS.get(route, ACCESS_TOKEN).get(status)
-        if kind is not None:
-            yield metrics.AUTH_FAILURES.of(kind)
+    elif status in SECRETS.get(route, ()):
+        yield metrics.AUTH_FAILURES.of(SECRETS[route][status])
+
+
+def _kind_of_bearer(scope: Scope) -> str:
+    """What a refused request should have shown: an API key if it claims to have one, else an access token."""
+    _, token = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+    return "api_key" if api_key.is_one(token) else "access_token"

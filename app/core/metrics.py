@@ -26,7 +26,8 @@ HUMAN_BOUNDS = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 
 UNREADABLE, REFUSED, ERROR = "unreadable", "refused", "error"
 LEASE_LOST = "lease_lost"
 AUTH_KINDS = (
-    "access_token", "password", "refresh_token", "reset_token", "webhook_token", "metrics_token", "callback"
+    "access_token", "api_key", "password", "refresh_token", "reset_token", "webhook_token", "metrics_token", "callback",
+    "page_link",
 )  # fmt: skip
 WAITING = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
 UNRESOLVED = (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.SNOOZED)
