@@ -28,7 +28,7 @@ STATUSES = (
 ALWAYS_SHOWN = frozenset({500, 503})
 
 ALERTS = "/v1/alerts/"
-PAGE_ACTS = ("acknowledge", "snooze", "escalate", "resolve", "comment")
+PAGE_ACTS = ("", "/acknowledge", "/snooze", "/escalate", "/resolve", "/comment")
 PAGE_LINK = "/p/{token}"
 # By route: which status refuses a secret, and of which kind. All other routes want an access token or an API key.
 SECRETS: dict[str, dict[int, str]] = {
@@ -38,7 +38,7 @@ SECRETS: dict[str, dict[int, str]] = {
     "/v1/auth/reset-password": {400: "reset_token"},
     "/v1/notifications/callbacks/twilio": {403: "callback"},
     "/metrics": {401: "metrics_token", 403: "metrics_token"},
-    **dict.fromkeys([PAGE_LINK, *(f"{PAGE_LINK}/{act}" for act in PAGE_ACTS)], {404: "page_link"}),
+    **{f"{PAGE_LINK}{act}": {404: "page_link"} for act in PAGE_ACTS},
 }
 # What becomes of alerts whose post gets this status. Those that were taken in are counted by their own outcomes; so are
 # those that were too large (413), which open an incident, unless the middleware refused them.
