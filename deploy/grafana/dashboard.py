@@ -31,7 +31,7 @@ def stat(title: str, query: str, unit: str = "short") -> Panel:
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Is anybody paged?": (
-        stat("Since the last tick of a worker", "time() - max(ims_worker_last_tick_timestamp_seconds)", "s"),
+        stat("Since the last tick of a worker", "time() - (max(ims_worker_last_tick_timestamp_seconds) > 0)", "s"),
         stat("Oldest step that is due", "max(ims_oldest_due_step_age_seconds)", "s"),
         stat("Oldest message that is due", "max(ims_outbox_oldest_age_seconds)", "s"),
         Panel("Workers", ("max by (state) (ims_workers)",), "{{state}}"),
@@ -91,12 +91,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Log written", ("max(rate(ims_db_wal_bytes_total[5m]))",), unit="Bps"),
         Panel("Log kept for replicas", ("max(ims_db_wal_retained_bytes)",), unit="bytes"),
         Panel("Replicas, and how far behind", ("max(ims_db_replicas)", "max(ims_db_replication_lag_seconds)")),
-        stat("Age of the last backup", "time() - max(ims_last_backup_timestamp_seconds)", "s"),
+        stat("Age of the last backup", "time() - (max(ims_last_backup_timestamp_seconds) > 0)", "s"),
     ),
     "Installation": (
         Panel("Version", ("count by (version) (ims_build_info)",), "{{version}}"),
         Panel("Time zones", ("count by (version) (ims_tzdata_info)",), "{{version}}"),
-        Panel("Last heartbeat of a worker", ("time() - max(ims_worker_last_seen_timestamp_seconds)",), unit="s"),
+        Panel("Last heartbeat of a worker", ("time() - (max(ims_worker_last_seen_timestamp_seconds) > 0)",), unit="s"),
         Panel("Processes that started", ("increase(ims_process_starts_total[1h])",), "{{instance}}"),
         Panel("Running for", ("time() - process_start_time_seconds{job='incidents'}",), "{{instance}}", "s"),
     ),
