@@ -8,6 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from app.api.waiting import Waiting, running
 from app.core import spans, tracing
@@ -82,6 +84,12 @@ def test_a_limited_statement_is_named_by_what_it_does(database: Database, record
     with tracing.following(CALLER["traceparent"]), database.session() as session, budget.limited():
         session.connection().exec_driver_sql("SELECT 1")
     assert about(record.named("SELECT"))["db.query.text"] == "SELECT 1"
+
+
+def test_the_span_of_a_statement_that_fails_says_why(database: Database, record: Recorded) -> None:
+    with tracing.following(CALLER["traceparent"]), database.session() as session, pytest.raises(ProgrammingError):
+        session.execute(text("SELECT nobody_knows_this"))
+    assert about(record.named("SELECT"))["error.type"] == "UndefinedColumn"
 
 
 def test_what_belongs_to_no_trace_is_not_recorded(database: Database, record: Recorded) -> None:
