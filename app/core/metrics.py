@@ -90,6 +90,9 @@ DEAD_MAN_PINGS = _counter("ims_dead_man_pings_total", "Pings of the dead-man's U
 # ---- HTTP
 AUTH_FAILURES = _counter("ims_auth_failures_total", "Requests refused for a wrong or missing secret", "kind")
 HTTP_REQUESTS = _counter("ims_http_requests_total", "Requests that were answered", "route", "method", "status")
+OLDEST_WAITING = Gauge(
+    registry, "ims_oldest_waiting_request_age_seconds", "How long the oldest request without a thread has waited", ()
+)
 HTTP_SECONDS = _histogram("ims_http_request_seconds", "Time to answer a request", REQUEST_BOUNDS, "route")
 
 # ---- The database

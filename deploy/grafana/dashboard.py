@@ -78,6 +78,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Requests", ("sum by (status) (ims:http_requests:rate5m)",), "{{status}}", "reqps"),
         Panel("Errors of all requests", ("ims:http_errors:ratio5m",), unit="percentunit"),
         Panel("Time to answer (slowest hundredth)", ("ims:http_request_seconds:p99_5m",), unit="s"),
+        Panel(
+            "Oldest request that waits for a thread",
+            ("max by (instance, process) (ims_oldest_waiting_request_age_seconds)",),
+            "{{instance}} {{process}}",
+            "s",
+        ),
         Panel("The busiest routes", ("topk(10, sum by (route) (ims:http_requests:rate5m))",), "{{route}}", "reqps"),
         Panel("Refused secrets", ("sum by (kind) (rate(ims_auth_failures_total[5m])) * 60",), "{{kind}} a minute"),
     ),
