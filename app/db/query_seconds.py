@@ -11,6 +11,7 @@ from app.core.spans import Attributes, Kind
 from app.db import budget, trace_comments
 
 SHOWN = 2_000  # characters of a statement
+UNKNOWN = "unknown"
 observe = metrics.QUERY_SECONDS.of().observe
 
 
@@ -49,6 +50,6 @@ def _record(statement: str, seconds: float, outcome: Attributes) -> None:
     parent = tracing.current()
     if parent is not None:
         text = budget.without_limit(statement).partition(trace_comments.START)[0]
-        operation = text.split(maxsplit=1)[0].upper()
+        operation = (text.split(maxsplit=1) or [UNKNOWN])[0].upper()
         about = {"db.system.name": "postgresql", "db.operation.name": operation, "db.query.text": text[:SHOWN]}
         spans.done(operation, Kind.CLIENT, {**about, **outcome}, parent=parent, seconds=seconds)

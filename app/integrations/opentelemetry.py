@@ -23,6 +23,7 @@ from app.core.spans import Attributes, Kind
 log = structlog.get_logger()
 
 NANOSECONDS = 1e9
+ERROR_TYPE = "error.type"  # the conventions' attribute of what failed
 KINDS = {
     Kind.SERVER: SpanKind.SERVER,
     Kind.CLIENT: SpanKind.CLIENT,
@@ -65,7 +66,10 @@ class OpenTelemetry:
 
     def done(self, name: str, kind: Kind, attributes: Attributes, *, parent: str, seconds: float) -> None:
         began_at = time_ns() - round(seconds * NANOSECONDS)
-        self._tracer.start_span(name, _within(parent), KINDS[kind], attributes, start_time=began_at).end()
+        span = self._tracer.start_span(name, _within(parent), KINDS[kind], attributes, start_time=began_at)
+        if ERROR_TYPE in attributes:
+            span.set_status(Status(StatusCode.ERROR, attributes[ERROR_TYPE]))
+        span.end()
 
 
 def _within(parent: str | None) -> Context:

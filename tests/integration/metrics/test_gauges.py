@@ -255,3 +255,17 @@ def test_what_is_fresh_is_not_looked_at_again() -> None:
     assert [newest.get(), newest.get()] == [1, 1]
     at[0] += 5.1
     assert newest.get() == 2
+
+
+def test_a_system_without_threads_makes_one_look_fail_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    at = [0.0]
+    newest = Newest(lambda: "seen", "test", Patience(5, 60, clock=lambda: at[0]))
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            newest.get()
+    at[0] += 6
+    assert newest.get() == "seen"
