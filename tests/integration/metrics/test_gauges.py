@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
