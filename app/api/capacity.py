@@ -96,7 +96,7 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     _waiting[turn] = monotonic()
 
     def begin() -> T:
-        del _waiting[turn]
+        _waiting.pop(turn, None)
         return function(*args, **kwargs)
 
     try:
