@@ -17,7 +17,8 @@ COPY app app
 USER service
 VOLUME /data
 EXPOSE 8000
-# For a container that serves. One that runs `python -m app worker` has no /health: start it with --no-healthcheck.
+# For a container that serves. One that runs `python -m app worker` has no /health: start it with --no-healthcheck. It asks
+# whether the process answers, and not how the database is: whoever restarts what is unhealthy would restart them all.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/health\", timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/health/live\", timeout=4)"]
 CMD ["python", "-m", "app", "serve"]

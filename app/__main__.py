@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -25,7 +25,7 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
     import uvicorn
 
     from app.server import processes
-    from app.server.protocol import process_limits
+    from app.server.supervisor import supervise
     from app.utils.service_locator import database_of, require_a_channel
     from app.utils.startup import prepare
 
@@ -41,21 +41,30 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
         if settings.web_concurrency > 1 and processes.CAN_COPY:
             _prepare_copies(database)
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
-        uvicorn.run(
-            "app.main:app",
-            host=settings.host,
-            port=settings.port,
-            http="app.server.protocol:BoundedHttp",
-            ws="none",
-            backlog=process_limits().backlog,
-            workers=settings.web_concurrency,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # the application reads them: see TRUSTED_PROXIES
-            timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-        )
+        if settings.web_concurrency > 1:
+            supervise(uvicorn.Config(**_server_options(settings)))
+        else:
+            uvicorn.run(**_server_options(settings))
     return 0
+
+
+def _server_options(settings: Settings) -> dict[str, Any]:
+    from app.server.protocol import process_limits
+
+    return {
+        "app": "app.main:app",
+        "host": settings.host,
+        "port": settings.port,
+        "http": "app.server.protocol:BoundedHttp",
+        "ws": "none",
+        "backlog": process_limits().backlog,
+        "workers": settings.web_concurrency,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # the application reads them: see TRUSTED_PROXIES
+        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
+    }
 
 
 def _prepare_copies(database: "Database") -> None:

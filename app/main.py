@@ -131,7 +131,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         record_settings(app.state.services, "service")
         log.info("service_started", version=__version__, environment=settings.environment)
         lookout, log_level = looking_out(app.state.services.health.checks), following_log_level(app.state.services)
-        async with log_level, measuring(database), _working(app, app.state.services), lookout:
+        measured = measuring(database, capacity.oldest_wait)
+        async with log_level, measured, _working(app, app.state.services), lookout:
             settle()
             app.state.phase = Phase.SERVING
             with drained(settings.drain_seconds, partial(setattr, app.state, "phase", Phase.DRAINING)):

@@ -141,11 +141,17 @@ class Service:
 
     def resident_mib(self) -> list[float]:
         """The resident memory of each of its processes, the largest first."""
+        return sorted((one.memory_info().rss / 2**20 for one in self._processes()), reverse=True)
+
+    def cpu_seconds(self) -> float:
+        """What its processes have taken of a core since their start. PostgreSQL's are not among them."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
         if self.process is None:
             return []
         parent = psutil.Process(self.process.pid)
-        sizes = [one.memory_info().rss / 2**20 for one in (parent, *parent.children(recursive=True))]
-        return sorted(sizes, reverse=True)
+        return [parent, *parent.children(recursive=True)]
 
 
 def token_of(url: str, email: str) -> str:

@@ -22,6 +22,7 @@ LISTED = 50
 THINK_SECONDS = 0.1
 RATE, P50, P99, MAX, ERRORS = "requests/s", "p50 ms", "p99 ms", "longest gap ms", "errors"
 GENERATOR = "generator % of a core"
+CPU = "CPU us a request"  # of the service's own processes: steadier than the rate while others use the machine
 INCIDENT = {
     "title": "Database connection failed",
     "severity": "high",
@@ -79,8 +80,13 @@ class HttpWorkload:
         incidents = self._reset(service, timing)
         target = Target(service.tokens, incidents)
         groups = [Group(crowd.requests(target), crowd.clients, crowd.think_seconds) for crowd in self.crowds]
+        before = service.cpu_seconds()
         run = drive(service.port, groups, timing)
-        return measures(run.samples[0]) | {GENERATOR: 100 * run.generator_share}
+        measured = measures(run.samples[0]) | {GENERATOR: 100 * run.generator_share}
+        if len(groups) == 1 and measured[RATE]:
+            answered = measured[RATE] * (timing.seconds + timing.warm_up)
+            measured[CPU] = 1e6 * (service.cpu_seconds() - before) / answered
+        return measured
 
     def _reset(self, service: Service, timing: Timing) -> range:
         ours = service.kind.checkout is not None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
 import anyio.to_thread
@@ -43,6 +44,7 @@ _is_urgent: ContextVar[bool] = ContextVar("is_urgent", default=False)
 _ordinary: RunVar[CapacityLimiter] = RunVar("ordinary")
 _hashing: RunVar[CapacityLimiter] = RunVar("hashing")
 _max_waiting_for_hashes: RunVar[int] = RunVar("max_waiting_for_hashes")
+_waiting: dict[object, float] = {}  # since when each request waits for a thread
 
 
 def set_up(threads: Threads) -> None:
@@ -87,8 +89,30 @@ async def run_endpoint(endpoint: Callable[..., Any], function: Callable[P, T], *
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function in a thread: at once if the request is urgent, else when an ordinary thread is free."""
-    limiter = _ordinary.get(None)
-    if limiter is None or _is_urgent.get():
+    limiter = None if _is_urgent.get() else _ordinary.get(None)
+    if (limiter or anyio.to_thread.current_default_thread_limiter()).available_tokens >= 1:
+        return await _run(limiter, function, *args, **kwargs)
+    turn = object()
+    _waiting[turn] = monotonic()
+
+    def begin() -> T:
+        _waiting.pop(turn, None)
+        return function(*args, **kwargs)
+
+    try:
+        return await _run(limiter, begin)
+    finally:
+        _waiting.pop(turn, None)
+
+
+async def _run(limiter: CapacityLimiter | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    if limiter is None:
         return await run_in_threadpool(function, *args, **kwargs)
     async with limiter:
         return await run_in_threadpool(function, *args, **kwargs)
+
+
+def oldest_wait() -> float:
+    """How long the oldest request that waits for a thread has waited, in seconds. 0 if none waits."""
+    began_at = list(_waiting.values())  # at once: threads change it
+    return monotonic() - min(began_at) if began_at else 0.0

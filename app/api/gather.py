@@ -148,7 +148,7 @@ class Gatherer(Generic[Item]):
     ) -> Sequence[Outcome]:
         items = [waiting.item for waiting in batch]
         if self.is_reading:
-            with self.database.reading() as session:
+            with running(self.name, batch, is_reading=True), self.database.reading() as session:
                 return self.run(session, items, waits=False)
         with running(self.name, batch), self.database.transaction() as session:
             wait_briefly(session, lock_seconds)

@@ -1,18 +1,22 @@
 """Counts requests by route, method and status, and what their status says about alerts and secrets.
 
 The labels come from the routes of the application: any other address counts as `unmatched`, any other method or status
-as `other`. All series are looked up here once, so that a request costs a microsecond.
+as `other`. A request that the middleware refuses counts for its route, too. All series are looked up here once, so that
+a request costs a microsecond.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from app.api.route_table import template_of
-from app.core import metrics
+from app.api.route_table import template_of, was_routed
+from app.core import api_key, metrics
 from app.core.instruments import OTHER, Count, Spread
 
 UNMATCHED = "unmatched"
@@ -24,8 +28,9 @@ STATUSES = (
 ALWAYS_SHOWN = frozenset({500, 503})
 
 ALERTS = "/v1/alerts/"
-ACCESS_TOKEN = {401: "access_token"}
-# By route: which status refuses a secret, and of which kind. All other routes want an access token.
+PAGE_ACTS = ("", "/acknowledge", "/snooze", "/escalate", "/resolve", "/comment")
+PAGE_LINK = "/p/{token}"
+# By route: which status refuses a secret, and of which kind. All other routes want an access token or an API key.
 SECRETS: dict[str, dict[int, str]] = {
     "/v1/auth/login/access-token": {401: "password"},
     "/v1/auth/login/refresh-token": {401: "refresh_token"},
@@ -33,9 +38,10 @@ SECRETS: dict[str, dict[int, str]] = {
     "/v1/auth/reset-password": {400: "reset_token"},
     "/v1/notifications/callbacks/twilio": {403: "callback"},
     "/metrics": {401: "metrics_token", 403: "metrics_token"},
+    **{f"{PAGE_LINK}{act}": {404: "page_link"} for act in PAGE_ACTS},
 }
 # What becomes of alerts whose post gets this status. Those that were taken in are counted by their own outcomes; so are
-# those that were too large (413), which open an incident.
+# those that were too large (413), which open an incident, unless the middleware refused them.
 ALERTS_LOST = {401: metrics.REFUSED, 429: metrics.REFUSED} | dict.fromkeys(
     (400, 403, 408, 409, 415, 421, 422, 431, CLIENT_LEFT, 500, 503), metrics.ERROR
 )
@@ -49,16 +55,27 @@ class RouteSeries:
     other: Count
     seconds: Spread
     also: Mapping[int, tuple[Count, ...]] = field(default_factory=dict)
+    lost: Mapping[int, Count] = field(default_factory=dict)  # beside those that the middleware refuses
     taken_in: Spread | None = None
+    wants_bearer: bool = False
 
     def count(self, status: int, seconds: float) -> None:
-        """Count an answer."""
-        self.by_status.get(status, self.other).add()
-        self.seconds.observe(seconds)
+        """Count the answer of a route."""
+        self._count(status, seconds)
         for one in self.also.get(status, ()):
             one.add()
         if self.taken_in is not None and status < 300:
             self.taken_in.observe(seconds)
+
+    def refuse(self, status: int, seconds: float) -> None:
+        """Count an answer of the middleware: it saw no secret, and no alert was taken in."""
+        self._count(status, seconds)
+        if status in self.lost:
+            self.lost[status].add()
+
+    def _count(self, status: int, seconds: float) -> None:
+        self.by_status.get(status, self.other).add()
+        self.seconds.observe(seconds)
 
 
 class HttpMeter:
@@ -66,21 +83,31 @@ class HttpMeter:
 
     def __init__(self) -> None:
         self._by_route: dict[tuple[str | None, str], RouteSeries] = {}
-        self._unmatched = {method: _series(UNMATCHED, method, (404, 405)) for method in (*METHODS, OTHER)}
+        self._unmatched = {
+            method: _counts(UNMATCHED, method, {404, 405, *ALWAYS_SHOWN}) for method in (*METHODS, OTHER)
+        }
 
     def add(self, route: RouteContext) -> None:
         """Count the requests of a route by themselves."""
         expected = {route.status_code or 200, *(int(status) for status in route.responses if str(status).isdecimal())}
         for method in sorted(route.methods or ()):
             self._by_route[str(route.path), method] = _series(str(route.path), method, expected)
+        if (str(route.path), OTHER) not in self._by_route:
+            self._by_route[str(route.path), OTHER] = _counts(str(route.path), OTHER, ())
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count the answer to a request."""
-        method: str = scope["method"]
-        series = self._by_route.get((template_of(scope), method))
+        is_routed, method = was_routed(scope), scope["method"]
+        template = template_of(scope)
+        series = self._by_route.get((template, method)) or self._by_route.get((template, OTHER))
         if series is None:
             series = self._unmatched.get(method) or self._unmatched[OTHER]
-        series.count(status, seconds)
+        if is_routed:
+            series.count(status, seconds)
+            if status == HTTPStatus.UNAUTHORIZED and series.wants_bearer:
+                metrics.AUTH_FAILURES.of(_kind_of_bearer(scope)).add()
+        else:
+            series.refuse(status, seconds)
 
 
 def meter_of(app: FastAPI) -> HttpMeter:
@@ -93,16 +120,24 @@ def meter_of(app: FastAPI) -> HttpMeter:
 
 
 def _series(route: str, method: str, expected: Iterable[int]) -> RouteSeries:
-    """The series of a route and method. A status that is not expected is shown once it occurs."""
-    shown = {*expected, *ALWAYS_SHOWN}
+    """The series of a route and a method that it has."""
+    counts = _counts(route, method, {*expected, *ALWAYS_SHOWN})
+    also = {status: tuple(_also(route, status)) for status in STATUSES}
+    also = {status: these for status, these in also.items() if these}
+    if not route.startswith(ALERTS):
+        return replace(counts, also=also, wants_bearer=route not in SECRETS)
+    error = metrics.ALERTS_RECEIVED.of(route.removeprefix(ALERTS), metrics.ERROR)
+    lost = {status: error for status in STATUSES if status >= HTTPStatus.BAD_REQUEST}
+    return replace(counts, also=also, lost=lost, taken_in=metrics.INGEST_SECONDS.one())
+
+
+def _counts(route: str, method: str, shown: Collection[int]) -> RouteSeries:
+    """The series of the answers alone. A status that is not `shown` from the start is shown once it occurs."""
     requests = metrics.HTTP_REQUESTS
     counts = {
         status: (requests.one if status in shown else requests.shy)(route, method, str(status)) for status in STATUSES
     }
-    other, seconds = requests.shy(route, method, OTHER), metrics.HTTP_SECONDS.one(route)
-    also = {status: tuple(_also(route, status)) for status in STATUSES}
-    taken_in = metrics.INGEST_SECONDS.one() if route.startswith(ALERTS) else None
-    return RouteSeries(counts, other, seconds, {status: these for status, these in also.items() if these}, taken_in)
+    return RouteSeries(counts, requests.shy(route, method, OTHER), metrics.HTTP_SECONDS.one(route))
 
 
 def _also(route: str, status: int) -> Iterator[Count]:
@@ -113,7 +148,11 @@ def _also(route: str, status: int) -> Iterator[Count]:
             yield metrics.ALERTS_RECEIVED.of(route.removeprefix(ALERTS), outcome)
         if status == 401:
             yield metrics.AUTH_FAILURES.of("webhook_token")
-    elif route != UNMATCHED:
-        kind = SECRETS.get(route, ACCESS_TOKEN).get(status)
-        if kind is not None:
-            yield metrics.AUTH_FAILURES.of(kind)
+    elif status in SECRETS.get(route, ()):
+        yield metrics.AUTH_FAILURES.of(SECRETS[route][status])
+
+
+def _kind_of_bearer(scope: Scope) -> str:
+    """What a refused request should have shown: an API key if it claims to have one, else an access token."""
+    _, token = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+    return "api_key" if api_key.is_one(token) else "access_token"

@@ -20,9 +20,21 @@ PARAMETER = "{"
 ROUTE_TEMPLATE = "route_template"
 
 
+def was_routed(scope: Scope) -> bool:
+    """True if a request got as far as its route: the middleware did not refuse it."""
+    return ROUTE_TEMPLATE in scope or "route" in scope
+
+
 def template_of(scope: Scope) -> str | None:
-    """The template of the route that a request was dispatched to, in the table or not. None if there is none."""
-    template: str | None = scope.get(ROUTE_TEMPLATE) or getattr(scope.get("route"), "path", None)
+    """The template of a request's path, also if the middleware refused it or no route takes its method. Or None.
+
+    A request that the table did not dispatch is looked up here, once.
+    """
+    if ROUTE_TEMPLATE not in scope:
+        app = scope.get("app")
+        table = app.router.middleware_stack if app is not None else None
+        scope[ROUTE_TEMPLATE] = table.template(scope) if isinstance(table, RouteTable) else None
+    template: str | None = scope[ROUTE_TEMPLATE]
     return template
 
 
@@ -61,9 +73,13 @@ class RouteTable:
         self._router = router
         self._fixed: dict[str, Entry] = {}
         self._with_parameters: dict[tuple[int, str], list[Entry]] = {}
+        self._open_ended: list[RouteContext] = []  # the router dispatches these
 
     def add(self, route: RouteContext) -> None:
         """Add one route. Of two for the same address and method, the first counts, as in FastAPI."""
+        if _is_open_ended(route):
+            self._open_ended.append(route)
+            return
         entry = self._entry(route)
         for method in route.methods or ():
             entry.add(method, route)
@@ -77,6 +93,15 @@ class RouteTable:
         scope["path_params"] = found[1]
         scope.update(target.said)
         await target.app(scope, receive, send)
+
+    def template(self, scope: Scope) -> str | None:
+        """The template of a request's path, with a trailing slash or without. Of several, one that takes its method."""
+        path, method = scope["path"], scope["method"]
+        found = self._find(path) or self._find(path.rstrip("/"))
+        matching = list(found[0].by_method.values()) if found else []
+        matching += [route for route in self._open_ended if route.path_regex.match(path)]
+        matching.sort(key=lambda route: method not in (route.methods or ()))
+        return str(matching[0].path) if matching else None
 
     def _find(self, path: str) -> tuple[Entry, dict[str, Any]] | None:
         """The entry of a path, and the path's parameters."""
@@ -112,7 +137,7 @@ def install(app: FastAPI) -> None:
     """Put a table of all routes in front of the application's router. Call it after adding all routes."""
     table = RouteTable(app.router.app)
     for route in iter_route_contexts(app.routes):
-        if isinstance(route.original_route, APIRoute) and not _is_open_ended(route):
+        if isinstance(route.original_route, APIRoute):
             table.add(route)
     app.router.middleware_stack = table
 

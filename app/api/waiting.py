@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -48,21 +48,25 @@ def still_wanted(batch: "Iterable[Waiting[Item]]") -> "list[Waiting[Item]]":
     return [waiting for waiting in batch if not waiting.future.cancelled()]
 
 
-@contextmanager
-def running(gatherer: str, batch: "Sequence[Waiting[Any]]") -> Iterator[None]:
+def running(
+    gatherer: str, batch: "Sequence[Waiting[Any]]", *, is_reading: bool = False
+) -> AbstractContextManager[object]:
     """Name the request in the log entries and statements of a batch of one.
 
-    A larger one has a name and a trace of its own; logs which requests it has.
+    A larger one has a name and a trace of its own; logs which requests it has, at DEBUG if it is reading.
     """
     if len(batch) == 1:
-        with tracing.following(batch[0].traceparent), bound_contextvars(request_id=batch[0].request_id):
-            yield
-        return
+        return tracing.following(batch[0].traceparent, request_id=batch[0].request_id)
+    return _together(gatherer, batch, log.debug if is_reading else log.info)
+
+
+@contextmanager
+def _together(gatherer: str, batch: "Sequence[Waiting[Any]]", say: Callable[..., object]) -> Iterator[None]:
     batch_id = os.urandom(8).hex()
     causes = [one.traceparent for one in batch if one.traceparent is not None]
     together = spans.span(f"gathered {gatherer}", Kind.INTERNAL, parent=None, links=causes)
     with together, bound_contextvars(batch=batch_id):
-        log.info("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
+        say("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
         yield
 
 

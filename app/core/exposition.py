@@ -3,7 +3,9 @@
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from app.core.instruments import Counter, Gauge, Histogram, Labels, Metric, Readings, Registry
@@ -11,12 +13,25 @@ from app.core.instruments import Counter, Gauge, Histogram, Labels, Metric, Read
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 STARTS = "ims_process_starts_total"  # not 0 in the row of every process that ever counted
+QUALITY = re.compile(r";\s*q=([01](?:\.\d*)?)\s*(?:;|$)", re.ASCII)
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def wants_open_metrics(accept: str) -> bool:
-    """True if an Accept header names OpenMetrics, as Prometheus does."""
-    return OPEN_METRICS.partition(";")[0] in accept.lower()
+    """True if an Accept header names OpenMetrics, as Prometheus does, and likes it no less than text (RFC 9110)."""
+    wanted = dict(sorted((_quality(one) for one in accept.lower().split(",")), key=itemgetter(1)))
+    quality = wanted.get(_type_of(OPEN_METRICS), 0.0)
+    return quality > 0 and quality >= wanted.get(_type_of(TEXT), 0.0)
+
+
+def _quality(media_range: str) -> tuple[str, float]:
+    """A type of an Accept header, and how much it is wanted: from 0, not at all, to 1."""
+    found = QUALITY.search(media_range)
+    return _type_of(media_range), float(found[1]) if found else 1.0
+
+
+def _type_of(media_type: str) -> str:
+    return media_type.partition(";")[0].strip()
 
 
 def render(registry: Registry, readings: Readings, *, is_open_metrics: bool) -> str:

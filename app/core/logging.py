@@ -31,7 +31,7 @@ LEAST_LEVELS = {
     **dict.fromkeys(QUIET_LOGGERS, logging.WARNING),
     **dict.fromkeys(HTTP_LOGGERS, logging.ERROR),
     "sqlalchemy": logging.WARNING,  # it writes statements, and at DEBUG the rows that they return
-    "opentelemetry": logging.ERROR,  # while its collector is away, it warns before each new try
+    "opentelemetry": logging.CRITICAL,  # what it says of a failure has the path of the collector's URL
     "apprise": logging.CRITICAL,  # what it says of a failure names the address
     "apscheduler.scheduler": logging.ERROR,  # skipping a tick while the last one is still running is normal
     "uvicorn": logging.WARNING,
@@ -46,7 +46,7 @@ SHARED: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 # One list for all configurations: cached loggers keep the first one they got.
-PROCESSORS = [*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+PROCESSORS = [structlog.stdlib.filter_by_level, *SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 
 
 def configure_logging(settings: Settings) -> None:

@@ -26,7 +26,8 @@ HUMAN_BOUNDS = (30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 
 UNREADABLE, REFUSED, ERROR = "unreadable", "refused", "error"
 LEASE_LOST = "lease_lost"
 AUTH_KINDS = (
-    "access_token", "password", "refresh_token", "reset_token", "webhook_token", "metrics_token", "callback"
+    "access_token", "api_key", "password", "refresh_token", "reset_token", "webhook_token", "metrics_token", "callback",
+    "page_link",
 )  # fmt: skip
 WAITING = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
 UNRESOLVED = (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.SNOOZED)
@@ -89,6 +90,9 @@ DEAD_MAN_PINGS = _counter("ims_dead_man_pings_total", "Pings of the dead-man's U
 # ---- HTTP
 AUTH_FAILURES = _counter("ims_auth_failures_total", "Requests refused for a wrong or missing secret", "kind")
 HTTP_REQUESTS = _counter("ims_http_requests_total", "Requests that were answered", "route", "method", "status")
+OLDEST_WAITING = Gauge(
+    registry, "ims_oldest_waiting_request_age_seconds", "How long the oldest request without a thread has waited", ()
+)
 HTTP_SECONDS = _histogram("ims_http_request_seconds", "Time to answer a request", REQUEST_BOUNDS, "route")
 
 # ---- The database

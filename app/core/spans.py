@@ -7,12 +7,17 @@
 What is done within belongs to the span's trace: see `app.core.tracing`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
+import structlog
+
 from app.core import tracing
+
+log = structlog.get_logger()
 
 Attributes = Mapping[str, Any]
 
@@ -78,6 +83,35 @@ class _Unrecorded:
     def end(self) -> None: ...
 
 
+class _Guarded:
+    """A recorder's span. What fails in the recorder is logged: no page may be lost over a span."""
+
+    __slots__ = ("_span", "traceparent")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self.traceparent = span.traceparent
+
+    def name(self, name: str) -> None:
+        _attempt(self._span.name, name)
+
+    def tell(self, attributes: Attributes) -> None:
+        _attempt(self._span.tell, attributes)
+
+    def fail(self, error: str) -> None:
+        _attempt(self._span.fail, error)
+
+    def end(self) -> None:
+        _attempt(self._span.end)
+
+
+def _attempt(call: Callable[..., object], *arguments: object) -> None:
+    try:
+        call(*arguments)
+    except Exception:
+        log.exception("span_not_recorded")
+
+
 _in_use: list[Recorder] = []
 
 
@@ -98,26 +132,35 @@ def are_recorded() -> bool:
 
 def begin(name: str, kind: Kind, *, parent: str | None, links: Sequence[str] = ()) -> Span:
     """A span that the caller ends. If nobody records, what is done in it belongs to the parent, or to a new trace."""
-    if not _in_use:
-        return _Unrecorded(parent)
-    return _in_use[-1].begin(name, kind, parent=parent, links=links)
+    if _in_use:
+        try:
+            return _Guarded(_in_use[-1].begin(name, kind, parent=parent, links=links))
+        except Exception:
+            log.exception("span_not_recorded")
+    return _Unrecorded(parent)
 
 
 def done(name: str, kind: Kind, attributes: Attributes, *, parent: str, seconds: float) -> None:
     """Record a span that ends now and has taken so long, if anybody records."""
     if _in_use:
-        _in_use[-1].done(name, kind, attributes, parent=parent, seconds=seconds)
+        _attempt(partial(_in_use[-1].done, name, kind, attributes, parent=parent, seconds=seconds))
 
 
-@contextmanager
-def span(name: str, kind: Kind, *, parent: str | None, links: Sequence[str] = ()) -> Iterator[Span]:
+class span:  # noqa: N801 - read as a function, see `tracing.following`
     """A span around the block, which belongs to its trace. An exception fails it."""
-    begun = begin(name, kind, parent=parent, links=links)
-    try:
-        with tracing.following(begun.traceparent):
-            yield begun
-    except BaseException as error:
-        begun.fail(type(error).__name__)
-        raise
-    finally:
-        begun.end()
+
+    __slots__ = ("_begun", "_following")
+
+    def __init__(self, name: str, kind: Kind, *, parent: str | None, links: Sequence[str] = ()) -> None:
+        self._begun = begin(name, kind, parent=parent, links=links)
+        self._following = tracing.following(self._begun.traceparent)
+
+    def __enter__(self) -> Span:
+        self._following.__enter__()
+        return self._begun
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._following.__exit__()
+        if kind is not None:
+            self._begun.fail(kind.__name__)
+        self._begun.end()

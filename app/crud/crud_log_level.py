@@ -43,10 +43,10 @@ class CRUDLogLevel(CRUDBase[SetLogLevel]):
 
     def put(self, session: Session, *, default: LogLevel, at: datetime) -> SetLogLevel:
         """The row, locked. If missing, it is created with a level whose time is over."""
-        new = {"id": ONLY, "level": default, "until": at, "set_at": at}
-        session.execute(insert(SetLogLevel).values(**new).on_conflict_do_nothing())
-        query = select(SetLogLevel).with_for_update()
-        return session.scalars(query, execution_options={"populate_existing": True}).one()
+        new = insert(SetLogLevel).values(id=ONLY, level=default, until=at, set_at=at)
+        # One statement, so that nobody deletes the row between two.
+        locked = new.on_conflict_do_update(index_elements=["id"], set_={"id": ONLY}).returning(SetLogLevel)
+        return session.scalars(locked, execution_options={"populate_existing": True}).one()
 
     def remove(self, session: Session) -> SetLogLevel | None:
         """Delete the row. Returns what it was, if there was one."""

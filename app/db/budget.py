@@ -57,14 +57,22 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 @contextmanager
 def limited(seconds: float = READING_SECONDS) -> Iterator[None]:
     """Limit the total time of all statements in this block, in one transaction. Raises QueryTooSlow."""
-    outer = _current.set(Budget(seconds))
     try:
-        yield
+        with stopping_after(seconds):
+            yield
     except OperationalError as error:
         if not isinstance(error.orig, psycopg2.errors.QueryCanceled):
             raise
         log.warning("query_too_slow", limit_seconds=seconds)
         raise QueryTooSlow(seconds) from error
+
+
+@contextmanager
+def stopping_after(seconds: float) -> Iterator[None]:
+    """Like `limited`. Raises OperationalError."""
+    outer = _current.set(Budget(seconds))
+    try:
+        yield
     finally:
         _current.reset(outer)
 

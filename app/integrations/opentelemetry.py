@@ -23,8 +23,7 @@ from app.core.spans import Attributes, Kind
 log = structlog.get_logger()
 
 NANOSECONDS = 1e9
-UNNAMED = "unknown_service"  # what the SDK calls a service without a name
-SERVICE = "incident-management-system"
+ERROR_TYPE = "error.type"  # the conventions' attribute of what failed
 KINDS = {
     Kind.SERVER: SpanKind.SERVER,
     Kind.CLIENT: SpanKind.CLIENT,
@@ -67,7 +66,10 @@ class OpenTelemetry:
 
     def done(self, name: str, kind: Kind, attributes: Attributes, *, parent: str, seconds: float) -> None:
         began_at = time_ns() - round(seconds * NANOSECONDS)
-        self._tracer.start_span(name, _within(parent), KINDS[kind], attributes, start_time=began_at).end()
+        span = self._tracer.start_span(name, _within(parent), KINDS[kind], attributes, start_time=began_at)
+        if ERROR_TYPE in attributes:
+            span.set_status(Status(StatusCode.ERROR, attributes[ERROR_TYPE]))
+        span.end()
 
 
 def _within(parent: str | None) -> Context:
@@ -105,7 +107,9 @@ def _provider(endpoint: str) -> Any:
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     try:
-        provider = _sdk_provider(endpoint)
+        from app.integrations.otlp import provider_of
+
+        provider = provider_of(endpoint)
     except ImportError as error:
         cure = "pip install --require-hashes --requirement requirements-opentelemetry.txt"
         log.error("opentelemetry_not_installed", cure=cure, missing=error.name)  # noqa: TRY400 - the name says enough
@@ -114,18 +118,4 @@ def _provider(endpoint: str) -> Any:
         log.exception("opentelemetry_not_set_up", cure="correct the OTEL_ variables", reason=str(error))
         return None
     log.info("spans_recorded")
-    return provider
-
-
-def _sdk_provider(endpoint: str) -> Any:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    resource = Resource.create({SERVICE_VERSION: __version__})  # with what the operator's variables say
-    if str(resource.attributes[SERVICE_NAME]).startswith(UNNAMED):
-        resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     return provider

@@ -35,7 +35,10 @@ class HealthCheck(BaseModel):
     """How one part of the installation is."""
 
     status: HealthStatus = Field(examples=["ok"])
-    latency_ms: float = Field(examples=[0.4], description="How long the check took")
+    latency_ms: float = Field(
+        examples=[0.4],
+        description="How long the check took. Without an answer: how long it was waited for, at most 2000",
+    )
     detail: str | None = Field(default=None, examples=[None], description="What is wrong, and what to do")
 
 

@@ -1,7 +1,7 @@
 """Lets a process count in the metrics, and note what it uses for whichever process is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from app.core import metrics
@@ -12,10 +12,10 @@ SAMPLE_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def measuring(database: Database) -> AsyncIterator[None]:
-    """Count in this process while the block runs."""
+async def measuring(database: Database, oldest_wait: Callable[[], float] = float) -> AsyncIterator[None]:
+    """Count in this process while the block runs. `oldest_wait` tells how many seconds a request has waited."""
     metrics.join()
-    task = asyncio.create_task(_sample_for_ever(database))
+    task = asyncio.create_task(_sample_for_ever(database, oldest_wait))
     try:
         yield
     finally:
@@ -24,7 +24,8 @@ async def measuring(database: Database) -> AsyncIterator[None]:
             await task
 
 
-async def _sample_for_ever(database: Database) -> None:
+async def _sample_for_ever(database: Database, oldest_wait: Callable[[], float]) -> None:
     while True:
         metrics_service.sample(database)
+        metrics.OLDEST_WAITING.set(oldest_wait())
         await asyncio.sleep(SAMPLE_SECONDS)

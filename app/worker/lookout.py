@@ -1,7 +1,7 @@
 """Watches, in each process that serves, that a worker is alive somewhere, and says loudly if none is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
@@ -16,18 +16,20 @@ LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 60.0
 WORKER = "worker"
 
+LookAtAll = Callable[[], Awaitable[Mapping[str, Timed]]]
+
 
 class Lookout:
     """Logs when no worker is alive, again each minute, and once when one is alive again."""
 
-    def __init__(self, checks: Callable[[], Mapping[str, Timed]], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, checks: LookAtAll, clock: Callable[[], float] = monotonic) -> None:
         self._checks = checks
         self._clock = clock
         self._told_at: float | None = None
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Look once. Whether a worker is alive is unknown while the database is away."""
-        found = self._checks().get(WORKER)
+        found = (await self._checks()).get(WORKER)
         if found is None:
             return
         if found.check.status is HealthStatus.OK:
@@ -39,14 +41,20 @@ class Lookout:
             log.error("no_worker_alive", cure="start one: `python -m app worker`, or WORKER_ENABLED=true")
 
     async def run(self, seconds: float = LOOK_SECONDS) -> None:
-        """Look every so many seconds, first after one of them: workers that start with this process need a moment."""
+        """Look every so many seconds, first after one of them: workers that start with this process need a moment.
+
+        A look that fails ends nothing: the next one may not.
+        """
         while True:
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.look)
+            try:
+                await self.look()
+            except Exception:
+                log.exception("lookout_failed")
 
 
 @asynccontextmanager
-async def looking_out(checks: Callable[[], Mapping[str, Timed]]) -> AsyncIterator[None]:
+async def looking_out(checks: LookAtAll) -> AsyncIterator[None]:
     """Watch while the block runs."""
     task = asyncio.create_task(Lookout(checks).run())
     try:

@@ -31,7 +31,7 @@ def stat(title: str, query: str, unit: str = "short") -> Panel:
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Is anybody paged?": (
-        stat("Since the last tick of a worker", "time() - max(ims_worker_last_tick_timestamp_seconds)", "s"),
+        stat("Since the last tick of a worker", "time() - (max(ims_worker_last_tick_timestamp_seconds) > 0)", "s"),
         stat("Oldest step that is due", "max(ims_oldest_due_step_age_seconds)", "s"),
         stat("Oldest message that is due", "max(ims_outbox_oldest_age_seconds)", "s"),
         Panel("Workers", ("max by (state) (ims_workers)",), "{{state}}"),
@@ -78,6 +78,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Requests", ("sum by (status) (ims:http_requests:rate5m)",), "{{status}}", "reqps"),
         Panel("Errors of all requests", ("ims:http_errors:ratio5m",), unit="percentunit"),
         Panel("Time to answer (slowest hundredth)", ("ims:http_request_seconds:p99_5m",), unit="s"),
+        Panel(
+            "Oldest request that waits for a thread",
+            ("max by (instance, process) (ims_oldest_waiting_request_age_seconds)",),
+            "{{instance}} {{process}}",
+            "s",
+        ),
         Panel("The busiest routes", ("topk(10, sum by (route) (ims:http_requests:rate5m))",), "{{route}}", "reqps"),
         Panel("Refused secrets", ("sum by (kind) (rate(ims_auth_failures_total[5m])) * 60",), "{{kind}} a minute"),
     ),
@@ -91,12 +97,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Log written", ("max(rate(ims_db_wal_bytes_total[5m]))",), unit="Bps"),
         Panel("Log kept for replicas", ("max(ims_db_wal_retained_bytes)",), unit="bytes"),
         Panel("Replicas, and how far behind", ("max(ims_db_replicas)", "max(ims_db_replication_lag_seconds)")),
-        stat("Age of the last backup", "time() - max(ims_last_backup_timestamp_seconds)", "s"),
+        stat("Age of the last backup", "time() - (max(ims_last_backup_timestamp_seconds) > 0)", "s"),
     ),
     "Installation": (
         Panel("Version", ("count by (version) (ims_build_info)",), "{{version}}"),
         Panel("Time zones", ("count by (version) (ims_tzdata_info)",), "{{version}}"),
-        Panel("Last heartbeat of a worker", ("time() - max(ims_worker_last_seen_timestamp_seconds)",), unit="s"),
+        Panel("Last heartbeat of a worker", ("time() - (max(ims_worker_last_seen_timestamp_seconds) > 0)",), unit="s"),
         Panel("Processes that started", ("increase(ims_process_starts_total[1h])",), "{{instance}}"),
         Panel("Running for", ("time() - process_start_time_seconds{job='incidents'}",), "{{instance}}", "s"),
     ),

@@ -43,6 +43,47 @@ def test_alerts_health_and_the_link_in_a_page_are_urgent(path: str, is_urgent: b
     assert capacity.is_urgent(_scope(path)) is is_urgent
 
 
+@pytest.mark.parametrize(("path", "running"), [("/v1/incidents", 2), ("/v1/alerts/elastic", 4)])
+def test_a_request_waits_from_when_no_thread_is_free_until_it_has_one(path: str, running: int) -> None:
+    release = Event()
+
+    async def busy() -> list[float]:
+        capacity.set_up(Threads(4))
+        waits = []
+        tasks = []
+        for number in (running, 1):
+            tasks += [asyncio.create_task(_run_for(path, release.wait)) for _ in range(number)]
+            await asyncio.sleep(0.01)
+            waits.append(capacity.oldest_wait())
+        release.set()
+        await asyncio.gather(*tasks)
+        return [*waits, capacity.oldest_wait()]
+
+    free, waiting, over = asyncio.run(busy())
+    assert (free, over) == (0, 0)
+    assert waiting > 0
+
+
+def test_a_request_that_is_given_up_waits_no_longer() -> None:
+    release = Event()
+
+    async def busy() -> tuple[float, float]:
+        capacity.set_up(Threads(3))
+        first = asyncio.create_task(_run_for("/v1/incidents", release.wait))
+        second = asyncio.create_task(_run_for("/v1/incidents", release.wait))
+        await asyncio.sleep(0.01)
+        waited = capacity.oldest_wait()
+        second.cancel()
+        await asyncio.wait([second])
+        found = capacity.oldest_wait()
+        release.set()
+        await first
+        return waited, found
+
+    waited, found = asyncio.run(busy())
+    assert waited > found == 0
+
+
 @pytest.mark.parametrize("path", ["/v1/alerts/elastic", "/p/token", "/health"])
 def test_what_is_urgent_finds_a_thread_when_all_others_are_busy(path: str) -> None:
     release = Event()

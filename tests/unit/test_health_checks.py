@@ -74,7 +74,13 @@ def test_an_open_breaker_of_any_worker_degrades_its_channel() -> None:
     assert health_checks.of_channel([{}, CLOSED]) is OK
     check = health_checks.of_channel([{}, CLOSED, OPEN])
     assert check.status is HealthStatus.DEGRADED
-    assert "sms.example.com: 503" in (check.detail or "")
+    assert "1 provider fails" in (check.detail or "")
+
+
+def test_a_channel_that_fails_shows_neither_hosts_nor_answers() -> None:
+    other = {"chat.example.com": {"state": "open", "failing_messages": 5, "last_error": "no route to 10.0.0.7"}}
+    said = health_checks.of_channel([OPEN | other, OPEN]).detail or ""
+    assert said == "2 providers fail, so messages wait. Administrators see which in GET /v1/channels."
 
 
 @pytest.mark.parametrize(

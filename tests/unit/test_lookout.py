@@ -1,5 +1,8 @@
 """A process that serves says loudly when no worker is alive anywhere."""
 
+import asyncio
+from collections.abc import Iterator
+
 import pytest
 
 from app.core.vocabulary import HealthStatus
@@ -16,11 +19,14 @@ class Installation:
     def __init__(self) -> None:
         self.seen: Checks = {}
         self.at = 0.0
-        self.lookout = Lookout(lambda: self.seen, lambda: self.at)
+        self.lookout = Lookout(self.checks, lambda: self.at)
+
+    async def checks(self) -> Checks:
+        return self.seen
 
     def look(self, check: health_checks.Check | None) -> None:
         self.seen = {} if check is None else {"worker": Timed(check, 0.1)}
-        self.lookout.look()
+        asyncio.run(self.lookout.look())
 
 
 @pytest.fixture
@@ -56,3 +62,26 @@ def test_without_a_database_nothing_is_said_about_workers(told: pytest.LogCaptur
         installation.look(check)
     assert levels(told) == ["ERROR"]
     assert SOME.status is HealthStatus.OK
+
+
+def test_a_look_that_fails_does_not_end_the_lookout(told: pytest.LogCaptureFixture) -> None:
+    async def watch() -> None:
+        looks: Iterator[Exception | Checks] = iter(
+            [RuntimeError("can't start new thread"), {"worker": Timed(NONE, 0.1)}]
+        )
+        is_over = asyncio.Event()
+
+        async def checks() -> Checks:
+            found = next(looks, None)
+            if isinstance(found, Exception):
+                raise found
+            if found is None:
+                is_over.set()
+            return found or {}
+
+        running = asyncio.create_task(Lookout(checks).run(0.001))
+        await asyncio.wait_for(is_over.wait(), 10)
+        running.cancel()
+
+    asyncio.run(watch())
+    assert levels(told) == ["ERROR"]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from app.core import metrics
+from app.core.channel import CHANNELS
 from app.core.instruments import Gauge
 from app.main import app
 from deploy.grafana import dashboard
@@ -144,6 +145,22 @@ def test_promtool_sees_the_rules_work(file: str) -> None:
 @needs("amtool")
 def test_amtool_accepts_the_configuration_of_alertmanager() -> None:
     run("amtool", "check-config", str(ROOT / "deploy" / "alertmanager" / "alertmanager.yml"))
+
+
+def test_only_channels_of_the_operators_wake_anybody() -> None:
+    [pages, tickets] = [
+        re.findall('"(.*)"', ALERTS[name]["expr"]) for name in ("ImsBreakerOpen", "ImsWebhookHostFails")
+    ]
+    assert pages == tickets == ["|".join(sorted(channel.name for channel in CHANNELS if not channel.needs_provider))]
+
+
+def test_one_instance_mutes_no_other() -> None:
+    loaded = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text())
+    for rule in loaded["inhibit_rules"]:
+        names = re.findall(r"Ims\w+", str(rule))
+        assert set(names) <= set(ALERTS)
+        assert ALERTS[names[0]]["expr"].startswith("max(")  # of all instances
+        assert "equal" not in rule
 
 
 def test_pages_about_the_pager_do_not_leave_through_the_pager() -> None:

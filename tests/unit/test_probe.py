@@ -1,8 +1,9 @@
 """Asking how the installation is: at once, and without asking the database for each caller."""
 
+import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -44,28 +45,46 @@ def look() -> Iterator[Look]:
 
 def test_callers_within_a_second_share_one_look(look: Look) -> None:
     probe = Probe(look, clock=look.clock)
-    assert [probe.checks(), probe.checks()] == [FOUND, FOUND]
+    assert [asyncio.run(probe.checks()) for _ in range(2)] == [FOUND, FOUND]
     assert look.times == 1
     look.at += FRESH_SECONDS + 0.1
-    assert probe.checks() == FOUND
+    assert asyncio.run(probe.checks()) == FOUND
     assert look.times == 2
 
 
 def test_callers_side_by_side_share_one_look(look: Look) -> None:
     look.may_end.clear()
     probe = Probe(look, longest_seconds=30)
-    with ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(probe.checks) for _ in range(4)]
+
+    async def ask() -> list[Any]:
+        asked = [asyncio.create_task(probe.checks()) for _ in range(40)]
+        await asyncio.sleep(0)  # all of them wait
         look.may_end.set()
-        assert [one.result(30) for one in asked] == [FOUND] * 4
+        return await asyncio.gather(*asked)
+
+    assert asyncio.run(ask()) == [FOUND] * 40
     assert look.times == 1
+
+
+def test_a_caller_who_leaves_takes_the_look_from_nobody(look: Look) -> None:
+    look.may_end.clear()
+    probe = Probe(look, longest_seconds=30)
+
+    async def ask() -> Any:
+        leaving, staying = asyncio.create_task(probe.checks()), asyncio.create_task(probe.checks())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        look.may_end.set()
+        return await staying
+
+    assert asyncio.run(ask()) == FOUND
 
 
 def test_a_look_that_hangs_is_a_database_that_does_not_answer(look: Look) -> None:
     look.may_end.clear()
     probe = Probe(look, longest_seconds=0.05)
     for _ in range(2):
-        [check] = probe.checks().values()
+        [check] = asyncio.run(probe.checks()).values()
         assert (check.check.status, check.check.detail) == (
             HealthStatus.FAILED,
             "The database does not answer (no answer).",
@@ -73,6 +92,26 @@ def test_a_look_that_hangs_is_a_database_that_does_not_answer(look: Look) -> Non
     assert look.times == 1  # no second thread hangs beside the first
 
 
+def test_a_look_that_hangs_for_long_was_not_waited_for_that_long(look: Look) -> None:
+    look.may_end.clear()
+    probe = Probe(look, longest_seconds=0.05, clock=look.clock)
+    asyncio.run(probe.checks())
+    look.at += 18
+    assert asyncio.run(probe.checks())["database"].milliseconds == 50
+
+
 def test_a_look_that_fails_is_a_database_that_does_not_answer(look: Look) -> None:
     look.error = ValueError("broken")
-    assert "(ValueError)" in (Probe(look).checks()["database"].check.detail or "")
+    assert "(ValueError)" in (asyncio.run(Probe(look).checks())["database"].check.detail or "")
+
+
+def test_a_system_without_threads_makes_one_look_fail_not_all(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    probe = Probe(look, longest_seconds=30, clock=look.clock)
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", refuse)
+        assert "(RuntimeError)" in (asyncio.run(probe.checks())["database"].check.detail or "")
+    look.at += FRESH_SECONDS + 0.1
+    assert asyncio.run(probe.checks()) == FOUND

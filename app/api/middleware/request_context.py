@@ -23,6 +23,8 @@ from app.core.vocabulary import ErrorCode
 log = structlog.get_logger()
 lines = PlainLines("app.requests")
 
+ADDRESS = re.compile(r"[0-9A-Za-z.:%_-]{1,64}")  # of IPv4, IPv6 with its zone, or a name
+MALFORMED = "malformed"
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_PATHS = {"/health", "/health/live", "/health/ready", "/metrics"}  # logged only if they are refused or fail
 NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
@@ -102,9 +104,15 @@ def _begin(scope: Scope) -> Begun:
     request_id = scope["request_id"] = given or (trace_id if parent is None else os.urandom(16).hex())
     tracing.begin(traceparent)
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+    return Begun(origin.begin(sender=_sender(scope), request_id=request_id, traceparent=traceparent), at, span)
+
+
+def _sender(scope: Scope) -> str | None:
+    """The client's address. A proxy that is trusted may still pass on any text that a client sent."""
     client = scope.get("client")
-    sender = client[0] if client else None
-    return Begun(origin.begin(sender=sender, request_id=request_id, traceparent=traceparent), at, span)
+    if not client:
+        return None
+    return client[0] if ADDRESS.fullmatch(client[0]) else MALFORMED
 
 
 def _given(scope: Scope) -> tuple[str | None, list[str]]:

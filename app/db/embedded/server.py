@@ -27,7 +27,7 @@ import structlog
 from app.db.embedded.binaries import binary_dir
 from app.db.embedded.cluster import Cluster
 from app.db.embedded.home import EmbeddedPostgresError, Home
-from app.db.embedded.processes import LAST_RESORT_SECONDS, POLL_SECONDS, Processes, locks
+from app.db.embedded.processes import LAST_RESORT_SECONDS, POLL_SECONDS, Postmaster, Processes, locks
 
 # Crash recovery replays about max_wal_size (1 GB); giving up halfway would only start it again.
 START_SECONDS = 300.0
@@ -48,6 +48,7 @@ class EmbeddedPostgres:
         self._processes = Processes(self._home)
         self._share: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._known: psutil.Process | None = None  # the server that was logged last
         _instances.add(self)
 
     def start(self) -> str:
@@ -100,16 +101,19 @@ class EmbeddedPostgres:
             self._share = self._home.open("users.lock")
         try:
             fcntl.flock(self._share, fcntl.LOCK_SH)
-            port, adopted = self._serve()
-            url = self._cluster.url(port)
+            postmaster, adopted = self._serve()
+            url = self._cluster.url(postmaster.port)
         except BaseException:
             self._leave()
             raise
-        log.info("embedded_postgres_started", port=port, adopted=adopted)
+        if postmaster.process != self._known:  # a server that only hangs is asked for again and again
+            log.info("embedded_postgres_started", port=postmaster.port, adopted=adopted)
+        self._known = postmaster.process
         return url
 
     def _leave(self) -> None:
         share, self._share = self._share, None
+        self._known = None
         if share is None:
             return
         try:
@@ -119,17 +123,17 @@ class EmbeddedPostgres:
             fcntl.flock(share, fcntl.LOCK_UN)
             os.close(share)
 
-    def _serve(self) -> tuple[int, bool]:
+    def _serve(self) -> tuple[Postmaster, bool]:
         """Do whatever the current state needs, until the server answers.
 
-        Return its port, and whether it ran before.
+        Return it, and whether it ran before.
         """
         attempts = 0
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             postmaster = self._processes.postmaster()
             if postmaster is not None and postmaster.answers():
-                return postmaster.port, attempts == 0
+                return postmaster, attempts == 0
             server_lock = self._processes.try_server_lock()
             if server_lock is not None:
                 self._launch(server_lock, attempts)

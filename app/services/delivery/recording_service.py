@@ -93,7 +93,7 @@ def _log_unrecorded(attempt: Attempt, error: Exception) -> None:
 def log_fields(message: Notification) -> dict[str, Any]:
     """The fields of a message in the log."""
     about = {"notification_id": message.id, "incident_id": message.incident_id, "channel": message.channel}
-    return about if message.traceparent is None else about | {"trace_id": tracing.id_of(message.traceparent)}
+    return about | tracing.named_in_logs(message.traceparent)
 
 
 def outlast(delivery: Delivery, job: Callable[[], Result]) -> Result:

@@ -149,12 +149,8 @@ def _announce(session: Session, openings: Sequence[Opening]) -> None:
 
 def _seen(incident: OpenedIncident) -> dict[str, Any]:
     """What the log says of an incident that was opened: in which trace, too, as a batch has many."""
-    return {
-        "incident_id": incident.id,
-        "severity": incident.severity,
-        "source": incident.source,
-        "trace_id": tracing.id_of(incident.traceparent),
-    }
+    about = {"incident_id": incident.id, "severity": incident.severity, "source": incident.source}
+    return about | tracing.named_in_logs(incident.traceparent)
 
 
 def reopen(session: Session, incident_id: int, *, by: User | None) -> Incident:

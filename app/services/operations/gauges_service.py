@@ -1,7 +1,9 @@
 """Reads what the metrics say of the whole installation: one truth from the database, whichever process is asked."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,26 +14,43 @@ from app.core.instruments import Labels, Readings
 from app.crud import crud_backup, crud_escalation, crud_gauge, crud_heartbeat
 from app.crud.clock import now
 from app.crud.crud_heartbeat import ALIVE_WITHIN
-from app.crud.locks import limit_statements
+from app.db import budget
 from app.db.session import Database, is_contended, is_unavailable
 from app.services.operations import health_checks
 from app.services.operations.newest import Newest, Patience
 
 log = structlog.get_logger()
 
-STATEMENT_SECONDS = 1.0
+ANSWER_SECONDS = 1.0  # a database that takes longer for a trivial statement is away
+PARTS_SECONDS = 1.5
 RECENT = timedelta(minutes=15)
-PATIENCE = Patience(fresh_seconds=5.0, longest_seconds=1.0)
+PATIENCE = Patience(fresh_seconds=5.0, longest_seconds=1.9)
 
 Found = dict[str, Mapping[Labels, float]]
 
 
-class Gauges:
-    """The readings of one process, at most five seconds old. Nobody waits for them for over a second."""
+@dataclass
+class Look:
+    """What a look at the database has found by now, and when the database answered it first."""
 
-    def __init__(self, database: Database, patience: Patience = PATIENCE) -> None:
+    found: Found = field(default_factory=dict)
+    answered_at: float | None = None
+
+
+class Gauges:
+    """The readings of one process, at most five seconds old. Nobody waits for them for two seconds.
+
+    A part that fails or is slow hides no other. Whether the database answers, a trivial statement shows.
+    """
+
+    def __init__(
+        self, database: Database, patience: Patience = PATIENCE, *, parts_seconds: float = PARTS_SECONDS
+    ) -> None:
         self._database = database
+        self._patience = patience
+        self._parts_seconds = parts_seconds
         self._unread: set[str] = set()
+        self._last = Look()
         self._newest: Newest[Readings] = Newest(self._read, "gauges", patience)
 
     def readings(self) -> Readings:
@@ -39,27 +58,42 @@ class Gauges:
         try:
             found = self._newest.get()
         except Exception:  # noqa: BLE001 - it was logged, or the database does not answer
-            found = _is_up(0)
+            found = self._found_so_far()
         return metrics.KNOWN | dict(found)
 
+    def _found_so_far(self) -> Readings:
+        """What a look that takes long has found. If the database answered it long ago, it hangs."""
+        look = self._last
+        if look.answered_at is None or self._patience.clock() - look.answered_at > self._patience.fresh_seconds:
+            return _is_up(0)
+        return {**look.found, **_is_up(1)}
+
     def _read(self) -> Readings:
-        found: Found = {}
+        self._last = look = Look()
         try:
             with self._database.transaction() as session:
-                limit_statements(session, STATEMENT_SECONDS)
-                at = now(session)
-                for name, part in PARTS.items():
-                    found |= self._read_part(session, name, part, at)
+                with budget.stopping_after(ANSWER_SECONDS):
+                    at = now(session)
+                look.answered_at = self._patience.clock()
+                self._read_parts(session, at, look)
         except SQLAlchemyError as error:
             log.warning("gauges_without_database", reason=type(error).__name__)
+            look.answered_at = None
             return _is_up(0)
-        return {**found, **_is_up(1)}
+        return {**look.found, **_is_up(1)}
 
-    def _read_part(self, session: Session, name: str, part: "Part", at: datetime) -> Found:
+    def _read_parts(self, session: Session, at: datetime, look: Look) -> None:
+        """Each part may take its share of the time that the parts before it have left."""
+        ends_at = monotonic() + self._parts_seconds
+        for number, name in enumerate(PARTS):
+            seconds = (ends_at - monotonic()) / (len(PARTS) - number)
+            look.found = {**look.found, **self._read_part(session, name, at, seconds)}
+
+    def _read_part(self, session: Session, name: str, at: datetime, seconds: float) -> Found:
         """One part. One that fails hides no other: not every PostgreSQL tells everybody everything."""
         try:
-            with session.begin_nested():
-                found = part(session, at)
+            with session.begin_nested(), budget.stopping_after(seconds):
+                found = PARTS[name](session, at)
         except SQLAlchemyError as error:
             if is_unavailable(error) and not is_contended(error):
                 raise

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import __version__
@@ -118,9 +119,14 @@ def _shown(one: Timed) -> HealthCheck:
     return HealthCheck(status=one.check.status, latency_ms=one.milliseconds, detail=one.check.detail)
 
 
-def require_work(session: Session, worker: WorkerHealth) -> Health:
-    """Check this process: the database answers and the worker completes its ticks. Raises WorkerStalled."""
-    now(session)
+def require_work(checks: Mapping[str, Timed], worker: WorkerHealth) -> Health:
+    """Check this process: the database answers and the worker completes its ticks.
+
+    Raises OperationalError, as a statement would, and WorkerStalled.
+    """
+    database = checks["database"].check
+    if database.status is HealthStatus.FAILED:
+        raise OperationalError("health", {}, TimeoutError()) from TimeoutError(database.detail)
     if worker.status == "stalled":
         state = worker.model_dump(mode="json")
         raise WorkerStalled(

@@ -38,7 +38,7 @@ def require_token(settings: Settings, authorization: str) -> None:
 
 
 def page(gauges: Gauges, database: Database, accept: str) -> MetricsPage:
-    """All metrics now, in the format that an Accept header asks for. Takes a second at most."""
+    """All metrics now, in the format that an Accept header asks for. Takes two seconds at most."""
     sample(database)
     is_open_metrics = exposition.wants_open_metrics(accept)
     text = exposition.render(metrics.registry, gauges.readings(), is_open_metrics=is_open_metrics)

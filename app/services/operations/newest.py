@@ -44,9 +44,16 @@ class Newest(Generic[Seen]):
             is_old = clock() - self._began > self._patience.fresh_seconds
             if self._last is None or (self._last.done() and is_old):
                 self._last, self._began = Future(), clock()
-                Thread(target=self._run, args=[self._last], name=self._name, daemon=True).start()
+                self._begin(self._last)
             last, began = self._last, self._began
         return last.result(max(began + self._patience.longest_seconds - clock(), 0))
+
+    def _begin(self, into: "Future[Seen]") -> None:
+        """Look in a new thread. If the system has none left, this look has failed, and the next one may not."""
+        try:
+            Thread(target=self._run, args=[into], name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            into.set_exception(error)
 
     def _run(self, into: "Future[Seen]") -> None:
         try:

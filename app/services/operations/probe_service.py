@@ -1,5 +1,6 @@
 """Answers how the installation is, at once: looks at most once a second, and waits two seconds at most."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Lock, Thread
@@ -36,27 +37,41 @@ class Probe:
         self._began = 0.0
         self._last: Future[Checks] | None = None
 
-    def checks(self) -> Mapping[str, Timed]:
-        """The newest checks, of the last second or made now."""
+    async def checks(self) -> Mapping[str, Timed]:
+        """The newest checks, of the last second or made now. Waiting needs no thread, so any number may wait."""
+        last, began = self._newest()
+        seconds = began + self._longest_seconds - self._clock()
+        if not last.done() and seconds > 0:
+            await asyncio.wait([asyncio.wrap_future(last)], timeout=seconds)
+        return last.result() if last.done() else self._unanswered("no answer")
+
+    def _newest(self) -> tuple[Future[Checks], float]:
+        """The newest look and when it began. Begins one if the last one is old."""
         with self._lock:
             if self._last is None or (self._last.done() and self._clock() - self._began > FRESH_SECONDS):
                 self._last, self._began = Future(), self._clock()
-                Thread(target=self._run, args=[self._last], name="health", daemon=True).start()
-            last, began = self._last, self._began
+                self._begin(self._last)
+            return self._last, self._began
+
+    def _begin(self, into: "Future[Checks]") -> None:
+        """Look in a new thread. If the system has none left, this look has failed, and the next one may not."""
         try:
-            return last.result(max(began + self._longest_seconds - self._clock(), 0))
-        except TimeoutError:
-            return self._unanswered("no answer")
-        except Exception as error:  # noqa: BLE001 - it was logged
-            return self._unanswered(type(error).__name__)
+            Thread(target=self._run, args=[into], name="health", daemon=True).start()
+        except RuntimeError as error:
+            into.set_result(self._failed(error))
 
     def _run(self, into: "Future[Checks]") -> None:
         try:
-            into.set_result(self._look())
-        except Exception as error:
-            log.exception("health_check_failed")
-            into.set_exception(error)
+            found = self._look()
+        except Exception as error:  # noqa: BLE001 - it is logged
+            found = self._failed(error)
+        into.set_result(found)
+
+    def _failed(self, error: Exception) -> Checks:
+        log.error("health_check_failed", exc_info=error)
+        return self._unanswered(type(error).__name__)
 
     def _unanswered(self, reason: str) -> Checks:
-        waited = round((self._clock() - self._began) * 1000, 1)
-        return {"database": Timed(health_checks.of_database(reason), waited)}
+        """What is said without an answer: the time is what was waited for it, and not how long a look has hung."""
+        waited = min(self._clock() - self._began, self._longest_seconds)
+        return {"database": Timed(health_checks.of_database(reason), round(waited * 1000, 1))}

@@ -105,7 +105,7 @@ def tell(session: Session, steps: Sequence[Performed]) -> None:
             step=step.fired.step,
             loop=step.fired.loop,
             pages=len(step.result.planned.pages),
-            trace_id=tracing.id_of(step.context.incident.traceparent),
+            **tracing.named_in_logs(step.context.incident.traceparent),
         )
 
 

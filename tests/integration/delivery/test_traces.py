@@ -184,6 +184,17 @@ def sent(database: Database) -> Iterator[list[str]]:
     event.remove(database.bind, "after_cursor_execute", note)
 
 
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/{id}", "/users/me"])
+def test_the_statements_of_a_gathered_read_name_its_trace(
+    client: TestClient, admin: Person, database: Database, open_incident: Opener, path: str
+) -> None:
+    id_ = open_incident()["id"]
+    with sent(database) as seen:
+        traced(client, **admin.headers).call(f"GET {path.format(id=id_)}")
+    assert seen
+    assert all(ALERT in statement for statement in seen if statement.startswith("SELECT"))
+
+
 @pytest.mark.parametrize("way", [{}, ORDINARY], ids=["gathered", "ordinary"])
 def test_the_statements_of_a_request_name_its_trace(
     client: TestClient, admin: Person, database: Database, way: dict[str, str]

@@ -14,6 +14,7 @@ from app.core.vocabulary import Environment
 from app.main import create_app
 from app.utils.service_locator import Services
 from tests.support.answers import problem
+from tests.support.metrics import counting
 from tests.support.operations import OPERATIONS
 from tests.support.world import Person
 
@@ -190,3 +191,26 @@ def test_a_refusal_has_the_headers_of_every_answer(by: Callable[..., TestClient]
 
 def test_development_answers_everybody(client: TestClient) -> None:
     assert client.get("/", headers={"Host": "anything"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "status"), [(HOST, "http", 403), ("other", "https", 421), ("", "https", 400)]
+)
+def test_alerts_that_are_refused_here_are_lost_by_their_route(
+    by: Callable[..., TestClient], host: str, scheme: str, status: int
+) -> None:
+    sent = {"Host": host, "X-Forwarded-Proto": scheme}
+    with counting("ims_http_requests_total", "ims_alerts_received_total") as change:
+        assert by().post("/v1/alerts/elastic/", json={"rule_name": "x"}, headers=sent).status_code == status
+    route = "/v1/alerts/elastic"
+    assert change == {
+        f'ims_http_requests_total{{route="{route}",method="POST",status="{status}"}}': 1,
+        'ims_alerts_received_total{source="elastic",outcome="error"}': 1,
+    }
+
+
+def test_a_refusal_on_the_way_is_no_failure_of_a_secret(by: Callable[..., TestClient]) -> None:
+    with counting("ims_auth_failures_total") as change:
+        by().post("/v1/auth/reset-password", json={}, headers={**HTTPS, "Host": ""})
+        by().post("/v1/notifications/callbacks/twilio")
+    assert change == {}

@@ -1,11 +1,14 @@
 """What /health/live and /health/ready answer, and so whether a load balancer sends requests here."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -41,6 +44,26 @@ def phase(application: FastAPI) -> Iterator[Callable[[Phase], None]]:
     """Puts the process into a phase of its life."""
     yield lambda one: setattr(application.state, "phase", one)
     application.state.phase = Phase.SERVING
+
+
+@pytest.fixture
+def no_thread(portal: BlockingPortal) -> Iterator[None]:
+    """Every thread for requests is taken, as while the database hangs."""
+
+    async def take() -> list[object]:
+        threads = to_thread.current_default_thread_limiter()
+        takers = [object() for _ in range(int(threads.available_tokens))]
+        for taker in takers:
+            threads.acquire_on_behalf_of_nowait(taker)
+        return takers
+
+    async def give_back(takers: list[object]) -> None:
+        for taker in takers:
+            to_thread.current_default_thread_limiter().release_on_behalf_of(taker)
+
+    taken = portal.call(take)
+    yield
+    portal.call(give_back, taken)
 
 
 @pytest.fixture
@@ -96,6 +119,22 @@ def test_a_worker_that_has_gone_silent_is_not_alive(
     beat()
     clock.advance(seconds=31)
     assert degraded(client) == {"worker"}
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_health_is_answered_while_every_thread_waits(no_thread: None, client: TestClient, path: str) -> None:
+    answer = ThreadPoolExecutor(1).submit(client.get, path)
+    assert answer.result(5).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_a_balancer_that_asks_by_head_gets_the_status(client: TestClient, path: str) -> None:
+    assert client.head(path).status_code == client.get(path).status_code == 200
+
+
+def test_head_says_that_a_process_is_not_ready(client: TestClient, phase: Callable[[Phase], None]) -> None:
+    phase(Phase.DRAINING)
+    assert client.head("/health/ready").status_code == 503
 
 
 def test_a_late_step_degrades(

@@ -87,7 +87,8 @@ def test_a_line_names_the_route_whatever_the_path(
     id_ = open_incident()["id"]
     for path in (f"/incidents/{id_}", f"/incidents/{id_}/", f"/incidents/{id_}?limit=x"):
         admin.on(client).send(f"GET {path}")
-    assert {line["route"] for line in lines()[-3:]} == {"/v1/incidents/{incident_id}"}
+    admin.on(client).send(f"DELETE /incidents/{id_}")
+    assert {line["route"] for line in lines()[-4:]} == {"/v1/incidents/{incident_id}"}
     client.get("/nowhere")
     assert lines()[-1]["route"] == "unmatched"
 
@@ -149,7 +150,19 @@ def test_what_is_asked_every_few_seconds_is_logged_only_if_it_fails(
     assert [line["path"] for line in lines()] == [path]
 
 
-def test_the_senders_address_can_be_left_out(client: TestClient, lines: Lines) -> None:
+@pytest.mark.parametrize(
+    ("client_host", "logs_senders", "shown"),
+    [
+        ("192.0.2.7", True, "192.0.2.7"),
+        ("192.0.2.7", False, None),
+        ("2001:db8::1%eth0", True, "2001:db8::1%eth0"),
+        ("alice@example.com token=secret", True, "malformed"),
+        ("", True, "malformed"),
+    ],
+)
+def test_the_sender_is_an_address_and_can_be_left_out(
+    lines: Lines, client_host: str, *, logs_senders: bool, shown: str | None
+) -> None:
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -160,11 +173,10 @@ def test_the_senders_address_can_be_left_out(client: TestClient, lines: Lines) -
     async def send(_message: Message) -> None: ...
 
     scope = {
-        "type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "client": ("192.0.2.7", 1)
+        "type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "client": (client_host, 1)
     }  # fmt: skip
-    for logs_senders in (True, False):
-        asyncio.run(RequestContext(answer, logs_senders=logs_senders)(dict(scope), receive, send))
-    assert [line.get("sender") for line in lines()] == ["192.0.2.7", None]
+    asyncio.run(RequestContext(answer, logs_senders=logs_senders)(scope, receive, send))
+    assert [line.get("sender") for line in lines()] == [shown]
 
 
 @pytest.mark.parametrize("logs_senders", [True, False])

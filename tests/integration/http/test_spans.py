@@ -1,8 +1,6 @@
 """The spans that OpenTelemetry gets: of requests, statements, jobs, messages and calls, each in the right trace."""
 
 import asyncio
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
-from structlog.testing import capture_logs
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from app.api.waiting import Waiting, running
 from app.core import spans, tracing
@@ -19,7 +18,6 @@ from app.db import budget
 from app.db.session import Database
 from app.integrations import connections
 from app.integrations.http import Limits, post
-from app.integrations.opentelemetry import recording
 from tests.support.api import Api
 from tests.support.http_server import Answer, HttpServer, http_server
 from tests.support.recorded import Recorded, id_of, parent_of, recorded, trace_of
@@ -86,6 +84,12 @@ def test_a_limited_statement_is_named_by_what_it_does(database: Database, record
     with tracing.following(CALLER["traceparent"]), database.session() as session, budget.limited():
         session.connection().exec_driver_sql("SELECT 1")
     assert about(record.named("SELECT"))["db.query.text"] == "SELECT 1"
+
+
+def test_the_span_of_a_statement_that_fails_says_why(database: Database, record: Recorded) -> None:
+    with tracing.following(CALLER["traceparent"]), database.session() as session, pytest.raises(ProgrammingError):
+        session.execute(text("SELECT nobody_knows_this"))
+    assert about(record.named("SELECT"))["error.type"] == "UndefinedColumn"
 
 
 def test_what_belongs_to_no_trace_is_not_recorded(database: Database, record: Recorded) -> None:
@@ -173,72 +177,9 @@ def test_a_batch_links_to_the_requests_that_share_it(record: Recorded) -> None:
     assert [f"{link.context.trace_id:032x}" for link in span.links] == [other[3:35] for other in others]
 
 
-def test_spans_reach_a_collector(server: HttpServer) -> None:
-    with recording(server.url), spans.span("wake somebody", Kind.INTERNAL, parent=None):
-        assert spans.are_recorded()
-    assert not spans.are_recorded()
-    [request] = server.requests
-    assert (request.path, request.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
-    assert b"wake somebody" in request.body
-    assert b"incident-management-system" in request.body
-
-
-@pytest.mark.slow
-def test_a_collector_that_hangs_does_not_hold_up_the_end(server: HttpServer) -> None:
-    server.default = Answer(fault="hang")
-    began = time.monotonic()
-    with recording(server.url), spans.span("wake somebody", Kind.INTERNAL, parent=None):
-        pass
-    assert time.monotonic() - began < 9  # the exporter alone waits for ten seconds
-
-
-def test_without_the_extra_nothing_is_recorded_and_the_log_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with capture_logs() as lines, recording("http://127.0.0.1:1"):
-        assert not spans.are_recorded()
-    [line] = lines
-    assert (line["event"], line["log_level"]) == ("opentelemetry_not_installed", "error")
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "events"),
-    [
-        ("OTEL_SDK_DISABLED", "True", []),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "100", ["opentelemetry_not_set_up"]),
-        ("OTEL_BSP_SCHEDULE_DELAY", "-1", ["opentelemetry_not_set_up"]),
-    ],
-)
-def test_variables_of_the_sdk_never_stop_the_start(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, events: list[str]
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with capture_logs() as lines, recording("http://127.0.0.1:1"):
-        assert not spans.are_recorded()
-    assert [line["event"] for line in lines] == events
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("OTEL_SERVICE_NAME", "pager-eu"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=pager-eu,cloud.region=eu")],
-)
-def test_the_operator_names_the_service(
-    monkeypatch: pytest.MonkeyPatch, server: HttpServer, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with recording(server.url), spans.span("wake somebody", Kind.INTERNAL, parent=None):
-        pass
-    assert b"pager-eu" in server.requests[0].body
-    assert b"incident-management-system" not in server.requests[0].body
-
-
 def test_a_worker_that_finds_nothing_to_do_records_nothing(open_incident: Opener, tick: Tick, record: Recorded) -> None:
     open_incident()
     tick()
     before = len([span for span in record.all() if span.name.startswith("plan ")])
     tick()
     assert len([span for span in record.all() if span.name.startswith("plan ")]) == before
-
-
-def test_nothing_is_recorded_unless_a_collector_is_set() -> None:
-    with recording(""):
-        assert not spans.are_recorded()

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.core.channel import Outcome
 from app.core.vocabulary import AttemptOutcome
+from app.crud.locks import limit_statements
 from app.services.operations import webhook_token_service
 from app.utils.service_locator import Services
 from app.worker import Jobs
@@ -251,6 +253,16 @@ def test_a_statement_counts_with_its_time(services: Services) -> None:
     with counting("ims_db_query_seconds_count") as change, services.database.transaction() as session:
         session.execute(text("SELECT 1"))
     assert change["ims_db_query_seconds_count"] >= 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(1)", "SELECT nobody_knows_this"])
+def test_a_statement_that_fails_counts_too(services: Services, statement: str) -> None:
+    with services.database.transaction() as session, session.begin_nested() as savepoint:
+        limit_statements(session, 0.01)
+        with counting("ims_db_query_seconds_count") as change, pytest.raises(DBAPIError):
+            session.execute(text(statement))
+        savepoint.rollback()
+    assert change == {"ims_db_query_seconds_count": 1}
 
 
 def test_a_preview_counts_nothing(

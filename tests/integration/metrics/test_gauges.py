@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -20,14 +20,16 @@ from app.crud.clock import now
 from app.db.session import Database, connect
 from app.models import Backup
 from app.services.operations import backup_service, health_service
-from app.services.operations.gauges_service import PATIENCE, Gauges
+from app.services.operations.gauges_service import PARTS_SECONDS, PATIENCE, Gauges
 from app.services.operations.health_service import Pulse
 from app.services.operations.newest import Newest, Patience
 from app.worker import Jobs
 from tests.support.scenario import Opener, act
+from tests.support.waiting import wait_until
 from tests.support.world import Clock, Person
 
 OPEN = {"email": {"mail.example.com": {"state": "open", "failing_messages": 5, "last_error": "421"}}}
+LOCK_BACKUPS = text("LOCK TABLE backups IN ACCESS EXCLUSIVE MODE")
 LATE = {"ims_oldest_due_step_age_seconds", "ims_outbox_oldest_age_seconds"}
 
 
@@ -198,6 +200,37 @@ def test_a_part_that_fails_hides_no_other_and_is_told_once(
     assert [line["event"] for line in logs] == ["gauges_read_again"]
 
 
+def test_a_part_that_is_slow_hides_no_other(own_database: Database) -> None:
+    gauges = Gauges(own_database, replace(PATIENCE, longest_seconds=60), parts_seconds=0.7)
+    with own_database.transaction() as session, capture_logs() as logs:
+        session.execute(LOCK_BACKUPS)
+        found = gauges.readings()
+    assert "ims_last_backup_timestamp_seconds" not in found
+    assert {"ims_workers", "ims_db_size_bytes"} <= set(found)  # before it and after it
+    assert one(found, "ims_database_up") == 1
+    assert ("gauges_unread", "backups") in [(line["event"], line["part"]) for line in logs]
+
+
+def test_a_look_that_takes_long_says_what_it_has_found(own_database: Database) -> None:
+    at = [100.0]
+    patience = Patience(fresh_seconds=5.0, longest_seconds=0.0, clock=lambda: at[0])
+    gauges = Gauges(own_database, patience, parts_seconds=60)
+    with own_database.transaction() as session:
+        session.execute(LOCK_BACKUPS)
+        wait_until(lambda: "ims_workers" in gauges.readings(), seconds=30)
+        found = gauges.readings()
+        assert one(found, "ims_database_up") == 1
+        assert "ims_last_backup_timestamp_seconds" not in found
+        at[0] += 5.1  # and hangs: who knows whether the database still answers
+        assert set(gauges.readings()) == {*metrics.KNOWN, "ims_database_up"}
+        assert one(gauges.readings(), "ims_database_up") == 0
+    wait_until(lambda: "ims_last_backup_timestamp_seconds" in gauges.readings(), seconds=30)
+
+
+def test_nobody_waits_for_the_gauges_for_two_seconds() -> None:
+    assert PARTS_SECONDS < PATIENCE.longest_seconds < 2
+
+
 def test_what_hangs_is_waited_for_once() -> None:
     may_end = Event()
     began: list[int] = []
@@ -222,3 +255,17 @@ def test_what_is_fresh_is_not_looked_at_again() -> None:
     assert [newest.get(), newest.get()] == [1, 1]
     at[0] += 5.1
     assert newest.get() == 2
+
+
+def test_a_system_without_threads_makes_one_look_fail_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    at = [0.0]
+    newest = Newest(lambda: "seen", "test", Patience(5, 60, clock=lambda: at[0]))
+    with monkeypatch.context() as full:
+        full.setattr(Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            newest.get()
+    at[0] += 6
+    assert newest.get() == "seen"

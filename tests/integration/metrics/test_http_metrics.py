@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.api.http_metrics import CLIENT_LEFT, SECRETS, UNMATCHED, HttpMeter, meter_of
 from app.api.route_table import ROUTE_TEMPLATE
-from app.core import metrics
+from app.core import api_key, metrics
 from app.utils.service_locator import Services
 from tests.support.metrics import counted, counting
 from tests.support.scenario import Opener
@@ -52,7 +52,6 @@ def test_a_trailing_slash_makes_no_other_route(client: TestClient, user: Person)
         ("GET", "/metrics", "/metrics", 200),
         ("GET", "/nowhere", UNMATCHED, 404),
         ("GET", "/v1/incidents/not/a/path", UNMATCHED, 404),
-        ("DELETE", "/health", UNMATCHED, 405),
     ],
 )
 def test_what_leads_nowhere_is_unmatched(client: TestClient, method: str, path: str, route: str, status: int) -> None:
@@ -61,9 +60,32 @@ def test_what_leads_nowhere_is_unmatched(client: TestClient, method: str, path: 
     assert change == {request(route, method, status): 1}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("DELETE", "/health", "/health"),
+        ("DELETE", "/v1/incidents/", "/v1/incidents"),
+        ("BREW", "/v1/incidents/17", "/v1/incidents/{incident_id}"),
+        ("DELETE", "/p/some-token/snooze", "/p/{token}/{action}"),
+    ],
+)
+def test_a_method_that_a_route_lacks_counts_as_other_of_it(
+    client: TestClient, method: str, path: str, route: str
+) -> None:
+    with counting(REQUESTS) as change:
+        assert client.request(method, path).status_code == 405
+    assert change == {request(route, "other", 405): 1}
+
+
+def test_an_act_by_a_link_counts_under_its_whole_template(client: TestClient) -> None:
+    with counting(REQUESTS) as change:
+        client.post("/p/some-token/acknowledge")
+    assert change == {request("/p/{token}/acknowledge", "POST", 404): 1}
+
+
 def test_words_of_a_client_never_become_labels(client: TestClient) -> None:
     before = set(counted())
-    for path in ("/a", "/b/c", "/v1/d"):
+    for path in ("/a", "/b/c", "/v1/d", "/p"):
         client.request("BREW", path)
     new = set(counted()) - before
     assert new <= {request(UNMATCHED, "other", status) for status in (404, 405)}
@@ -89,6 +111,8 @@ def test_the_routes_of_secrets_exist(application: FastAPI) -> None:
 
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "access_token": ("GET /v1/users/me", {"headers": {"Authorization": "Bearer wrong"}}),
+    "api_key": ("GET /v1/users/me", {"headers": {"Authorization": f"bearer {api_key.new()}"}}),
+    "page_link": ("POST /p/1.2.3.wrong/acknowledge", {}),
     "password": ("POST /v1/auth/login/access-token", {"json": {"username": "a@b.example", "password": "wrong"}}),
     "refresh_token": ("POST /v1/auth/login/refresh-token", {"json": {"refresh_token": "wrong"}}),
     "reset_token": ("POST /v1/auth/reset-password", {"json": {"token": "wrong", "new_password": "long enough 1"}}),
@@ -99,7 +123,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_refused_secret_counts_by_its_kind(client: TestClient, kind: str) -> None:
     (operation, sent) = REFUSED[kind]
     with counting("ims_auth_failures_total") as change:
-        assert client.request(*operation.split(), **sent).status_code in (400, 401)
+        assert client.request(*operation.split(), **sent).status_code in (400, 401, 404)
     assert change == {f'ims_auth_failures_total{{kind="{kind}"}}': 1}
 
 

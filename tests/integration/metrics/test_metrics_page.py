@@ -1,8 +1,11 @@
 """Who may see /metrics, in which form, and what it costs nobody else."""
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from time import monotonic
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -12,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from pydantic import SecretStr
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from app.core.config import Settings
@@ -21,9 +25,9 @@ from app.db.session import Database, connect
 from app.services.operations.gauges_service import Gauges
 from app.services.operations.newest import Patience
 from app.utils.service_locator import Services
-from app.worker.metrics_server import showing_metrics
+from app.worker.metrics_server import SIDE_BY_SIDE, PunctualReads, showing_metrics
 from tests.support.answers import problem
-from tests.support.metrics import samples
+from tests.support.metrics import counting, samples
 
 TOKEN = "a token for the metrics alone"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -62,6 +66,11 @@ def worker_metrics(services: Services, free_port: int) -> Iterator[str]:
     changed = {"metrics_token": SecretStr(TOKEN), "worker_metrics_port": free_port}
     with showing_metrics(replace(services, settings=services.settings.model_copy(update=changed))):
         yield f"http://127.0.0.1:{free_port}/metrics"
+
+
+def connected(address: str) -> socket.socket:
+    """A connection to a worker that has sent nothing."""
+    return socket.create_connection(("127.0.0.1", urlsplit(address).port or 0), timeout=30)
 
 
 def test_in_development_the_metrics_are_open(client: TestClient) -> None:
@@ -136,7 +145,48 @@ def test_a_worker_alone_shows_its_metrics_under_the_same_token(worker_metrics: s
 
 def test_a_worker_alone_shows_nothing_else(worker_metrics: str) -> None:
     assert requests.get(worker_metrics.replace("metrics", "health"), timeout=30).status_code == 404
-    assert requests.post(worker_metrics, timeout=30).status_code == 501
+    refused = requests.post(worker_metrics, timeout=30)
+    assert (refused.status_code, refused.headers["Allow"], refused.text) == (405, "GET, HEAD", "Method Not Allowed.\n")
+    assert refused.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_a_worker_answers_head_as_it_answers_get(worker_metrics: str) -> None:
+    answer = requests.head(worker_metrics, headers=RIGHT, timeout=30)
+    assert (answer.status_code, answer.text) == (200, "")
+    assert int(answer.headers["Content-Length"]) > 1000
+
+
+@pytest.mark.parametrize("path", ["/metrics HTTP/1.0 and more", f"/{'x' * 70_000}"])
+def test_what_is_no_http_gets_a_plain_answer(worker_metrics: str, path: str) -> None:
+    with connected(worker_metrics) as client:
+        client.sendall(f"GET {path}".encode() + b"\r\n\r\n")
+        with suppress(ConnectionResetError):  # it did not read all of it
+            assert b"<" not in client.recv(4096)
+
+
+def test_a_refused_scrape_of_a_worker_counts_and_names_its_sender(worker_metrics: str) -> None:
+    with capture_logs(processors=[merge_contextvars]) as logs, counting("ims_auth_failures_total") as change:
+        assert requests.get(worker_metrics, timeout=30).status_code == 401
+    assert [(line["event"], line["sender"]) for line in logs] == [("metrics_token_refused", "127.0.0.1")]
+    assert change == {'ims_auth_failures_total{kind="metrics_token"}': 1}
+
+
+def test_heads_that_never_end_keep_out_no_scrape(worker_metrics: str) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connected(worker_metrics)) for _ in range(SIDE_BY_SIDE)]
+        for client in slow:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        assert requests.get(worker_metrics, headers=RIGHT, timeout=30).status_code == 200
+        assert slow[0].recv(1) == b""  # the oldest gave way
+
+
+def test_a_head_has_a_time_however_it_drips() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reads = PunctualReads(ours, 0.0)
+        theirs.sendall(b"x")
+        with pytest.raises(TimeoutError):
+            reads.readinto(bytearray(1))
 
 
 def test_a_worker_in_production_without_a_token_shows_nothing(services: Services, free_port: int) -> None:

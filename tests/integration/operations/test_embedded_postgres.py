@@ -189,6 +189,21 @@ def test_the_last_one_out_stops_the_server(data_dir: Path) -> None:
     assert (data_dir / "postgres/password").read_text() not in str(logs)
 
 
+def test_only_a_server_that_is_new_to_the_process_is_logged(data_dir: Path) -> None:
+    server, other = EmbeddedPostgres(data_dir), EmbeddedPostgres(data_dir)
+    with structlog.testing.capture_logs() as logs:
+        url = server.start()
+        other.start()
+        assert server.start() == url  # as the worker does while the database does not answer
+        kill(postmaster(data_dir))
+        server.start()
+        other.start()
+        server.stop()
+        other.stop()
+    started = [line["adopted"] for line in logs if line["event"] == "embedded_postgres_started"]
+    assert started == [False, True, False, True]
+
+
 def test_processes_that_start_together_share_one_server(data_dir: Path) -> None:
     with user_process(data_dir) as one, user_process(data_dir) as two, user_process(data_dir) as three:
         users = (one, two, three)

@@ -93,6 +93,11 @@ def test_development_makes_one_and_shows_its_password_once(
     assert capsys.readouterr().err.count("Password:") == 1
 
 
+def test_the_image_restarts_no_process_because_its_database_is_away() -> None:
+    [check] = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if "urlopen" in line]
+    assert "/health/live" in check
+
+
 def test_the_image_is_production_and_compose_says_that_it_is_not() -> None:
     assert "ENVIRONMENT=production" in (ROOT / "Dockerfile").read_text()
     assert "ENVIRONMENT: ${ENVIRONMENT:-development}" in (ROOT / "docker-compose.yml").read_text()

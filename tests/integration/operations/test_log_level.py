@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.core.config import Settings
 from app.core.vocabulary import LogLevel
+from app.crud import crud_log_level
+from app.crud.clock import now
 from app.db.asking import ask
 from app.db.session import Database, is_unavailable
 from app.services.operations import log_level_service
@@ -17,6 +19,7 @@ from app.worker.log_level import follower_of
 from tests.support.answers import problem
 from tests.support.api import Api
 from tests.support.audited import logged
+from tests.support.contention import meeting_at
 from tests.support.logs import configured, events, root_level
 from tests.support.world import Clock, Person
 
@@ -35,6 +38,17 @@ def lines(settings: Settings) -> Iterator[io.StringIO]:
     """The lines of a process that is configured to WARNING."""
     with configured(settings, WARNING) as lines:
         yield lines
+
+
+def test_a_level_can_be_set_while_another_is_being_deleted(own_database: Database) -> None:
+    with own_database.transaction() as session:
+        crud_log_level.put(session, default=WARNING, at=now(session))
+
+    def put() -> LogLevel:
+        with own_database.transaction() as session:
+            return crud_log_level.put(session, default=LogLevel.ERROR, at=now(session)).level
+
+    assert meeting_at(own_database, "DELETE FROM set_log_level", [put]) == [LogLevel.ERROR]
 
 
 def test_without_a_level_that_is_set_the_setting_counts(api: Api) -> None:

@@ -1,15 +1,23 @@
-"""Health checks and the service's identity."""
+"""Health checks and the service's identity.
+
+No handler here takes a thread: the threads for requests may all wait for a database that hangs.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fastapi import APIRouter
 
 from app import __version__
 from app.api.constant import constant
-from app.api.deps import PhaseDep, ServicesDep, SessionDep, WorkerHealthDep
+from app.api.deps import PhaseDep, ServicesDep, WorkerHealthDep
 from app.api.problems import problems
 from app.api.transaction import TransactionalRoute
 from app.core.errors import NotReady, WorkerStalled
 from app.schemas.health import Alive, Health, Readiness, ServiceInfo
 from app.services.operations import health_service
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 router = APIRouter(tags=["health"], route_class=TransactionalRoute)
 
@@ -27,6 +35,16 @@ NOT_READY = NotReady(  # an example for OpenAPI
 LINKS = {"docs": "/docs", "redoc": "/redoc", "openapi": "/v1/openapi.json", "health": "/health"}
 
 
+def answers(path: str, **options: Any) -> Callable[[Handler], Handler]:
+    """The route of a health check. Some load balancers ask by HEAD: the server sends them no body."""
+
+    def add(handler: Handler) -> Handler:
+        router.head(path, include_in_schema=False, **options)(handler)
+        return router.get(path, **options)(handler)
+
+    return add
+
+
 @router.get("/")
 @constant
 async def read_root() -> ServiceInfo:
@@ -34,24 +52,24 @@ async def read_root() -> ServiceInfo:
     return ServiceInfo(name="Incident Management System", version=__version__, links=LINKS)
 
 
-@router.get("/health/live")
+@answers("/health/live")
 @constant
 async def read_liveness() -> Alive:
     """Check that this process answers. It looks at nothing else: if this fails, restart the process."""
     return Alive(status="ok")
 
 
-@router.get("/health/ready", responses=problems(NOT_READY))
-def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
+@answers("/health/ready", responses=problems(NOT_READY))
+async def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
     """Check whether this process should get requests. The answer says how each part of the installation is.
 
     Only the database, its schema, and a process that starts or ends make it 503. Everything else, such as a dead worker
     or a failing provider, is `degraded` with 200: alerts are still taken.
     """
-    return health_service.require_ready(services.health.checks(), phase)
+    return health_service.require_ready(await services.health.checks(), phase)
 
 
-@router.get("/health", responses=problems(STALLED))
-def read_health(worker: WorkerHealthDep, session: SessionDep) -> Health:
+@answers("/health", responses=problems(STALLED))
+async def read_health(worker: WorkerHealthDep, services: ServicesDep) -> Health:
     """Check the health of this process. It is healthy while the database answers and the worker completes its ticks."""
-    return health_service.require_work(session, worker)
+    return health_service.require_work(await services.health.checks(), worker)
