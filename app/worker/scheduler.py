@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextvars import Context
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -101,7 +102,7 @@ class Worker:
             if job == name or job.partition(":")[0] == name:
                 self._wanted[job].set()
                 if self._loop is not None and not self._jobs.stopping.is_set():
-                    self._loop.call_soon_threadsafe(self._run_soon, job)
+                    self._loop.call_soon_threadsafe(self._run_soon, job, context=Context())  # not in a job's trace
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Stop waking jobs and wait for running ones, up to the deadline.
