@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextvars import Context
 from contextlib import suppress
+from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock
