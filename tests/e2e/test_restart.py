@@ -127,7 +127,7 @@ def test_a_database_that_was_killed_is_brought_back_by_the_running_service(insta
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: installation.postmaster() != killed and installation.is_healthy(), seconds=180)
-    wait_until(installation.knows_the_account, seconds=60)  # the health that was answered may be a second old
+    wait_until(installation.knows_the_account, seconds=60)  # a look may have begun before the kill
 
 
 def test_both_killed_at_once_come_back_with_every_row(installation: Installation) -> None:

@@ -100,6 +100,16 @@ def test_a_look_that_hangs_for_long_was_not_waited_for_that_long(look: Look) -> 
     assert asyncio.run(probe.checks())["database"].milliseconds == 50
 
 
+def test_whoever_wants_no_old_checks_gets_new_ones(look: Look) -> None:
+    probe = Probe(look, clock=look.clock)
+    asyncio.run(probe.checks())
+    look.at += 0.1
+    asyncio.run(probe.checks())
+    assert look.times == 1
+    asyncio.run(probe.checks(fresh_seconds=0))
+    assert look.times == 2
+
+
 def test_a_look_that_fails_is_a_database_that_does_not_answer(look: Look) -> None:
     look.error = ValueError("broken")
     assert "(ValueError)" in (asyncio.run(Probe(look).checks())["database"].check.detail or "")

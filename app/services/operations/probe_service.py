@@ -37,18 +37,18 @@ class Probe:
         self._began = 0.0
         self._last: Future[Checks] | None = None
 
-    async def checks(self) -> Mapping[str, Timed]:
-        """The newest checks, of the last second or made now. Waiting needs no thread, so any number may wait."""
-        last, began = self._newest()
+    async def checks(self, fresh_seconds: float = FRESH_SECONDS) -> Mapping[str, Timed]:
+        """The newest checks, so fresh or made now. Waiting needs no thread, so any number may wait."""
+        last, began = self._newest(fresh_seconds)
         seconds = began + self._longest_seconds - self._clock()
         if not last.done() and seconds > 0:
             await asyncio.wait([asyncio.wrap_future(last)], timeout=seconds)
         return last.result() if last.done() else self._unanswered("no answer")
 
-    def _newest(self) -> tuple[Future[Checks], float]:
+    def _newest(self, fresh_seconds: float) -> tuple[Future[Checks], float]:
         """The newest look and when it began. Begins one if the last one is old."""
         with self._lock:
-            if self._last is None or (self._last.done() and self._clock() - self._began > FRESH_SECONDS):
+            if self._last is None or (self._last.done() and self._clock() - self._began > fresh_seconds):
                 self._last, self._began = Future(), self._clock()
                 self._begin(self._last)
             return self._last, self._began

@@ -72,4 +72,4 @@ async def read_readiness(phase: PhaseDep, services: ServicesDep) -> Readiness:
 @answers("/health", responses=problems(STALLED))
 async def read_health(worker: WorkerHealthDep, services: ServicesDep) -> Health:
     """Check the health of this process. It is healthy while the database answers and the worker completes its ticks."""
-    return health_service.require_work(await services.health.checks(), worker)
+    return health_service.require_work(await services.health.checks(fresh_seconds=0), worker)
