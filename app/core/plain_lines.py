@@ -38,10 +38,10 @@ class PlainLines:
         """
         if happened and self._logger.isEnabledFor(logging.INFO):
             context = get_contextvars()
-            self._write(event, [context | fields for fields in happened])
+            self._write(event, [dict(sorted((context | fields).items())) for fields in happened])
 
     def info_whole(self, event: str, fields: dict[str, Any]) -> None:
-        """As `info`, for fields that have all that is bound to the context: looking there takes a while."""
+        """As `info`, for fields by name that have all that is bound to the context: looking and sorting take time."""
         if self._logger.isEnabledFor(logging.INFO):
             self._write(event, [fields])
 
@@ -59,7 +59,7 @@ class PlainLines:
         return _json(fields | head) + "\n"
 
     def _as_text(self, event: str, fields: dict[str, Any]) -> str:
-        said = " ".join([f"{name}={_shown(value)}" for name, value in sorted(fields.items())])
+        said = " ".join([f"{name}={_shown(value)}" for name, value in fields.items()])
         return f"{_timestamp()} [info     ] {event:<30} [{self._logger.name}] {said}\n"
 
 
@@ -82,6 +82,6 @@ def _timestamp() -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str) and value.isprintable() and UNPLAIN.isdisjoint(value):
+    if isinstance(value, str) and (value.isalnum() or (value.isprintable() and UNPLAIN.isdisjoint(value))):
         return str(value)
     return repr(value)

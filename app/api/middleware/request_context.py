@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def _begin(scope: Scope) -> Begun:
     given, traceparents = _given(scope)
     if not scope["query_string"].isascii():
         scope["query_string"] = NOT_ASCII.sub(_escaped, scope["query_string"])
-    parent = tracing.read(traceparents)
+    parent = tracing.read(traceparents) if traceparents else None
     span = spans.begin(scope["method"], Kind.SERVER, parent=parent) if spans.are_recorded() else None
     traceparent = (parent or tracing.new()) if span is None else span.traceparent
     trace_id = tracing.id_of(traceparent)
@@ -112,7 +113,12 @@ def _sender(scope: Scope) -> str | None:
     client = scope.get("client")
     if not client:
         return None
-    return client[0] if ADDRESS.fullmatch(client[0]) else MALFORMED
+    return _address(client[0])
+
+
+@lru_cache(1024)
+def _address(text: str) -> str:
+    return text if ADDRESS.fullmatch(text) else MALFORMED
 
 
 def _given(scope: Scope) -> tuple[str | None, list[str]]:

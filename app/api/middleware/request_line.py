@@ -20,22 +20,19 @@ SUSPECT = re.compile(r"[^/]*@[^/]*|[\w.~%-]{32,}", re.ASCII)
 
 
 def fields(scope: Scope, by: Origin, status: int, seconds: float, *, names_sender: bool) -> dict[str, Any]:
-    """The fields of a request's line, with all that its context has."""
-    said = {
-        "method": scope["method"],
-        "ms": round(seconds * 1000, 1),
-        "path": printable(scope),
-        "request_id": by.request_id,
-        "route": template_of(scope) or UNMATCHED,
-        "status": int(status),
-        "trace_id": tracing.id_of(by.traceparent),
-    }
-    if by.actor_id is not None:
-        said["user_id"] = by.actor_id
-    if by.api_key_id is not None:
-        said["api_key_id"] = by.api_key_id
+    """The fields of a request's line by their names, with all that its context has."""
+    said: dict[str, Any] = {} if by.api_key_id is None else {"api_key_id": by.api_key_id}
+    said["method"] = scope["method"]
+    said["ms"] = round(seconds * 1000, 1)
+    said["path"] = printable(scope)
+    said["request_id"] = by.request_id
+    said["route"] = template_of(scope) or UNMATCHED
     if names_sender:
         said["sender"] = by.sender
+    said["status"] = int(status)
+    said["trace_id"] = tracing.id_of(by.traceparent)
+    if by.actor_id is not None:
+        said["user_id"] = by.actor_id
     return said
 
 
