@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from app.core import metrics
+from app.core.background import in_background
 from app.db.session import Database
 from app.services.operations import metrics_service
 
@@ -15,13 +16,8 @@ SAMPLE_SECONDS = 1.0
 async def measuring(database: Database, oldest_wait: Callable[[], float] = float) -> AsyncIterator[None]:
     """Count in this process while the block runs. `oldest_wait` tells how many seconds a request has waited."""
     metrics.join()
-    task = asyncio.create_task(_sample_for_ever(database, oldest_wait))
-    try:
+    async with in_background(_sample_for_ever(database, oldest_wait)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _sample_for_ever(database: Database, oldest_wait: Callable[[], float]) -> None:

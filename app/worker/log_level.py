@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from threading import Lock
 from time import monotonic
 
 import structlog
 
+from app.core.background import in_background
 from app.core.logging import set_level
 from app.core.vocabulary import LogLevel
 from app.crud.crud_log_level import Followed
@@ -116,10 +117,5 @@ def follower_of(database: Database, configured: LogLevel) -> LogLevelFollower:
 @asynccontextmanager
 async def following_log_level(services: Services) -> AsyncIterator[None]:
     """Follow while the block runs."""
-    task = asyncio.create_task(follower_of(services.database, services.settings.log_level).run())
-    try:
+    async with in_background(follower_of(services.database, services.settings.log_level).run()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 
 import structlog
 
+from app.core.background import in_background
 from app.core.vocabulary import HealthStatus
 from app.services.operations.health_checks_service import Timed
 
@@ -56,10 +57,5 @@ class Lookout:
 @asynccontextmanager
 async def looking_out(checks: LookAtAll) -> AsyncIterator[None]:
     """Watch while the block runs."""
-    task = asyncio.create_task(Lookout(checks).run())
-    try:
+    async with in_background(Lookout(checks).run()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
