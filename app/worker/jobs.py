@@ -65,7 +65,7 @@ class Jobs:
         self._database: Database = delivery.database
         self._delivery = delivery
         self._breakers = delivery.breakers
-        self.on_reset: Callable[[], object] = lambda: None  # called while a reset of circuit breakers waits
+        self.on_reset: Callable[[], object] = lambda: None  # called while a reset, or what it freed, waits
         self._paging = paging
         self._pulse = Pulse()
         self._batches = Batches(delivery.database, self.stopping, limits)
@@ -87,7 +87,7 @@ class Jobs:
         parts = self._parts()
         with self._database.reading() as session:
             due = work_service.parts_due(session, self._pulse)
-        if RESETS in due:
+        if RESETS in due or self._breakers.has_freed():
             self.on_reset()
         done: dict[str, int] = dict.fromkeys(parts, 0)
         errors: list[Exception] = []

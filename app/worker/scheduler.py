@@ -3,8 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock
@@ -37,8 +35,8 @@ SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT, RESETS}  # one failure there says nothing a
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
-    def __init__(self, width: int) -> None:
-        super().__init__(DaemonThreads(width, "job"))
+    def __init__(self, threads: DaemonThreads) -> None:
+        super().__init__(threads)
 
 
 class Worker:
@@ -75,8 +73,9 @@ class Worker:
         self._locks = {name: Lock() for name in self._table}
         self._wanted = {name: Event() for name in self._table}
         self._failing: set[str] = set()
+        self._threads = DaemonThreads(len(self._table), "job")
         self._scheduler = AsyncIOScheduler(
-            executors={"default": _JobThreads(len(self._table))},
+            executors={"default": _JobThreads(self._threads)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone="UTC",
         )
@@ -101,8 +100,9 @@ class Worker:
         for job in self._table:
             if job == name or job.partition(":")[0] == name:
                 self._wanted[job].set()
-                if self._loop is not None and not self._jobs.stopping.is_set():
-                    self._loop.call_soon_threadsafe(self._run_soon, job, context=Context())  # not in a job's trace
+                # Past the scheduler, which drops what comes while the last run is still being signed off.
+                if self._loop is not None and not self._jobs.stopping.is_set() and not self._locks[job].locked():
+                    self._threads.submit(self._run_while_wanted, job)
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Stop waking jobs and wait for running ones, up to the deadline.
@@ -143,25 +143,33 @@ class Worker:
             for name in self._table:
                 self._scheduler.modify_job(name, next_run_time=now)
 
-    def _run_soon(self, name: str) -> None:
-        """On the loop: run a job now instead of at its next tick."""
-        if self._scheduler.running and not self._locks[name].locked():
-            self._scheduler.modify_job(name, next_run_time=utcnow())
-
     def _run(self, name: str) -> None:
-        """Run a job, and again if it was woken meanwhile."""
-        with self._locks[name]:
-            while True:
-                self._wanted[name].clear()
-                try:
-                    self._table[name][0]()
-                except Exception as error:  # noqa: BLE001 - the next tick tries again
-                    self._failing.add(name)
-                    self._report(name, error)
-                    return
-                self._failing.discard(name)
-                if not self._wanted[name].is_set() or self._jobs.stopping.is_set():
-                    return
+        """Run a job at its time. If it runs already, it runs once more after that."""
+        self._wanted[name].set()
+        self._run_while_wanted(name)
+
+    def _run_while_wanted(self, name: str) -> None:
+        """Run a job until no wake-up is left, unless it runs already: then that run sees the wake-up."""
+        wanted, running = self._wanted[name], self._locks[name]
+        # Asked after each release: a wake-up that found the lock taken has left it to this run.
+        while wanted.is_set() and running.acquire(blocking=False):
+            try:
+                wanted.clear()
+                goes_on = self._succeeds(name) and not self._jobs.stopping.is_set()
+            finally:
+                running.release()
+            if not goes_on:
+                return
+
+    def _succeeds(self, name: str) -> bool:
+        try:
+            self._table[name][0]()
+        except Exception as error:  # noqa: BLE001 - the next tick tries again
+            self._failing.add(name)
+            self._report(name, error)
+            return False
+        self._failing.discard(name)
+        return True
 
     def _plan(self) -> None:
         if self._jobs.plan():
@@ -188,13 +196,9 @@ class Worker:
         self._ping()
 
     def _follow_breakers(self) -> None:
-        """Say what has moved, and send what waited for a breaker that closed.
-
-        Called by threads that send, which must not fail because the loop has just been closed.
-        """
-        with suppress(RuntimeError):
-            self.wake(BEAT)
-            self.wake(RESETS)
+        """Say what has moved, and send what waited for a breaker that closed."""
+        self.wake(BEAT)
+        self.wake(RESETS)
 
     def _leave(self) -> None:
         try:

@@ -80,6 +80,10 @@ class Breakers:
             self._reset_at[channel, provider] = at
             return self._drop([key for key in self._states if is_of(key, channel, provider)])
 
+    def has_freed(self) -> bool:
+        """True while `take_freed` has messages to return."""
+        return bool(self._freed)
+
     def take_freed(self, limit: int) -> dict[int, Due]:
         """Some of the messages that waited for a breaker that was closed, with when they are due. Each only once."""
         with self._lock:

@@ -129,6 +129,24 @@ def test_the_plan_wakes_the_job_that_follows_and_does_not_wait_for_it(
     assert (woken, delivery.breakers.opened()) == ([1], {})
 
 
+def test_what_a_heartbeat_freed_is_followed_up_by_the_plan(
+    database: Database, jobs: Jobs, delivery: Delivery, services: Services
+) -> None:
+    """The first heartbeat of a worker that could not restore its breakers at the start follows the resets itself."""
+    woken: list[int] = []
+    jobs.on_reset = lambda: woken.append(1)
+    fail(delivery)
+    assert delivery.breakers.hold([(KEY, 1, datetime.now(UTC))], asked_at=time.monotonic()) == {}
+    reset(database, services)
+    jobs.beat()
+    assert delivery.breakers.opened() == {}
+    jobs.plan()
+    assert woken == [1]
+    jobs.follow_resets()
+    jobs.plan()
+    assert woken == [1]
+
+
 def test_the_heartbeat_does_not_wait_for_what_is_made_due(
     own_database: Database, worker: Jobs, services: Services
 ) -> None:

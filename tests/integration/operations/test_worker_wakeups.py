@@ -1,6 +1,10 @@
-"""A wake-up that arrives while its job runs is not lost."""
+"""A wake-up is never lost, not even one that arrives while its job begins or ends."""
 
 import asyncio
+from collections.abc import Callable
+from threading import Lock
+
+import pytest
 
 from app.core.config import Settings
 from app.db.session import Database
@@ -13,32 +17,26 @@ from tests.support.world import Outbox
 
 HOUR_SECONDS = 3600
 
+Ping = Callable[[], None]
+Start = Callable[[Ping], tuple[Worker, Jobs]]
 
-def test_a_wake_up_during_a_run_makes_the_job_run_again(
-    settings: Settings, own_database: Database, outbox: Outbox
-) -> None:
-    """The job's own interval is an hour: what runs it a second time is the wake-up."""
-    services = build_services(settings, own_database, channels={outbox.name: outbox})
-    jobs = Jobs(services.delivery, services.paging, width=1)
-    pings: list[int] = []
-    loops: list[asyncio.AbstractEventLoop] = []
 
-    def ping() -> None:
-        pings.append(len(pings))
-        if len(pings) == 1:
-            worker.wake(DEAD_MAN)
-            # The loop has seen the wake-up before this run ends.
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loops[0]).result(30)
+@pytest.fixture
+def start(settings: Settings, own_database: Database, outbox: Outbox) -> Start:
+    """Builds a worker whose job that pings has an interval of an hour: what runs it sooner is a wake-up."""
 
-    worker = Worker(jobs, Listener(own_database), ping=ping, ping_seconds=HOUR_SECONDS)
+    def build(ping: Ping) -> tuple[Worker, Jobs]:
+        services = build_services(settings, own_database, channels={outbox.name: outbox})
+        jobs = Jobs(services.delivery, services.paging, width=1)
+        return Worker(jobs, Listener(own_database), ping=ping, ping_seconds=HOUR_SECONDS), jobs
 
-    def scenario() -> None:
-        wait_until(lambda: worker.health().status == "ok" and jobs.is_well(), seconds=30)
-        worker.wake(DEAD_MAN)
-        wait_until(lambda: len(pings) > 1, seconds=30)
+    return build
+
+
+def run(worker: Worker, scenario: Callable[[], None]) -> None:
+    """Run the scenario in a thread while the worker works."""
 
     async def work() -> None:
-        loops.append(asyncio.get_running_loop())
         worker.start()
         try:
             await asyncio.to_thread(scenario)
@@ -46,4 +44,56 @@ def test_a_wake_up_during_a_run_makes_the_job_run_again(
             await worker.stop(grace_seconds=30)
 
     asyncio.run(work())
+
+
+def test_a_wake_up_during_a_run_makes_the_job_run_again(start: Start) -> None:
+    pings: list[int] = []
+
+    def ping() -> None:
+        pings.append(len(pings))
+        if len(pings) == 1:
+            worker.wake(DEAD_MAN)
+
+    worker, jobs = start(ping)
+
+    def scenario() -> None:
+        wait_until(lambda: worker.health().status == "ok" and jobs.is_well(), seconds=30)
+        worker.wake(DEAD_MAN)
+        wait_until(lambda: len(pings) > 1, seconds=30)
+
+    run(worker, scenario)
     assert pings == [0, 1]
+
+
+class LateLock:
+    """A job's lock. While it is being released for the first time, `meanwhile` happens."""
+
+    def __init__(self, meanwhile: Ping) -> None:
+        self._lock = Lock()
+        self._meanwhile: Ping | None = meanwhile
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return self._lock.acquire(blocking, timeout)
+
+    def locked(self) -> bool:
+        return self._lock.locked()
+
+    def release(self) -> None:
+        happens, self._meanwhile = self._meanwhile, None
+        if happens is not None:
+            happens()
+        self._lock.release()
+
+
+def test_a_wake_up_while_a_run_ends_is_not_lost(start: Start) -> None:
+    runs: list[int] = []
+    worker, _ = start(lambda: None)
+    worker._table[DEAD_MAN] = (lambda: runs.append(1), HOUR_SECONDS)
+    worker._locks[DEAD_MAN] = LateLock(lambda: worker.wake(DEAD_MAN))  # type: ignore[assignment]
+
+    def scenario() -> None:
+        worker.wake(DEAD_MAN)
+        wait_until(lambda: len(runs) == 2, seconds=30)
+
+    run(worker, scenario)
+    assert len(runs) == 2
