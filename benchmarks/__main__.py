@@ -36,7 +36,7 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped then, too
     began = time.monotonic()
-    wanted = Wanted(options.service_dir.resolve(), options.compare and options.compare.resolve())
+    wanted = Wanted(options.service_dir.resolve(), options.compare and options.compare.resolve(), options.alone)
     for checkout in filter(None, (wanted.checkout, wanted.compared)):
         if not (checkout / "app" / "__main__.py").exists():
             print(f"{checkout} is no checkout of the service: it has no app/__main__.py.", file=sys.stderr)
@@ -50,7 +50,8 @@ def main() -> int:
         with running_postgres(cluster) as server:
             about = describe(server.url("postgres"), home)
             with running(home, server, wanted) as contenders:
-                about["answers"] = likeness.compare([one.service for one in contenders if isinstance(one, Served)])
+                if not wanted.alone:
+                    about["answers"] = likeness.compare([one.service for one in contenders if isinstance(one, Served)])
                 results = _measure(plan, contenders)
     about |= {"rounds": f"{plan.rounds}, {plan.timing.seconds:g} s each", "took": f"{time.monotonic() - began:.0f} s"}
     if wanted.compared is not None:
@@ -106,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=Path("var/bench.json"), metavar="FILE")
     parser.add_argument("--service-dir", type=Path, default=ROOT, metavar="DIR", help="the checkout to measure as ours")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="another checkout, measured in the same rounds")
+    parser.add_argument("--alone", action="store_true", help="no naive service and no pgbench: more rounds in the time")
     options = parser.parse_args()
     if options.list:
         print("\n".join(f"{workload.name:18}{workload.says}" for workload in WORKLOADS))

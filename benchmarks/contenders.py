@@ -67,21 +67,23 @@ class Served:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to start: the checkout of ours, and another one to compare it with."""
+    """What to start: the checkout of ours, and another one to compare it with; `alone`, nothing else."""
 
     checkout: Path
     compared: Path | None = None
+    alone: bool = False
 
 
 @contextmanager
 def running(home: Path, server: Postgres, wanted: Wanted) -> Iterator[Sequence[Contender]]:
     """All contenders, up and furnished, for as long as the block runs. They share one PostgreSQL."""
     _allow_many_files()
-    kinds = [Kind("naive", home), Kind("ours", home, wanted.checkout)]
+    ours = Kind("ours", home, wanted.checkout)
+    kinds = [ours] if wanted.alone else [Kind("naive", home), ours]
     if wanted.compared is not None:
         kinds.append(Kind("compared", home, wanted.compared))
     with ExitStack() as stack:
-        contenders: list[Contender] = [_pgbench(server, kinds[1])]
+        contenders: list[Contender] = [] if wanted.alone else [_pgbench(server, ours)]
         for kind in kinds:
             service = Service(kind, server, server.create(kind.name))
             stack.callback(service.stop)

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp, log, sqrt
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
-OURS = "ours"
+OURS, COMPARED = "ours", "compared"
+FEWEST_ROUNDS = 3  # fewer say nothing about how certain a ratio is
 Key = tuple[str, str]  # workload and measure
 ERRORS = "errors"
 HIDDEN = ("generator % of a core", "longest gap ms")  # in the JSON only
@@ -65,19 +67,41 @@ def ratio(values: Mapping[str, Sequence[float]], other: str) -> float | None:
     return median(values[OURS]) / below if below else None
 
 
+def ratio_of_rounds(values: Mapping[str, Sequence[float]], other: str) -> tuple[float, float] | None:
+    """The geometric mean of our value divided by the other's in the same round, and its standard error.
+
+    None with too few rounds. It is more certain than a ratio of medians: what disturbs a round disturbs both.
+    """
+    logs = [log(a / b) for a, b in zip(values.get(OURS, []), values.get(other, []), strict=False) if a > 0 and b > 0]
+    if len(logs) < FEWEST_ROUNDS:
+        return None
+    middle = exp(mean(logs))
+    return middle, middle * stdev(logs) / sqrt(len(logs))
+
+
 def table(results: Results) -> str:
     """One line for each measure: the median and the spread of each contender, and ours against the others."""
     others = [name for name in results.contenders if name != OURS]
-    lines = [["workload", "measure", *results.contenders, *(f"{OURS}/{other}" for other in others)]]
+    lines = [["workload", "measure", *results.contenders, *(f"{OURS}/{other}" for other in others), *_by_round(others)]]
     last = ""
     for (workload, measure), values in results.rows().items():
         if measure in HIDDEN or _is_boring(measure, values):
             continue
         cells = [cell(values.get(name, [])) for name in results.contenders]
         ratios = [_number(found) if (found := ratio(values, other)) is not None else "" for other in others]
-        lines.append(["" if workload == last else workload, measure, *cells, *ratios])
+        certain = [_certain(ratio_of_rounds(values, COMPARED)) for _ in _by_round(others)]
+        lines.append(["" if workload == last else workload, measure, *cells, *ratios, *certain])
         last = workload
     return _aligned(lines)
+
+
+def _by_round(others: Sequence[str]) -> list[str]:
+    """The heads of the columns that only a comparison of two checkouts has."""
+    return ["round by round"] if COMPARED in others else []
+
+
+def _certain(found: tuple[float, float] | None) -> str:
+    return f"{found[0]:.3f} ± {found[1]:.3f}" if found is not None else ""
 
 
 def _is_boring(measure: str, values: Mapping[str, Sequence[float]]) -> bool:
@@ -126,7 +150,10 @@ def document(results: Results, about: Mapping[str, Any]) -> dict[str, Any]:
             if of
         }
         ratios = {f"{OURS}/{other}": found for other in others if (found := ratio(values, other)) is not None}
-        rows.append({"workload": workload, "measure": measure, "contenders": summary, "ratios": ratios})
+        row = {"workload": workload, "measure": measure, "contenders": summary, "ratios": ratios}
+        if (certain := ratio_of_rounds(values, COMPARED)) is not None:
+            row["round_by_round"] = {"ratio": certain[0], "standard_error": certain[1]}
+        rows.append(row)
     return {"about": dict(about), "results": rows}
 
 

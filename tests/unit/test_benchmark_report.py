@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.load import Sample, percentile
-from benchmarks.report import Results, cell, document, ratio, table
+from benchmarks.report import Results, cell, document, ratio, ratio_of_rounds, table
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,28 @@ def test_a_ratio_is_of_medians_so_that_one_odd_round_does_not_show() -> None:
 def test_there_is_no_ratio_to_what_was_not_measured_or_is_nothing() -> None:
     assert ratio({"ours": [1.0]}, "naive") is None
     assert ratio({"ours": [1.0], "naive": [0.0]}, "naive") is None
+
+
+def compared() -> Results:
+    found = Results(["ours", "compared"])
+    for ours, other in ((100, 100), (220, 200), (45, 50)):
+        found.add("read", "ours", {"requests/s": ours})
+        found.add("read", "compared", {"requests/s": other})
+    return found
+
+
+def test_two_checkouts_are_compared_round_by_round_with_the_standard_error() -> None:
+    certain = ratio_of_rounds(compared().values["read", "requests/s"], "compared")
+    assert certain == pytest.approx(((1.1 * 0.9) ** (1 / 3), 0.0577), abs=1e-3)
+    head, _, line = table(compared()).splitlines()
+    assert head.endswith("round by round")
+    assert line.endswith("0.997 ± 0.058")
+    assert document(compared(), {})["results"][0]["round_by_round"]["ratio"] == pytest.approx(0.9967, abs=1e-3)
+
+
+@pytest.mark.parametrize("other", [[100.0, 200.0], [0.0, 0.0, 0.0], []])
+def test_too_few_rounds_say_nothing_about_how_certain_a_ratio_is(other: list[float]) -> None:
+    assert ratio_of_rounds({"ours": [100.0, 200.0, 300.0], "compared": other}, "compared") is None
 
 
 def test_512_clients_are_compared_with_32_round_by_round() -> None:
