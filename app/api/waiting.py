@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import bound_contextvars
 
 from app.core import spans, tracing
+from app.core.plain_lines import PlainLines
 from app.core.spans import Kind
 
 log = structlog.get_logger()
+lines = PlainLines(__name__)
 
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -57,16 +59,20 @@ def running(
     """
     if len(batch) == 1:
         return tracing.following(batch[0].traceparent, request_id=batch[0].request_id)
-    return _together(gatherer, batch, log.debug if is_reading else log.info)
+    return _together(gatherer, batch, is_reading=is_reading)
 
 
 @contextmanager
-def _together(gatherer: str, batch: "Sequence[Waiting[Any]]", say: Callable[..., object]) -> Iterator[None]:
+def _together(gatherer: str, batch: "Sequence[Waiting[Any]]", *, is_reading: bool) -> Iterator[None]:
     batch_id = os.urandom(8).hex()
     causes = [one.traceparent for one in batch if one.traceparent is not None]
     together = spans.span(f"gathered {gatherer}", Kind.INTERNAL, parent=None, links=causes)
     with together, bound_contextvars(batch=batch_id):
-        say("requests_gathered", gatherer=gatherer, batch=batch_id, request_ids=[one.request_id for one in batch])
+        about = {"gatherer": gatherer, "request_ids": [one.request_id for one in batch]}
+        if is_reading:
+            log.debug("requests_gathered", **about)
+        else:
+            lines.info("requests_gathered", about)
         yield
 
 

@@ -11,14 +11,16 @@ import pytest
 import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-from structlog.testing import capture_logs
 
 from app.api.gather import Gatherer, Threads
 from app.api.waiting import Outcome
 from app.core.batches import LOCKED
+from app.core.config import Settings
 from app.core.errors import NotFound, Overloaded
+from app.core.vocabulary import LogLevel
 from app.db.session import Database, connect
 from tests.support.api import wait_until_somebody_waits_for_a_lock
+from tests.support.logs import configured, events
 
 WAIT_SECONDS = 60
 READ = "SELECT name FROM gathered WHERE name = :name FOR UPDATE"
@@ -354,7 +356,7 @@ def test_what_fails_together_keeps_the_order_behind_a_lock(
 
 @pytest.mark.parametrize(("others", "joins"), [((), {"request_id"}), (("b", "c"), {"batch", "trace_id"})])
 def test_log_entries_lead_to_the_request(
-    gatherer: Gatherer[str], writer: Writer, others: Sequence[str], joins: set[str]
+    settings: Settings, gatherer: Gatherer[str], writer: Writer, others: Sequence[str], joins: set[str]
 ) -> None:
     said: list[dict[str, Any]] = []
 
@@ -371,11 +373,12 @@ def test_log_entries_lead_to_the_request(
         await asyncio.wait_for(asyncio.gather(first, *tasks), WAIT_SECONDS)
 
     writer.on_batch = lambda: said.append(dict(structlog.contextvars.get_contextvars()))
-    with capture_logs() as lines:
+    with configured(settings, LogLevel.INFO) as lines:
         asyncio.run(run())
     assert said[0] == {"request_id": "request a"}
     assert said[-1].keys() == joins
-    batches = [(line["batch"], line["request_ids"]) for line in lines if line["event"] == "requests_gathered"]
+    found = [line for line in events(lines) if line["event"] == "requests_gathered"]
+    batches = [(line["batch"], line["request_ids"]) for line in found]
     assert batches == ([(said[-1]["batch"], [f"request {name}" for name in others])] if others else [])
 
 
