@@ -42,9 +42,8 @@ def serve(_arguments: argparse.Namespace, settings: Settings) -> int:
             _prepare_copies(database)
         print(f"Serving on http://{settings.host}:{settings.port} (documentation: /docs)", file=sys.stderr, flush=True)
         if settings.web_concurrency > 1:
-            supervise(uvicorn.Config(**_server_options(settings)))
-        else:
-            uvicorn.run(**_server_options(settings))
+            return supervise(uvicorn.Config(**_server_options(settings)))
+        uvicorn.run(**_server_options(settings))
     return 0
 
 

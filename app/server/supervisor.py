@@ -4,19 +4,62 @@ import os
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
+from socket import socket
 from time import monotonic
 
+import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from app.server.draining import END_DRAIN, ONE_STOP_SECONDS
 
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 POLL_SECONDS = 0.1
+HANGS_AFTER_SECONDS = 5
+RETRY_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 class Supervisor(Multiprocess):
-    """Uvicorn's supervisor. Being told to stop a second time ends the drain of its processes."""
+    """Uvicorn's supervisor. Being told to stop a second time ends the drain of its processes.
+
+    A process that cannot start ends all of them only if none has ever served. Later the cause is elsewhere, such as a
+    database that is away: the others go on, and it is tried again.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self.has_failed = False
+        self._has_served = False
+        self._replaced_at = 0.0
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace each process that has ended or hangs."""
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process.is_alive(HANGS_AFTER_SECONDS):
+                self._has_served = self._has_served or process.is_ready(HANGS_AFTER_SECONDS)
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode != STARTUP_FAILURE:
+                self._replace(place)
+            elif not self._has_served:
+                self.has_failed = True
+                self.should_exit.set()
+            elif monotonic() - self._replaced_at >= RETRY_SECONDS:
+                self._replace(place)
+
+    def _replace(self, place: int) -> None:
+        ended = self.processes[place]
+        log.error("process_replaced", pid=ended.pid, exit_code=ended.exitcode)
+        self.processes[place] = Process(self.config, self.sockets)
+        self.processes[place].start()
+        self._replaced_at = monotonic()
 
     def terminate_all(self) -> None:
         """Tell all processes to stop. The port then refuses connections once the last of them has left it.
@@ -44,6 +87,8 @@ def _end_drains(pids: Iterable[int]) -> None:
             os.kill(pid, END_DRAIN)
 
 
-def supervise(config: uvicorn.Config) -> None:
-    """Listen, and run the processes until this one is told to stop."""
-    Supervisor(config, [config.bind_socket()]).run()
+def supervise(config: uvicorn.Config) -> int:
+    """Listen, and run the processes until this one is told to stop. Returns the exit code."""
+    supervisor = Supervisor(config, [config.bind_socket()])
+    supervisor.run()
+    return STARTUP_FAILURE if supervisor.has_failed else 0
