@@ -137,16 +137,18 @@ class Gathering:
     def _run(self, session: Session, items: Sequence[Member], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""
         known = bearer_service.authenticate_all(session, {item.bearer for item in items})
-        for item in items:
-            if isinstance(sender := known[item.bearer], User):
+        checked = {id(sender): self._checked(sender) for sender in known.values()}
+        asked: dict[int, Asked[Any]] = {}
+        outcomes: dict[int, Outcome] = {}
+        for place, item in enumerate(items):
+            sender = known[item.bearer]
+            if isinstance(sender, User):
                 identify(item.origin, sender, item.bearer)
-        users = {bearer: self._checked(user) for bearer, user in known.items()}
-        asked = {
-            i: Asked(user, item.value, item.origin.traceparent)
-            for i, item in enumerate(items)
-            if isinstance(user := users[item.bearer], User)
-        }
-        outcomes: dict[int, Outcome] = {i: users[item.bearer] for i, item in enumerate(items) if i not in asked}
+            user = checked[id(sender)]
+            if isinstance(user, User):
+                asked[place] = Asked(user, item.value, item.origin.traceparent)
+            else:
+                outcomes[place] = user
         outcomes |= zip(asked, self.many(session, list(asked.values()), waits=waits), strict=True)
         rendered = self._rendered(session, {id(outcome): outcome for outcome in outcomes.values()})
         return [rendered[id(outcomes[i])] for i in range(len(items))]

@@ -85,10 +85,10 @@ def _read(tokens: Tokens, token: str) -> Bearer:
 def identify(request: Origin, user: User, bearer: Bearer) -> None:
     """Say whose request this is, for what it records and for its line in the log."""
     request.actor_id = user.id
-    if user.api_key is not None:
-        request.api_key_id = user.api_key.id
-    elif isinstance(bearer, Claims):
+    if isinstance(bearer, Claims):
         request.session_id = bearer.session_id
+    elif user.api_key is not None:
+        request.api_key_id = user.api_key.id
 
 
 def permission_of(endpoint: Callable[..., Any]) -> Permission | None:
