@@ -40,6 +40,7 @@ class AuditAction(StrEnum):
     PREFERENCE_DISABLED = "preference.disabled"  # by the service, because the address no longer exists
     CHANNEL_RESET = "channel.reset"  # its circuit breakers, or that of one provider, closed by an administrator
     INCIDENT_DELETED = "incident.deleted"
+    INCIDENT_EXPIRED = "incident.expired"  # a batch that was resolved longer ago than incidents are kept
 
     WEBHOOK_TOKEN_ACCEPTED = "webhook_token.accepted"  # noqa: S105 - a token that no webhook had accepted before
     WEBHOOK_TOKEN_REFUSED = "webhook_token.refused"  # noqa: S105 - a token that was accepted before

@@ -33,6 +33,7 @@ class Notification(Created, Base):
         Index(None, "fallback_of", postgresql_where=text("fallback_of IS NOT NULL")),
         Index(None, "bundle_id", postgresql_where=text("bundle_id IS NOT NULL")),
         Index(None, "channel", "id"),
+        Index("ix_notifications_of_no_incident", "ended_at", postgresql_where=text("incident_id IS NULL")),
         Index("ix_notifications_listed", "status", "id", "channel", postgresql_where=text(f"status IN {REMARKABLE}")),
         Index("ix_notifications_unsent", "incident_id", "cycle", postgresql_where=text(UNSENT)),
         Index("ix_notifications_bundled", "bundle_id", postgresql_where=text(BUNDLED)),

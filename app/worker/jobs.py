@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from threading import Event
 
 import structlog
@@ -22,6 +23,7 @@ from app.services.operations import (
     healing_service,
     health_service,
     idempotency_service,
+    retention_service,
     work_service,
 )
 from app.services.operations.audit_chain import Head
@@ -59,7 +61,9 @@ class Jobs:
         width: int,
         threads: Threads = DaemonThreads,
         limits: PlanLimits = DEFAULT_LIMITS,
+        retention_days: int | None = None,
     ) -> None:
+        self.retention_days = retention_days
         self.stopping = Event()
         self._limits = limits
         self._database: Database = delivery.database
@@ -193,6 +197,15 @@ class Jobs:
                 guesses=guesses,
                 breakers=breakers,
             )
+
+    def delete_expired(self) -> None:
+        """Delete what is older than it is kept, if there is a limit. Stops between two batches."""
+        if self.retention_days is None:
+            return
+        batch = partial(retention_service.delete_expired, days=self.retention_days)
+        done = 1
+        while done and not self.stopping.is_set():
+            done = self._batches.unless_locked("retention", lambda: self._batches.once(batch))
 
     def log_audit_head(self) -> None:
         """Log the head of the audit log's chain, and an error if the chain has lost the one logged before."""

@@ -23,7 +23,9 @@ log = structlog.get_logger()
 async def working(services: Services) -> AsyncIterator[Worker]:
     """A worker that runs while the block does."""
     settings = services.settings
-    jobs = Jobs(services.delivery, services.paging, width=settings.worker_threads)
+    jobs = Jobs(
+        services.delivery, services.paging, width=settings.worker_threads, retention_days=settings.retention_days
+    )
     ping = dead_man.ping_of(settings.dead_man_url)
     worker = Worker(jobs, Listener(services.database), ping=ping, ping_seconds=settings.dead_man_interval_seconds)
     await asyncio.to_thread(_restore, jobs)

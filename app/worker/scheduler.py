@@ -30,8 +30,9 @@ PLAN = "plan"
 SEND = "send"
 BEAT = "beat"
 RESETS_SECONDS = 3600  # NOTIFY wakes it, and so does the plan, which looks every second
-DEAD_MAN, CLEAN_UP, AUDIT = "dead_man", "clean_up", "audit_head"
-SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT, RESETS}  # one failure there says nothing about paging now
+RETENTION_SECONDS = 3600
+DEAD_MAN, CLEAN_UP, AUDIT, RETENTION = "dead_man", "clean_up", "audit_head", "retention"
+SELDOM = {DEAD_MAN, CLEAN_UP, AUDIT, RETENTION, RESETS}  # one failure there says nothing about paging now
 
 
 class _JobThreads(BasePoolExecutor):  # type: ignore[misc]  # apscheduler has no types
@@ -68,6 +69,8 @@ class Worker:
             CLEAN_UP: (jobs.clean_up, CLEAN_UP_SECONDS),
             AUDIT: (jobs.log_audit_head, AUDIT_SECONDS),
         }
+        if jobs.retention_days is not None:
+            self._table[RETENTION] = (jobs.delete_expired, RETENTION_SECONDS)
         if ping is not None:
             self._table[DEAD_MAN] = (self._ping_if_well, ping_seconds)
         self._locks = {name: Lock() for name in self._table}
@@ -90,7 +93,8 @@ class Worker:
         self._jobs.when_breakers_move(self._follow_breakers)
         self._jobs.on_reset = partial(self.wake, RESETS)
         self.wake(BEAT)
-        self.wake(AUDIT)  # a service that is restarted every day would never log it
+        for name in (AUDIT, RETENTION):  # a service that is restarted within the hour would never do it
+            self.wake(name)
         self._started = time.monotonic()
         self._watch(self._loop)
         log.info("worker_started", jobs=sorted(self._table))

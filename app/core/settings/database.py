@@ -22,6 +22,7 @@ class DatabaseSettings(Section):
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 10
     database_trace_comments: bool = True
     migrate_on_start: bool | None = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None  # None keeps all
 
     def problems(self) -> list[str]:
         if self.database_url is not None and not _is_postgresql(self.database_url.get_secret_value()):
