@@ -135,6 +135,7 @@ def test_the_table_knows_these_requesters_and_answers() -> None:
     assert len(COLUMNS) == len(PEOPLE) + len(KEYS)
 
 
+@pytest.mark.slow
 def test_every_route_answers_everybody_as_the_table_says(client: TestClient, database: Database, world: World) -> None:
     wrong, succeeded = [], set()
     for row in ROWS:

@@ -190,6 +190,7 @@ def test_the_deadline_of_a_second_mail_holds(mailer: Mailer, answer: Any) -> Non
     wait_until(lambda: tarpit.ended == [0], seconds=30)
 
 
+@pytest.mark.slow
 def test_the_deadline_of_a_mail_does_not_end_the_next(mailer: Mailer) -> None:
     tarpit = Tarpit(answers={**ANSWERS})
     channel = mailer(tarpit)

@@ -24,6 +24,7 @@ from app.crud import (
     crud_notification,
     crud_outbox,
     crud_policy,
+    crud_retention,
     crud_throttle,
     crud_timeline,
 )
@@ -196,6 +197,14 @@ WORK: dict[str, tuple[Ask, str]] = {
     "stuck messages": (lambda s, f: crud_notification.has_stuck(s, before=f.long_ago()), "ix_notifications_due"),
     "late steps": (lambda s, f: crud_escalation.overdue(s, before=f.long_ago()), "ix_escalations_due"),
     "the oldest message": (lambda s, _: crud_gauge.first_message_due(s), "ix_notifications_due"),
+    "expired incidents": (
+        lambda s, f: crud_retention.delete_incidents(s, before=f.long_ago(), limit=PAGE),
+        "created_at_id",
+    ),
+    "expired messages": (
+        lambda s, f: crud_retention.delete_messages(s, before=f.long_ago(), limit=PAGE),
+        "ix_notifications_of_no_incident",
+    ),
     "unreachable ones": (lambda s, _: crud_escalation.has_unreachable(s), "ix_escalations_unreachable"),
 }
 

@@ -64,6 +64,7 @@ def test_explaining_many_policies_takes_as_many_statements_as_few(
     assert few <= many <= few + 1 <= AT_MOST  # one more if pages wait together in one message
 
 
+@pytest.mark.slow
 def test_previewing_many_policies_takes_as_many_statements_as_few(
     client: TestClient, database: Database, admin: Person, add_policies: Callable[[int], None], open_incident: Opener
 ) -> None:

@@ -275,6 +275,7 @@ def test_what_fails_behind_a_lock_takes_no_other_with_it(
     assert names(table) == ["x", "b", "take x", "take x 1", "then x"]
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_kept_is_told_to_all_behind_it_at_once(
     gatherer: Gatherer[str], writer: Writer, table: Database, row_x: Session
 ) -> None:
