@@ -83,7 +83,7 @@ class RequestLimits:
             if quota.requests == 0:
                 continue
             made, seconds = await self._counter.add(f"{quota.name}:{key}")
-            standing = Standing(quota, made, max(1, ceil(seconds)))
+            standing = Standing(quota, made, min(max(1, ceil(seconds)), WINDOW_SECONDS))  # a sum may be rounded up
             if tightest is None or standing.remaining < tightest.remaining:
                 tightest = standing
             if standing.is_exceeded:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 from limits.aio.storage import MemoryStorage
 from limits.errors import StorageError
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from app.api.middleware.request_limits import RequestLimits
+from app.api.middleware.request_limits import Quotas, RequestLimits
 from app.core.config import Settings
 from app.core.errors import ConfigurationError
 from app.core.request_limits import Counter, ProcessCounter, SharedCounter
@@ -203,6 +204,17 @@ def test_a_window_takes_a_minute() -> None:
     made, seconds = asyncio.run(ProcessCounter().add("a"))
     assert made == 1
     assert seconds == pytest.approx(60, abs=1)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60.000000000015, 60), (59.2, 60), (0.3, 1), (-0.1, 1)])
+def test_a_client_is_told_whole_seconds_of_the_window(settings: Settings, seconds: float, told: int) -> None:
+    class Counting:
+        async def add(self, key: str) -> tuple[int, float]:
+            return 1, seconds
+
+    limits = RequestLimits(PlainTextResponse("well"), quotas=Quotas.of(settings), counter=Counting())
+    answer = TestClient(limits).get("/v1/users/me")
+    assert answer.headers["RateLimit"] == f'"sender";r={SENDER - 1};t={told}'
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "10.0.0.7:6379", "memcached://x", "memory://"])
