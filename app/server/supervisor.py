@@ -26,40 +26,56 @@ log = structlog.get_logger()
 class Supervisor(Multiprocess):
     """Uvicorn's supervisor. Being told to stop a second time ends the drain of its processes.
 
-    A process that cannot start ends all of them only if none has ever served. Later the cause is elsewhere, such as a
-    database that is away: the others go on, and it is tried again.
+    If all processes fail while they start, it ends. Once one has served, the cause is elsewhere, such as a database
+    that is away: then the others go on, and those that failed are tried again.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
         super().__init__(config, sockets)
         self.has_failed = False
         self._has_served = False
-        self._replaced_at = 0.0
+        self._replaced_at: dict[int, float] = {}
+
+    def run(self) -> None:
+        """Run the processes until this one is told to stop. An error stops them as well."""
+        try:
+            super().run()
+        except BaseException:
+            self.terminate_all()
+            self.join_all()
+            raise
 
     def keep_subprocess_alive(self) -> None:
         """Replace each process that has ended or hangs."""
+        living = {place for place, each in enumerate(self.processes) if each.is_alive(HANGS_AFTER_SECONDS)}
+        if not self._has_served:
+            self._has_served = any(self.processes[place].is_ready(HANGS_AFTER_SECONDS) for place in living)
         for place, process in enumerate(self.processes):
-            if self.should_exit.is_set():
-                return
-            if process.is_alive(HANGS_AFTER_SECONDS):
-                self._has_served = self._has_served or process.is_ready(HANGS_AFTER_SECONDS)
+            if place in living:
                 continue
             process.kill()
             process.join()
-            if process.exitcode != STARTUP_FAILURE:
+            if self._has_served or process.exitcode != STARTUP_FAILURE:
                 self._replace(place)
-            elif not self._has_served:
+            elif not living:  # as long as one still starts, it may be the first to serve
                 self.has_failed = True
                 self.should_exit.set()
-            elif monotonic() - self._replaced_at >= RETRY_SECONDS:
-                self._replace(place)
+                return
 
     def _replace(self, place: int) -> None:
-        ended = self.processes[place]
+        """Start another process, unless that was done just now: one that ends at once would be replaced for ever."""
+        at, ended = monotonic(), self.processes[place]
+        if at - self._replaced_at.get(place, 0.0) < RETRY_SECONDS:
+            return
+        self._replaced_at[place] = at
+        try:
+            process = Process(self.config, self.sockets)
+            process.start()
+        except OSError as error:  # the system is out of processes, memory or descriptors
+            log.warning("process_not_replaced", pid=ended.pid, reason=str(error))
+            return
         log.error("process_replaced", pid=ended.pid, exit_code=ended.exitcode)
-        self.processes[place] = Process(self.config, self.sockets)
-        self.processes[place].start()
-        self._replaced_at = monotonic()
+        self.processes[place] = process
 
     def terminate_all(self) -> None:
         """Tell all processes to stop. The port then refuses connections once the last of them has left it.

@@ -23,6 +23,8 @@ class PlanLimits:
     longest_part_seconds: float = 10.0
     rollout_seconds: float = 1.0
     locked_for_long_seconds: float = LOCKED_FOR_LONG_SECONDS
+    most_tries: int = 10
+    pause_seconds: float = 1.0
 
 
 DEFAULT_LIMITS = PlanLimits()
@@ -60,6 +62,20 @@ class Batches:
         """Run a job in one transaction. Returns what it returns."""
         with self._database.transaction() as session:
             return job(session)
+
+    def until_nothing_is_left(self, one_batch: Callable[[Session], int]) -> None:
+        """Run batches until one has nothing to do. One that met a lock is tried again after a pause, a few times."""
+        met = 0
+        while not self._stopping.is_set():
+            try:
+                if not self.once(one_batch):
+                    return
+                met = 0
+            except OperationalError as error:
+                met += 1
+                if not is_contended(error) or met > self._limits.most_tries:
+                    raise
+                self._stopping.wait(self._limits.pause_seconds)
 
     def until_done(self, one_batch: Callable[[Session], int], full: int) -> int:
         """Run batches, each in its own transaction, until one is not full. Returns the number of rows.

@@ -202,10 +202,7 @@ class Jobs:
         """Delete what is older than it is kept, if there is a limit. Stops between two batches."""
         if self.retention_days is None:
             return
-        batch = partial(retention_service.delete_expired, days=self.retention_days)
-        done = 1
-        while done and not self.stopping.is_set():
-            done = self._batches.unless_locked("retention", lambda: self._batches.once(batch))
+        self._batches.until_nothing_is_left(partial(retention_service.delete_expired, days=self.retention_days))
 
     def log_audit_head(self) -> None:
         """Log the head of the audit log's chain, and an error if the chain has lost the one logged before."""

@@ -155,7 +155,8 @@ class Worker:
     def _run_while_wanted(self, name: str) -> None:
         """Run a job until no wake-up is left, unless it runs already: then that run sees the wake-up."""
         wanted, running = self._wanted[name], self._locks[name]
-        # Asked after each release: a wake-up that found the lock taken has left it to this run.
+        # Asked after each release: a wake-up that found the lock taken has left it to this run. If the run fails, the
+        # job has its next turn at its time.
         while wanted.is_set() and running.acquire(blocking=False):
             try:
                 wanted.clear()

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.core.audit_actions import AuditAction
@@ -15,7 +17,9 @@ from app.db.session import Database
 from app.models import AuditEntry, Incident, Notification
 from app.services.operations.retention_service import BATCH
 from app.utils.service_locator import Services, build_services
+from app.worker.batches import PlanLimits
 from app.worker.running import working
+from tests.support.contention import waiting
 from tests.support.inline import inline_jobs
 from tests.support.logs import captured
 from tests.support.scenario import Opener, Tick, act
@@ -30,6 +34,7 @@ BUNDLE = """
     VALUES ('a@example.com', 'email', 'a@example.com', 'bundle', '2 incidents', 'text', 'accepted', now(), now())
     RETURNING id
 """
+COMMENT = "INSERT INTO timeline_events (incident_id, event_type, description) SELECT id, 'created', '' FROM incidents"
 OLD = """
     INSERT INTO incidents (title, severity, service, status, created_at, resolved_at)
     SELECT 'Disk ' || number, 'high', 'database', 'resolved', now() - interval '40 days', now() - interval '31 days'
@@ -184,6 +189,39 @@ def test_an_incident_that_somebody_has_locked_is_left_for_the_next_run(
         jobs.delete_expired()
     with own_database.transaction() as session:
         assert kept(session) == [locked]
+
+
+def test_a_record_that_is_locked_for_a_moment_does_not_end_the_run(
+    own_database: Database, settings: Settings, outbox: Outbox
+) -> None:
+    services = build_services(settings, own_database, channels={outbox.name: outbox})
+    jobs = inline_jobs(services, limits=PlanLimits(pause_seconds=0.05, most_tries=1000))
+    jobs.retention_days = DAYS
+    with own_database.transaction() as session:
+        session.execute(text(OLD), {"number": 3})
+        session.execute(text(COMMENT))
+    with ThreadPoolExecutor(1) as threads:
+        with own_database.transaction() as session:
+            session.execute(text("SELECT id FROM timeline_events FOR UPDATE"))
+            running = threads.submit(jobs.delete_expired)
+            wait_until(lambda: waiting(own_database) > 0, seconds=30)
+            wait_until(lambda: waiting(own_database) == 0, seconds=30)  # it gave up once
+        running.result(30)
+    with own_database.transaction() as session:
+        assert kept(session) == []
+
+
+def test_a_record_that_stays_locked_is_told(own_database: Database, settings: Settings, outbox: Outbox) -> None:
+    services = build_services(settings, own_database, channels={outbox.name: outbox})
+    jobs = inline_jobs(services, limits=PlanLimits(pause_seconds=0.0, most_tries=2))
+    jobs.retention_days = DAYS
+    with own_database.transaction() as session:
+        session.execute(text(OLD), {"number": 3})
+        session.execute(text(COMMENT))
+    with own_database.transaction() as session:
+        session.execute(text("SELECT id FROM timeline_events FOR UPDATE"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            jobs.delete_expired()
 
 
 def test_a_worker_does_it_when_it_starts(own_database: Database, settings: Settings, outbox: Outbox) -> None:
