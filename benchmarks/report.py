@@ -82,22 +82,20 @@ def ratio_of_rounds(values: Mapping[str, Sequence[float]], other: str) -> tuple[
 def table(results: Results) -> str:
     """One line for each measure: the median and the spread of each contender, and ours against the others."""
     others = [name for name in results.contenders if name != OURS]
-    lines = [["workload", "measure", *results.contenders, *(f"{OURS}/{other}" for other in others), *_by_round(others)]]
+    is_comparison = COMPARED in others
+    ratio_heads = [*(f"{OURS}/{other}" for other in others), *["round by round"] * is_comparison]
+    lines = [["workload", "measure", *results.contenders, *ratio_heads]]
     last = ""
     for (workload, measure), values in results.rows().items():
         if measure in HIDDEN or _is_boring(measure, values):
             continue
         cells = [cell(values.get(name, [])) for name in results.contenders]
         ratios = [_number(found) if (found := ratio(values, other)) is not None else "" for other in others]
-        certain = [_certain(ratio_of_rounds(values, COMPARED)) for _ in _by_round(others)]
-        lines.append(["" if workload == last else workload, measure, *cells, *ratios, *certain])
+        if is_comparison:
+            ratios.append(_certain(ratio_of_rounds(values, COMPARED)))
+        lines.append(["" if workload == last else workload, measure, *cells, *ratios])
         last = workload
     return _aligned(lines)
-
-
-def _by_round(others: Sequence[str]) -> list[str]:
-    """The heads of the columns that only a comparison of two checkouts has."""
-    return ["round by round"] if COMPARED in others else []
 
 
 def _certain(found: tuple[float, float] | None) -> str:

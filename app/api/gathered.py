@@ -136,15 +136,14 @@ class Gathering:
 
     def _run(self, session: Session, items: Sequence[Member], *, waits: bool) -> Sequence[Outcome]:
         """One transaction for all: who they are, what they ask for, and the answers."""
-        known = bearer_service.authenticate_all(session, {item.bearer for item in items})
-        checked = {id(sender): self._checked(sender) for sender in known.values()}
+        senders = bearer_service.authenticate_all(session, {item.bearer for item in items})
+        known = {bearer: (sender, self._checked(sender)) for bearer, sender in senders.items()}
         asked: dict[int, Asked[Any]] = {}
         outcomes: dict[int, Outcome] = {}
         for place, item in enumerate(items):
-            sender = known[item.bearer]
+            sender, user = known[item.bearer]
             if isinstance(sender, User):
                 identify(item.origin, sender, item.bearer)
-            user = checked[id(sender)]
             if isinstance(user, User):
                 asked[place] = Asked(user, item.value, item.origin.traceparent)
             else:

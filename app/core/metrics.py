@@ -12,7 +12,7 @@ from app import __version__
 from app.core.clock import utcnow, zone_data_version
 from app.core.exposition import STARTS
 from app.core.instruments import OTHER, Counter, CountReading, Gauge, Histogram, Labels, Reading, Registry
-from app.core.vocabulary import AlertStatus, AttemptOutcome, DeliveryStatus, IncidentStatus, Severity
+from app.core.vocabulary import UNDER_WAY, AlertStatus, AttemptOutcome, IncidentStatus, Severity
 
 log = structlog.get_logger()
 
@@ -29,7 +29,6 @@ AUTH_KINDS = (
     "access_token", "api_key", "password", "refresh_token", "reset_token", "webhook_token", "metrics_token", "callback",
     "page_link",
 )  # fmt: skip
-WAITING = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
 UNRESOLVED = (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED, IncidentStatus.SNOOZED)
 ALIVE, LOST = "alive", "lost"
 ANSWERED, FAILED = "answered", "failed"
@@ -117,7 +116,7 @@ KNOWN: dict[str, Mapping[Labels, float]] = {
 
 AUTH_FAILURES.declare(kind=AUTH_KINDS)
 INCIDENTS_OPEN.declare(severity=Severity, status=UNRESOLVED)
-OUTBOX_DEPTH.declare(status=WAITING)
+OUTBOX_DEPTH.declare(status=UNDER_WAY)
 WORKERS.declare(state=(ALIVE, LOST))
 DEAD_MAN_PINGS.declare(outcome=(ANSWERED, FAILED))
 

@@ -115,6 +115,9 @@ class DeliveryStatus(StrEnum):
         return self is DeliveryStatus.DELIVERED or self.is_lost
 
 
+UNDER_WAY = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
+
+
 class AttemptOutcome(StrEnum):
     """How one attempt to send ended."""
 

@@ -23,6 +23,7 @@ from app.crud.crud_notification_preference import crud_preference, crud_verifica
 from app.crud.crud_outbox import crud_outbox
 from app.crud.crud_policy import crud_policy, crud_policy_version
 from app.crud.crud_recorded_settings import crud_recorded_settings
+from app.crud.crud_retention import crud_retention
 from app.crud.crud_status_update import crud_status_update
 from app.crud.crud_template import crud_template
 from app.crud.crud_throttle import crud_throttle
@@ -67,6 +68,7 @@ __all__ = [
     "crud_preference",
     "crud_recorded_settings",
     "crud_refresh_token",
+    "crud_retention",
     "crud_status_update",
     "crud_template",
     "crud_throttle",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, String, column, func, literal_column, select, text, values
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from app.core.vocabulary import DeliveryStatus, IncidentStatus, Severity
+from app.core.vocabulary import UNDER_WAY, DeliveryStatus, IncidentStatus, Severity
 from app.crud.crud_notification import WAITING
 from app.models import Incident, Notification, WorkerHeartbeat
 
@@ -58,9 +58,6 @@ class CRUDGauge:
     def server(self, session: Session) -> dict[str, Any]:
         """The state of PostgreSQL itself. `replication_lag` is None without replicas, or if the role may not see it."""
         return dict(session.execute(SERVER).mappings().one())
-
-
-UNDER_WAY = (DeliveryStatus.PENDING, DeliveryStatus.RETRY, DeliveryStatus.SENDING)
 
 
 @cache

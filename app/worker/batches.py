@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
-    """How many rows a transaction handles, how long a part may run, and how long it may wait for locks."""
+    """How many rows a transaction handles, how long a part may run, and how long and how often it may meet locks."""
 
     batch: int = 100
     longest_part_seconds: float = 10.0

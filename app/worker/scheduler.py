@@ -104,7 +104,7 @@ class Worker:
         for job in self._table:
             if job == name or job.partition(":")[0] == name:
                 self._wanted[job].set()
-                # Past the scheduler, which drops what comes while the last run is still being signed off.
+                # Not by the scheduler: it skips a run while it still counts the last one as running.
                 if self._loop is not None and not self._jobs.stopping.is_set() and not self._locks[job].locked():
                     self._threads.submit(self._run_while_wanted, job)
 

@@ -14,9 +14,9 @@ from uvicorn.config import STARTUP_FAILURE
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-# Its processes start as the test wants: each counts itself, and does what is said for its number.
+# Its processes start as the test wants. "first-fails": the other one serves once the first has failed, and is known to.
 PROGRAM = """
-import os, pathlib, sys, time, uvicorn
+import asyncio, os, pathlib, sys, uvicorn
 from app.server import processes
 from app.server.supervisor import supervise
 
@@ -25,10 +25,16 @@ here = pathlib.Path(sys.argv[1])
 async def app(scope, receive, send):
     assert scope["type"] == "lifespan"
     await receive()
-    number = len(list(here.glob("started-*")))
-    (here / f"started-{number}-{os.getpid()}").touch()
-    if (here / "fails").exists() or (here / f"fails-{number}").exists():
+    if (here / "all-fail").exists():
         raise RuntimeError("it cannot start")
+    if (here / "first-fails").exists():
+        try:
+            (here / "first").symlink_to(f"/proc/{os.getpid()}")
+        except FileExistsError:
+            while (here / "first").exists():  # until the parent has looked after it
+                await asyncio.sleep(0.05)
+        else:
+            raise RuntimeError("it cannot start")
     await send({"type": "lifespan.startup.complete"})
     (here / f"serves-{os.getpid()}").touch()
     await receive()
@@ -79,12 +85,12 @@ def serving(here: Path) -> list[int]:
 
 
 def test_processes_that_cannot_start_are_told_by_the_exit_code(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "fails").touch()
+    (tmp_path / "all-fail").touch()
     assert start().wait(60) == STARTUP_FAILURE
 
 
 def test_one_that_cannot_start_does_not_end_another_that_can(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "fails-0").touch()
+    (tmp_path / "first-fails").touch()
     parent = start()
     wait_until(lambda: len(serving(tmp_path)) == 2, seconds=60)
     parent.send_signal(signal.SIGTERM)

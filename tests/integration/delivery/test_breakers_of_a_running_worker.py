@@ -1,6 +1,5 @@
 """A running worker sends what waited as soon as a circuit breaker closes, whoever closes it."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from app.worker import Jobs
 from app.worker.listener import Listener
 from app.worker.scheduler import Worker
 from tests.support.waiting import wait_until
+from tests.support.working import work_during
 from tests.support.world import Outbox
 
 KEY = ("email", "outbox")
@@ -42,14 +42,7 @@ def test_a_reset_that_no_notify_announced_and_a_success_free_what_waited(
         assert breakers.record(*KEY, 1, error=None, at=time.monotonic())
         wait_until(lambda: not breakers._freed, seconds=30)
 
-    async def work() -> None:
-        worker.start()
-        try:
-            await asyncio.to_thread(scenario)
-        finally:
-            await worker.stop(grace_seconds=30)
-
-    asyncio.run(work())
+    work_during(worker, scenario)
 
 
 def hold_a_message(breakers: Breakers) -> None:

@@ -13,15 +13,17 @@ from sqlalchemy.orm import Session
 
 from app.core.audit_actions import AuditAction
 from app.core.config import Settings
+from app.core.vocabulary import LogLevel
 from app.db.session import Database
 from app.models import AuditEntry, Incident, Notification
 from app.services.operations.retention_service import BATCH
 from app.utils.service_locator import Services, build_services
-from app.worker.batches import PlanLimits
+from app.worker import Jobs
+from app.worker.batches import DEFAULT_LIMITS, PlanLimits
 from app.worker.running import working
 from tests.support.contention import waiting
 from tests.support.inline import inline_jobs
-from tests.support.logs import captured
+from tests.support.logs import configured, events
 from tests.support.scenario import Opener, Tick, act
 from tests.support.waiting import wait_until
 from tests.support.world import Clock, Outbox, Person
@@ -34,7 +36,7 @@ BUNDLE = """
     VALUES ('a@example.com', 'email', 'a@example.com', 'bundle', '2 incidents', 'text', 'accepted', now(), now())
     RETURNING id
 """
-COMMENT = "INSERT INTO timeline_events (incident_id, event_type, description) SELECT id, 'created', '' FROM incidents"
+ENTRIES = "INSERT INTO timeline_events (incident_id, event_type, description) SELECT id, 'created', '' FROM incidents"
 OLD = """
     INSERT INTO incidents (title, severity, service, status, created_at, resolved_at)
     SELECT 'Disk ' || number, 'high', 'database', 'resolved', now() - interval '40 days', now() - interval '31 days'
@@ -104,17 +106,17 @@ def test_an_incident_goes_with_its_record_so_many_days_after_its_resolution(
 
 
 def test_the_audit_log_and_the_log_say_how_many_went(
-    paged: Callable[[], dict[str, Any]], session: Session, clock: Clock, expire: Expire
+    paged: Callable[[], dict[str, Any]], settings: Settings, session: Session, clock: Clock, expire: Expire
 ) -> None:
     paged()
     clock.advance(days=DAYS + 1)
-    with captured() as lines:
+    with configured(settings, LogLevel.INFO) as lines:
         expire()
         expire()
-    entries = select(AuditEntry).where(AuditEntry.action == AuditAction.INCIDENT_EXPIRED)
-    [entry] = session.scalars(entries).all()
+    [entry] = session.scalars(select(AuditEntry).where(AuditEntry.action == AuditAction.INCIDENT_EXPIRED)).all()
     assert (entry.object_type, entry.object_id, entry.actor_id) == ("incident", None, None)
-    assert "error" not in lines.getvalue()
+    said = [line for line in events(lines) if line["event"] == "retention_applied"]
+    assert [(line["incidents"], line["messages"]) for line in said] == [(1, 0)]
 
 
 def test_what_is_not_over_is_never_deleted(
@@ -176,14 +178,20 @@ def test_more_than_a_batch_goes_in_one_run(session: Session, expire: Expire, clo
     assert kept(session) == []
 
 
+def jobs_on(database: Database, settings: Settings, outbox: Outbox, limits: PlanLimits) -> Jobs:
+    """The jobs of a worker that keeps incidents for so many days, on a database with three that are older."""
+    jobs = inline_jobs(build_services(settings, database, channels={outbox.name: outbox}), limits=limits)
+    jobs.retention_days = DAYS
+    with database.transaction() as session:
+        session.execute(text(OLD), {"number": 3})
+        session.execute(text(ENTRIES))
+    return jobs
+
+
 def test_an_incident_that_somebody_has_locked_is_left_for_the_next_run(
     own_database: Database, settings: Settings, outbox: Outbox
 ) -> None:
-    services = build_services(settings, own_database, channels={outbox.name: outbox})
-    jobs = inline_jobs(services)
-    jobs.retention_days = DAYS
-    with own_database.transaction() as session:
-        session.execute(text(OLD), {"number": 3})
+    jobs = jobs_on(own_database, settings, outbox, DEFAULT_LIMITS)
     with own_database.transaction() as session:
         locked = session.execute(text("SELECT id FROM incidents ORDER BY id LIMIT 1 FOR UPDATE")).scalar_one()
         jobs.delete_expired()
@@ -194,12 +202,7 @@ def test_an_incident_that_somebody_has_locked_is_left_for_the_next_run(
 def test_a_record_that_is_locked_for_a_moment_does_not_end_the_run(
     own_database: Database, settings: Settings, outbox: Outbox
 ) -> None:
-    services = build_services(settings, own_database, channels={outbox.name: outbox})
-    jobs = inline_jobs(services, limits=PlanLimits(pause_seconds=0.05, most_tries=1000))
-    jobs.retention_days = DAYS
-    with own_database.transaction() as session:
-        session.execute(text(OLD), {"number": 3})
-        session.execute(text(COMMENT))
+    jobs = jobs_on(own_database, settings, outbox, PlanLimits(pause_seconds=0.05, most_tries=1000))
     with ThreadPoolExecutor(1) as threads:
         with own_database.transaction() as session:
             session.execute(text("SELECT id FROM timeline_events FOR UPDATE"))
@@ -212,12 +215,7 @@ def test_a_record_that_is_locked_for_a_moment_does_not_end_the_run(
 
 
 def test_a_record_that_stays_locked_is_told(own_database: Database, settings: Settings, outbox: Outbox) -> None:
-    services = build_services(settings, own_database, channels={outbox.name: outbox})
-    jobs = inline_jobs(services, limits=PlanLimits(pause_seconds=0.0, most_tries=2))
-    jobs.retention_days = DAYS
-    with own_database.transaction() as session:
-        session.execute(text(OLD), {"number": 3})
-        session.execute(text(COMMENT))
+    jobs = jobs_on(own_database, settings, outbox, PlanLimits(pause_seconds=0.0, most_tries=2))
     with own_database.transaction() as session:
         session.execute(text("SELECT id FROM timeline_events FOR UPDATE"))
         with pytest.raises(OperationalError, match="lock timeout"):

@@ -1,6 +1,5 @@
 """A wake-up is never lost, not even one that arrives while its job begins or ends."""
 
-import asyncio
 from collections.abc import Callable
 from threading import Lock
 
@@ -13,6 +12,7 @@ from app.worker import Jobs
 from app.worker.listener import Listener
 from app.worker.scheduler import DEAD_MAN, Worker
 from tests.support.waiting import wait_until
+from tests.support.working import work_during
 from tests.support.world import Outbox
 
 HOUR_SECONDS = 3600
@@ -33,19 +33,6 @@ def start(settings: Settings, own_database: Database, outbox: Outbox) -> Start:
     return build
 
 
-def run(worker: Worker, scenario: Callable[[], None]) -> None:
-    """Run the scenario in a thread while the worker works."""
-
-    async def work() -> None:
-        worker.start()
-        try:
-            await asyncio.to_thread(scenario)
-        finally:
-            await worker.stop(grace_seconds=30)
-
-    asyncio.run(work())
-
-
 def test_a_wake_up_during_a_run_makes_the_job_run_again(start: Start) -> None:
     pings: list[int] = []
 
@@ -61,7 +48,7 @@ def test_a_wake_up_during_a_run_makes_the_job_run_again(start: Start) -> None:
         worker.wake(DEAD_MAN)
         wait_until(lambda: len(pings) > 1, seconds=30)
 
-    run(worker, scenario)
+    work_during(worker, scenario)
     assert pings == [0, 1]
 
 
@@ -95,5 +82,5 @@ def test_a_wake_up_while_a_run_ends_is_not_lost(start: Start) -> None:
         worker.wake(DEAD_MAN)
         wait_until(lambda: len(runs) == 2, seconds=30)
 
-    run(worker, scenario)
+    work_during(worker, scenario)
     assert len(runs) == 2
